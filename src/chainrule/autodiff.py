@@ -1,0 +1,123 @@
+"""Reverse-mode differentiation, from graph to graph.
+
+The gradient of a node is made of nodes, so it can be run, simplified, explained, and differentiated again. Every node on the way
+is differentiated once, however many paths reach it: what arrives over several paths is added up first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+
+from chainrule import ir
+from chainrule.errors import GradientError, explain
+from chainrule.ir import LEAVES, Node, topological
+from chainrule.ops.elementwise import to_dtype
+from chainrule.ops.primitive import Primitive, lookup
+from chainrule.ops.reduction import sum_to
+
+
+def gradient(output: Node, wrt: Sequence[Node], seed: Node | None = None) -> list[Node | None]:
+    """∂output/∂w for every w in `wrt`, as nodes.
+
+    Args:
+        output: the node to differentiate, of a floating dtype; a scalar unless `seed` is given.
+        wrt: nodes that it may depend on.
+        seed: upstream gradient of the output's shape; 1 if left out.
+
+    Returns:
+        Per node of `wrt` its gradient, of its shape and dtype, or None where nothing flows to it (see `zero_or_error`).
+
+    Raises:
+        GradientError: the way leads through a primitive that has no derivative to learn from, such as step.
+    """
+    start = seed if seed is not None else ir.constant(np.ones(output.shape), output.dtype)
+    return _backward(output, wrt, start, stop=lambda node: False)
+
+
+def _backward(output: Node, wrt: Sequence[Node], seed: Node, stop: Callable[[Node], bool]) -> list[Node | None]:
+    order = topological([output], stop)
+    concerned = _descendants(order, wrt)
+    upstream: dict[Node, Node] = {output: seed} if output in concerned else {}
+    for node in reversed(order):
+        g = upstream.get(node)
+        if g is None or node.op in LEAVES or stop(node):
+            continue
+        for source, contribution in _contributions(node, g, concerned):
+            known = upstream.get(source)
+            upstream[source] = contribution if known is None else known + contribution
+    return [upstream.get(w) for w in wrt]
+
+
+def _descendants(order: Sequence[Node], roots: Collection[Node]) -> set[Node]:
+    """The nodes of `order` that depend on any of `roots`, and the roots."""
+    found = set(roots)
+    for node in order:
+        if any(i in found for i in node.inputs):
+            found.add(node)
+    return found
+
+
+def _contributions(node: Node, g: Node, concerned: Collection[Node]) -> list[tuple[Node, Node]]:
+    """What a node sends to each of its concerned inputs, given its upstream gradient g."""
+    primitive = lookup(node.op)
+    if primitive.not_differentiable:
+        raise not_differentiable(primitive)
+    places = [(k, i) for k, i in enumerate(node.inputs) if i in concerned and i.dtype.kind == "f"]
+    if primitive.partials is None and primitive.pullback is None:
+        return _through_body(primitive, node, g, [i for _, i in places])
+    found = ((i, contribution(primitive, node, g, k)) for k, i in places)
+    return [(i, c) for i, c in found if c is not None]
+
+
+def _through_body(primitive: Primitive, node: Node, g: Node, sources: Sequence[Node]) -> list[tuple[Node, Node]]:
+    unique = list(dict.fromkeys(sources))
+    inside = set(node.inputs)
+    found = _backward(primitive.expand(node), unique, g, stop=lambda n: n in inside)
+    return [(i, c) for i, c in zip(unique, found, strict=True) if c is not None]
+
+
+def contribution(primitive: Primitive, node: Node, g: Node, index: int) -> Node | None:
+    """What reaches input `index` of a node: upstream gradient × local derivative, or the pullback of g; None for nothing."""
+    source = node.inputs[index]
+    if primitive.partials is None:
+        assert primitive.pullback is not None
+        return primitive.pullback(g, node, index)
+    local = primitive.partials[index](*node.inputs, y=node, **node.attributes)
+    if isinstance(local, Node):
+        product = g * local
+    elif local == 0.0:
+        return None
+    else:
+        product = g if local == 1.0 else -g if local == -1.0 else g * local
+    return to_dtype(sum_to(product, source.shape), source.dtype)
+
+
+def not_differentiable(primitive: Primitive) -> GradientError:
+    """The error for a gradient asked through a primitive that has none."""
+    return GradientError(
+        f"no gradient passes through {primitive.name}: {primitive.not_differentiable}. "
+        "Only the forward value can be computed with it."
+    )
+
+
+def zero_or_error(output: Node, source: Node, describe: Callable[[Node], str]) -> Node:
+    """The gradient where `gradient` gave None: zeros if `output` depends on `source` in steps only.
+
+    Raises:
+        GradientError: `output` does not depend on `source`, or only through a primitive without derivative.
+    """
+    between = _descendants(topological([output]), [source])
+    if output not in between:
+        raise GradientError(
+            explain(
+                f"the gradient of {describe(output)} by {describe(source)} was asked for",
+                "the first was not computed from the second (as it is now: assigning a new value starts afresh)",
+                "Check the names, or compute it again from the current value.",
+            )
+        )
+    for node in topological([output]):
+        if node in between and node.op not in LEAVES and lookup(node.op).not_differentiable:
+            raise not_differentiable(lookup(node.op))
+    return ir.constant(np.zeros(source.shape), source.dtype)

@@ -1,0 +1,122 @@
+"""The reference backend: every primitive's NumPy meaning, one after the other. Slow and plain; it defines what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from chainrule import ops
+from chainrule.ir import Array, Graph, Node, verify
+from chainrule.passes import expand_blocks, simplify
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One evaluation: read slots, compute, write a slot, and let go of slots that nobody reads later."""
+
+    compute: Callable[..., Any]
+    reads: tuple[int, ...]
+    writes: int
+    done_with: tuple[int, ...]
+
+
+class ReferenceProgram:
+    """A graph as a list of instructions over numbered slots."""
+
+    def __init__(self, graph: Graph) -> None:
+        verify(graph, ops.infer)
+        graph = simplify(expand_blocks(graph))
+        nodes = graph.nodes()
+        leaves = [*graph.inputs, *graph.state]
+        self._slot = {node: k for k, node in enumerate(dict.fromkeys([*leaves, *nodes]))}
+        self._inputs = [self._slot[n] for n in graph.inputs]
+        self._state = [self._slot[n] for n in graph.state]
+        self._outputs = [self._slot[n] for n in graph.outputs]
+        self._updates = [
+            (k, self._slot[u]) for k, (n, u) in enumerate(zip(graph.state, graph.updates, strict=True)) if n is not u
+        ]
+        self._start: list[Array | None] = [None] * len(self._slot)
+        for node in nodes:
+            if node.op == "constant":
+                self._start[self._slot[node]] = node.value
+        self._instructions = self._schedule([n for n in nodes if n.inputs], graph)
+
+    def _schedule(self, nodes: Sequence[Node], graph: Graph) -> list[Instruction]:
+        last_reader = {i: node for node in nodes for i in node.inputs}
+        for kept in graph.results:
+            last_reader.pop(kept, None)
+        found = []
+        for node in nodes:
+            evaluate = ops.lookup(node.op).evaluate
+            assert evaluate is not None
+            found.append(
+                Instruction(
+                    partial(evaluate, **node.attributes),
+                    tuple(self._slot[i] for i in node.inputs),
+                    self._slot[node],
+                    tuple(self._slot[i] for i in set(node.inputs) if i.inputs and last_reader.get(i) is node),
+                )
+            )
+        return found
+
+    def run(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Array]:
+        """See `Program.run`."""
+        slots = self._evaluate(inputs, state)
+        self._commit(slots, state)
+        return self._results(slots)
+
+    def run_steps(
+        self,
+        tables: Sequence[Array],
+        rows: Array,
+        per_step: Sequence[Array],
+        state: Sequence[Array],
+        until: float | None = None,
+    ) -> list[Array]:
+        """See `Program.run_steps`."""
+        found: list[list[Array]] = []
+        for step, chosen in enumerate(rows):
+            slots = self._evaluate([*(t[chosen] for t in tables), *(v[step] for v in per_step)], state)
+            found.append(self._results(slots))
+            watched = found[-1][0]
+            if not np.isfinite(watched) or (until is not None and watched <= until):
+                break
+            self._commit(slots, state)
+        return [np.stack(values) for values in zip(*found, strict=True)]
+
+    def _evaluate(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Any]:
+        slots: list[Any] = self._start.copy()
+        for slot, array in zip([*self._inputs, *self._state], [*inputs, *state], strict=True):
+            slots[slot] = array
+        with np.errstate(all="ignore"):
+            for instruction in self._instructions:
+                slots[instruction.writes] = instruction.compute(*(slots[k] for k in instruction.reads))
+                for k in instruction.done_with:
+                    slots[k] = None
+        return slots
+
+    def _commit(self, slots: Sequence[Any], state: Sequence[Array]) -> None:
+        # An update may be a view of another state array (an exchange of two, say), so all are copied before any is written.
+        values = [(k, np.array(slots[slot])) for k, slot in self._updates]
+        for k, value in values:
+            np.copyto(state[k], value)
+
+    def _results(self, slots: Sequence[Any]) -> list[Array]:
+        return [np.array(slots[k]) for k in self._outputs]
+
+
+class ReferenceBackend:
+    """Runs graphs with NumPy."""
+
+    name = "reference"
+
+    def compile(self, graph: Graph) -> ReferenceProgram:
+        """See `Backend.compile`."""
+        return ReferenceProgram(graph)
+
+
+REFERENCE = ReferenceBackend()

@@ -1,0 +1,230 @@
+"""From Python functions of Tensors to graphs and programs.
+
+`capture` runs a function once on Tensors without values. What it does to Tensors becomes a `Graph`: arguments are its inputs;
+Tensors from outside (parameters, moments of an optimiser, the random stream) are its state; what they are assigned is the update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import numpy as np
+
+from chainrule import autodiff, backends, ir
+from chainrule.backends.contract import Backend, Program
+from chainrule.errors import ArgumentError, CaptureError, ShapeError, explain
+from chainrule.ir import Array, DType, Graph, Node, Shape
+from chainrule.tensor import Tensor, TensorLike, apply, grad, recording_by, tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Signature = tuple[tuple[Shape, DType], ...]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A captured function.
+
+    Attributes:
+        graph: what it computes.
+        state: the Tensors from outside that it reads or assigns, in the order of `graph.state`.
+        result: what it returned, with Tensors in the order of `graph.outputs` (see `_flatten`).
+    """
+
+    graph: Graph
+    state: tuple[Tensor, ...]
+    result: Any
+
+    def state_arrays(self) -> list[Array]:
+        """Fresh arrays with the current values of the state, for a program to change in place."""
+        return [np.array(t.numpy()) for t in self.state]
+
+    def write_back(self, arrays: Sequence[Array]) -> None:
+        """Give the state Tensors that the graph updates their values from arrays."""
+        for leaf, update, target, array in zip(self.graph.state, self.graph.updates, self.state, arrays, strict=True):
+            if leaf is not update:
+                target.assign(array)
+
+
+class _Recording:
+    """Reads and writes of Tensors from outside while a function runs (see `chainrule.tensor.Recorder`)."""
+
+    def __init__(self) -> None:
+        self.gradients: MutableMapping[Tensor, Tensor] = {}
+        self.leaves: dict[Tensor, Node] = {}
+        self.current: dict[Tensor, Node] = {}
+        self._owners: dict[Node, Tensor] = {}
+
+    def read(self, tensor: Tensor) -> Node:
+        if tensor not in self.current:
+            leaf = ir.placeholder("variable", tensor.shape, tensor.dtype, tensor.name)
+            self.leaves[tensor] = self.current[tensor] = leaf
+            self._owners[leaf] = tensor
+        return self.current[tensor]
+
+    def write(self, tensor: Tensor, node: Node) -> None:
+        self.read(tensor)
+        self.current[tensor] = node
+
+    def owner(self, leaf: Node) -> Tensor | None:
+        return self._owners.get(leaf)
+
+
+def capture(function: Callable[..., Any], arguments: Sequence[tuple[Shape, Any, str | None]]) -> Capture:
+    """Run `function` once on Tensors without values.
+
+    Args:
+        function: takes as many Tensors as there are arguments; returns a Tensor, or Tensors in tuples, lists and dicts.
+        arguments: shape, dtype and name of each.
+
+    Raises:
+        CaptureError: it looked at a value, or returned something else than Tensors.
+    """
+    recording = _Recording()
+    inputs = tuple(ir.placeholder("input", shape, dtype, name) for shape, dtype, name in arguments)
+    with recording_by(recording):
+        result = function(*(Tensor(node) for node in inputs))
+        outputs = tuple(t.node for t in _flatten(result))
+    state = tuple(recording.leaves)
+    graph = Graph(inputs, outputs, tuple(recording.leaves.values()), tuple(recording.current[t] for t in state))
+    return Capture(graph, state, result)
+
+
+def _flatten(result: Any) -> list[Tensor]:
+    """The Tensors in a result, in order."""
+    if isinstance(result, Tensor):
+        return [result]
+    if isinstance(result, tuple | list):
+        return [t for part in result for t in _flatten(part)]
+    if isinstance(result, dict):
+        return [t for part in result.values() for t in _flatten(part)]
+    if result is None:
+        return []
+    raise CaptureError(
+        explain(
+            f"a compiled function returned a {type(result).__name__}",
+            "it may return Tensors, and tuples, lists and dicts of them",
+            "Return the Tensor itself and look at its value outside.",
+        )
+    )
+
+
+def _rebuild(result: Any, values: list[Tensor]) -> Any:
+    """`result` with its Tensors replaced by `values`, taken from the front."""
+    if isinstance(result, Tensor):
+        return values.pop(0)
+    if isinstance(result, tuple | list):
+        return type(result)(_rebuild(part, values) for part in result)
+    if isinstance(result, dict):
+        return {key: _rebuild(part, values) for key, part in result.items()}
+    return result
+
+
+class CompiledFunction(Generic[P, R]):
+    """A function that is captured once per signature (shapes and dtypes of its arguments) and then runs as a program."""
+
+    def __init__(self, function: Callable[P, R], backend: Backend) -> None:
+        self._function = function
+        self._backend = backend
+        self._programs: dict[Signature, tuple[Capture, Program]] = {}
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run on Tensors, arrays or numbers. Gradients computed inside stay inside: `.grad` is not touched.
+
+        Raises:
+            ArgumentError: keyword arguments, or arguments that are not numbers.
+            CaptureError: see `capture`.
+        """
+        if kwargs:
+            raise ArgumentError(
+                explain(
+                    f"a compiled function got the keyword {next(iter(kwargs))!r}",
+                    "its arguments are Tensors given by position",
+                    "Bind other settings with functools.partial before compiling.",
+                )
+            )
+        arrays = [_argument(a) for a in args]
+        found, program = self._compiled(tuple((a.shape, a.dtype) for a in arrays))
+        state = found.state_arrays()
+        outputs = program.run(arrays, state)
+        found.write_back(state)
+        result: R = _rebuild(found.result, [tensor(value) for value in outputs])
+        return result
+
+    def graph(self, *args: TensorLike) -> Graph:
+        """The graph that runs for arguments like these."""
+        return self._compiled(tuple((a.shape, a.dtype) for a in map(_argument, args)))[0].graph
+
+    def _compiled(self, signature: Signature) -> tuple[Capture, Program]:
+        if signature not in self._programs:
+            found = capture(self._function, [(shape, dtype, None) for shape, dtype in signature])
+            self._programs[signature] = found, self._backend.compile(found.graph)
+        return self._programs[signature]
+
+
+def _argument(value: TensorLike) -> Array:
+    if isinstance(value, Tensor):
+        return value.numpy()
+    array = np.asarray(value)
+    ir.as_dtype(array.dtype)
+    return array
+
+
+def compile(function: Callable[P, R], *, backend: str = "auto") -> CompiledFunction[P, R]:
+    """Compile a function of Tensors, `backward()` and `optimizer.step()` included, to one program per signature.
+
+    The function must do the same for all values of its arguments: Python's `if` and `while` cannot look at them. Tensors from
+    outside that it reads are read anew at every call; those that it assigns are assigned.
+
+    Args:
+        function: takes Tensors by position; returns Tensors, alone or in tuples, lists, dicts.
+        backend: "auto", or the name of one.
+
+    Raises:
+        ArgumentError: an unknown backend.
+    """
+    return CompiledFunction(function, backends.get(backend))
+
+
+# -------------------------------------------------------------------------------------------- functions of functions
+def value_and_grad(function: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
+    """A function that gives f(x, …) and its gradients by all arguments, which are taken as floating Tensors.
+
+    Raises (when called):
+        GradientError: f is not a scalar, or has no gradient by an argument.
+    """
+
+    def both(*arguments: TensorLike) -> tuple[Tensor, tuple[Tensor, ...]]:
+        tensors = [a if isinstance(a, Tensor) else tensor(a) for a in arguments]
+        value = function(*tensors)
+        return value, grad(value, tensors)
+
+    return both
+
+
+def jacobian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
+    """J[i, j] = ∂f_i/∂x_j, of shape f.shape + x.shape, by one backward pass per element of f; it can be differentiated again."""
+    point = x if isinstance(x, Tensor) else tensor(x)
+    y = function(point)
+    rows = []
+    for k in range(y.size):
+        seed = ir.constant(np.eye(1, y.size, k).reshape(y.shape), y.dtype)
+        (row,) = autodiff.gradient(y.node, [point.node], seed)
+        rows.append(row if row is not None else autodiff.zero_or_error(y.node, point.node, repr))
+    if not rows:
+        raise ShapeError("the jacobian of a function without elements was asked for; check the shape that it returns.")
+    return apply("stack", *map(Tensor, rows)).reshape(*y.shape, *point.shape)
+
+
+def hessian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
+    """H[i, j] = ∂²f/∂x_i∂x_j of a scalar function, of shape x.shape + x.shape: the jacobian of its gradient."""
+
+    def gradient_of(point: Tensor) -> Tensor:
+        (g,) = grad(function(point), [point])
+        return g + 0.0 * point  # a gradient that does not depend on the point any more still has a derivative: zeros
+
+    return jacobian(gradient_of, x)

@@ -1,0 +1,89 @@
+"""Everything chainrule raises on purpose.
+
+    ChainruleError
+    ├── ShapeError            shapes that do not fit an operation            (also a ValueError)
+    ├── DTypeError            an element type an operation does not take     (also a TypeError)
+    ├── ArgumentError         any other wrong argument                       (also a ValueError)
+    ├── GradientError         a derivative that does not exist or was not recorded
+    ├── CaptureError          Python code that a compiled graph cannot hold
+    ├── GraphError            a graph that breaks the rules of the IR: a defect in chainrule or in an extension
+    ├── DataError             a table, image folder or array that cannot be learnt from   (also a ValueError)
+    ├── ModelFileError        a model or checkpoint file that is broken or from elsewhere
+    ├── MissingDependency     an optional package that is not installed      (also an ImportError)
+    └── TrainingError         training that cannot go on
+        └── NonFiniteLoss     the loss became NaN or infinite
+
+A message says what was given, what was expected, and what to do; `explain` puts the three together.
+"""
+
+from __future__ import annotations
+
+
+class ChainruleError(Exception):
+    """Base of every error that chainrule raises on purpose."""
+
+
+class ShapeError(ChainruleError, ValueError):
+    """Shapes that do not fit an operation."""
+
+
+class DTypeError(ChainruleError, TypeError):
+    """An element type that an operation does not take."""
+
+
+class ArgumentError(ChainruleError, ValueError):
+    """A wrong argument that is neither a shape nor an element type."""
+
+
+class GradientError(ChainruleError):
+    """A derivative that does not exist, or of something that was not recorded."""
+
+
+class CaptureError(ChainruleError):
+    """Python code that cannot become a compiled graph."""
+
+
+class GraphError(ChainruleError):
+    """A graph that breaks the rules of the IR."""
+
+
+class DataError(ChainruleError, ValueError):
+    """A data set that cannot be learnt from as it is."""
+
+
+class ModelFileError(ChainruleError):
+    """A model or checkpoint file that is broken, altered, or from elsewhere."""
+
+
+class MissingDependency(ChainruleError, ImportError):
+    """An optional package that is not installed."""
+
+
+class TrainingError(ChainruleError):
+    """Training that cannot go on."""
+
+
+class NonFiniteLoss(TrainingError):
+    """The loss became NaN or infinite."""
+
+
+def explain(given: str, expected: str, fix: str) -> str:
+    """Put an error message together.
+
+    Args:
+        given: what was found, as a clause that can start a sentence ("matmul got shapes (2, 3) and (4, 5)").
+        expected: what would have been right ("the last axis of the first must equal …").
+        fix: what the reader can do about it, as an instruction.
+    """
+    return f"{given}; {expected}. {fix}"
+
+
+def missing_dependency(package: str, purpose: str, extra: str) -> MissingDependency:
+    """The error for an optional package that `purpose` needs and that comes with `extra`."""
+    return MissingDependency(
+        explain(
+            f"{purpose} needs the package {package}, which is not installed",
+            f"it comes with the extra '{extra}'",
+            f'Install it with: pip install "chainrule[{extra}]"',
+        )
+    )

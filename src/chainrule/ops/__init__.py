@@ -1,0 +1,34 @@
+"""The table of primitives. Importing this package fills it; `PRIMITIVES` maps each name to its record.
+
+elementwise   scalar instructions, comparisons, activations
+reduction     sums, extremes, positions; broadcasting
+shape         moving elements without changing them
+linear        matrix products, einsum
+convolution   convolution, windows, pooling
+indexing      gather, scatter, one-hot, embedding
+random        counter-based random numbers
+blocks        affine, softmax and losses, normalisation
+"""
+
+from chainrule.ops import blocks, convolution, elementwise, indexing, linear, random, reduction, shape
+from chainrule.ops.notation import formula
+from chainrule.ops.primitive import PRIMITIVES, Case, Notation, Primitive, define, infer, lookup
+
+__all__ = [
+    "PRIMITIVES",
+    "Case",
+    "Notation",
+    "Primitive",
+    "blocks",
+    "convolution",
+    "define",
+    "elementwise",
+    "formula",
+    "indexing",
+    "infer",
+    "linear",
+    "lookup",
+    "random",
+    "reduction",
+    "shape",
+]

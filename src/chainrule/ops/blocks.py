@@ -1,0 +1,273 @@
+"""Blocks: well-known combinations as one node, with their own gradient where it is simpler than their body's.
+
+They can be run, differentiated and explained whole, or through their bodies; both agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.ir import Attributes, DType, Node, Shape
+from chainrule.ops.elementwise import SUM, elementwise, exp, log1p, maximum, promote, sigmoid, sqrt
+from chainrule.ops.elementwise import abs as absolute
+from chainrule.ops.primitive import (
+    Case,
+    Inputs,
+    Notation,
+    Operand,
+    Primitive,
+    Pullback,
+    check_attributes,
+    define,
+    normalise_axis,
+    pullbacks,
+)
+from chainrule.ops.reduction import logsumexp, max, mean, sum, var
+from chainrule.ops.shape import expand_dims, random_values, reshape
+
+
+def _block(
+    name: str,
+    summary: str,
+    notation: Notation,
+    *,
+    arity: int,
+    infer: Callable[[Inputs, Attributes], tuple[Shape, DType]],
+    body: Callable[..., Node],
+    cases: Callable[[np.random.Generator], Case],
+    pullback: Pullback | None = None,
+    settings: Attributes | None = None,
+) -> Primitive:
+    """Define a block of `arity` float inputs. A setting called axis is made non-negative."""
+    defaults = dict(settings or {})
+
+    def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+        check_attributes(name, attributes, list(defaults))
+        if len(operands) != arity:
+            raise ArgumentError(explain(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
+        inputs = promote(operands, "float", name)
+        found = defaults | attributes
+        if "axis" in found:
+            found["axis"] = normalise_axis(int(found["axis"]), inputs[0].ndim, name)
+        return inputs, found
+
+    return define(
+        Primitive(
+            name=name,
+            summary=summary,
+            notation=notation,
+            prepare=prepare,
+            infer=infer,
+            body=body,
+            pullback=pullback,
+            cases=cases,
+        )
+    )
+
+
+# ------------------------------------------------------------------------------------------------ affine
+def _infer_affine(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    x, w, b = inputs
+    if x.ndim < 1 or w.ndim != 2 or x.shape[-1] != w.shape[0] or b.shape != w.shape[1:]:
+        raise ShapeError(
+            explain(
+                f"affine got X {x.shape}, W {w.shape} and b {b.shape}",
+                "it takes X (…, in), W (in, out) and b (out,)",
+                "Check the number of input features.",
+            )
+        )
+    return (*x.shape[:-1], w.shape[1]), x.dtype
+
+
+affine = _block(
+    "affine",
+    "H = X W + b",
+    Notation("<0> @ <1!> + <2>", "<0> <1!> + <2>", SUM),
+    arity=3,
+    infer=_infer_affine,
+    body=lambda x, w, b: x @ w + b,
+    cases=lambda rng: Case((random_values(rng, (4, 3)), random_values(rng, (3, 2)), random_values(rng, (2,)))),
+)
+
+
+# ------------------------------------------------------------------------------------------------ softmax
+def _like_first(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    return inputs[0].shape, inputs[0].dtype
+
+
+def _axis_case(rng: np.random.Generator) -> Case:
+    return Case((random_values(rng, (2, 3, 4)),), {"axis": int(rng.integers(-3, 3))})
+
+
+def _softmax(x: Node, axis: int) -> Node:
+    e = exp(x - max(x, axis=axis, keepdims=True))
+    return e / sum(e, axis=axis, keepdims=True)
+
+
+def _softmax_pullback(g: Node, node: Node) -> Node:
+    return node * (g - sum(g * node, axis=node.attributes["axis"], keepdims=True))
+
+
+softmax = _block(
+    "softmax",
+    "y_k = e^{a_k} / Σ_j e^{a_j}, shifted by the largest a so that nothing overflows",
+    Notation("softmax(#0)", r"\operatorname{softmax}\left(#0\right)"),
+    arity=1,
+    infer=_like_first,
+    body=_softmax,
+    pullback=pullbacks(_softmax_pullback),
+    settings={"axis": -1},
+    cases=_axis_case,
+)
+
+
+def _log_softmax_pullback(g: Node, node: Node) -> Node:
+    return g - exp(node) * sum(g, axis=node.attributes["axis"], keepdims=True)
+
+
+log_softmax = _block(
+    "log_softmax",
+    "y_k = a_k − ln Σ_j e^{a_j}",
+    Notation("log_softmax(#0)", r"\log\operatorname{softmax}\left(#0\right)"),
+    arity=1,
+    infer=_like_first,
+    body=lambda x, axis: x - logsumexp(x, axis=axis, keepdims=True),
+    pullback=pullbacks(_log_softmax_pullback),
+    settings={"axis": -1},
+    cases=_axis_case,
+)
+
+
+def _infer_loss(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    a, t = inputs
+    if a.shape != t.shape or a.ndim < 1:
+        raise ShapeError(
+            explain(
+                f"softmax_with_loss got scores {a.shape} and targets {t.shape}",
+                "it takes two arrays of one shape (…, classes)",
+                "Turn class numbers into rows with one_hot.",
+            )
+        )
+    axis = attributes["axis"]
+    return (*a.shape[:axis], *a.shape[axis + 1 :]), a.dtype
+
+
+def _loss_gradient_scores(g: Node, node: Node) -> Node:
+    """y − t, where the targets sum to 1; y Σt − t in general."""
+    a, t = node.inputs
+    axis = node.attributes["axis"]
+    return expand_dims(g, axis) * (softmax(a, axis=axis) * sum(t, axis=axis, keepdims=True) - t)
+
+
+def _loss_gradient_targets(g: Node, node: Node) -> Node:
+    axis = node.attributes["axis"]
+    return expand_dims(-g, axis) * log_softmax(node.inputs[0], axis=axis)
+
+
+def _softmax_with_loss(a: Node, t: Node, axis: int) -> Node:
+    return -sum(t * log_softmax(a, axis=axis), axis=axis)
+
+
+def _loss_case(rng: np.random.Generator) -> Case:
+    return Case((random_values(rng, (3, 4)), rng.uniform(0.1, 1.0, size=(3, 4))), {"axis": -1})
+
+
+softmax_with_loss = _block(
+    "softmax_with_loss",
+    "L = −Σ_k t_k ln y_k with y = softmax(a); its gradient is y − t",
+    Notation("softmax_with_loss(#0, #1)", r"\operatorname{CE}\left(\operatorname{softmax}\left(#0\right), #1\right)"),
+    arity=2,
+    infer=_infer_loss,
+    body=_softmax_with_loss,
+    pullback=pullbacks(_loss_gradient_scores, _loss_gradient_targets),
+    settings={"axis": -1},
+    cases=_loss_case,
+)
+
+binary_cross_entropy_with_logits = elementwise(
+    "binary_cross_entropy_with_logits",
+    "L = −(t ln σ(z) + (1 − t) ln(1 − σ(z))); its gradient is σ(z) − t",
+    Notation("BCE(σ(#0), #1)", r"\operatorname{BCE}\left(\sigma\left(#0\right), #1\right)"),
+    body=lambda z, t: maximum(z, 0.0) - z * t + log1p(exp(-absolute(z))),
+    partials=(lambda z, t, y: sigmoid(z) - t, lambda z, t, y: -z),
+    domain=((-2.0, 2.0), (0.0, 1.0)),
+)
+
+
+# ------------------------------------------------------------------------------------------------ normalisation
+def _layer_norm(x: Node, weight: Node, bias: Node, eps: float) -> Node:
+    axes = tuple(range(x.ndim - weight.ndim, x.ndim))
+    centred = x - mean(x, axis=axes, keepdims=True)
+    return centred / sqrt(var(x, axis=axes, keepdims=True) + eps) * weight + bias
+
+
+def _infer_layer_norm(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    x, weight, bias = inputs
+    if weight.ndim < 1 or x.shape[x.ndim - weight.ndim :] != weight.shape or bias.shape != weight.shape:
+        raise ShapeError(
+            explain(
+                f"layer_norm got x {x.shape}, weight {weight.shape} and bias {bias.shape}",
+                "weight and bias must have the shape of the last axes of x",
+                "Check normalized_shape.",
+            )
+        )
+    return x.shape, x.dtype
+
+
+layer_norm = _block(
+    "layer_norm",
+    "y = (x − mean) / √(var + eps) · weight + bias, over the last axes (Ba, Kiros, Hinton 2016)",
+    Notation("layer_norm(#*)", r"\operatorname{LayerNorm}\left(#*\right)"),
+    arity=3,
+    infer=_infer_layer_norm,
+    body=_layer_norm,
+    settings={"eps": 1e-5},
+    cases=lambda rng: Case((random_values(rng, (2, 4)), random_values(rng, (4,)), random_values(rng, (4,)))),
+)
+
+
+def _per_channel(x: Node, v: Node) -> Node:
+    return reshape(v, (1, v.size, *(1,) * (x.ndim - 2)))
+
+
+def _batch_norm(x: Node, mean: Node, var: Node, weight: Node, bias: Node, eps: float) -> Node:
+    scale = weight / sqrt(var + eps)
+    return (x - _per_channel(x, mean)) * _per_channel(x, scale) + _per_channel(x, bias)
+
+
+def _infer_batch_norm(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    x, *vectors = inputs
+    if x.ndim < 2 or any(v.shape != x.shape[1:2] for v in vectors):
+        shapes = ", ".join(str(v.shape) for v in vectors)
+        raise ShapeError(
+            explain(
+                f"batch_norm got x {x.shape} and mean, var, weight, bias of shapes {shapes}",
+                "x is (batch, channels, …) and the others (channels,)",
+                "Check num_features.",
+            )
+        )
+    return x.shape, x.dtype
+
+
+batch_norm = _block(
+    "batch_norm",
+    "y = (x − mean) / √(var + eps) · weight + bias, per channel (Ioffe, Szegedy 2015)",
+    Notation("batch_norm(#*)", r"\operatorname{BatchNorm}\left(#*\right)"),
+    arity=5,
+    infer=_infer_batch_norm,
+    body=_batch_norm,
+    settings={"eps": 1e-5},
+    cases=lambda rng: Case(
+        (
+            random_values(rng, (3, 2, 2)),
+            random_values(rng, (2,)),
+            rng.uniform(0.5, 2, 2),
+            random_values(rng, (2,)),
+            random_values(rng, (2,)),
+        )
+    ),
+)

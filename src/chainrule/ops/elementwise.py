@@ -1,0 +1,467 @@
+"""Elementwise primitives, with NumPy's broadcasting and promotion.
+
+The basic ones are the scalar instructions that every backend has; the others are blocks of them. So a new activation is
+one record in this file and nothing elsewhere.
+
+Where a derivative does not exist, `kinks` says what is taken: as a rule what PyTorch takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
+from chainrule.ir import Array, Attributes, DType, Node, Shape, as_dtype
+from chainrule.ops.primitive import (
+    Case,
+    Inputs,
+    Notation,
+    Operand,
+    Partial,
+    Primitive,
+    as_node,
+    check_attributes,
+    define,
+)
+
+COMPARE, SUM, PRODUCT, SIGN, POWER = 10, 20, 30, 35, 50
+
+Result = Literal["same", "number", "float", "bool"]
+Domain = tuple[float, float]
+REALS: Domain = (-2.0, 2.0)
+POSITIVE: Domain = (0.3, 3.0)
+
+
+def promote(operands: tuple[Operand, ...], result: Result, op: str) -> Inputs:
+    """Bring operands to one dtype by NumPy's rules, where Python numbers are weak.
+
+    Raises:
+        DTypeError: booleans for an operation on numbers.
+    """
+    weak = [o.dtype if isinstance(o, Node) else o for o in operands]
+    dtype: DType = np.result_type(*weak)
+    if result == "number" and dtype == np.bool_:
+        raise DTypeError(explain(f"{op} got booleans", "it takes numbers", "Convert with astype, or use logical_not."))
+    if result == "float" and dtype.kind != "f":
+        dtype = np.dtype(np.float64)
+    dtype = as_dtype(dtype)
+    return tuple(to_dtype(as_node(o, None if isinstance(o, Node) else dtype), dtype) for o in operands)
+
+
+def broadcast_shape(op: str, inputs: Inputs) -> Shape:
+    """The shape that the inputs have together.
+
+    Raises:
+        ShapeError: they do not broadcast.
+    """
+    try:
+        return np.broadcast_shapes(*(i.shape for i in inputs))
+    except ValueError:
+        shapes = " and ".join(str(i.shape) for i in inputs)
+        raise ShapeError(
+            explain(
+                f"{op} got the shapes {shapes}",
+                "from the last axis backwards, sizes must be equal or 1",
+                "Reshape one of them, or add an axis with expand_dims.",
+            )
+        ) from None
+
+
+def elementwise(  # one call is one record; each setting is one field of it
+    name: str,
+    summary: str,
+    notation: Notation,
+    *,
+    partials: tuple[Partial, ...],
+    evaluate: Callable[..., Any] | None = None,
+    body: Callable[..., Node] | None = None,
+    result: Result = "float",
+    domain: tuple[Domain, ...] = (REALS,),
+    settings: Attributes | None = None,
+    kinks: str = "",
+    kink_distance: Callable[..., Array] | None = None,
+    not_differentiable: str = "",
+) -> Primitive:
+    """Define an elementwise primitive.
+
+    Args:
+        name, summary, notation, partials, evaluate, body, kinks, not_differentiable: see `Primitive`.
+        result: dtype of the result: "same" as the promoted inputs, "number" (the same, no booleans), "float", or "bool".
+        domain: per input, an interval in which it is defined, for tests.
+        kink_distance: how far inputs are from the nearest point without a derivative, so that tests can keep away from it.
+        settings: the attributes it takes, with their defaults.
+    """
+    defaults = dict(settings or {})
+    arity = len(domain)
+
+    def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+        check_attributes(name, attributes, list(defaults))
+        if len(operands) != arity:
+            raise ArgumentError(explain(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
+        return promote(operands, result, name), defaults | attributes
+
+    def infer(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+        dtype = np.dtype(bool) if result == "bool" else inputs[0].dtype
+        return broadcast_shape(name, inputs), dtype
+
+    return define(
+        Primitive(
+            name=name,
+            summary=summary,
+            notation=notation,
+            prepare=prepare,
+            infer=infer,
+            evaluate=evaluate,
+            body=body,
+            partials=partials,
+            kinks=kinks,
+            not_differentiable=not_differentiable,
+            cases=partial(_random_case, domain, kink_distance),
+        )
+    )
+
+
+def _random_case(domain: tuple[Domain, ...], kink_distance: Callable[..., Array] | None, rng: np.random.Generator) -> Case:
+    """Inputs inside the domain and away from kinks, with shapes that broadcast."""
+    full = tuple(int(n) for n in rng.integers(1, 4, size=rng.integers(0, 4)))
+    shapes = [full, *(_broadcastable(full, rng) for _ in domain[1:])]
+    while True:
+        inputs = tuple(rng.uniform(low, high, size=shape) for (low, high), shape in zip(domain, shapes, strict=True))
+        if kink_distance is None or np.min(np.abs(kink_distance(*inputs))) > 0.02:
+            return Case(inputs)
+
+
+def _broadcastable(full: Shape, rng: np.random.Generator) -> Shape:
+    """A shape that broadcasts to `full`: some axes of size 1, some leading ones left out."""
+    shape = tuple(1 if rng.random() < 0.25 else n for n in full)
+    return shape[int(rng.integers(0, len(shape) + 1)) :] if rng.random() < 0.3 else shape
+
+
+def function(text: str, latex: str | None = None) -> Notation:
+    """Notation of a function of one value: its name and brackets."""
+    return Notation(f"{text}(#0)", rf"{latex or chr(92) + text}\left(#0\right)")
+
+
+def infix(text: str, latex: str, precedence: int, *, associative: bool = False) -> Notation:
+    """Notation of an operator between two values."""
+    right = "<1>" if associative else "<1!>"
+    return Notation(f"<0> {text} {right}", f"<0> {latex} {right}", precedence)
+
+
+def _one(*_: Node, y: Node) -> float:
+    return 1.0
+
+
+def _nothing(*_: Node, y: Node) -> float:
+    return 0.0
+
+
+def _from_zero(x: Array) -> Array:
+    return x
+
+
+def to_dtype(x: Node, dtype: Any) -> Node:
+    """The same values as another dtype; `x` itself if it has it already."""
+    return x if x.dtype == np.dtype(dtype) else cast(x, dtype=as_dtype(dtype))
+
+
+def _prepare_cast(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    return (as_node(operands[0]),), {"dtype": as_dtype(attributes["dtype"])}
+
+
+cast = define(
+    Primitive(
+        name="cast",
+        summary="y = x as another dtype; towards integers by cutting off the fraction.",
+        notation=Notation("#0", "#0"),
+        prepare=_prepare_cast,
+        infer=lambda inputs, attributes: (inputs[0].shape, attributes["dtype"]),
+        evaluate=lambda x, dtype: x.astype(dtype),
+        partials=(lambda x, y, dtype: 1.0,),
+        cases=lambda rng: Case((rng.uniform(-2, 2, size=(2, 3)),), {"dtype": np.dtype(np.float64)}),
+    )
+)
+
+stop_gradient = elementwise(
+    "stop_gradient", "y = x, but no gradient passes back", function("stop_gradient", r"\operatorname{stop}"),
+    evaluate=lambda x: x, partials=(_nothing,), result="same",
+)  # fmt: skip
+
+# ------------------------------------------------------------------------------------------------ arithmetic
+add = elementwise(
+    "add",
+    "y = a + b",
+    infix("+", "+", SUM, associative=True),
+    evaluate=np.add,
+    partials=(_one, _one),
+    result="same",
+    domain=(REALS, REALS),
+)
+subtract = elementwise(
+    "subtract",
+    "y = a − b",
+    infix("-", "-", SUM),
+    evaluate=np.subtract,
+    partials=(_one, lambda a, b, y: -1.0),
+    result="number",
+    domain=(REALS, REALS),
+)
+multiply = elementwise(
+    "multiply",
+    "y = a · b",
+    infix("·", r"\cdot", PRODUCT, associative=True),
+    evaluate=np.multiply,
+    partials=(lambda a, b, y: b, lambda a, b, y: a),
+    result="same",
+    domain=(REALS, REALS),
+)
+divide = elementwise(
+    "divide",
+    "y = a / b",
+    Notation("<0> / <1!>", r"\frac{#0}{#1}", PRODUCT),
+    evaluate=np.divide,
+    partials=(lambda a, b, y: 1.0 / b, lambda a, b, y: -y / b),
+    domain=(REALS, POSITIVE),
+)
+negative = elementwise(
+    "negative",
+    "y = −x",
+    Notation("-<0!>", "-<0!>", SIGN),
+    evaluate=np.negative,
+    partials=(lambda x, y: -1.0,),
+    result="number",
+)
+
+
+def _power_by_base(a: Node, b: Node, y: Node) -> Node | float:
+    if b.op == "constant" and b.size == 1 and b.value is not None:
+        exponent = float(b.value.item())
+        if exponent in (0.0, 1.0):
+            return exponent
+        return exponent * a if exponent == 2.0 else exponent * a ** (exponent - 1.0)
+    return where(equal(b, 0.0), 0.0, b * a ** (b - 1.0))
+
+
+def _power_by_exponent(a: Node, b: Node, y: Node) -> Node:
+    at_zero = equal(a, 0.0)
+    return where(at_zero, 0.0, y * log(where(at_zero, 1.0, a)))
+
+
+power = elementwise(
+    "power",
+    "y = aᵇ",
+    Notation("<0!>^<1>", "{<0!>}^{#1}", POWER),
+    evaluate=np.power,
+    partials=(_power_by_base, _power_by_exponent),
+    result="number",
+    domain=(POSITIVE, REALS),
+    kinks="by a where b = 0: 0; by b where a = 0: 0",
+)
+
+# ------------------------------------------------------------------------------------------------ comparisons and choice
+_compare = partial(elementwise, partials=(_nothing, _nothing), result="bool", domain=(REALS, REALS))
+_PIECEWISE = "0 everywhere, at the jumps too"
+
+equal = _compare("equal", "y = (a = b)", infix("=", "=", COMPARE), evaluate=np.equal, kinks=_PIECEWISE)
+not_equal = _compare("not_equal", "y = (a ≠ b)", infix("≠", r"\ne", COMPARE), evaluate=np.not_equal, kinks=_PIECEWISE)
+less = _compare("less", "y = (a < b)", infix("<", "<", COMPARE), evaluate=np.less, kinks=_PIECEWISE)
+less_equal = _compare("less_equal", "y = (a ≤ b)", infix("≤", r"\le", COMPARE), evaluate=np.less_equal, kinks=_PIECEWISE)
+greater = _compare("greater", "y = (a > b)", infix(">", ">", COMPARE), evaluate=np.greater, kinks=_PIECEWISE)
+greater_equal = _compare(
+    "greater_equal", "y = (a ≥ b)", infix("≥", r"\ge", COMPARE), evaluate=np.greater_equal, kinks=_PIECEWISE
+)
+logical_and = _compare("logical_and", "y = a and b", infix("∧", r"\land", COMPARE), evaluate=np.logical_and)
+logical_or = _compare("logical_or", "y = a or b", infix("∨", r"\lor", COMPARE), evaluate=np.logical_or)
+logical_not = elementwise(
+    "logical_not",
+    "y = not x",
+    Notation("¬<0!>", r"\lnot <0!>", SIGN),
+    evaluate=np.logical_not,
+    partials=(_nothing,),
+    result="bool",
+)
+isfinite = elementwise(
+    "isfinite", "y = (x is neither infinite nor NaN)", function("isfinite", r"\operatorname{isfinite}"),
+    evaluate=np.isfinite, partials=(_nothing,), result="bool",
+)  # fmt: skip
+
+
+def _prepare_where(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    check_attributes("where", attributes, [])
+    if len(operands) != 3:
+        raise ArgumentError(
+            explain(f"where got {len(operands)} inputs", "it takes a condition and two values", "Check the call.")
+        )
+    condition = to_dtype(as_node(operands[0]), bool)
+    return (condition, *promote(operands[1:], "same", "where")), attributes
+
+
+where = define(
+    Primitive(
+        name="where",
+        summary="y = a where the condition holds, else b",
+        notation=Notation("where(#0, #1, #2)", r"\begin{cases}#1 & #0\\ #2 & \text{else}\end{cases}"),
+        prepare=_prepare_where,
+        infer=lambda inputs, attributes: (broadcast_shape("where", inputs), inputs[1].dtype),
+        evaluate=np.where,
+        partials=(
+            lambda c, a, b, y: 0.0,
+            lambda c, a, b, y: to_dtype(c, a.dtype),
+            lambda c, a, b, y: to_dtype(logical_not(c), a.dtype),
+        ),
+        cases=lambda rng: Case((rng.random((2, 3)) < 0.5, rng.uniform(-2, 2, (2, 3)), rng.uniform(-2, 2, (3,)))),
+    )
+)
+
+# ------------------------------------------------------------------------------------------------ functions of one value
+exp = elementwise("exp", "y = eˣ", Notation("exp(#0)", "e^{#0}", POWER), evaluate=np.exp, partials=(lambda x, y: y,))
+expm1 = elementwise(
+    "expm1", "y = eˣ − 1, exact near 0", Notation("expm1(#0)", r"\left(e^{#0} - 1\right)"),
+    evaluate=np.expm1, partials=(lambda x, y: y + 1.0,),
+)  # fmt: skip
+log = elementwise("log", "y = ln x", function("log"), evaluate=np.log, partials=(lambda x, y: 1.0 / x,), domain=(POSITIVE,))
+log1p = elementwise(
+    "log1p", "y = ln(1 + x), exact near 0", Notation("log1p(#0)", r"\log\left(1 + #0\right)"),
+    evaluate=np.log1p, partials=(lambda x, y: 1.0 / (1.0 + x),), domain=((-0.6, 2.0),),
+)  # fmt: skip
+sqrt = elementwise(
+    "sqrt", "y = √x", Notation("sqrt(#0)", r"\sqrt{#0}"),
+    evaluate=np.sqrt, partials=(lambda x, y: 0.5 / y,), domain=(POSITIVE,), kinks="at 0: infinite",
+)  # fmt: skip
+sin = elementwise("sin", "y = sin x", function("sin"), evaluate=np.sin, partials=(lambda x, y: cos(x),))
+cos = elementwise("cos", "y = cos x", function("cos"), evaluate=np.cos, partials=(lambda x, y: -sin(x),))
+tanh = elementwise("tanh", "y = tanh x", function("tanh"), evaluate=np.tanh, partials=(lambda x, y: 1.0 - y * y,))
+
+
+def _erf(x: Array) -> Array:
+    """NumPy has no erf; the standard library's is exact to the last bit or so, if slow."""
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), dtype=x.dtype)
+
+
+erf = elementwise(
+    "erf",
+    "y = 2/√π ∫₀ˣ e^(−t²) dt",
+    function("erf", r"\operatorname{erf}"),
+    evaluate=_erf,
+    partials=(lambda x, y: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
+)
+abs = elementwise(
+    "abs", "y = |x|", Notation("|#0|", r"\left|#0\right|"), evaluate=np.abs, partials=(lambda x, y: sign(x),),
+    result="number", kinks="at 0: 0", kink_distance=_from_zero,
+)  # fmt: skip
+sign = elementwise(
+    "sign", "y = −1, 0 or 1: the sign of x", function("sign", r"\operatorname{sign}"), evaluate=np.sign,
+    partials=(_nothing,), result="number", kinks=_PIECEWISE, kink_distance=_from_zero,
+)  # fmt: skip
+floor = elementwise(
+    "floor", "y = the largest integer ≤ x", Notation("floor(#0)", r"\left\lfloor #0\right\rfloor"), evaluate=np.floor,
+    partials=(_nothing,), result="number", kinks=_PIECEWISE, kink_distance=lambda x: x - np.round(x),
+)  # fmt: skip
+
+# ------------------------------------------------------------------------------------------------ larger and smaller
+# (a > b) + (a ≥ b) is 2, 1 or 0: half of it is 1 for the larger, 0 for the smaller, and ½ each at a tie.
+_TIES = "at a tie: ½ to each"
+
+
+def _share_of_larger(a: Node, b: Node) -> Node:
+    return 0.5 * (to_dtype(a > b, a.dtype) + to_dtype(a >= b, a.dtype))
+
+
+maximum = elementwise(
+    "maximum", "y = max(a, b)", Notation("max(#0, #1)", r"\max\left(#0, #1\right)"), evaluate=np.maximum,
+    partials=(lambda a, b, y: _share_of_larger(a, b), lambda a, b, y: _share_of_larger(b, a)),
+    result="same", domain=(REALS, REALS), kinks=_TIES, kink_distance=np.subtract,
+)  # fmt: skip
+minimum = elementwise(
+    "minimum", "y = min(a, b)", Notation("min(#0, #1)", r"\min\left(#0, #1\right)"), evaluate=np.minimum,
+    partials=(lambda a, b, y: _share_of_larger(b, a), lambda a, b, y: _share_of_larger(a, b)),
+    result="same", domain=(REALS, REALS), kinks=_TIES, kink_distance=np.subtract,
+)  # fmt: skip
+
+
+def _clip(x: Node, low: float | None, high: float | None) -> Node:
+    y = x if low is None else maximum(x, low)
+    return y if high is None else minimum(y, high)
+
+
+def _clip_partial(x: Node, y: Node, low: float | None, high: float | None) -> Node | float:
+    inside = [x >= low] if low is not None else []
+    inside += [x <= high] if high is not None else []
+    if not inside:
+        return 1.0
+    return to_dtype(inside[0] if len(inside) == 1 else logical_and(*inside), x.dtype)
+
+
+clip = elementwise(
+    "clip", "y = min(max(x, low), high)",
+    Notation("clip(#0, #low, #high)", r"\operatorname{clip}\left(#0, #low, #high\right)"),
+    body=_clip, partials=(_clip_partial,), result="number", settings={"low": -1.0, "high": 1.0},
+    kinks="at low and high: 1", kink_distance=lambda x: np.abs(x) - 1.0,
+)  # fmt: skip
+
+# ------------------------------------------------------------------------------------------------ activations
+square = elementwise(
+    "square", "y = x²", Notation("<0!>^2", "{<0!>}^{2}", POWER), body=lambda x: x * x, partials=(lambda x, y: 2.0 * x,),
+    result="number",
+)  # fmt: skip
+sigmoid = elementwise(
+    "sigmoid",
+    "y = 1 / (1 + e⁻ˣ)",
+    function("σ", r"\sigma"),
+    body=lambda x: 1.0 / (1.0 + exp(-x)),
+    partials=(lambda x, y: y * (1.0 - y),),
+)
+softplus = elementwise(
+    "softplus",
+    "y = ln(1 + eˣ)",
+    function("softplus", r"\operatorname{softplus}"),
+    body=lambda x: maximum(x, 0.0) + log1p(exp(-abs(x))),
+    partials=(lambda x, y: sigmoid(x),),
+)
+relu = elementwise(
+    "relu", "y = max(x, 0)", function("relu", r"\operatorname{ReLU}"), body=lambda x: maximum(x, 0.0),
+    partials=(lambda x, y: to_dtype(x > 0.0, x.dtype),), result="number", kinks="at 0: 0", kink_distance=_from_zero,
+)  # fmt: skip
+leaky_relu = elementwise(
+    "leaky_relu", "y = x where x > 0, else slope · x", function("leaky_relu", r"\operatorname{LeakyReLU}"),
+    body=lambda x, slope: where(x > 0.0, x, slope * x), partials=(lambda x, y, slope: where(x > 0.0, one_like(x), slope),),
+    settings={"slope": 0.01}, kinks="at 0: slope", kink_distance=_from_zero,
+)  # fmt: skip
+elu = elementwise(
+    "elu", "y = x where x > 0, else alpha (eˣ − 1)", function("elu", r"\operatorname{ELU}"),
+    body=lambda x, alpha: where(x > 0.0, x, alpha * expm1(minimum(x, 0.0))),
+    partials=(lambda x, y, alpha: where(x > 0.0, one_like(x), alpha * exp(minimum(x, 0.0))),),
+    settings={"alpha": 1.0}, kinks="at 0: alpha", kink_distance=_from_zero,
+)  # fmt: skip
+gelu = elementwise(
+    "gelu", "y = x Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016)", function("gelu", r"\operatorname{GELU}"),
+    body=lambda x: 0.5 * x * (1.0 + erf(x * math.sqrt(0.5))),
+    partials=(
+        lambda x, y: 0.5 * (1.0 + erf(x * math.sqrt(0.5))) + x * exp(-0.5 * x * x) * (1.0 / math.sqrt(2.0 * math.pi)),
+    ),
+)  # fmt: skip
+
+
+def _silu_partial(x: Node, y: Node) -> Node:
+    s = sigmoid(x)
+    return s * (1.0 + x * (1.0 - s))
+
+
+silu = elementwise(
+    "silu", "y = x σ(x)", function("silu", r"\operatorname{SiLU}"), body=lambda x: x * sigmoid(x), partials=(_silu_partial,)
+)
+step = elementwise(
+    "step", "y = 0, ½ or 1 for x < 0, x = 0, x > 0", function("step", r"\operatorname{step}"),
+    body=lambda x: where(x > 0.0, one_like(x), where(x < 0.0, 0.0, 0.5 * one_like(x))), partials=(_nothing,), kink_distance=_from_zero,
+    not_differentiable="its derivative is 0 everywhere, so nothing can be learnt through it; use sigmoid, or tanh, in its place",
+)  # fmt: skip
+
+
+def one_like(x: Node) -> Node:
+    """The number 1 in the dtype of `x`."""
+    return as_node(1.0, x.dtype)

@@ -1,0 +1,337 @@
+"""Reading and writing at computed positions."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, CaptureError, DTypeError, ShapeError, explain
+from chainrule.ir import Array, Attributes, DType, Node, Shape, as_dtype
+from chainrule.ops.elementwise import equal, to_dtype
+from chainrule.ops.primitive import (
+    Case,
+    Inputs,
+    Notation,
+    Operand,
+    Primitive,
+    as_node,
+    define,
+    normalise_axis,
+)
+from chainrule.ops.shape import expand_dims, flip, random_values, reshape, transpose
+from chainrule.ops.shape import slice as take_slice
+
+
+def _check_integers(op: str, indices: Inputs) -> None:
+    for index in indices:
+        if index.dtype.kind not in "iu":
+            raise DTypeError(
+                explain(f"{op} got indices of dtype {index.dtype}", "indices must be integers", "Convert with astype('int64').")
+            )
+
+
+def _index_shape(op: str, indices: Inputs) -> Shape:
+    try:
+        return np.broadcast_shapes(*(i.shape for i in indices))
+    except ValueError:
+        shapes = " and ".join(str(i.shape) for i in indices)
+        raise ShapeError(
+            explain(f"{op} got index arrays of shapes {shapes}", "they must broadcast", "Reshape one of them.")
+        ) from None
+
+
+def check_range(op: str, indices: Array, size: int) -> None:
+    """Refuse positions outside an axis of `size` elements; negative ones count from its end.
+
+    Raises:
+        ArgumentError: naming the first position outside.
+    """
+    outside = indices[(indices < -size) | (indices >= size)]
+    if outside.size:
+        raise ArgumentError(
+            explain(
+                f"{op} got the index {int(outside[0])} for an axis of size {size}",
+                f"indices run from {-size} to {size - 1}",
+                "Check the labels or indices, and the size they point into.",
+            )
+        )
+
+
+def _gathered(array: Array, indices: tuple[Array, ...], axes: tuple[int, ...], op: str) -> tuple[Array, tuple[Array, ...]]:
+    for index, axis in zip(indices, axes, strict=True):
+        check_range(op, index, array.shape[axis])
+    return np.moveaxis(array, axes, range(len(axes))), np.broadcast_arrays(*indices)
+
+
+def _prepare_gather(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    x, *indices = (as_node(o) for o in operands)
+    axes = tuple(normalise_axis(int(a), x.ndim, "gather") for a in attributes.get("axes", range(len(indices))))
+    if len(axes) != len(indices) or len(set(axes)) < len(axes) or not indices:
+        raise ArgumentError(
+            explain(f"gather got {len(indices)} index arrays for the axes {axes}", "it takes one per axis", "Check the call.")
+        )
+    _check_integers("gather", tuple(indices))
+    return (x, *indices), {"axes": axes}
+
+
+def _infer_gather(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    x, *indices = inputs
+    rest = tuple(n for a, n in enumerate(x.shape) if a not in attributes["axes"])
+    return _index_shape("gather", tuple(indices)) + rest, x.dtype
+
+
+def _gather(x: Array, *indices: Array, axes: tuple[int, ...]) -> Array:
+    moved, positions = _gathered(x, indices, axes, "gather")
+    return moved[tuple(positions)]
+
+
+def _gather_pullback(g: Node, node: Node, index: int) -> Node | None:
+    if index:
+        return None
+    x, *indices = node.inputs
+    return scatter_add(g, *indices, shape=x.shape, axes=node.attributes["axes"])
+
+
+def _gather_case(rng: np.random.Generator) -> Case:
+    x = random_values(rng, (3, 2, 4))
+    axes = [(0,), (1,), (2, 0), (0, 1, 2)][int(rng.integers(4))]
+    return Case((x, *(rng.integers(-x.shape[a], x.shape[a], size=(2, 3)) for a in axes)), {"axes": axes})
+
+
+gather = define(
+    Primitive(
+        name="gather",
+        summary="y[i, r] = x[index₀[i], index₁[i], …, r]: elements of x at index arrays along `axes`; index axes come first",
+        notation=Notation("gather(#*)", r"\operatorname{gather}\left(#*\right)"),
+        prepare=_prepare_gather,
+        infer=_infer_gather,
+        evaluate=_gather,
+        pullback=_gather_pullback,
+        cases=_gather_case,
+    )
+)
+
+
+def _prepare_scatter(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    values, *indices = (as_node(o) for o in operands)
+    shape = tuple(int(n) for n in attributes["shape"])
+    axes = tuple(normalise_axis(int(a), len(shape), "scatter_add") for a in attributes.get("axes", range(len(indices))))
+    _check_integers("scatter_add", tuple(indices))
+    return (values, *indices), {"shape": shape, "axes": axes}
+
+
+def _infer_scatter(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    values, *indices = inputs
+    shape, axes = attributes["shape"], attributes["axes"]
+    expected = _index_shape("scatter_add", tuple(indices)) + tuple(n for a, n in enumerate(shape) if a not in axes)
+    if values.shape != expected:
+        raise ShapeError(
+            explain(
+                f"scatter_add got values of shape {values.shape} for a target of shape {shape}",
+                f"with these indices the values must have shape {expected}",
+                "Broadcast or reshape the values.",
+            )
+        )
+    return shape, values.dtype
+
+
+def _scatter_add(values: Array, *indices: Array, shape: Shape, axes: tuple[int, ...]) -> Array:
+    y = np.zeros(shape, dtype=values.dtype)
+    moved, positions = _gathered(y, indices, axes, "scatter_add")
+    np.add.at(moved, tuple(positions), values)
+    return y
+
+
+def _scatter_pullback(g: Node, node: Node, index: int) -> Node | None:
+    return None if index else gather(g, *node.inputs[1:], axes=node.attributes["axes"])
+
+
+def _scatter_case(rng: np.random.Generator) -> Case:
+    indices = rng.integers(-3, 3, size=(2, 2))
+    return Case((random_values(rng, (2, 2, 4)), indices), {"shape": (4, 3), "axes": (1,)})
+
+
+scatter_add = define(
+    Primitive(
+        name="scatter_add",
+        summary="y = zeros of `shape`, to which every value is added at its index: the adjoint of gather",
+        notation=Notation("scatter_add(#*)", r"\operatorname{scatter\_add}\left(#*\right)"),
+        prepare=_prepare_scatter,
+        infer=_infer_scatter,
+        evaluate=_scatter_add,
+        pullback=_scatter_pullback,
+        cases=_scatter_case,
+    )
+)
+
+
+def _prepare_one_hot(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    indices = as_node(operands[0])
+    _check_integers("one_hot", (indices,))
+    return (indices,), {"count": int(attributes["count"]), "dtype": as_dtype(attributes.get("dtype", np.float64))}
+
+
+one_hot = define(
+    Primitive(
+        name="one_hot",
+        summary="y[…, c] = 1 where c is the index, else 0; all 0 for an index outside 0 … count − 1",
+        notation=Notation("one_hot(#0)", r"\operatorname{one\_hot}\left(#0\right)"),
+        prepare=_prepare_one_hot,
+        infer=lambda inputs, attributes: ((*inputs[0].shape, attributes["count"]), attributes["dtype"]),
+        body=lambda i, count, dtype: to_dtype(equal(expand_dims(i, -1), as_node(np.arange(count))), dtype),
+        not_differentiable="positions are integers, and no gradient reaches them; use embedding or a float input",
+        cases=lambda rng: Case((rng.integers(0, 3, size=(2, 3)),), {"count": 3}),
+    )
+)
+
+
+def _prepare_embedding(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    indices, weight = (as_node(o) for o in operands)
+    _check_integers("embedding", (indices,))
+    if weight.ndim != 2:
+        raise ShapeError(
+            explain(f"embedding got a weight of shape {weight.shape}", "it must be (entries, features)", "Check the weight.")
+        )
+    return (indices, weight), attributes
+
+
+embedding = define(
+    Primitive(
+        name="embedding",
+        summary="y[…, :] = weight[index[…], :]",
+        notation=Notation("embedding(#0, #1)", r"\operatorname{embedding}\left(#0, #1\right)"),
+        prepare=_prepare_embedding,
+        infer=lambda inputs, attributes: (inputs[0].shape + inputs[1].shape[1:], inputs[1].dtype),
+        body=lambda indices, weight: gather(weight, indices, axes=(0,)),
+        cases=lambda rng: Case((rng.integers(0, 4, size=(2, 3)), random_values(rng, (4, 2)))),
+    )
+)
+
+
+# ------------------------------------------------------------------------------------------------ x[key], as in Python
+Key = Any  # int, slice, None, Ellipsis, an integer array or node, or a tuple of these
+
+
+def index(x: Node, key: Key) -> Node:
+    """`x[key]` with NumPy's rules for integers, slices, None, Ellipsis and integer arrays.
+
+    Raises:
+        ArgumentError: too many indices, a position out of range, a zero step, or a kind of key that is not known.
+    """
+    items = _full_key(x, key)
+    starts, stops, steps, flipped, squeezed = [], [], [], [], []
+    gathered: dict[int, Node] = {}
+    axis = 0
+    for item in items:
+        if item is None:
+            continue
+        size = x.shape[axis]
+        if isinstance(item, slice):
+            start, stop, step = _forward_range(item, size)
+            if (item.step or 1) < 0:
+                flipped.append(axis)
+        elif isinstance(item, Node):
+            start, stop, step = 0, size, 1
+            gathered[axis] = item
+        else:
+            check_range("indexing", np.asarray([item]), size)
+            start, stop, step = item % size, item % size + 1, 1
+            squeezed.append(axis)
+        starts.append(start)
+        stops.append(stop)
+        steps.append(step)
+        axis += 1
+    y = take_slice(x, starts, stops, steps)
+    if flipped:
+        y = flip(y, axis=flipped)
+    return _arrange(y, items, squeezed, gathered)
+
+
+def _full_key(x: Node, key: Key) -> list[Any]:
+    """The key with one item per axis of x (and None for every new axis); lists become arrays, Ellipsis slices."""
+    items = [_canonical_item(k) for k in (key if isinstance(key, tuple) else (key,))]
+    taken = sum(1 for k in items if k is not None and k is not Ellipsis)
+    if taken > x.ndim or sum(1 for k in items if k is Ellipsis) > 1:
+        raise ArgumentError(
+            explain(
+                f"indexing got {taken} indices for the shape {x.shape}",
+                f"there are {x.ndim} axes, and at most one '...' may stand in the index",
+                "Leave some out.",
+            )
+        )
+    place = next((n for n, k in enumerate(items) if k is Ellipsis), len(items))
+    rest: list[Any] = [slice(None)] * (x.ndim - taken)
+    return items[:place] + rest + items[place + 1 :]
+
+
+def _canonical_item(item: Any) -> Any:
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if isinstance(item, bool | np.bool_):
+        raise ArgumentError(
+            explain("indexing got a boolean", "it takes integers, slices, None, '...' and integer arrays", "Use where.")
+        )
+    if isinstance(item, int | np.integer):
+        return int(item)
+    node = item if isinstance(item, Node) else as_node(np.asarray(item))
+    if node.dtype == np.bool_:
+        return _positions(node)
+    _check_integers("indexing", (node,))
+    return node
+
+
+def _positions(mask: Node) -> Node:
+    """Where a mask of one axis holds: known only when its value is."""
+    if mask.value is None:
+        raise CaptureError(
+            explain(
+                "a compiled function indexes with a boolean mask",
+                "the shape of the result would depend on the data, and a compiled graph has fixed shapes",
+                "Use where(mask, x, 0), or index outside the compiled function.",
+            )
+        )
+    if mask.ndim != 1:
+        raise ArgumentError(
+            explain(f"indexing got a mask of shape {mask.shape}", "a mask has one axis here", "Use where, or flatten both.")
+        )
+    return as_node(np.flatnonzero(mask.value))
+
+
+def _forward_range(item: slice, size: int) -> tuple[int, int, int]:
+    """The positions of a slice, in rising order."""
+    if item.step == 0:
+        raise ArgumentError(explain("indexing got a slice with step 0", "the step must not be 0", "Use 1."))
+    positions = range(*item.indices(size))
+    if not positions:
+        return 0, 0, 1
+    low, high = min(positions[0], positions[-1]), max(positions[0], positions[-1])
+    return low, high + 1, builtins.abs(positions.step)
+
+
+def _arrange(y: Node, items: list[Any], squeezed: list[int], gathered: dict[int, Node]) -> Node:
+    """Drop the axes of integers, put in new ones, and gather along those with index arrays."""
+    shape: list[int] = []
+    places: dict[int, Node] = {}
+    axis = 0
+    for item in items:
+        if item is None:
+            shape.append(1)
+            continue
+        if axis in gathered:
+            places[len(shape)] = gathered[axis]
+        if axis not in squeezed:
+            shape.append(y.shape[axis])
+        axis += 1
+    y = reshape(y, tuple(shape))
+    if not places:
+        return y
+    axes = tuple(places)
+    result = gather(y, *places.values(), axes=axes)
+    if axes != tuple(range(axes[0], axes[0] + len(axes))):
+        return result
+    # Neighbouring index arrays leave their axes where they stood; gather has put them first.
+    count = result.ndim - (y.ndim - len(axes))
+    order = (*range(count, count + axes[0]), *range(count), *range(count + axes[0], result.ndim))
+    return transpose(result, order)

@@ -1,0 +1,206 @@
+"""What a primitive is, the table of all of them, and how applying one makes a node.
+
+A primitive is one record. It is *basic* when it has `evaluate`, its meaning in NumPy, which every backend must match; it is a
+*block* when it has a `body`, its meaning as a graph of smaller primitives. Whoever can run the basic ones can run everything.
+
+Derivatives are graph expressions in primitives. An elementwise primitive states its *partials* ∂y/∂xᵢ; any other one its
+*pullback*, which takes the upstream gradient g = ∂E/∂y to ∂E/∂xᵢ. A block may leave out both: its body is differentiated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule import ir
+from chainrule.errors import ArgumentError, ChainruleError, explain
+from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape
+
+Operand = Node | Scalar
+Inputs = tuple[Node, ...]
+Partial = Callable[..., Node | float]
+Pullback = Callable[[Node, Node, int], Node | None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One valid application of a primitive, for tests: arrays and attributes."""
+
+    inputs: tuple[Array, ...]
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How a primitive is written. `{0}`, `{1}`, … stand for its inputs, `{name}` for its attributes, `{*}` for all inputs.
+
+    Attributes:
+        text: for a terminal.
+        latex: for print.
+        precedence: how tightly it binds (see `chainrule.ops.notation`); inputs that bind less are put in brackets.
+    """
+
+    text: str
+    latex: str
+    precedence: int = 100
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Primitive:
+    """One operation: everything that is known about it.
+
+    Attributes:
+        name: its name in graphs.
+        summary: what it computes, in a sentence with the equation.
+        infer: shape and dtype of the result, from the input nodes and the attributes; raises for inputs that do not fit.
+        prepare: turns what a caller wrote (Python numbers, mixed dtypes, negative axes) into canonical inputs and attributes.
+        evaluate: meaning in NumPy (basic primitives).
+        body: meaning in smaller primitives (blocks); called with the input nodes and the attributes.
+        partials: for an elementwise primitive, ∂y/∂xᵢ per input, as a function of (*inputs, y, **attributes).
+            A float stands for a constant; 0.0 says that nothing flows to that input.
+        pullback: for any other primitive, (g, node, i) ↦ the gradient that reaches input i, or None if nothing flows.
+        not_differentiable: why no gradient passes, where asking for one is a mistake ("" otherwise).
+        kinks: what the derivative is taken to be where it does not exist ("" if it exists wherever the value does).
+        notation: how it is written.
+        cases: makes a random valid application; the tests are generated from it.
+    """
+
+    name: str
+    summary: str
+    infer: Callable[[Inputs, Attributes], tuple[Shape, DType]]
+    prepare: Callable[[tuple[Operand, ...], dict[str, Any]], tuple[Inputs, dict[str, Any]]]
+    notation: Notation
+    cases: Callable[[np.random.Generator], Case]
+    evaluate: Callable[..., Any] | None = None
+    body: Callable[..., Node] | None = None
+    partials: tuple[Partial, ...] | None = None
+    pullback: Pullback | None = None
+    not_differentiable: str = ""
+    kinks: str = ""
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each element of the result depends only on the elements at its place (after broadcasting)."""
+        return self.partials is not None
+
+    def __call__(self, *operands: Any, **attributes: Any) -> Node:
+        """Apply to nodes and numbers: a new node, with its value if all inputs have theirs.
+
+        Moves take their settings by position too, as in `reshape(x, (2, 3))`.
+
+        Raises:
+            ShapeError, DTypeError, ArgumentError: operands or attributes that do not fit.
+        """
+        inputs, attributes = self.prepare(operands, attributes)
+        shape, dtype = self.infer(inputs, attributes)
+        value = self.run(inputs, attributes) if all(i.value is not None for i in inputs) else None
+        return Node(self.name, inputs, attributes, shape, dtype, None, value)
+
+    def run(self, inputs: Inputs, attributes: Attributes) -> Array:
+        """The value for inputs whose values are known."""
+        if self.evaluate is None:
+            assert self.body is not None
+            value = self.body(*(ir.constant(i.value) for i in inputs), **attributes).value
+            assert value is not None
+            return value
+        with np.errstate(all="ignore"):
+            return np.asarray(self.evaluate(*(i.value for i in inputs), **attributes))
+
+    def expand(self, node: Node) -> Node:
+        """The node of a block, written as the graph of its body on the same inputs."""
+        if self.body is None:
+            raise ArgumentError(explain(f"{self.name} was to be expanded", "only blocks have a body", "Use it as it is."))
+        return self.body(*node.inputs, **node.attributes)
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def define(primitive: Primitive) -> Primitive:
+    """Enter a primitive into the table.
+
+    Raises:
+        ArgumentError: the name is taken, or the record does not have exactly one meaning, or no rule for its gradient.
+    """
+    if primitive.name in PRIMITIVES:
+        raise ArgumentError(f"a primitive named {primitive.name} exists; choose another name.")
+    if (primitive.evaluate is None) == (primitive.body is None):
+        raise ArgumentError(f"the primitive {primitive.name} must have either evaluate (basic) or body (block), not both.")
+    has_rule = primitive.partials or primitive.pullback or primitive.body or primitive.not_differentiable
+    if not has_rule:
+        raise ArgumentError(
+            f"the primitive {primitive.name} says nothing of its gradient; give partials, pullback, or not_differentiable."
+        )
+    PRIMITIVES[primitive.name] = primitive
+    return primitive
+
+
+def lookup(name: str) -> Primitive:
+    """The primitive of that name."""
+    try:
+        return PRIMITIVES[name]
+    except KeyError:
+        raise ChainruleError(f"there is no primitive named {name!r}; the table is chainrule.ops.PRIMITIVES.") from None
+
+
+def infer(node: Node) -> tuple[Shape, DType]:
+    """Shape and dtype that the rule of a node's primitive gives for its inputs."""
+    return lookup(node.op).infer(node.inputs, node.attributes)
+
+
+def as_node(operand: Operand | Array, dtype: DType | None = None) -> Node:
+    """The operand itself if it is a node, else a constant."""
+    return operand if isinstance(operand, Node) else ir.constant(operand, dtype)
+
+
+def nodes_only(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    """The plainest `prepare`: numbers become constants, attributes stay."""
+    return tuple(as_node(o) for o in operands), attributes
+
+
+def pullbacks(*rules: Callable[[Node, Node], Node | None]) -> Pullback:
+    """A pullback from one rule (g, node) per input."""
+    return lambda g, node, index: rules[index](g, node)
+
+
+def normalise_axis(axis: int, ndim: int, op: str) -> int:
+    """A non-negative axis.
+
+    Raises:
+        ArgumentError: there is no such axis.
+    """
+    if not -ndim <= axis < ndim:
+        raise ArgumentError(
+            explain(f"{op} got axis {axis}", f"its input has {ndim} axes", f"Give an axis from {-ndim} to {ndim - 1}.")
+        )
+    return axis % ndim
+
+
+def normalise_axes(axis: int | Sequence[int] | None, ndim: int, op: str) -> tuple[int, ...]:
+    """Non-negative axes in order; None stands for all.
+
+    Raises:
+        ArgumentError: an axis that does not exist or comes twice.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    found = tuple(sorted(normalise_axis(int(a), ndim, op) for a in axes))
+    if len(set(found)) < len(found):
+        raise ArgumentError(explain(f"{op} got axis {axis}", "each axis can be named once", "Leave out the repeated one."))
+    return found
+
+
+def check_attributes(op: str, attributes: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    """Refuse settings that a primitive does not have."""
+    unknown = sorted(set(attributes) - set(allowed))
+    if unknown:
+        raise ArgumentError(
+            explain(f"{op} got the setting {unknown[0]!r}", f"it takes {', '.join(allowed) or 'none'}", "Check the spelling.")
+        )
+
+
+ir.set_builder(lambda op, *operands: lookup(op)(*operands))

@@ -1,0 +1,390 @@
+"""Primitives that move elements without changing them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.ir import Array, Attributes, DType, Node, Shape
+from chainrule.ops.elementwise import promote
+from chainrule.ops.primitive import (
+    Case,
+    Inputs,
+    Notation,
+    Operand,
+    Primitive,
+    Pullback,
+    as_node,
+    define,
+    normalise_axes,
+    normalise_axis,
+    pullbacks,
+)
+
+Prepare = Callable[[tuple[Operand, ...], dict[str, Any]], tuple[Inputs, dict[str, Any]]]
+
+
+def movement(
+    name: str,
+    summary: str,
+    *,
+    shape: Callable[..., Shape],
+    prepare: Callable[..., dict[str, Any]],
+    cases: Callable[[np.random.Generator], Case],
+    text: str,
+    evaluate: Callable[..., Any] | None = None,
+    body: Callable[..., Node] | None = None,
+    pullback: Pullback | None = None,
+    kinks: str = "",
+) -> Primitive:
+    """Define a primitive of one input that keeps its dtype.
+
+    `prepare(x, **attributes)` gives the canonical attributes; `shape(x_shape, **attributes)` the shape of the result.
+    """
+
+    def canonical(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+        x = as_node(operands[0])
+        return (x,), prepare(x, *operands[1:], **attributes)
+
+    return define(
+        Primitive(
+            name=name,
+            summary=summary,
+            notation=Notation(text, text.replace(name, rf"\operatorname{{{name.replace('_', chr(92) + '_')}}}")),
+            prepare=canonical,
+            infer=lambda inputs, attributes: (shape(inputs[0].shape, **attributes), inputs[0].dtype),
+            evaluate=evaluate,
+            body=body,
+            pullback=pullback,
+            kinks=kinks,
+            cases=cases,
+        )
+    )
+
+
+def random_values(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.uniform(-2.0, 2.0, size=shape)
+
+
+# ------------------------------------------------------------------------------------------------ reshape and its blocks
+def _prepare_reshape(x: Node, shape: int | Sequence[int]) -> dict[str, Any]:
+    target = (shape,) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
+    known = int(np.prod([n for n in target if n != -1], dtype=np.int64))
+    if target.count(-1) == 1 and known and x.size % known == 0:
+        target = tuple(x.size // known if n == -1 else n for n in target)
+    if -1 in target or int(np.prod(target, dtype=np.int64)) != x.size:
+        raise ShapeError(
+            explain(
+                f"reshape got the shape {x.shape} and the target {tuple(np.atleast_1d(shape).tolist())}",
+                f"the target must hold {x.size} elements (one axis may be -1)",
+                "Check the sizes.",
+            )
+        )
+    return {"shape": tuple(int(n) for n in target)}
+
+
+reshape = movement(
+    "reshape",
+    "y = the elements of x in order, in another shape",
+    text="reshape(#0, #shape)",
+    prepare=_prepare_reshape,
+    shape=lambda old, shape: shape,
+    evaluate=lambda x, shape: np.reshape(x, shape),
+    pullback=pullbacks(lambda g, node: reshape(g, node.inputs[0].shape)),
+    cases=lambda rng: Case(
+        (random_values(rng, (2, 3, 2)),), {"shape": [(4, 3), (12,), (2, 1, 6), (3, -1)][int(rng.integers(4))]}
+    ),
+)
+
+
+def _prepare_squeeze(x: Node, axis: int | Sequence[int] | None = None) -> dict[str, Any]:
+    axes = tuple(a for a, n in enumerate(x.shape) if n == 1) if axis is None else normalise_axes(axis, x.ndim, "squeeze")
+    if any(x.shape[a] != 1 for a in axes):
+        raise ShapeError(
+            explain(f"squeeze got the shape {x.shape} and axis {axis}", "it removes axes of size 1", "Name only such axes.")
+        )
+    return {"axis": axes}
+
+
+def _squeezed(shape: Shape, axis: tuple[int, ...]) -> Shape:
+    return tuple(n for a, n in enumerate(shape) if a not in axis)
+
+
+squeeze = movement(
+    "squeeze",
+    "y = x without axes of size 1",
+    text="squeeze(#0)",
+    prepare=_prepare_squeeze,
+    shape=_squeezed,
+    body=lambda x, axis: reshape(x, _squeezed(x.shape, axis)),
+    cases=lambda rng: Case((random_values(rng, (2, 1, 3, 1)),), {"axis": [None, 1, -1, (1, 3)][int(rng.integers(4))]}),
+)
+
+
+def _prepare_expand_dims(x: Node, axis: int | Sequence[int]) -> dict[str, Any]:
+    count = 1 if isinstance(axis, int | np.integer) else len(axis)
+    return {"axis": normalise_axes(axis, x.ndim + count, "expand_dims")}
+
+
+def _expanded(shape: Shape, axis: tuple[int, ...]) -> Shape:
+    sizes = iter(shape)
+    return tuple(1 if a in axis else next(sizes) for a in range(len(shape) + len(axis)))
+
+
+expand_dims = movement(
+    "expand_dims",
+    "y = x with new axes of size 1",
+    text="expand_dims(#0, #axis)",
+    prepare=_prepare_expand_dims,
+    shape=_expanded,
+    body=lambda x, axis: reshape(x, _expanded(x.shape, axis)),
+    cases=lambda rng: Case((random_values(rng, (2, 3)),), {"axis": [0, -1, 1, (0, 3)][int(rng.integers(4))]}),
+)
+
+
+# ------------------------------------------------------------------------------------------------ transpose
+def _prepare_transpose(x: Node, axes: Sequence[int] | None = None) -> dict[str, Any]:
+    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(normalise_axis(int(a), x.ndim, "transpose") for a in axes)
+    if sorted(order) != list(range(x.ndim)):
+        raise ArgumentError(
+            explain(f"transpose got axes {axes} for the shape {x.shape}", "each axis must come once", "Give a permutation.")
+        )
+    return {"axes": order}
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(a) for a in np.argsort(axes))
+
+
+transpose = movement(
+    "transpose",
+    "y = x with its axes in another order; reversed by default",
+    text="transpose(#0, #axes)",
+    prepare=_prepare_transpose,
+    shape=lambda shape, axes: tuple(shape[a] for a in axes),
+    evaluate=np.transpose,
+    pullback=pullbacks(lambda g, node: transpose(g, _inverse(node.attributes["axes"]))),
+    cases=lambda rng: Case((random_values(rng, (2, 3, 4)),), {"axes": tuple(int(a) for a in rng.permutation(3))}),
+)
+
+
+# ------------------------------------------------------------------------------------------------ slice and pad
+def _prepare_slice(x: Node, start: Sequence[int], stop: Sequence[int], step: Sequence[int] | None = None) -> dict[str, Any]:
+    steps = tuple(int(n) for n in step) if step is not None else (1,) * x.ndim
+    found = {"start": tuple(int(n) for n in start), "stop": tuple(int(n) for n in stop), "step": steps}
+    inside = all(0 <= a <= b <= n and s >= 1 for a, b, s, n in zip(*found.values(), x.shape, strict=True))
+    if not inside:
+        raise ArgumentError(
+            explain(f"slice got {found} for the shape {x.shape}", "0 ≤ start ≤ stop ≤ size and step ≥ 1", "Check the bounds.")
+        )
+    return found
+
+
+def _sliced(shape: Shape, start: Shape, stop: Shape, step: Shape) -> Shape:
+    return tuple(-(-(b - a) // s) for a, b, s in zip(start, stop, step, strict=True))
+
+
+def _slice_pullback(g: Node, node: Node) -> Node:
+    """Put the gradient back where the slice was taken, zeros elsewhere."""
+    start, step = node.attributes["start"], node.attributes["step"]
+    covered = [a + (n - 1) * s + 1 if n else a for a, n, s in zip(start, g.shape, step, strict=True)]
+    high = tuple(size - end for size, end in zip(node.inputs[0].shape, covered, strict=True))
+    return pad(g, tuple(zip(start, high, strict=True)), interior=tuple(s - 1 for s in step))
+
+
+def _slice_case(rng: np.random.Generator) -> Case:
+    start, step = rng.integers(0, 2, size=2), rng.integers(1, 4, size=2)
+    return Case(
+        (random_values(rng, (4, 5)),), {"start": tuple(start), "stop": (int(rng.integers(2, 5)), 5), "step": tuple(step)}
+    )
+
+
+slice = movement(
+    "slice",
+    "y = x[start:stop:step] along every axis",
+    text="slice(#0, #start, #stop, #step)",
+    prepare=_prepare_slice,
+    shape=_sliced,
+    evaluate=lambda x, start, stop, step: x[tuple(map(builtins.slice, start, stop, step))],
+    pullback=pullbacks(_slice_pullback),
+    cases=_slice_case,
+)
+
+
+def _prepare_pad(
+    x: Node, widths: Sequence[tuple[int, int]], value: float = 0.0, interior: Sequence[int] | None = None
+) -> dict[str, Any]:
+    pairs = tuple((int(a), int(b)) for a, b in widths)
+    gaps = tuple(int(n) for n in interior) if interior is not None else (0,) * x.ndim
+    if len(pairs) != x.ndim or len(gaps) != x.ndim or any(n < 0 for pair in pairs for n in pair) or any(n < 0 for n in gaps):
+        raise ArgumentError(
+            explain(
+                f"pad got the widths {pairs} for the shape {x.shape}",
+                "it takes one pair (before, after) of counts ≥ 0 per axis",
+                "Give (0, 0) for axes to leave as they are.",
+            )
+        )
+    return {"widths": pairs, "value": float(value), "interior": gaps}
+
+
+def _padded(shape: Shape, widths: tuple[tuple[int, int], ...], value: float, interior: Shape) -> Shape:
+    return tuple(a + b + n + max(n - 1, 0) * i for n, (a, b), i in zip(shape, widths, interior, strict=True))
+
+
+def _pad(x: Array, widths: tuple[tuple[int, int], ...], value: float, interior: Shape) -> Array:
+    y = np.full(_padded(x.shape, widths, value, interior), value, dtype=x.dtype)
+    y[_inner(x.shape, widths, interior)] = x
+    return y
+
+
+def _inner(shape: Shape, widths: tuple[tuple[int, int], ...], interior: Shape) -> tuple[Any, ...]:
+    """Where the elements of the padded array that came from the input lie."""
+    return tuple(
+        builtins.slice(a, a + n + max(n - 1, 0) * i, i + 1) for n, (a, _), i in zip(shape, widths, interior, strict=True)
+    )
+
+
+def _pad_pullback(g: Node, node: Node) -> Node:
+    inner = _inner(node.inputs[0].shape, node.attributes["widths"], node.attributes["interior"])
+    return slice(g, [s.start for s in inner], [s.stop for s in inner], [s.step for s in inner])
+
+
+pad = movement(
+    "pad",
+    "y = x with `widths` = (before, after) elements of `value` around it and `interior` of them between neighbours, per axis",
+    text="pad(#0, #widths)",
+    prepare=_prepare_pad,
+    shape=_padded,
+    evaluate=_pad,
+    pullback=pullbacks(_pad_pullback),
+    cases=lambda rng: Case(
+        (random_values(rng, (2, 3)),),
+        {
+            "widths": tuple((int(a), int(b)) for a, b in rng.integers(0, 3, size=(2, 2))),
+            "value": float(rng.normal()),
+            "interior": tuple(int(n) for n in rng.integers(0, 3, size=2)),
+        },
+    ),
+)
+
+
+# ------------------------------------------------------------------------------------------------ flip, concatenate, stack
+def _prepare_flip(x: Node, axis: int | Sequence[int] | None = None) -> dict[str, Any]:
+    return {"axis": normalise_axes(axis, x.ndim, "flip")}
+
+
+flip = movement(
+    "flip",
+    "y = x with the order along axes reversed",
+    text="flip(#0, #axis)",
+    prepare=_prepare_flip,
+    shape=lambda shape, axis: shape,
+    evaluate=np.flip,
+    pullback=pullbacks(lambda g, node: flip(g, node.attributes["axis"])),
+    cases=lambda rng: Case((random_values(rng, (2, 3)),), {"axis": [None, 0, -1, (0, 1)][int(rng.integers(4))]}),
+)
+
+
+def _prepare_join(op: str) -> Prepare:
+    def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+        if not operands:
+            raise ArgumentError(explain(f"{op} got nothing to join", "it takes one array or more", "Check the list."))
+        inputs = promote(operands, "same", op)
+        extra = 1 if op == "stack" else 0
+        return inputs, {"axis": normalise_axis(int(attributes.get("axis", 0)), inputs[0].ndim + extra, op)}
+
+    return prepare
+
+
+def _infer_concatenate(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    axis = attributes["axis"]
+    first = inputs[0].shape
+    if any(_without(i.shape, axis) != _without(first, axis) or i.ndim != len(first) for i in inputs):
+        shapes = ", ".join(str(i.shape) for i in inputs)
+        raise ShapeError(
+            explain(f"concatenate got the shapes {shapes}", f"they may differ only along axis {axis}", "Reshape or pad them.")
+        )
+    total = sum(i.shape[axis] for i in inputs)
+    return (*first[:axis], total, *first[axis + 1 :]), inputs[0].dtype
+
+
+def _without(shape: Shape, axis: int) -> Shape:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def _concatenate_pullback(g: Node, node: Node, index: int) -> Node:
+    axis = node.attributes["axis"]
+    before = sum(i.shape[axis] for i in node.inputs[:index])
+    return take_range(g, axis, before, before + node.inputs[index].shape[axis])
+
+
+def take_range(x: Node, axis: int, start: int, stop: int) -> Node:
+    """x[start:stop] along one axis."""
+    first = [0] * x.ndim
+    last = list(x.shape)
+    first[axis], last[axis] = start, stop
+    return slice(x, first, last)
+
+
+concatenate = define(
+    Primitive(
+        name="concatenate",
+        summary="y = the inputs one after another along an axis",
+        notation=Notation("concatenate(#*)", r"\operatorname{concatenate}\left(#*\right)"),
+        prepare=_prepare_join("concatenate"),
+        infer=_infer_concatenate,
+        evaluate=lambda *arrays, axis: np.concatenate(arrays, axis=axis),
+        pullback=_concatenate_pullback,
+        cases=lambda rng: Case(tuple(random_values(rng, (2, int(n))) for n in rng.integers(1, 4, size=3)), {"axis": -1}),
+    )
+)
+
+
+def _infer_stack(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
+    first = inputs[0].shape
+    if any(i.shape != first for i in inputs):
+        shapes = ", ".join(str(i.shape) for i in inputs)
+        raise ShapeError(explain(f"stack got the shapes {shapes}", "they must be equal", "Reshape or pad them."))
+    axis = attributes["axis"]
+    return (*first[:axis], len(inputs), *first[axis:]), inputs[0].dtype
+
+
+stack = define(
+    Primitive(
+        name="stack",
+        summary="y = the inputs side by side along a new axis",
+        notation=Notation("stack(#*)", r"\operatorname{stack}\left(#*\right)"),
+        prepare=_prepare_join("stack"),
+        infer=_infer_stack,
+        body=lambda *inputs, axis: concatenate(*(expand_dims(i, axis) for i in inputs), axis=axis),
+        cases=lambda rng: Case(tuple(random_values(rng, (2, 3)) for _ in range(3)), {"axis": int(rng.integers(-3, 3))}),
+    )
+)
+
+
+def split(x: Node, sections: int | Sequence[int], axis: int = 0) -> tuple[Node, ...]:
+    """Parts of `x` along an axis: `sections` equal ones, or cut at the given positions. Each part is a slice.
+
+    Raises:
+        ShapeError: the size is not a multiple of `sections`.
+    """
+    axis = normalise_axis(axis, x.ndim, "split")
+    size = x.shape[axis]
+    if isinstance(sections, int | np.integer):
+        if sections < 1 or size % sections:
+            raise ShapeError(
+                explain(
+                    f"split got the shape {x.shape} and {sections} sections along axis {axis}",
+                    f"the size {size} must be a multiple of the sections",
+                    "Give the cut positions as a list.",
+                )
+            )
+        width = size // int(sections)
+        edges = list(range(0, size + 1, width)) if width else [0] * (int(sections) + 1)
+    else:
+        edges = [0, *(min(max(int(c) + size if c < 0 else int(c), 0), size) for c in sections), size]
+    return tuple(take_range(x, axis, a, max(a, b)) for a, b in zip(edges, edges[1:], strict=False))

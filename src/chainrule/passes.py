@@ -1,0 +1,134 @@
+"""Graph to graph: expanding blocks, and simplification.
+
+Every pass of `simplify` has a name in `PASSES` and can be switched off; none changes what a graph computes beyond the rounding
+of reordered constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from chainrule import ir
+from chainrule.ir import LEAVES, Graph, Node
+from chainrule.ops.primitive import lookup
+
+Rule = Callable[[Node], Node]
+_LARGEST_FOLDED = 4096
+
+
+def rewrite(graph: Graph, rule: Rule) -> Graph:
+    """Rebuild a graph from its leaves, with `rule` applied to every node after its inputs were rebuilt."""
+    new: dict[Node, Node] = {}
+    for node in graph.nodes():
+        inputs = tuple(new[i] for i in node.inputs)
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = rule(node if same else Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.name))
+    return replace(
+        graph,
+        outputs=tuple(new[n] for n in graph.outputs),
+        updates=tuple(new[n] for n in graph.updates),
+    )
+
+
+def expand_blocks(graph: Graph, keep: Callable[[Node], bool] = lambda node: False) -> Graph:
+    """Replace blocks by their bodies, down to basic primitives, except those that `keep` holds for."""
+
+    def rule(node: Node) -> Node:
+        return node if node.op in LEAVES or keep(node) else _expanded(node, keep)
+
+    return rewrite(graph, rule)
+
+
+def _expanded(node: Node, keep: Callable[[Node], bool]) -> Node:
+    primitive = lookup(node.op)
+    if primitive.body is None:
+        return node
+    outside = set(node.inputs)
+    body = primitive.expand(node)
+    done: dict[Node, Node] = {n: n for n in outside}
+    for inner in ir.topological([body], stop=lambda n: n in outside):
+        if inner in done:
+            continue
+        inputs = tuple(done[i] for i in inner.inputs)
+        rebuilt = Node(inner.op, inputs, inner.attributes, inner.shape, inner.dtype, inner.name, inner.value)
+        done[inner] = rebuilt if inner.op in LEAVES or keep(rebuilt) else _expanded(rebuilt, keep)
+    return done[body]
+
+
+def share(graph: Graph) -> Graph:
+    """Compute equal things once: nodes with the same primitive, inputs and attributes become one."""
+    seen: dict[Any, Node] = {}
+
+    def rule(node: Node) -> Node:
+        if node.op in ("input", "variable"):
+            return node
+        if node.op == "constant":
+            assert node.value is not None
+            key: Any = ("constant", node.dtype, node.shape, node.value.tobytes())
+        else:
+            key = (node.op, node.inputs, tuple(sorted(node.attributes.items(), key=lambda item: item[0])))
+        return seen.setdefault(key, node)
+
+    return rewrite(graph, rule)
+
+
+def fold(graph: Graph) -> Graph:
+    """Compute now what depends on constants only, where the result is small."""
+
+    def rule(node: Node) -> Node:
+        if node.op in LEAVES or node.size > _LARGEST_FOLDED or any(i.op != "constant" for i in node.inputs):
+            return node
+        return ir.constant(lookup(node.op).run(node.inputs, node.attributes), name=node.name)
+
+    return rewrite(graph, rule)
+
+
+def identities(graph: Graph) -> Graph:
+    """Leave out what does nothing: x + 0, x · 1, x / 1, x¹, −(−x), and moves that move nothing."""
+    return rewrite(graph, _without_effect)
+
+
+_NEUTRAL = {"add": (0.0, 0.0), "subtract": (None, 0.0), "multiply": (1.0, 1.0), "divide": (None, 1.0), "power": (None, 1.0)}
+_MOVES = ("reshape", "broadcast_to", "cast", "slice", "pad")
+
+
+def _without_effect(node: Node) -> Node:
+    if node.op in _NEUTRAL:
+        for position, neutral in enumerate(_NEUTRAL[node.op]):
+            other = node.inputs[1 - position]
+            if neutral is not None and _is_constant(node.inputs[position], neutral) and _same_type(other, node):
+                return other
+    elif node.op == "negative" and node.inputs[0].op == "negative":
+        return node.inputs[0].inputs[0]
+    elif (node.op in _MOVES and _same_type(node.inputs[0], node)) or (
+        node.op == "transpose" and node.attributes["axes"] == tuple(range(node.ndim))
+    ):
+        return node.inputs[0]
+    elif node.op == "transpose" and node.inputs[0].op == "transpose":
+        inner = node.inputs[0]
+        if tuple(inner.attributes["axes"][a] for a in node.attributes["axes"]) == tuple(range(node.ndim)):
+            return inner.inputs[0]
+    return node
+
+
+def _same_type(a: Node, b: Node) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype
+
+
+def _is_constant(node: Node, number: float) -> bool:
+    return node.op == "constant" and node.value is not None and node.size > 0 and bool(np.all(node.value == number))
+
+
+PASSES: dict[str, Callable[[Graph], Graph]] = {"fold": fold, "identities": identities, "share": share}
+
+
+def simplify(graph: Graph, disable: Collection[str] = ()) -> Graph:
+    """Apply every pass of `PASSES` that is not in `disable`. Nodes that nothing needs drop out by themselves."""
+    for name, apply in PASSES.items():
+        if name not in disable:
+            graph = apply(graph)
+    return graph

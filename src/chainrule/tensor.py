@@ -1,0 +1,610 @@
+"""Tensors: nodes with NumPy's manners.
+
+Every operation on Tensors applies a primitive to their nodes. When the values are known it is computed at once; inside a
+function that is being captured (`chainrule.compile`) only the graph grows. The code is the same.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import numpy as np
+
+from chainrule import autodiff, ir, ops
+from chainrule.errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError, explain
+from chainrule.ir import Array, DType, Node, Scalar, Shape
+
+TensorLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
+
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+
+
+class Recorder(Protocol):
+    """What stands between Tensors and their values while a function is captured."""
+
+    def read(self, tensor: Tensor) -> Node:
+        """The node that stands for a Tensor from outside the function."""
+        ...
+
+    def write(self, tensor: Tensor, node: Node) -> None:
+        """Note that the function gives a Tensor from outside a new value."""
+        ...
+
+    def owner(self, leaf: Node) -> Tensor | None:
+        """The Tensor from outside that a leaf stands for."""
+        ...
+
+    gradients: MutableMapping[Tensor, Tensor]
+
+
+_recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
+_owners: weakref.WeakKeyDictionary[Node, weakref.ref[Tensor]] = weakref.WeakKeyDictionary()
+
+
+class Tensor:
+    """An array that remembers how it was computed.
+
+    Operators, indexing and mixing with NumPy arrays follow NumPy, promotion of dtypes included; Python numbers are weak.
+
+    Attributes:
+        requires_grad: whether `backward` leaves a gradient in `grad`.
+    """
+
+    __slots__ = ("__weakref__", "_grad", "_home", "_node", "requires_grad")
+    __array_ufunc__ = None  # array + tensor asks the Tensor
+
+    def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
+        self._home = _recorder.get()
+        self._node = node
+        self._grad: Tensor | None = None
+        self.requires_grad = requires_grad
+        if requires_grad:
+            _owners[node] = weakref.ref(self)
+
+    # ---------------------------------------------------------------------------------------- what it is
+    @property
+    def node(self) -> Node:
+        """The node in the graph that this Tensor stands for."""
+        recorder = _recorder.get()
+        return self._node if recorder is None or self._home is recorder else recorder.read(self)
+
+    @property
+    def shape(self) -> Shape:
+        """Size of every axis."""
+        return self._node.shape
+
+    @property
+    def dtype(self) -> DType:
+        """Type of the elements."""
+        return self._node.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._node.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._node.size
+
+    @property
+    def name(self) -> str | None:
+        """What it is called in graphs, formulas and explanations."""
+        return self._node.name
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 -- NumPy's name
+        """The axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` left here, of this shape and dtype; None before."""
+        recorder = _recorder.get()
+        if recorder is not None and self._home is not recorder:
+            return recorder.gradients.get(self)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        recorder = _recorder.get()
+        if recorder is None or self._home is recorder:
+            self._grad = value
+        elif value is None:
+            recorder.gradients.pop(self, None)
+        else:
+            recorder.gradients[self] = value
+
+    def named(self, name: str) -> Tensor:
+        """Call this Tensor `name`, and return it."""
+        self.node.name = name
+        return self
+
+    def formula(self, style: ops.notation.Style = "text") -> str:
+        """The calculation that gave this Tensor, from the named ones, in "text" or "latex"."""
+        return ops.formula(self.node, style)
+
+    # ---------------------------------------------------------------------------------------- its value
+    def numpy(self) -> Array:
+        """The value as a read-only view; copy it to change it.
+
+        Raises:
+            CaptureError: inside a function that is being compiled, where there is no value yet.
+        """
+        value = self.node.value
+        if value is None:
+            raise CaptureError(
+                explain(
+                    f"the value of {self!r} was asked for while its function is being compiled",
+                    "a compiled function runs the same operations for every input, so Python cannot look at values in it",
+                    "Use where(condition, a, b) in place of if, or compute this part outside the compiled function.",
+                )
+            )
+        view = value.view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Scalar:
+        """The value of a Tensor with one element, as a Python number.
+
+        Raises:
+            ShapeError: it has more or fewer elements.
+        """
+        if self.size != 1:
+            raise ShapeError(
+                explain(f"item was asked of a Tensor of shape {self.shape}", "it must hold one element", "Index it first.")
+            )
+        number: Scalar = self.numpy().item()
+        return number
+
+    def tolist(self) -> Any:
+        """The value as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def assign(self, value: TensorLike) -> None:
+        """Replace the value. What was computed from the old value keeps it.
+
+        Args:
+            value: an array of this shape; converted to this dtype unless that would lose its kind (float to int).
+
+        Raises:
+            ShapeError, DTypeError: it does not fit.
+        """
+        node = value.node if isinstance(value, Tensor) else ir.constant(_as_array(value))
+        if node.shape != self.shape:
+            raise ShapeError(
+                explain(
+                    f"a value of shape {node.shape} was assigned to {self._label()} of shape {self.shape}",
+                    "shapes must be equal",
+                    "Reshape the value, or make a new Tensor.",
+                )
+            )
+        if not np.can_cast(node.dtype, self.dtype, casting="same_kind"):
+            raise DTypeError(
+                explain(
+                    f"a value of dtype {node.dtype} was assigned to {self._label()} of dtype {self.dtype}",
+                    "it must be of the same kind",
+                    "Convert it with astype.",
+                )
+            )
+        node = ops.elementwise.to_dtype(node, self.dtype)
+        recorder = _recorder.get()
+        if recorder is not None and self._home is not recorder:
+            recorder.write(self, node)
+            return
+        self._node = ir.variable(np.array(node.value), name=self.name) if node.value is not None else node
+        if self.requires_grad:
+            _owners[self._node] = weakref.ref(self)
+
+    def detach(self) -> Tensor:
+        """The same value without its history: no gradient passes back."""
+        return Tensor(_without_history(self.node))
+
+    def _label(self) -> str:
+        return f"the Tensor {self.name!r}" if self.name else "a Tensor"
+
+    def __repr__(self) -> str:
+        name = f", name={self.name!r}" if self.name else ""
+        grad = ", requires_grad=True" if self.requires_grad else ""
+        value = self._node.value
+        if value is None:
+            return f"Tensor(<to be computed>, shape={self.shape}, dtype={self.dtype}{name})"
+        shape = f", shape={self.shape}" if value.size > 1000 else ""
+        return f"Tensor({np.array2string(value, separator=', ', prefix='Tensor(')}{shape}, dtype={self.dtype}{name}{grad})"
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("a Tensor without axes has no length; use .size for the number of elements.")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **settings: Any) -> Any:
+        # DLPack has no read-only arrays in its common version, so a copy is what can be handed out safely.
+        return self.numpy().copy().__dlpack__(**settings)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DTypeError(explain(f"{self!r} was used as an index", "an index is an integer", "Convert it with astype."))
+        return int(self.item())
+
+    __hash__ = object.__hash__
+
+    # ---------------------------------------------------------------------------------------- gradients
+    def backward(self, gradient: TensorLike = None) -> None:
+        """Leave in `grad` of every Tensor with requires_grad the gradient of this one, added to what is there.
+
+        Args:
+            gradient: upstream gradient of this shape; may be left out for a scalar, where it is 1.
+
+        Raises:
+            GradientError: not a scalar and no `gradient` given; nothing to leave a gradient in; a way without derivative.
+        """
+        node = self.node
+        seed = _seed(self, gradient)
+        leaves = [(n, owner) for n in ir.topological([node]) if n.op == "variable" and (owner := _owner(n)) is not None]
+        if not leaves:
+            raise GradientError(
+                explain(
+                    f"backward was called on {self!r}",
+                    "nothing that it was computed from asks for a gradient",
+                    "Make the inputs with cr.parameter(...) or cr.tensor(..., requires_grad=True); "
+                    "inside cr.no_grad nothing is recorded.",
+                )
+            )
+        found = autodiff.gradient(node, [leaf for leaf, _ in leaves], seed)
+        for (_, owner), g in zip(leaves, found, strict=True):
+            if g is not None:
+                new = Tensor(_without_history(g))
+                owner.grad = new if owner.grad is None else (owner.grad + new).detach()
+
+    # ---------------------------------------------------------------------------------------- operators
+    def __add__(self, other: TensorLike) -> Tensor:
+        return apply("add", self, other)
+
+    def __radd__(self, other: TensorLike) -> Tensor:
+        return apply("add", other, self)
+
+    def __sub__(self, other: TensorLike) -> Tensor:
+        return apply("subtract", self, other)
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        return apply("subtract", other, self)
+
+    def __mul__(self, other: TensorLike) -> Tensor:
+        return apply("multiply", self, other)
+
+    def __rmul__(self, other: TensorLike) -> Tensor:
+        return apply("multiply", other, self)
+
+    def __truediv__(self, other: TensorLike) -> Tensor:
+        return apply("divide", self, other)
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        return apply("divide", other, self)
+
+    def __pow__(self, other: TensorLike) -> Tensor:
+        return apply("power", self, other)
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        return apply("power", other, self)
+
+    def __matmul__(self, other: TensorLike) -> Tensor:
+        return apply("matmul", self, other)
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return apply("matmul", other, self)
+
+    def __neg__(self) -> Tensor:
+        return apply("negative", self)
+
+    def __abs__(self) -> Tensor:
+        return apply("abs", self)
+
+    def __invert__(self) -> Tensor:
+        return apply("logical_not", self)
+
+    def __and__(self, other: TensorLike) -> Tensor:
+        return apply("logical_and", self, other)
+
+    def __or__(self, other: TensorLike) -> Tensor:
+        return apply("logical_or", self, other)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return apply("equal", self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return apply("not_equal", self, other)
+
+    def __lt__(self, other: TensorLike) -> Tensor:
+        return apply("less", self, other)
+
+    def __le__(self, other: TensorLike) -> Tensor:
+        return apply("less_equal", self, other)
+
+    def __gt__(self, other: TensorLike) -> Tensor:
+        return apply("greater", self, other)
+
+    def __ge__(self, other: TensorLike) -> Tensor:
+        return apply("greater_equal", self, other)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        items = tuple(k.node if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,)))
+        return _result(ops.indexing.index(self.node, items))
+
+    # ---------------------------------------------------------------------------------------- methods
+    def astype(self, dtype: Any) -> Tensor:
+        """The same values as another dtype."""
+        return _result(ops.elementwise.to_dtype(self.node, ir.as_dtype(dtype)))
+
+    def sum(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        """Σ x over `axis` (all axes if None)."""
+        return apply("sum", self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        """Mean over `axis` (all axes if None)."""
+        return apply("mean", self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, correction: int = 0) -> Tensor:
+        """Variance over `axis` (all axes if None), divided by n − correction."""
+        return apply("var", self, axis=axis, keepdims=keepdims, correction=correction)
+
+    def prod(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        """Π x over `axis` (all axes if None)."""
+        return apply("prod", self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        """Largest element over `axis` (all axes if None)."""
+        return apply("max", self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        """Smallest element over `axis` (all axes if None)."""
+        return apply("min", self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        """Position of the largest element along `axis` (in the flattened array if None), int64."""
+        return apply("argmax", self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        """Position of the smallest element along `axis` (in the flattened array if None), int64."""
+        return apply("argmin", self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        """The elements in order in another shape; one axis may be -1."""
+        return apply("reshape", self, shape=shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
+        """The axes in another order; reversed if none is given."""
+        if not axes:
+            return apply("transpose", self)
+        return apply("transpose", self, axes=axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
+
+    def squeeze(self, axis: int | Sequence[int] | None = None) -> Tensor:
+        """Without axes of size 1 (all of them if None)."""
+        return apply("squeeze", self, axis=axis)
+
+
+# -------------------------------------------------------------------------------------------- making and applying
+def _as_array(value: Any, dtype: Any = None) -> Array:
+    try:
+        array = np.asarray(value, dtype=None if dtype is None else ir.as_dtype(dtype))
+    except ValueError as error:
+        raise ShapeError(
+            explain(
+                f"{type(value).__name__} data could not become an array ({error})", "rows must be equally long", "Check it."
+            )
+        ) from None
+    ir.as_dtype(array.dtype)
+    return array
+
+
+def _as_operand(value: TensorLike) -> ops.primitive.Operand:
+    if isinstance(value, Tensor):
+        return value.node
+    if isinstance(value, bool | int | float):
+        return value
+    return ir.constant(_as_array(value))
+
+
+def _without_history(node: Node) -> Node:
+    return ops.elementwise.stop_gradient(node) if node.value is None else ir.constant(node.value, name=node.name)
+
+
+def _result(node: Node) -> Tensor:
+    return Tensor(node if _recording.get() else _without_history(node))
+
+
+def apply(op: str, *operands: TensorLike, **attributes: Any) -> Tensor:
+    """Apply the primitive named `op` to Tensors, arrays or numbers."""
+    return _result(ops.lookup(op)(*map(_as_operand, operands), **attributes))
+
+
+def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor holding a copy of `data`.
+
+    Args:
+        data: numbers, nested lists, a NumPy array, or anything that has DLPack or becomes an array.
+        dtype: element type; NumPy's choice if left out, so that [0.5] is float64.
+        name: what it is called in graphs and explanations.
+        requires_grad: whether `backward` leaves a gradient in it; floats only.
+
+    Raises:
+        ShapeError, DTypeError: rows of different lengths; an element type chainrule does not compute with.
+    """
+    source = data.numpy() if isinstance(data, Tensor) else data
+    array = np.array(_as_array(source, dtype))
+    if requires_grad and array.dtype.kind != "f":
+        raise DTypeError(
+            explain(
+                f"a gradient was asked for a Tensor of dtype {array.dtype}",
+                "only floating Tensors have gradients",
+                "Write the numbers with a decimal point, or give dtype='float64'.",
+            )
+        )
+    return Tensor(ir.variable(array, name=name), requires_grad=requires_grad)
+
+
+def parameter(data: TensorLike, dtype: Any = None, *, name: str | None = None) -> Tensor:
+    """A Tensor to be learnt: `backward` leaves its gradient in `grad`. Integers become float64. See `tensor`."""
+    array = _as_array(data.numpy() if isinstance(data, Tensor) else data, dtype)
+    return tensor(array if array.dtype.kind == "f" else array.astype(np.float64), name=name, requires_grad=True)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """A Tensor with a copy of the data of any array that speaks DLPack (PyTorch, JAX, CuPy on the host, …)."""
+    return tensor(np.from_dlpack(source))
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within it nothing is recorded: results have no history, and no gradient passes through them."""
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+@contextmanager
+def recording_by(recorder: Recorder) -> Iterator[None]:
+    """Within it Tensors from outside are read and written through `recorder`."""
+    token = _recorder.set(recorder)
+    try:
+        yield
+    finally:
+        _recorder.reset(token)
+
+
+# -------------------------------------------------------------------------------------------- gradients as functions
+def _owner(leaf: Node) -> Tensor | None:
+    recorder = _recorder.get()
+    if recorder is not None:
+        found = recorder.owner(leaf)
+        if found is not None:
+            return found if found.requires_grad else None
+    reference = _owners.get(leaf)
+    return reference() if reference is not None else None
+
+
+def _seed(output: Tensor, gradient: TensorLike) -> Node | None:
+    if output.dtype.kind != "f":
+        raise GradientError(
+            explain(f"the gradient of a Tensor of dtype {output.dtype} was asked for", "it must be floating", "Use astype.")
+        )
+    if gradient is None:
+        if output.size != 1:
+            raise GradientError(
+                explain(
+                    f"the gradient of a Tensor of shape {output.shape} was asked for",
+                    "it must be a scalar unless the upstream gradient is given",
+                    "Reduce it with .sum() or .mean(), or pass gradient= of the same shape.",
+                )
+            )
+        return None
+    operand = _as_operand(gradient)
+    seed = ops.elementwise.to_dtype(operand if isinstance(operand, Node) else ir.constant(operand), output.dtype)
+    if seed.shape != output.shape:
+        raise ShapeError(
+            explain(
+                f"an upstream gradient of shape {seed.shape} was given for a Tensor of shape {output.shape}",
+                "both must have one shape",
+                "Broadcast or reshape it.",
+            )
+        )
+    return seed
+
+
+def _describe(node: Node) -> str:
+    return repr(node.name) if node.name else f"a Tensor of shape {node.shape}"
+
+
+def grad(output: Tensor, wrt: Sequence[Tensor], gradient: TensorLike = None) -> tuple[Tensor, ...]:
+    """∂output/∂w for every Tensor w, each of w's shape and dtype; they can be differentiated again.
+
+    Args:
+        output: a floating Tensor; a scalar unless `gradient` is given.
+        wrt: floating Tensors that `output` was computed from, at the start or on the way.
+        gradient: upstream gradient of the output's shape.
+
+    Raises:
+        GradientError: `output` does not depend on one of them, or only through something without a derivative.
+    """
+    if isinstance(wrt, Tensor):
+        raise ArgumentError(explain("grad got one Tensor for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w])."))
+    for w in wrt:
+        if w.dtype.kind != "f":
+            raise GradientError(
+                explain(f"a gradient by a Tensor of dtype {w.dtype} was asked for", "it must be floating", "Use astype.")
+            )
+    sources = [w.node for w in wrt]
+    found = autodiff.gradient(output.node, sources, _seed(output, gradient))
+    return tuple(
+        Tensor(g if g is not None else autodiff.zero_or_error(output.node, source, _describe))
+        for g, source in zip(found, sources, strict=True)
+    )
+
+
+# -------------------------------------------------------------------------------------------- randomness
+class Generator:
+    """A stream of random numbers, the same for a seed in every backend.
+
+    Its state is a Tensor int64[2] (seed, draw). Every call takes one draw, so that a compiled function that draws moves the
+    stream on exactly as if it had run by itself. See `chainrule.ops.random`.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.state = tensor(np.array([0, 0], dtype=np.int64), name="random")
+        self.seed(seed)
+
+    def seed(self, seed: int) -> None:
+        """Start the stream of `seed` (an integer of up to 63 bits) from its beginning."""
+        if not 0 <= seed < 2**63:
+            raise ArgumentError(explain(f"the seed {seed} was given", "it must be from 0 to 2⁶³ − 1", "Choose another."))
+        self.state.assign(np.array([seed, 0], dtype=np.int64))
+
+    def uniform(self, shape: Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
+        """Numbers from [0, 1)."""
+        return apply("uniform", self._next(), shape=tuple(shape), dtype=dtype)
+
+    def normal(self, shape: Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
+        """Numbers from the standard normal distribution."""
+        return apply("normal", self._next(), shape=tuple(shape), dtype=dtype)
+
+    def dropout_mask(self, shape: Sequence[int], rate: float, dtype: Any = np.float64) -> Tensor:
+        """1 / (1 − rate) with probability 1 − rate, else 0."""
+        return apply("dropout_mask", self._next(), shape=tuple(shape), dtype=dtype, rate=rate)
+
+    def _next(self) -> Tensor:
+        with no_grad():
+            key = Tensor(self.state.node)
+            self.state.assign(self.state + np.array([0, 1], dtype=np.int64))
+        return key
+
+
+random = Generator()
+
+
+def manual_seed(seed: int) -> None:
+    """Start the random stream `cr.random` afresh."""
+    random.seed(seed)

@@ -1,0 +1,154 @@
+"""Checks of derivatives against forward values, for chainrule's own tests and for extensions.
+
+Derivatives are compared with differences of forward values in float64 along random directions, never with another formula:
+
+    first order    Σ g·v  with  (s(−2h) − 8 s(−h) + 8 s(h) − s(2h)) / 12h                            (error h⁴)
+    second order   v·H v  with  (−s(−2h) + 16 s(−h) − 30 s(0) + 16 s(h) − s(2h)) / 12h²               (error h⁴)
+
+where s(ε) = Σ u·f(x + ε v) for a fixed random u, and v has largest element 1 (Abramowitz and Stegun, table 25.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from chainrule import ir, ops
+from chainrule.errors import ChainruleError, DTypeError, explain
+from chainrule.ir import Array
+from chainrule.ops.primitive import Case, Primitive
+from chainrule.tensor import Tensor, TensorLike, apply, grad, tensor
+
+_STEP = 1e-3
+_FIRST = np.array([1.0, -8.0, 0.0, 8.0, -1.0]) / 12.0
+_SECOND = np.array([-1.0, 16.0, -30.0, 16.0, -1.0]) / 12.0
+_OFFSETS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+
+
+class GradientMismatch(ChainruleError, AssertionError):
+    """A derivative that disagrees with the differences of forward values."""
+
+
+def gradcheck(
+    function: Callable[..., Tensor],
+    inputs: Sequence[TensorLike],
+    *,
+    order: int = 2,
+    directions: int = 2,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> None:
+    """Compare the derivatives of a function with differences of its values.
+
+    Args:
+        function: takes as many Tensors as there are inputs and returns one floating Tensor; smooth within 0.002 of the inputs.
+        inputs: float64 arrays to differentiate by; arrays of integers and booleans are passed on and left alone.
+        order: 1 for gradients only, 2 for second derivatives as well.
+        directions: random directions to try per input and order.
+        tolerance: largest difference allowed, relative to the larger of 1 and the size of the terms summed.
+        seed: of the random directions.
+
+    Raises:
+        GradientMismatch: naming the input, the order and both numbers.
+        DTypeError: a float32 input, whose differences would drown in rounding.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = [np.asarray(x.numpy() if isinstance(x, Tensor) else x) for x in inputs]
+    places = [k for k, a in enumerate(arrays) if a.dtype.kind == "f"]
+    for k in places:
+        if arrays[k].dtype != np.float64:
+            raise DTypeError(
+                explain(f"gradcheck got input {k} in {arrays[k].dtype}", "differences need float64", "Convert it with astype.")
+            )
+    upstream = rng.normal(size=function(*map(tensor, arrays)).shape)
+
+    def scalar(points: Sequence[Tensor]) -> Tensor:
+        return (function(*points) * upstream).sum()
+
+    for k in places:
+        for _ in range(directions):
+            _compare(scalar, arrays, _direction(rng, arrays, [k]), [k], 1, tolerance)
+    for _ in range(directions if order > 1 and places else 0):
+        _compare(scalar, arrays, _direction(rng, arrays, places), places, 2, tolerance)
+
+
+def _direction(rng: np.random.Generator, arrays: Sequence[Array], places: Sequence[int]) -> list[Array | None]:
+    """A random direction in the inputs at `places`, with largest element 1; None for inputs that stay."""
+    found: list[Array | None] = [None] * len(arrays)
+    for k in places:
+        v = rng.normal(size=arrays[k].shape)
+        found[k] = v / max(np.max(np.abs(v), initial=0.0), 1e-12)
+    return found
+
+
+def _compare(
+    scalar: Callable[[Sequence[Tensor]], Tensor],
+    arrays: Sequence[Array],
+    direction: Sequence[Array | None],
+    places: Sequence[int],
+    order: int,
+    tolerance: float,
+) -> None:
+    samples = np.array(
+        [
+            scalar([tensor(a if v is None else a + e * _STEP * v) for a, v in zip(arrays, direction, strict=True)]).item()
+            for e in _OFFSETS
+        ]
+    )
+    terms = (_FIRST if order == 1 else _SECOND) * samples / _STEP**order
+    numeric = float(terms.sum())
+
+    points = [tensor(a) for a in arrays]
+    wrt = [points[k] for k in places]
+    slope = _along(grad(scalar(points), wrt), direction, places)
+    exact = slope if order == 1 else _along(_grad_or_zero(slope, wrt), direction, places)
+    error = abs(exact.item() - numeric)
+    # Differences carry rounding of about 1e-15 of the largest term; the tolerance is for the derivative itself.
+    allowed = tolerance * max(1.0, abs(numeric)) + 1e-14 * float(np.max(np.abs(terms)))
+    if not error <= allowed:
+        raise GradientMismatch(
+            f"the derivative of order {order} by input {' and '.join(map(str, places))} is {exact.item():.10g} along a random "
+            f"direction, but differences of forward values give {numeric:.10g} (difference {error:.3g}, allowed {allowed:.3g}). "
+            "Check the partial or pullback of the operations used, and that the inputs are not at a kink."
+        )
+
+
+def _along(gradients: Sequence[Tensor], direction: Sequence[Array | None], places: Sequence[int]) -> Tensor:
+    """Σ g·v over the inputs at `places`."""
+    total = tensor(0.0)
+    for g, k in zip(gradients, places, strict=True):
+        total = total + (g * direction[k]).sum()
+    return total
+
+
+def _grad_or_zero(slope: Tensor, wrt: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The gradient of a slope, which is constant, and so has none, where the function was linear."""
+    return grad(slope + sum(((0.0 * w).sum() for w in wrt), tensor(0.0)), wrt)
+
+
+def check_primitive(primitive: Primitive, seed: int) -> None:
+    """Check one primitive on one random case from its record: shape and dtype rule, body, first and second derivatives.
+
+    Raises:
+        GradientMismatch, AssertionError: what the record says and what it does differ.
+    """
+    case = primitive.cases(np.random.default_rng(seed))
+    value = apply(primitive.name, *case.inputs, **case.attributes)
+    _check_rule(primitive, case)
+    if value.dtype.kind != "f" or primitive.not_differentiable:
+        return
+    if not any(a.dtype.kind == "f" for a in case.inputs):
+        return
+    gradcheck(lambda *points: apply(primitive.name, *points, **case.attributes) * 1.0, case.inputs, seed=seed)
+
+
+def _check_rule(primitive: Primitive, case: Case) -> None:
+    """The shape and dtype that the rule gives without values are those of the value."""
+    symbolic = primitive(*(ir.placeholder("input", a.shape, a.dtype) for a in case.inputs), **case.attributes)
+    concrete = primitive(*map(ir.constant, case.inputs), **case.attributes)
+    assert concrete.value is not None
+    found = (concrete.value.shape, concrete.value.dtype)
+    expected = (symbolic.shape, symbolic.dtype)
+    assert found == expected, f"{primitive.name}: the rule says {expected}, the value is {found} for {case}"
+    assert ops.infer(symbolic) == expected
