@@ -1,0 +1,406 @@
+"""From the columns of a table to the float32 matrix that a network reads.
+
+A `FeatureEncoder` is fitted on training rows only and keeps, per column, a *plan*: scale numbers, one-hot words, or leave the
+column out and why. Plans are plain data: they are saved inside the model and applied to any later table.
+
+    numbers, dates,   z = (g((x − centre) / spread) − mean) / std, clipped to ±10; g is arsinh in a column with heavy tails, and
+    booleans (0, 1)   the identity in others; centre, the median, replaces missing values, which one more column marks with 1
+    words             one column per category, one for rare and unseen ones, one for missing; 1 in one of them, 0 in the others
+
+A column for rare or missing values exists when the training rows have such values. Without it, an unseen category is all zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule.data.records import (
+    Check,
+    broken,
+    is_count,
+    is_distinct_texts,
+    is_finite,
+    is_flag,
+    is_positive,
+    is_text,
+    one_of,
+    read_record,
+)
+from chainrule.data.tables import MAX_CATEGORIES, READINGS, Column, Table, row_positions
+from chainrule.errors import ArgumentError, DataError, explain
+
+CLIP = 10.0
+
+_HEAVY_TAILS = 10.0  # mean of z⁴ above which arsinh is applied: 3 for a normal distribution, 9 for an exponential one
+_RARE = 2  # a category seen in fewer rows has no column of its own
+_HUGE = 1e150  # its square is finite
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # relative differences up to this are no differences
+_TRUE_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+_REASONS = {
+    "identifier": "it identifies rows",
+    "text": "it has too many different values",
+    "constant": "it has one value only",
+    "empty": "it has no values",
+}
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """What an encoder does with one column of the table that it was fitted on.
+
+    Attributes:
+        name: the column.
+        kind: its kind in that table.
+        treatment: what is done with it, in words.
+        missing: how many training rows lack it.
+        n_features: how many columns of the matrix it becomes; 0 when it is left out.
+    """
+
+    name: str
+    kind: str
+    treatment: str
+    missing: int
+    n_features: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What all plans know of their column: name, kind, the reading that `read_table` needs, missing training rows."""
+
+    name: str
+    kind: str
+    reading: str
+    missing: int
+
+    fields: ClassVar[dict[str, Check]] = {
+        "name": is_text,
+        "kind": is_text,
+        "reading": one_of(*READINGS),
+        "missing": is_count,
+    }
+
+    @property
+    def feature_names(self) -> list[str]:
+        """One name per column of the matrix."""
+        return []
+
+    def treatment(self) -> str:
+        """What is done with the column, in words."""
+        raise NotImplementedError
+
+    def fill(self, out: NDArray[np.float32], column: Column, rows: Rows) -> None:
+        """Write the features of these rows of `column` to `out` (n, number of features)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _LeaveOut(_Plan):
+    reason: str
+
+    fields: ClassVar[dict[str, Check]] = {**_Plan.fields, "reason": is_text}
+
+    def treatment(self) -> str:
+        return f"left out: {self.reason}"
+
+
+@dataclass(frozen=True)
+class _Scale(_Plan):
+    centre: float
+    spread: float
+    heavy_tails: bool
+    mean: float
+    std: float
+
+    fields: ClassVar[dict[str, Check]] = {
+        **_Plan.fields,
+        "centre": is_finite,
+        "spread": is_positive,
+        "heavy_tails": is_flag,
+        "mean": is_finite,
+        "std": is_positive,
+    }
+
+    @classmethod
+    def fit(cls, column: Column, rows: Rows) -> _Scale:
+        """Measure the values of the rows, of which at least one must be present."""
+        numbers = _numbers(column, column.reading, rows)
+        present = numbers[~np.isnan(numbers)]
+        centre = float(np.median(present))
+        spread = _spread(present, centre)
+        scaled = _scaled(present, centre, spread)
+        heavy_tails = _mean_fourth_power(scaled) > _HEAVY_TAILS
+        if heavy_tails:
+            scaled = np.arcsinh(scaled)
+        missing = len(numbers) - len(present)
+        mean, std = float(scaled.mean()), float(scaled.std())
+        std = std if std > _ROUNDING else 1.0
+        return cls(column.name, column.kind, column.reading, missing, centre, spread, heavy_tails, mean, std)
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [self.name, f"{self.name}: missing"] if self.missing else [self.name]
+
+    def treatment(self) -> str:
+        words = {"date": "days since 1970-01-01, standardised", "boolean": "0 or 1, standardised"}.get(
+            self.reading.partition(":")[0], "standardised"
+        )
+        if self.heavy_tails:
+            words += " after arsinh (heavy tails)"
+        return f"{words}; missing filled with the median and marked" if self.missing else words
+
+    def fill(self, out: NDArray[np.float32], column: Column, rows: Rows) -> None:
+        numbers = _numbers(column, self.reading, rows)
+        missing = np.isnan(numbers)
+        numbers[missing] = self.centre
+        scaled = _scaled(numbers, self.centre, self.spread)
+        if self.heavy_tails:
+            scaled = np.arcsinh(scaled)
+        with np.errstate(over="ignore"):
+            out[:, 0] = np.clip((scaled - self.mean) / self.std, -CLIP, CLIP)
+        if self.missing:
+            out[:, 1] = missing
+
+
+@dataclass(frozen=True)
+class _OneHot(_Plan):
+    categories: tuple[str, ...]
+    rare: int
+
+    fields: ClassVar[dict[str, Check]] = {**_Plan.fields, "categories": is_distinct_texts, "rare": is_count}
+
+    @classmethod
+    def fit(cls, column: Column, rows: Rows) -> _OneHot:
+        """Count the categories of the rows; the most frequent get columns of their own."""
+        codes = column.values[rows]
+        words = cast(tuple[str, ...], column.categories)
+        counts = np.bincount(codes[codes >= 0], minlength=len(words))
+        frequent = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
+        kept = sorted(int(code) for code in frequent if counts[code] >= _RARE)
+        categories = tuple(words[code] for code in kept)
+        rare = int(np.count_nonzero(counts)) - len(kept)
+        return cls(column.name, column.kind, column.reading, int(np.count_nonzero(codes < 0)), categories, rare)
+
+    @property
+    def feature_names(self) -> list[str]:
+        names = [f"{self.name}={category}" for category in self.categories]
+        return names + [f"{self.name}: rare"] * bool(self.rare) + [f"{self.name}: missing"] * bool(self.missing)
+
+    def treatment(self) -> str:
+        words = f"one-hot, {len(self.categories)} categories"
+        if self.rare:
+            words += f", {self.rare} rare ones pooled"
+        return f"{words}; missing is a category" if self.missing else words
+
+    def fill(self, out: NDArray[np.float32], column: Column, rows: Rows) -> None:
+        if column.categories is None and not column.missing.all():
+            raise _mismatch(column, "numbers", "words")
+        nowhere = out.shape[1]
+        own = {category: position for position, category in enumerate(self.categories)}
+        unseen = len(own) if self.rare else nowhere
+        positions = [own.get(word, unseen) for word in column.categories or ()]
+        positions.append(nowhere - 1 if self.missing else nowhere)
+        codes = column.values[rows] if column.categories is not None else np.full(len(out), -1)
+        target = np.array(positions)[codes.astype(np.int64)]
+        out[:] = 0
+        hit = np.flatnonzero(target < nowhere)
+        out[hit, target[hit]] = 1
+
+
+_PLANS: dict[str, type[_LeaveOut] | type[_Scale] | type[_OneHot]] = {
+    "leave out": _LeaveOut,
+    "scale": _Scale,
+    "one-hot": _OneHot,
+}
+_PLAN_NAMES = {plan: name for name, plan in _PLANS.items()}
+
+
+@dataclass(frozen=True)
+class FeatureEncoder:
+    """Turns tables into float32 matrices in the way that was fitted on the training rows.
+
+    Make one with `fit` or `from_dict`.
+    """
+
+    _plans: tuple[_Plan, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        table: Table,
+        target: str | None,
+        rows: ArrayLike | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> FeatureEncoder:
+        """Decide what to do with every column but the target, from the given rows.
+
+        Args:
+            table: the data.
+            target: the column to predict, which is never a feature; None when all columns are features.
+            rows: positions of the training rows, int (n,); None for all rows.
+            include: columns to use although their kind (identifier, text, constant) would leave them out. Of a column of
+                words with many values, the most frequent ones are used.
+            exclude: columns to leave out.
+
+        Raises:
+            DataError: a name in `target`, `include` or `exclude` that is not a column, or no column is left to learn from.
+            ArgumentError: a column both included and excluded, the target included, or rows that are not in the table.
+        """
+        for name in (*include, *exclude, *([target] if target is not None else [])):
+            table[name]
+        forbidden = set(include) & {*exclude, target}
+        if forbidden:
+            raise ArgumentError(
+                explain(
+                    f"the column '{min(map(str, forbidden))}' is to be included",
+                    "it is also excluded, or the target",
+                    "Remove it from one.",
+                )
+            )
+        chosen = row_positions(rows, table.n_rows)
+        plans = [_plan(column, chosen, include, exclude) for column in table if column.name != target]
+        encoder = cls(tuple(plans))
+        if not encoder.feature_names:
+            reasons = "; ".join(f"{plan.name}: {plan.treatment()}" for plan in plans) or "there is no other column"
+            raise DataError(
+                explain(
+                    f"no column of {table.source} can be learnt from ({reasons})",
+                    "at least one feature is needed",
+                    "Name columns to include.",
+                )
+            )
+        return encoder
+
+    def transform(self, table: Table, rows: ArrayLike | None = None) -> NDArray[np.float32]:
+        """The features of a table, which may lack the target and have more columns than the encoder knows.
+
+        Returns:
+            float32 (n, number of features), C-contiguous; every value is finite and within ±10.
+
+        Raises:
+            DataError: a column that is missing, or holds words where numbers were learnt or the other way round.
+            ArgumentError: rows that are not positions in the table.
+        """
+        chosen = row_positions(rows, table.n_rows)
+        matrix = np.empty((len(chosen), len(self.feature_names)), np.float32)
+        first = 0
+        for plan in self._used():
+            width = len(plan.feature_names)
+            plan.fill(matrix[:, first : first + width], table[plan.name], chosen)
+            first += width
+        return matrix
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the columns of the matrix: `Age`, `Age: missing`, `Sex=male`, `Cabin: rare`, …."""
+        return [name for plan in self._plans for name in plan.feature_names]
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The columns used and how to read them: pass it as `kinds` to `read_table` for a table to predict from."""
+        return {plan.name: plan.reading for plan in self._used()}
+
+    def describe(self) -> list[ColumnReport]:
+        """One report per column of the table that the encoder was fitted on, without the target, in its order."""
+        return [
+            ColumnReport(plan.name, plan.kind, plan.treatment(), plan.missing, len(plan.feature_names)) for plan in self._plans
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The encoder as plain JSON data."""
+        return {"columns": [{"plan": _PLAN_NAMES[type(plan)], **_plain(asdict(plan))} for plan in self._plans]}  # type: ignore[index]
+
+    @classmethod
+    def from_dict(cls, data: object) -> FeatureEncoder:
+        """The encoder that `to_dict` wrote; ModelFileError when `data` is anything else."""
+        columns = read_record(data, {"columns": lambda value: isinstance(value, list)}, "feature encoder")["columns"]
+        plans = tuple(_read_plan(record) for record in cast(list[object], columns))
+        if len({plan.name for plan in plans}) < len(plans):
+            raise broken("feature encoder", "names a column twice")
+        return cls(plans)
+
+    def _used(self) -> Iterable[_Plan]:
+        return (plan for plan in self._plans if plan.feature_names)
+
+
+def _plan(column: Column, rows: Rows, include: Sequence[str], exclude: Sequence[str]) -> _Plan:
+    missing = int(np.count_nonzero(column.missing[rows]))
+    reason = "excluded" if column.name in exclude else _REASONS.get(column.kind, "")
+    if column.name in include and column.kind != "empty":
+        reason = ""
+    if not reason and missing == len(rows):
+        reason = "it has no values in the training rows"
+    if reason:
+        return _LeaveOut(column.name, column.kind, column.reading, missing, column.note or reason)
+    return (_OneHot if column.reading == "categorical" else _Scale).fit(column, rows)
+
+
+def _numbers(column: Column, reading: str, rows: Rows) -> Floats:
+    """A new array of the rows' numbers, NaN where missing; booleans as 0 and 1."""
+    if column.missing.all():
+        return np.full(len(rows), np.nan)
+    if column.categories is None:
+        if bool(column.date_order) != reading.startswith("date"):
+            raise _mismatch(column, *(("dates", "numbers") if column.date_order else ("numbers", "dates")))
+        return cast(Floats, column.values[rows])
+    numbers = [_TRUE_WORDS.get(word.lower()) for word in column.categories]
+    if reading != "boolean" or None in numbers:
+        raise _mismatch(column, "words", reading.partition(":")[0])
+    return np.array([*numbers, np.nan], np.float64).take(column.values[rows], mode="wrap")
+
+
+def _mismatch(column: Column, found: str, learnt: str) -> DataError:
+    example = f", such as '{column.categories[0]}'" if column.categories else ""
+    return DataError(
+        explain(
+            f"column '{column.name}' holds {found}{example}",
+            f"the encoder was fitted on {learnt}",
+            "Pass the encoder's `kinds` to read_table, or correct the column.",
+        )
+    )
+
+
+def _spread(present: Floats, centre: float) -> float:
+    """The range of the middle half, or the largest deviation where that is 0; for equal numbers, their size."""
+    with np.errstate(over="ignore"):
+        deviations = np.clip(present - centre, -_HUGE, _HUGE)
+    largest, magnitude = float(np.abs(deviations).max()), float(np.abs(present).max())
+    if largest <= _ROUNDING * magnitude:
+        return magnitude or 1.0
+    low, high = np.quantile(deviations, (0.25, 0.75))
+    return float(high - low) or largest
+
+
+def _scaled(numbers: Floats, centre: float, spread: float) -> Floats:
+    with np.errstate(over="ignore"):
+        return np.clip((numbers - centre) / spread, -_HUGE, _HUGE)
+
+
+def _mean_fourth_power(scaled: Floats) -> float:
+    """The kurtosis of scaled numbers; 0 when they do not vary."""
+    deviations = scaled - scaled.mean()
+    deviations /= np.abs(deviations).max() or 1.0
+    squares = deviations * deviations
+    return float(np.mean(squares * squares) / max(np.mean(squares) ** 2, np.finfo(np.float64).tiny))
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
+
+
+def _read_plan(record: object) -> _Plan:
+    name = record.get("plan") if isinstance(record, dict) else None
+    if not isinstance(name, str) or name not in _PLANS:
+        raise broken("feature encoder", f"has a column with the plan {name!r}")
+    plan = _PLANS[name]
+    fields = read_record(record, {"plan": is_text, **plan.fields}, f"plan of a column ({name})")
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items() if key != "plan"}
+    return plan(**arguments)  # type: ignore[arg-type]

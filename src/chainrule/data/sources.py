@@ -1,0 +1,63 @@
+"""One way in: from a name or path to data, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from chainrule.data.builtin import BUILTIN, TARGET, Dataset, builtin
+from chainrule.data.files import did_you_mean, existing_file
+from chainrule.data.images import ImageSet, is_idx, read_images
+from chainrule.data.tables import Table, read_table
+from chainrule.errors import DataError, explain
+
+
+def load(
+    source: str | Path,
+    target: str | None = None,
+    delimiter: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Table | ImageSet | Dataset:
+    """Load a data set.
+
+    Args:
+        source: a key of BUILTIN; a table (CSV, TSV, Parquet); or pictures (a folder of class folders, IDX, .npz). A path that
+            exists comes before a built-in data set of the same name.
+        target: the column to predict, which a table must then have.
+        delimiter: see `read_table`.
+        kinds: see `read_table`.
+        seed: for built-in data sets that are drawn at random.
+
+    Raises:
+        DataError: neither a name nor a path, a target that is not there, or what the reader of the source finds wrong.
+        MissingDependency: the optional package that reads the source is not installed.
+    """
+    path = Path(source)
+    if not path.exists() and str(source) in BUILTIN:
+        return _checked_target(builtin(str(source), seed), target)
+    if not path.exists() and path.parent == Path() and not path.suffix:
+        near = did_you_mean(str(source), BUILTIN)
+        raise DataError(
+            explain(
+                f"'{source}' is neither a file or folder here nor a built-in data set",
+                f"the built-in data sets are {', '.join(BUILTIN)}",
+                near if near.startswith("Did") else "Check the spelling.",
+            )
+        )
+    if path.is_dir() or path.suffix == ".npz" or is_idx(existing_file(path)):
+        if target is not None:
+            raise DataError(explain(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out."))
+        return read_images(path)
+    table = read_table(path, delimiter, kinds)
+    if target is not None:
+        table[target]
+    return table
+
+
+def _checked_target(data: Dataset, target: str | None) -> Dataset:
+    if target not in (None, TARGET):
+        raise DataError(
+            explain(f"the target is '{target}'", f"a built-in data set has the target '{TARGET}'", "Leave the target out.")
+        )
+    return data

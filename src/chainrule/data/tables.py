@@ -1,0 +1,322 @@
+"""Tables: named columns of one length, each with a kind that says how a network can use it.
+
+`read_table` reads a delimited text file or a Parquet file; `Table.from_columns` takes arrays and lists. Both recognise missing
+values and decide a kind per column:
+
+    numeric      numbers                                    date         days since 1970-01-01
+    boolean      true/false or yes/no                       categorical  text with few, repeated values
+    identifier   a row's name or number                     text         text with many values
+    constant     one value in every row                     empty        no value at all
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule.data.files import did_you_mean, existing_file
+from chainrule.errors import ArgumentError, DataError, explain, missing_dependency
+
+Kind = Literal["numeric", "boolean", "categorical", "date", "identifier", "text", "constant", "empty"]
+
+BOOLEAN_WORDS = (("false", "true"), ("no", "yes"))
+DATE_ORDERS = ("year-month-day", "day.month.year", "month/day/year", "day/month/year")
+READINGS = ("numeric", "boolean", "categorical", "text", "date", *(f"date:{order}" for order in DATE_ORDERS))
+
+MAX_CATEGORIES = 100
+_IDENTIFIER_WORDS = {"id", "ids", "uuid", "guid", "index", "rowid", "identifier"}
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: its heading.
+        kind: how a network can use it.
+        values: float64 (n,), NaN where missing, all others finite; or, when `categories` is given, int32 (n,) positions in
+            it, -1 where missing.
+        categories: the distinct words of a column of words, sorted; None for a column of numbers.
+        date_order: the order of day, month and year that dates were read with; empty for other kinds.
+        note: a remark on how the kind was decided; usually empty.
+    """
+
+    name: str
+    kind: Kind
+    values: NDArray[Any]
+    categories: tuple[str, ...] | None = None
+    date_order: str = ""
+    note: str = ""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """(n,) booleans, true where the value is missing."""
+        return np.isnan(self.values) if self.categories is None else self.values < 0
+
+    @property
+    def present_rows(self) -> NDArray[np.int64]:
+        """Positions of the rows that have a value, int64."""
+        return np.flatnonzero(~self.missing)
+
+    @property
+    def reading(self) -> str:
+        """The word that makes `read_table(…, kinds={name: reading})` read another file's column in the same way."""
+        if self.date_order:
+            return f"date:{self.date_order}"
+        if self.categories is None:
+            return "numeric"
+        return "boolean" if self.categories in BOOLEAN_WORDS else "categorical"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns by name, in order, all of one length.
+
+    Attributes:
+        columns: the columns; their keys are their names.
+        source: where the table came from, for messages.
+    """
+
+    columns: Mapping[str, Column]
+    source: str
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.columns.values())))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(self.columns)
+
+    def __iter__(self) -> Iterator[Column]:
+        """The columns in order."""
+        return iter(self.columns.values())
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a column called `name`."""
+        return name in self.columns
+
+    def __getitem__(self, name: str) -> Column:
+        """The column called `name`; DataError that names the nearest column when there is none."""
+        if name not in self.columns:
+            raise DataError(
+                explain(
+                    f"{self.source} has no column '{name}'",
+                    f"its columns are {', '.join(self.names)}",
+                    did_you_mean(name, self.names),
+                )
+            )
+        return self.columns[name]
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, ArrayLike], source: str = "the table") -> Table:
+        """A table from arrays or lists.
+
+        Args:
+            columns: name to values of shape (n,): numbers (NaN or None is missing), booleans, datetime64, or strings (None or
+                "" is missing; strings are kept as they are, never parsed).
+            source: what messages call the table.
+
+        Raises:
+            DataError: no columns, no rows, lengths that differ, a column that is not one-dimensional, mixes numbers with
+                other things, or holds an infinity.
+        """
+        read = {name: _column(name, values, source) for name, values in columns.items()}
+        lengths = {name: len(column) for name, column in read.items()}
+        if not lengths or not any(lengths.values()):
+            raise DataError(explain(f"{source} is empty", "at least one column and one row are needed", "Pass some data."))
+        if len(set(lengths.values())) > 1:
+            raise DataError(explain(f"{source} has columns of lengths {lengths}", "all must be equal", "Cut or fill them."))
+        return cls(read, source)
+
+
+def read_table(path: str | Path, delimiter: str | None = None, kinds: Mapping[str, str] | None = None) -> Table:
+    """Read a CSV, TSV or otherwise delimited text file (plain or gzip; UTF-8, header line first), or a Parquet file.
+
+    Empty cells and NA, N/A, NaN, null, ? and - are missing. In a file delimited by `;` numbers may have decimal commas. Memory
+    stays near 8 bytes a cell for numbers and dates and 4 for words, whatever the size of the file.
+
+    Args:
+        path: the file.
+        delimiter: one character; None finds it among comma, semicolon, tab and |.
+        kinds: column name to "numeric", "boolean", "categorical", "text", "date" or "date:ORDER" with an order such as
+            day/month/year. A column named here is read in that way or not at all; the others are recognised. Names that the
+            file lacks are ignored.
+
+    Raises:
+        DataError: a file that is missing, a folder, empty, without rows, not a table, or not UTF-8; a header with unnamed or
+            repeated names; ragged rows; unclosed quotes; infinities; a column of numbers or dates in which a few cells are
+            something else. The message names the file and, where there is one, the line, column and cell.
+        MissingDependency: pyarrow is not installed.
+    """
+    for name, kind in (kinds or {}).items():
+        if kind not in READINGS:
+            raise ArgumentError(explain(f"kinds['{name}'] is '{kind}'", "that is not a kind", did_you_mean(kind, READINGS)))
+    path = existing_file(path)
+    try:
+        from chainrule.data import reading  # noqa: PLC0415 - pyarrow is optional
+    except ModuleNotFoundError as error:
+        raise missing_dependency("pyarrow", "Reading tables", "app") from error
+    return Table(reading.read_columns(path, delimiter, kinds or {}), str(path))
+
+
+def number_column(name: str, values: NDArray[np.float64], date_order: str = "") -> Column:
+    """A column of numbers or dates, its kind decided from its values."""
+    present = values[~np.isnan(values)]
+    kind: Kind = "date" if date_order else "numeric"
+    if not present.size:
+        kind = "empty"
+    elif present.size == values.size and values.size > 1 and np.all(values == values[0]):
+        kind = "constant"
+    elif kind == "numeric" and _names_rows(name) and _mostly_distinct_integers(present):
+        kind = "identifier"
+    return Column(name, kind, values, date_order=date_order)
+
+
+def word_column(name: str, codes: NDArray[np.int32], categories: Sequence[str]) -> Column:
+    """A column of words given by positions in distinct `categories`, its kind decided from its values."""
+    order = sorted(range(len(categories)), key=categories.__getitem__)
+    position = np.empty(len(categories) + 1, np.int32)
+    position[order] = np.arange(len(categories), dtype=np.int32)
+    position[-1] = -1
+    words = tuple(categories[index] for index in order)
+    return Column(name, _kind_of_words(name, codes, words), position[codes], words)
+
+
+def boolean_column(name: str, codes: NDArray[np.int32], words: tuple[str, str]) -> Column:
+    """A column of two words given by 0, 1 and, where missing, -1."""
+    seen = np.unique(codes)
+    kind: Kind = "boolean"
+    if seen[-1] < 0:
+        kind = "empty"
+    elif len(seen) == 1 and len(codes) > 1:
+        kind = "constant"
+    return Column(name, kind, codes, words)
+
+
+def with_kind(column: Column, reading: str) -> Column:
+    """The column with the kind that `reading`, a value of `kinds` in `read_table`, asks for."""
+    return replace(column, kind=cast(Kind, reading.partition(":")[0]))
+
+
+def encode_words(values: Iterable[str | None]) -> tuple[NDArray[np.int32], list[str]]:
+    """Positions (n,) int32 in the list of distinct words, in order of appearance; -1 for None."""
+    known: dict[str, int] = {}
+    codes = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
+    return np.array(codes, np.int32), list(known)
+
+
+def _column(name: str, values: ArrayLike, source: str) -> Column:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise DataError(
+            explain(
+                f"column '{name}' of {source} has shape {array.shape}", "a column has one axis", "Pass one array per column."
+            )
+        )
+    if array.dtype == bool:
+        return boolean_column(name, array.astype(np.int32), BOOLEAN_WORDS[0])
+    if array.dtype.kind == "M":
+        return number_column(name, days_since_epoch(array), DATE_ORDERS[0])
+    if array.dtype.kind in "iuf":
+        return number_column(name, _finite(name, array.astype(np.float64), source))
+    present = [value for value in array.tolist() if not _is_missing(value)]
+    if all(isinstance(value, bool) for value in present) and present:
+        codes = [-1 if _is_missing(value) else int(value) for value in array.tolist()]
+        return boolean_column(name, np.array(codes, np.int32), BOOLEAN_WORDS[0])
+    if all(isinstance(value, int | float) for value in present):
+        numbers = [np.nan if _is_missing(value) else float(value) for value in array.tolist()]
+        return number_column(name, _finite(name, np.array(numbers), source))
+    strange = [value for value in present if not isinstance(value, str)]
+    if strange:
+        raise DataError(
+            explain(
+                f"column '{name}' of {source} holds {strange[0]!r} ({type(strange[0]).__name__}) among other values",
+                "a column holds numbers, booleans, datetime64 or strings",
+                "Convert it to one of them.",
+            )
+        )
+    return word_column(name, *encode_words(None if _is_missing(value) else value for value in array.tolist()))
+
+
+def row_positions(rows: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
+    """`rows` as positions below `n_rows`, int64; all positions for None; ArgumentError for masks and other things."""
+    if rows is None:
+        return np.arange(n_rows)
+    positions = np.asarray(rows)
+    if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
+        raise ArgumentError(
+            explain(
+                f"rows has shape {positions.shape} and type {positions.dtype}",
+                "it must hold integer positions, one axis",
+                "Turn a mask into positions with numpy.flatnonzero.",
+            )
+        )
+    if positions.size and not 0 <= positions.min() <= positions.max() < n_rows:
+        raise ArgumentError(
+            explain(
+                f"rows goes from {positions.min()} to {positions.max()}",
+                f"there are {n_rows} rows",
+                "Stay within 0 and the last.",
+            )
+        )
+    return positions.astype(np.int64)
+
+
+def days_since_epoch(moments: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """datetime64 (n,) as float64 days since 1970-01-01, NaN for NaT."""
+    milliseconds = moments.astype("datetime64[ms]")
+    days = milliseconds.astype(np.int64) / 86_400_000
+    days[np.isnat(milliseconds)] = np.nan
+    return days
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _finite(name: str, values: NDArray[np.float64], source: str) -> NDArray[np.float64]:
+    infinite = np.flatnonzero(np.isinf(values))
+    if infinite.size:
+        raise DataError(
+            explain(
+                f"column '{name}' of {source} holds {values[infinite[0]]} at row {infinite[0]}",
+                "numbers must be finite",
+                "Replace it, or make it NaN to treat it as missing.",
+            )
+        )
+    return values
+
+
+def _kind_of_words(name: str, codes: NDArray[np.int32], words: tuple[str, ...]) -> Kind:
+    present = int(np.count_nonzero(codes >= 0))
+    if not present:
+        return "empty"
+    if len(words) == 1 and present == len(codes) > 1:
+        return "constant"
+    if len(words) <= min(MAX_CATEGORIES, max(present // 2, 1)):
+        return "categorical"
+    return "identifier" if len(words) == present and _names_rows(name) else "text"
+
+
+def _names_rows(name: str) -> bool:
+    """Whether a heading says that the column identifies rows: PassengerId, user_id, ID, Unnamed: 0."""
+    pieces = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return name.startswith("Unnamed: ") or any(piece.lower() in _IDENTIFIER_WORDS for piece in pieces)
+
+
+def _mostly_distinct_integers(present: NDArray[np.float64]) -> bool:
+    return bool(np.all(present == np.floor(present))) and np.unique(present).size > present.size / 2
