@@ -3,7 +3,7 @@
 One graph is run, differentiated and explained. Arrays follow NumPy, networks PyTorch, estimators scikit-learn.
 """
 
-from chainrule import errors, functional, ops, testing
+from chainrule import data, errors, functional, nn, ops, optim, testing, train
 from chainrule.compile import compile, hessian, jacobian, value_and_grad
 from chainrule.errors import ChainruleError
 from chainrule.functional import (

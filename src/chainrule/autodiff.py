@@ -1,7 +1,7 @@
 """Reverse-mode differentiation, from graph to graph.
 
-The gradient of a node is made of nodes, so it can be run, simplified, explained, and differentiated again. Every node on the way
-is differentiated once, however many paths reach it: what arrives over several paths is added up first.
+The gradient of a node is made of nodes, so it can be run, simplified, explained, and differentiated again. Every node on the
+way is differentiated once, however many paths reach it: what arrives over several paths is added up first.
 """
 
 from __future__ import annotations

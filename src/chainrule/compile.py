@@ -1,7 +1,8 @@
 """From Python functions of Tensors to graphs and programs.
 
 `capture` runs a function once on Tensors without values. What it does to Tensors becomes a `Graph`: arguments are its inputs;
-Tensors from outside (parameters, moments of an optimiser, the random stream) are its state; what they are assigned is the update.
+Tensors from outside (parameters, moments of an optimiser, the random stream) are its state; what they are assigned is the
+update.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from chainrule import autodiff, backends, ir
 from chainrule.backends.contract import Backend, Program
 from chainrule.errors import ArgumentError, CaptureError, ShapeError, explain
 from chainrule.ir import Array, DType, Graph, Node, Shape
-from chainrule.tensor import Tensor, TensorLike, apply, grad, recording_by, tensor
+from chainrule.tensor import Tensor, TensorLike, apply, grad, parameter, recording_by, tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -117,7 +118,8 @@ def _rebuild(result: Any, values: list[Tensor]) -> Any:
     if isinstance(result, Tensor):
         return values.pop(0)
     if isinstance(result, tuple | list):
-        return type(result)(_rebuild(part, values) for part in result)
+        parts = [_rebuild(part, values) for part in result]
+        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)  # a named tuple, or a plain one
     if isinstance(result, dict):
         return {key: _rebuild(part, values) for key, part in result.items()}
     return result
@@ -199,16 +201,28 @@ def value_and_grad(function: Callable[..., Tensor]) -> Callable[..., tuple[Tenso
     """
 
     def both(*arguments: TensorLike) -> tuple[Tensor, tuple[Tensor, ...]]:
-        tensors = [a if isinstance(a, Tensor) else tensor(a) for a in arguments]
+        tensors = [_floating(a) for a in arguments]
         value = function(*tensors)
         return value, grad(value, tensors)
 
     return both
 
 
+def _floating(x: TensorLike) -> Tensor:
+    """A point to differentiate at: a Tensor as it is, numbers as a new floating one."""
+    return x if isinstance(x, Tensor) else parameter(x).detach()
+
+
 def jacobian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
-    """J[i, j] = ∂f_i/∂x_j, of shape f.shape + x.shape, by one backward pass per element of f; it can be differentiated again."""
-    point = x if isinstance(x, Tensor) else tensor(x)
+    """J[i, j] = ∂f_i/∂x_j, of shape f.shape + x.shape, by one backward pass per element of f.
+
+    It can be differentiated again.
+
+    Raises:
+        GradientError: f does not depend on x, or only through something without a derivative.
+        ShapeError: f has no elements.
+    """
+    point = _floating(x)
     y = function(point)
     rows = []
     for k in range(y.size):

@@ -9,6 +9,7 @@
     ├── GraphError            a graph that breaks the rules of the IR: a defect in chainrule or in an extension
     ├── DataError             a table, image folder or array that cannot be learnt from   (also a ValueError)
     ├── ModelFileError        a model or checkpoint file that is broken or from elsewhere
+    ├── OutputError           a file that cannot be written
     ├── MissingDependency     an optional package that is not installed      (also an ImportError)
     └── TrainingError         training that cannot go on
         └── NonFiniteLoss     the loss became NaN or infinite
@@ -53,6 +54,10 @@ class DataError(ChainruleError, ValueError):
 
 class ModelFileError(ChainruleError):
     """A model or checkpoint file that is broken, altered, or from elsewhere."""
+
+
+class OutputError(ChainruleError):
+    """A file that cannot be written."""
 
 
 class MissingDependency(ChainruleError, ImportError):

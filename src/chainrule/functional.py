@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import ir, ops
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Shape
-from chainrule.tensor import Tensor, TensorLike, apply, tensor
+from chainrule.tensor import Tensor, TensorLike, apply, result, tensor
 
 Axis = int | Sequence[int] | None
 
@@ -188,13 +188,14 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     return apply("stack", *tensors, axis=axis)
 
 
-def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+def split(x: TensorLike, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """Parts along an axis: `sections` equal ones, or cut at the given positions (NumPy's array_split does not apply).
 
     Raises:
         ShapeError: the size is not a multiple of `sections`.
     """
-    return tuple(Tensor(part) for part in ops.shape.split(x.node, sections, axis))
+    node = x.node if isinstance(x, Tensor) else tensor(x).node
+    return tuple(result(part) for part in ops.shape.split(node, sections, axis))
 
 
 def pad(x: TensorLike, widths: int | Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
@@ -250,7 +251,7 @@ def _with_rank(name: str, spatial: int, *tensors: TensorLike) -> list[Tensor]:
     return found
 
 
-def _same_padding(padding: Any, w: TensorLike, stride: Any, dilation: Any, spatial: int, name: str) -> Any:
+def _same_padding(padding: Any, w: TensorLike, *, stride: Any, dilation: Any, spatial: int, name: str) -> Any:
     """Turn "valid" and "same" into pairs of numbers."""
     if padding == "valid":
         return 0
@@ -282,7 +283,7 @@ def conv1d(
     Raises:
         ShapeError, ArgumentError: axes, channels, kernel or settings that do not fit.
     """
-    pads = _same_padding(padding, weight, stride, dilation, 1, "conv1d")
+    pads = _same_padding(padding, weight, stride=stride, dilation=dilation, spatial=1, name="conv1d")
     return _convolve(x, weight, bias, 1, stride=stride, padding=pads, kernel_dilation=dilation, groups=groups)
 
 
@@ -303,7 +304,7 @@ def conv2d(
     Raises:
         ShapeError, ArgumentError: axes, channels, kernel or settings that do not fit.
     """
-    pads = _same_padding(padding, weight, stride, dilation, 2, "conv2d")
+    pads = _same_padding(padding, weight, stride=stride, dilation=dilation, spatial=2, name="conv2d")
     return _convolve(x, weight, bias, 2, stride=stride, padding=pads, kernel_dilation=dilation, groups=groups)
 
 
@@ -435,18 +436,18 @@ def layer_norm(x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float =
     return apply("layer_norm", x, weight, bias, eps=eps)
 
 
-def batch_norm(
+def batch_norm(  # noqa: PLR0917 -- PyTorch's order
     x: TensorLike, mean: TensorLike, var: TensorLike, weight: TensorLike, bias: TensorLike, eps: float = 1e-5
 ) -> Tensor:
     """(x − mean) / √(var + eps) · weight + bias per channel (axis 1) with the given statistics (Ioffe, Szegedy 2015)."""
     return apply("batch_norm", x, mean, var, weight, bias, eps=eps)
 
 
-def zeros(shape: Shape, dtype: Any = np.float64) -> Tensor:
-    """Zeros."""
-    return tensor(np.zeros(shape, ir.as_dtype(dtype)))
+def zeros(shape: int | Shape, dtype: Any = np.float64) -> Tensor:
+    """Zeros of a shape and dtype."""
+    return tensor(np.zeros(ops.primitive.as_shape(shape, "zeros"), ir.as_dtype(dtype)))
 
 
-def ones(shape: Shape, dtype: Any = np.float64) -> Tensor:
-    """Ones."""
-    return tensor(np.ones(shape, ir.as_dtype(dtype)))
+def ones(shape: int | Shape, dtype: Any = np.float64) -> Tensor:
+    """Ones of a shape and dtype."""
+    return tensor(np.ones(ops.primitive.as_shape(shape, "ones"), ir.as_dtype(dtype)))

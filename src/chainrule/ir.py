@@ -65,7 +65,7 @@ class Node:
 
     __slots__ = ("__weakref__", "attributes", "dtype", "inputs", "name", "op", "shape", "value")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- the fields of a record, in the order of its printed form
         self,
         op: str,
         inputs: tuple[Node, ...],
@@ -271,7 +271,7 @@ def graph_text(graph: Graph) -> str:
     nodes = graph.nodes()
     labels: dict[Node, str] = {}
     taken: set[str] = set()
-    for number, node in enumerate(nodes + [leaf for leaf in (*graph.inputs, *graph.state) if leaf not in set(nodes)]):
+    for number, node in enumerate(dict.fromkeys([*nodes, *graph.inputs, *graph.state])):
         label = node.name if node.name and node.name not in taken else f"%{number}"
         taken.add(label)
         labels[node] = label

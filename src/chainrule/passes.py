@@ -88,12 +88,15 @@ def fold(graph: Graph) -> Graph:
 
 
 def identities(graph: Graph) -> Graph:
-    """Leave out what does nothing: x + 0, x · 1, x / 1, x¹, −(−x), and moves that move nothing."""
+    """Leave out what does nothing: x + 0, x · 1, x / 1, x¹, −(−x), moves that move nothing, and stops of gradients.
+
+    So a graph is differentiated first and simplified then.
+    """
     return rewrite(graph, _without_effect)
 
 
 _NEUTRAL = {"add": (0.0, 0.0), "subtract": (None, 0.0), "multiply": (1.0, 1.0), "divide": (None, 1.0), "power": (None, 1.0)}
-_MOVES = ("reshape", "broadcast_to", "cast", "slice", "pad")
+_MOVES = ("reshape", "broadcast_to", "cast", "slice", "pad", "stop_gradient")
 
 
 def _without_effect(node: Node) -> Node:

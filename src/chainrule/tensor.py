@@ -263,7 +263,7 @@ class Tensor:
         """
         node = self.node
         seed = _seed(self, gradient)
-        leaves = [(n, owner) for n in ir.topological([node]) if n.op == "variable" and (owner := _owner(n)) is not None]
+        leaves = [(n, owner) for n in ir.topological([node]) if not n.inputs and (owner := _owner(n)) is not None]
         if not leaves:
             raise GradientError(
                 explain(
@@ -323,13 +323,19 @@ class Tensor:
         return apply("abs", self)
 
     def __invert__(self) -> Tensor:
-        return apply("logical_not", self)
+        return _logical("logical_not", "~", self)
 
     def __and__(self, other: TensorLike) -> Tensor:
-        return apply("logical_and", self, other)
+        return _logical("logical_and", "&", self, other)
+
+    def __rand__(self, other: TensorLike) -> Tensor:
+        return _logical("logical_and", "&", other, self)
 
     def __or__(self, other: TensorLike) -> Tensor:
-        return apply("logical_or", self, other)
+        return _logical("logical_or", "|", self, other)
+
+    def __ror__(self, other: TensorLike) -> Tensor:
+        return _logical("logical_or", "|", other, self)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return apply("equal", self, other)
@@ -351,12 +357,12 @@ class Tensor:
 
     def __getitem__(self, key: Any) -> Tensor:
         items = tuple(k.node if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,)))
-        return _result(ops.indexing.index(self.node, items))
+        return result(ops.indexing.index(self.node, items))
 
     # ---------------------------------------------------------------------------------------- methods
     def astype(self, dtype: Any) -> Tensor:
         """The same values as another dtype."""
-        return _result(ops.elementwise.to_dtype(self.node, ir.as_dtype(dtype)))
+        return result(ops.elementwise.to_dtype(self.node, ir.as_dtype(dtype)))
 
     def sum(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
         """Σ x over `axis` (all axes if None)."""
@@ -407,12 +413,17 @@ class Tensor:
 
 # -------------------------------------------------------------------------------------------- making and applying
 def _as_array(value: Any, dtype: Any = None) -> Array:
+    """A copy of the data, so that writing into the original later changes no graph."""
+    wanted = None if dtype is None else ir.as_dtype(dtype)
     try:
-        array = np.asarray(value, dtype=None if dtype is None else ir.as_dtype(dtype))
-    except ValueError as error:
-        raise ShapeError(
+        array = np.array(value, dtype=wanted)
+    except (ValueError, TypeError, OverflowError) as error:
+        kind = ShapeError if "inhomogeneous" in str(error) else DTypeError
+        raise kind(
             explain(
-                f"{type(value).__name__} data could not become an array ({error})", "rows must be equally long", "Check it."
+                f"{type(value).__name__} data could not become an array ({error})",
+                "it takes numbers that the dtype can hold, in rows of one length",
+                "Check the data.",
             )
         ) from None
     ir.as_dtype(array.dtype)
@@ -431,13 +442,25 @@ def _without_history(node: Node) -> Node:
     return ops.elementwise.stop_gradient(node) if node.value is None else ir.constant(node.value, name=node.name)
 
 
-def _result(node: Node) -> Tensor:
+def result(node: Node) -> Tensor:
+    """The Tensor of a node that an operation gave; without its history inside `no_grad`."""
     return Tensor(node if _recording.get() else _without_history(node))
 
 
 def apply(op: str, *operands: TensorLike, **attributes: Any) -> Tensor:
     """Apply the primitive named `op` to Tensors, arrays or numbers."""
-    return _result(ops.lookup(op)(*map(_as_operand, operands), **attributes))
+    return result(ops.lookup(op)(*map(_as_operand, operands), **attributes))
+
+
+def _logical(op: str, sign: str, *operands: TensorLike) -> Tensor:
+    """An operator that is bitwise in NumPy, for the dtype where that is the same."""
+    found = [o if isinstance(o, Tensor) else tensor(o) for o in operands]
+    for operand in found:
+        if operand.dtype != np.bool_:
+            raise DTypeError(
+                explain(f"{sign} got a Tensor of dtype {operand.dtype}", "it takes booleans", f"Compare first, or use cr.{op}.")
+            )
+    return apply(op, *found)
 
 
 def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requires_grad: bool = False) -> Tensor:
@@ -453,7 +476,7 @@ def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requ
         ShapeError, DTypeError: rows of different lengths; an element type chainrule does not compute with.
     """
     source = data.numpy() if isinstance(data, Tensor) else data
-    array = np.array(_as_array(source, dtype))
+    array = _as_array(source, dtype)
     if requires_grad and array.dtype.kind != "f":
         raise DTypeError(
             explain(
@@ -462,7 +485,9 @@ def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requ
                 "Write the numbers with a decimal point, or give dtype='float64'.",
             )
         )
-    return Tensor(ir.variable(array, name=name), requires_grad=requires_grad)
+    # Within a captured function there is no state of its own: what is made there is part of the graph.
+    leaf = ir.variable if _recorder.get() is None else ir.constant
+    return Tensor(leaf(array, name=name), requires_grad=requires_grad)
 
 
 def parameter(data: TensorLike, dtype: Any = None, *, name: str | None = None) -> Tensor:
@@ -578,22 +603,28 @@ class Generator:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Start the stream of `seed` (an integer of up to 63 bits) from its beginning."""
-        if not 0 <= seed < 2**63:
-            raise ArgumentError(explain(f"the seed {seed} was given", "it must be from 0 to 2⁶³ − 1", "Choose another."))
+        """Start the stream of `seed` (an integer of up to 63 bits) from its beginning.
+
+        Raises:
+            ArgumentError: it is no integer, or outside 0 … 2⁶³ − 1.
+        """
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+            raise ArgumentError(
+                explain(f"the seed {seed!r} was given", "it must be an integer from 0 to 2⁶³ − 1", "Choose another.")
+            )
         self.state.assign(np.array([seed, 0], dtype=np.int64))
 
-    def uniform(self, shape: Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
+    def uniform(self, shape: int | Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
         """Numbers from [0, 1)."""
-        return apply("uniform", self._next(), shape=tuple(shape), dtype=dtype)
+        return apply("uniform", self._next(), shape=shape, dtype=dtype)
 
-    def normal(self, shape: Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
-        """Numbers from the standard normal distribution."""
-        return apply("normal", self._next(), shape=tuple(shape), dtype=dtype)
+    def normal(self, shape: int | Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
+        """Numbers from the standard normal distribution (Box and Muller 1958)."""
+        return apply("normal", self._next(), shape=shape, dtype=dtype)
 
-    def dropout_mask(self, shape: Sequence[int], rate: float, dtype: Any = np.float64) -> Tensor:
-        """1 / (1 − rate) with probability 1 − rate, else 0."""
-        return apply("dropout_mask", self._next(), shape=tuple(shape), dtype=dtype, rate=rate)
+    def dropout_mask(self, shape: int | Sequence[int], rate: float, dtype: Any = np.float64) -> Tensor:
+        """1 / (1 − rate) with probability 1 − rate, else 0, for 0 ≤ rate < 1 (Srivastava et al. 2014)."""
+        return apply("dropout_mask", self._next(), shape=shape, dtype=dtype, rate=rate)
 
     def _next(self) -> Tensor:
         with no_grad():

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from chainrule import ir, ops
+from chainrule import autodiff, ir, ops
+from chainrule.backends.contract import Backend
 from chainrule.errors import ChainruleError, DTypeError, explain
 from chainrule.ir import Array
 from chainrule.ops.primitive import Case, Primitive
@@ -68,9 +69,9 @@ def gradcheck(
 
     for k in places:
         for _ in range(directions):
-            _compare(scalar, arrays, _direction(rng, arrays, [k]), [k], 1, tolerance)
+            _compare(scalar, arrays, _direction(rng, arrays, [k]), [k], order=1, tolerance=tolerance)
     for _ in range(directions if order > 1 and places else 0):
-        _compare(scalar, arrays, _direction(rng, arrays, places), places, 2, tolerance)
+        _compare(scalar, arrays, _direction(rng, arrays, places), places, order=2, tolerance=tolerance)
 
 
 def _direction(rng: np.random.Generator, arrays: Sequence[Array], places: Sequence[int]) -> list[Array | None]:
@@ -87,6 +88,7 @@ def _compare(
     arrays: Sequence[Array],
     direction: Sequence[Array | None],
     places: Sequence[int],
+    *,
     order: int,
     tolerance: float,
 ) -> None:
@@ -108,8 +110,9 @@ def _compare(
     allowed = tolerance * max(1.0, abs(numeric)) + 1e-14 * float(np.max(np.abs(terms)))
     if not error <= allowed:
         raise GradientMismatch(
-            f"the derivative of order {order} by input {' and '.join(map(str, places))} is {exact.item():.10g} along a random "
-            f"direction, but differences of forward values give {numeric:.10g} (difference {error:.3g}, allowed {allowed:.3g}). "
+            f"the derivative of order {order} by input {' and '.join(map(str, places))} is {exact.item():.10g} along a "
+            f"random direction, but differences of forward values give {numeric:.10g} (difference {error:.3g}, allowed "
+            f"{allowed:.3g}). "
             "Check the partial or pullback of the operations used, and that the inputs are not at a kink."
         )
 
@@ -128,19 +131,57 @@ def _grad_or_zero(slope: Tensor, wrt: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def check_primitive(primitive: Primitive, seed: int) -> None:
-    """Check one primitive on one random case from its record: shape and dtype rule, body, first and second derivatives.
+    """Check one primitive on one random case from its record.
+
+    That is: the shape and dtype rule; float32 in, float32 out; first and second derivatives against forward values; and for a
+    block, that its body gives the same value and the same gradients.
 
     Raises:
         GradientMismatch, AssertionError: what the record says and what it does differ.
     """
     case = primitive.cases(np.random.default_rng(seed))
-    value = apply(primitive.name, *case.inputs, **case.attributes)
     _check_rule(primitive, case)
-    if value.dtype.kind != "f" or primitive.not_differentiable:
-        return
-    if not any(a.dtype.kind == "f" for a in case.inputs):
-        return
-    gradcheck(lambda *points: apply(primitive.name, *points, **case.attributes) * 1.0, case.inputs, seed=seed)
+    _check_float32(primitive, case)
+    if primitive.body is not None:
+        _check_body(primitive, case, seed)
+    if primitive.name == "stop_gradient":
+        _check_no_gradient(primitive, case)
+    elif _is_differentiable(primitive, case):
+        gradcheck(lambda *points: apply(primitive.name, *points, **case.attributes) * 1.0, case.inputs, seed=seed)
+
+
+def check_backend(backend: Backend, primitive: Primitive, seed: int, tolerance: float = 1e-12) -> None:
+    """Check that a backend gives the value and gradients of one primitive, on a random case, as eager code does.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    case = primitive.cases(np.random.default_rng(seed))
+    expected = _value_and_gradients(primitive, case, [ir.constant(a) for a in case.inputs], seed)
+    inputs = [ir.placeholder("input", a.shape, a.dtype) for a in case.inputs]
+    outputs = _value_and_gradients(primitive, case, inputs, seed)
+    found = backend.compile(ir.Graph(tuple(inputs), tuple(outputs))).run(case.inputs, [])
+    for array, node in zip(found, expected, strict=True):
+        assert node.value is not None
+        assert array.dtype == node.dtype, f"{backend.name}: {primitive.name} gave {array.dtype}, expected {node.dtype}"
+        np.testing.assert_allclose(array, node.value, tolerance, tolerance, err_msg=f"{backend.name}: {primitive.name} {case}")
+
+
+def _is_differentiable(primitive: Primitive, case: Case) -> bool:
+    floating = any(a.dtype.kind == "f" for a in case.inputs)
+    value = primitive(*map(ir.constant, case.inputs), **case.attributes)
+    return floating and value.dtype.kind == "f" and not primitive.not_differentiable
+
+
+def _value_and_gradients(primitive: Primitive, case: Case, inputs: Sequence[ir.Node], seed: int) -> list[ir.Node]:
+    node = primitive(*inputs, **case.attributes)
+    return [node, *_gradients(node, inputs, seed)] if _is_differentiable(primitive, case) else [node]
+
+
+def _gradients(output: ir.Node, inputs: Sequence[ir.Node], seed: int) -> list[ir.Node]:
+    """The gradients of Σ u·output for a random u, by the inputs that any flows to."""
+    upstream = ir.constant(np.random.default_rng(seed).normal(size=output.shape), output.dtype)
+    return [g for g in autodiff.gradient(output, inputs, upstream) if g is not None]
 
 
 def _check_rule(primitive: Primitive, case: Case) -> None:
@@ -151,4 +192,45 @@ def _check_rule(primitive: Primitive, case: Case) -> None:
     found = (concrete.value.shape, concrete.value.dtype)
     expected = (symbolic.shape, symbolic.dtype)
     assert found == expected, f"{primitive.name}: the rule says {expected}, the value is {found} for {case}"
-    assert ops.infer(symbolic) == expected
+    assert ops.infer(symbolic) == expected, f"{primitive.name}: the rule says two things for {case}"
+
+
+def _check_float32(primitive: Primitive, case: Case) -> None:
+    """From float32 comes float32, with gradients in float32, unless a setting names the dtype."""
+    exact = primitive(*map(ir.constant, case.inputs), **case.attributes)
+    if "dtype" in exact.attributes or not any(a.dtype.kind == "f" for a in case.inputs):
+        return
+    inputs = [ir.constant(a.astype(np.float32) if a.dtype.kind == "f" else a) for a in case.inputs]
+    found = _value_and_gradients(primitive, case, inputs, seed=0)
+    for node in found:
+        assert node.value is not None
+        assert exact.value is not None
+        dtypes = {node.dtype, node.value.dtype}
+        expected = {np.dtype(np.float32)} if exact.dtype.kind == "f" else {exact.dtype}
+        assert dtypes == expected, f"{primitive.name}: float32 became {dtypes} for {case}"
+        if node is found[0]:
+            np.testing.assert_allclose(node.value, exact.value, rtol=1e-3, atol=1e-3, err_msg=primitive.name)
+
+
+def _check_body(primitive: Primitive, case: Case, seed: int) -> None:
+    """The block and its body have the same value and the same gradients."""
+    inputs = [ir.constant(a) for a in case.inputs]
+    block = primitive(*inputs, **case.attributes)
+    body = primitive.expand(block)
+    pairs = [(block, body)]
+    if _is_differentiable(primitive, case):
+        pairs += zip(_gradients(block, inputs, seed), _gradients(body, inputs, seed), strict=True)
+    for whole, expanded in pairs:
+        assert whole.value is not None
+        assert expanded.value is not None
+        if not np.allclose(whole.value, expanded.value, rtol=1e-10, atol=1e-10):
+            raise GradientMismatch(
+                f"the block {primitive.name} and its body differ for {case}. Check its partials or pullback."
+            )
+
+
+def _check_no_gradient(primitive: Primitive, case: Case) -> None:
+    """stop_gradient alone has a derivative of 0 where the value does change: that is what it is for."""
+    inputs = [ir.constant(a) for a in case.inputs]
+    if _gradients(primitive(*inputs, **case.attributes), inputs, seed=0):
+        raise GradientMismatch(f"{primitive.name} let a gradient pass; it is there to stop it.")

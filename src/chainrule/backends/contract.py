@@ -1,7 +1,7 @@
 """What a backend promises: a graph in, a program out.
 
-A program does not own any state. The arrays of a graph's state are handed in by the caller and changed in place, so that several
-programs (for a full batch and for the last, smaller one) can work on the same parameters.
+A program does not own any state. The arrays of a graph's state are handed in by the caller and changed in place, so that
+several programs (for a full batch and for the last, smaller one) can work on the same parameters.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ class ReferenceProgram:
         self._updates = [
             (k, self._slot[u]) for k, (n, u) in enumerate(zip(graph.state, graph.updates, strict=True)) if n is not u
         ]
+        self._result_types = [(n.shape, n.dtype) for n in graph.outputs]
         self._start: list[Array | None] = [None] * len(self._slot)
         for node in nodes:
             if node.op == "constant":
@@ -66,8 +67,9 @@ class ReferenceProgram:
     def run(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Array]:
         """See `Program.run`."""
         slots = self._evaluate(inputs, state)
+        results = self._results(slots)  # before the state changes, which an output may be a view of
         self._commit(slots, state)
-        return self._results(slots)
+        return results
 
     def run_steps(
         self,
@@ -86,7 +88,10 @@ class ReferenceProgram:
             if not np.isfinite(watched) or (until is not None and watched <= until):
                 break
             self._commit(slots, state)
-        return [np.stack(values) for values in zip(*found, strict=True)]
+        return [
+            np.array([results[k] for results in found], dtype).reshape(len(found), *shape)
+            for k, (shape, dtype) in enumerate(self._result_types)
+        ]
 
     def _evaluate(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Any]:
         slots: list[Any] = self._start.copy()

@@ -15,6 +15,7 @@ X = features.transform(read_table("new.csv", kinds=features.kinds))
 from chainrule.data.builtin import BUILTIN, Dataset, builtin
 from chainrule.data.features import ColumnReport, FeatureEncoder
 from chainrule.data.images import ImageSet, read_images
+from chainrule.data.pixels import PixelEncoder
 from chainrule.data.sources import load
 from chainrule.data.splitting import split_rows
 from chainrule.data.tables import Column, Table, read_table
@@ -27,6 +28,7 @@ __all__ = [
     "Dataset",
     "FeatureEncoder",
     "ImageSet",
+    "PixelEncoder",
     "Table",
     "TargetEncoder",
     "builtin",

@@ -52,7 +52,7 @@ def _block(
         inputs = promote(operands, "float", name)
         found = defaults | attributes
         if "axis" in found:
-            found["axis"] = normalise_axis(int(found["axis"]), inputs[0].ndim, name)
+            found["axis"] = normalise_axis(found["axis"], inputs[0].ndim, name)
         return inputs, found
 
     return define(
@@ -234,7 +234,7 @@ def _per_channel(x: Node, v: Node) -> Node:
     return reshape(v, (1, v.size, *(1,) * (x.ndim - 2)))
 
 
-def _batch_norm(x: Node, mean: Node, var: Node, weight: Node, bias: Node, eps: float) -> Node:
+def _batch_norm(x: Node, mean: Node, var: Node, weight: Node, bias: Node, *, eps: float) -> Node:
     scale = weight / sqrt(var + eps)
     return (x - _per_channel(x, mean)) * _per_channel(x, scale) + _per_channel(x, bias)
 

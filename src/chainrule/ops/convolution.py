@@ -2,7 +2,8 @@
 
 One primitive, `convolution`, is closed under differentiation: with a spacing put between input elements (`input_dilation`)
 and between kernel elements (`kernel_dilation`), and padding that may be negative, both of its gradients, and the transposed
-convolution, are convolutions again. Images are laid out as (batch, channels, *spatial), kernels as (out, in / groups, *spatial).
+convolution, are convolutions again. Images are laid out as (batch, channels, *spatial), kernels as (out, in / groups,
+*spatial).
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import equal, promote, to_dtype
-from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, check_attributes, define
+from chainrule.ops.primitive import (
+    Case,
+    Inputs,
+    Notation,
+    Operand,
+    Primitive,
+    as_node,
+    check_attributes,
+    define,
+    integer,
+    integers,
+)
 from chainrule.ops.reduction import argmax, max, mean
 from chainrule.ops.shape import expand_dims, flip, movement, pad, random_values, reshape, slice, transpose
 
@@ -29,7 +41,8 @@ def per_axis(value: int | Sequence[int], axes: int, op: str, setting: str, least
     Raises:
         ArgumentError: another count of numbers, or one below `least`.
     """
-    values = (int(value),) * axes if isinstance(value, int | np.integer) else tuple(int(v) for v in value)
+    values = integers(value, op, setting)
+    values = values if isinstance(value, Sequence | np.ndarray) else values * axes
     if len(values) != axes or any(v < least for v in values):
         raise ArgumentError(
             explain(
@@ -43,19 +56,17 @@ def per_axis(value: int | Sequence[int], axes: int, op: str, setting: str, least
 
 def padding_pairs(value: int | Sequence[Any], axes: int, op: str) -> Pairs:
     """(before, after) per spatial axis, from one number, one number per axis, or one pair per axis."""
-    if isinstance(value, int | np.integer):
-        return ((int(value), int(value)),) * axes
-    if len(value) == axes and all(isinstance(v, int | np.integer) for v in value):
-        return tuple((int(v), int(v)) for v in value)
-    if len(value) == axes and all(not isinstance(v, int | np.integer) and len(v) == 2 for v in value):
-        return tuple((int(a), int(b)) for a, b in value)
-    raise ArgumentError(
-        explain(
-            f"{op} got padding={value}",
-            f"it takes one integer, or one integer or pair per spatial axis ({axes})",
-            "Check the setting.",
+    sides = value if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else (value,) * axes
+    pairs = [integers(side, op, "padding") for side in sides]
+    if len(pairs) != axes or any(len(pair) > 2 or not pair for pair in pairs):
+        raise ArgumentError(
+            explain(
+                f"{op} got padding={value}",
+                f"it takes one integer, or one integer or pair per spatial axis ({axes})",
+                "Check the setting.",
+            )
         )
-    )
+    return tuple((pair[0], pair[-1]) for pair in pairs)
 
 
 def _spread(size: int, dilation: int) -> int:
@@ -87,7 +98,7 @@ def _prepare_convolution(operands: tuple[Operand, ...], attributes: dict[str, An
         for name in ("stride", "input_dilation", "kernel_dilation")
     }
     settings["padding"] = padding_pairs(attributes.get("padding", 0), axes, "convolution")  # type: ignore[assignment]
-    return (x, w), {**settings, "groups": int(attributes.get("groups", 1))}
+    return (x, w), {**settings, "groups": integer(attributes.get("groups", 1), "convolution", "groups")}
 
 
 def _infer_convolution(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
@@ -129,12 +140,12 @@ def _place(x: Array, padding: Pairs, spacing: Shape) -> Array:
     lead = x.ndim - len(spacing)
     sizes = [_spread(n, s) + a + b for n, s, (a, b) in zip(x.shape[lead:], spacing, padding, strict=True)]
     y = np.zeros((*x.shape[:lead], *sizes), dtype=x.dtype)
-    target, source = [np.s_[:]] * lead, [np.s_[:]] * lead
+    target, source = [builtins.slice(None)] * lead, [builtins.slice(None)] * lead
     for n, s, (a, _), size in zip(x.shape[lead:], spacing, padding, sizes, strict=True):
         first = -(a // s) if a < 0 else 0
         kept = len(range(a + first * s, builtins.min(size, a + _spread(n, s)), s))
-        target.append(np.s_[a + first * s : a + first * s + _spread(kept, s) : s])
-        source.append(np.s_[first : first + kept])
+        target.append(builtins.slice(a + first * s, a + first * s + _spread(kept, s), s))
+        source.append(builtins.slice(first, first + kept))
     y[tuple(target)] = x[tuple(source)]
     return y
 
@@ -144,12 +155,13 @@ def window_view(x: Array, size: Shape, stride: Shape, dilation: Shape) -> Array:
     axes = tuple(range(x.ndim - len(size), x.ndim))
     extent = tuple(_spread(k, d) for k, d in zip(size, dilation, strict=True))
     view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=axes)
-    steps = tuple(np.s_[::s] for s in stride) + tuple(np.s_[::d] for d in dilation)
-    return view[(..., *steps)]
+    steps: tuple[Any, ...] = (..., *(np.s_[::s] for s in stride), *(np.s_[::d] for d in dilation))
+    windowed: Array = view[steps]
+    return windowed
 
 
 def _convolve(
-    x: Array, w: Array, stride: Shape, padding: Pairs, input_dilation: Shape, kernel_dilation: Shape, groups: int
+    x: Array, w: Array, *, stride: Shape, padding: Pairs, input_dilation: Shape, kernel_dilation: Shape, groups: int
 ) -> Array:
     """Patches as rows, kernels as columns, one matrix product per group."""
     batch, out = x.shape[0], w.shape[0]
@@ -182,7 +194,7 @@ def _convolution_pullback(g: Node, node: Node, index: int) -> Node:
 
 def _input_gradient(g: Node, node: Node) -> Node:
     """Each input element collects from the outputs that it reached: a convolution of g with the flipped kernel."""
-    x, w = node.inputs
+    w = node.inputs[1]
     a = node.attributes
     padding = []
     for n, k, o, stride, (low, _), spacing, dilation in _geometry(node, g):
@@ -283,7 +295,7 @@ def _prepare_transposed(operands: tuple[Operand, ...], attributes: dict[str, Any
         name: per_axis(attributes.get(name, default), axes, "conv_transpose", name, default)
         for name, default in (("stride", 1), ("dilation", 1), ("padding", 0), ("output_padding", 0))
     }
-    groups = int(attributes.get("groups", 1))
+    groups = integer(attributes.get("groups", 1), "conv_transpose", "groups")
     if groups < 1 or x.shape[1] != w.shape[0] or w.shape[0] % groups:
         raise ShapeError(
             explain(
@@ -296,7 +308,7 @@ def _prepare_transposed(operands: tuple[Operand, ...], attributes: dict[str, Any
 
 
 def _conv_transpose(
-    x: Node, w: Node, stride: Shape, padding: Shape, output_padding: Shape, dilation: Shape, groups: int
+    x: Node, w: Node, *, stride: Shape, padding: Shape, output_padding: Shape, dilation: Shape, groups: int
 ) -> Node:
     extent = [_spread(k, d) - 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
     around = [(e - p, e - p + extra) for e, p, extra in zip(extent, padding, output_padding, strict=True)]
@@ -402,15 +414,15 @@ def _windows_sum(x: Array, shape: Shape, stride: Shape, dilation: Shape) -> Arra
     lead = x.ndim - 2 * axes
     y = np.zeros((*x.shape[:lead], *shape), dtype=x.dtype)
     for k in np.ndindex(*x.shape[lead + axes :]):
-        places = tuple(
+        places: tuple[Any, ...] = tuple(
             np.s_[i * d : i * d + (n - 1) * s + 1 : s]
             for i, d, s, n in zip(k, dilation, stride, x.shape[lead : lead + axes], strict=True)
         )
-        y[(..., *places)] += x[(..., *k)]
+        y[..., *places] += x[..., *k]
     return y
 
 
-windows_sum = movement(
+windows_sum: Primitive = movement(
     "windows_sum",
     "the adjoint of windows: every window added up at its place",
     text="windows_sum(#0)",
@@ -503,6 +515,7 @@ max_pool = movement(
     text="max_pool(#0, #window)",
     prepare=_prepare_pool,
     shape=_pooled,
+    result="float",
     body=lambda x, **attributes: max(_pool_windows(x, attributes, -np.inf), axis=-1),
     pullback=_max_pool_pullback,
     cases=_pool_case,
@@ -514,6 +527,7 @@ avg_pool = movement(
     text="avg_pool(#0, #window)",
     prepare=_prepare_pool,
     shape=_pooled,
+    result="float",
     body=lambda x, **attributes: mean(_pool_windows(x, attributes, 0.0), axis=-1),
     cases=_pool_case,
 )
@@ -543,6 +557,7 @@ global_avg_pool = movement(
     text="global_avg_pool(#0)",
     prepare=_prepare_global,
     shape=lambda shape: shape[:2],
+    result="float",
     body=lambda x: mean(x, axis=_spatial_axes(x)),
     cases=lambda rng: Case((random_values(rng, (2, 2, 3, 3)),)),
 )

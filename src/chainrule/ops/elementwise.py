@@ -9,14 +9,14 @@ Where a derivative does not exist, `kinks` says what is taken: as a rule what Py
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
-from chainrule.ir import Array, Attributes, DType, Node, Shape, as_dtype
+from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape, as_dtype
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -37,20 +37,28 @@ REALS: Domain = (-2.0, 2.0)
 POSITIVE: Domain = (0.3, 3.0)
 
 
-def promote(operands: tuple[Operand, ...], result: Result, op: str) -> Inputs:
-    """Bring operands to one dtype by NumPy's rules, where Python numbers are weak.
+def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Sequence[Scalar] = ()) -> Inputs:
+    """Bring operands to one dtype by NumPy's rules, where Python numbers, those among the settings included, are weak.
 
     Raises:
         DTypeError: booleans for an operation on numbers.
+        ArgumentError: a Python number that the dtype cannot hold.
     """
-    weak = [o.dtype if isinstance(o, Node) else o for o in operands]
+    weak = [*(o.dtype if isinstance(o, Node) else o for o in operands), *settings]
     dtype: DType = np.result_type(*weak)
     if result == "number" and dtype == np.bool_:
         raise DTypeError(explain(f"{op} got booleans", "it takes numbers", "Convert with astype, or use logical_not."))
     if result == "float" and dtype.kind != "f":
         dtype = np.dtype(np.float64)
     dtype = as_dtype(dtype)
-    return tuple(to_dtype(as_node(o, None if isinstance(o, Node) else dtype), dtype) for o in operands)
+    try:
+        return tuple(to_dtype(as_node(o, None if isinstance(o, Node) else dtype), dtype) for o in operands)
+    except OverflowError as error:
+        raise ArgumentError(
+            explain(
+                f"{op} got a number that {dtype} cannot hold ({error})", "Python numbers take the other's dtype", "Use astype."
+            )
+        ) from None
 
 
 def broadcast_shape(op: str, inputs: Inputs) -> Shape:
@@ -103,7 +111,8 @@ def elementwise(  # one call is one record; each setting is one field of it
         check_attributes(name, attributes, list(defaults))
         if len(operands) != arity:
             raise ArgumentError(explain(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
-        return promote(operands, result, name), defaults | attributes
+        attributes = defaults | attributes
+        return promote(operands, result, name, [v for v in attributes.values() if v is not None]), attributes
 
     def infer(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
         dtype = np.dtype(bool) if result == "bool" else inputs[0].dtype
@@ -252,11 +261,21 @@ def _power_by_exponent(a: Node, b: Node, y: Node) -> Node:
     return where(at_zero, 0.0, y * log(where(at_zero, 1.0, a)))
 
 
+def _power(a: Array, b: Array) -> Array:
+    if b.dtype.kind == "i" and np.any(b < 0):
+        raise ArgumentError(
+            explain(
+                "power got an integer base and a negative integer exponent", "the result is no integer", "Use a float base."
+            )
+        )
+    return np.asarray(np.power(a, b))
+
+
 power = elementwise(
     "power",
     "y = aᵇ",
     Notation("<0!>^<1>", "{<0!>}^{#1}", POWER),
-    evaluate=np.power,
+    evaluate=_power,
     partials=(_power_by_base, _power_by_exponent),
     result="number",
     domain=(POSITIVE, REALS),
@@ -334,7 +353,7 @@ sqrt = elementwise(
     evaluate=np.sqrt, partials=(lambda x, y: 0.5 / y,), domain=(POSITIVE,), kinks="at 0: infinite",
 )  # fmt: skip
 sin = elementwise("sin", "y = sin x", function("sin"), evaluate=np.sin, partials=(lambda x, y: cos(x),))
-cos = elementwise("cos", "y = cos x", function("cos"), evaluate=np.cos, partials=(lambda x, y: -sin(x),))
+cos: Primitive = elementwise("cos", "y = cos x", function("cos"), evaluate=np.cos, partials=(lambda x, y: -sin(x),))
 tanh = elementwise("tanh", "y = tanh x", function("tanh"), evaluate=np.tanh, partials=(lambda x, y: 1.0 - y * y,))
 
 
@@ -354,12 +373,18 @@ abs = elementwise(
     "abs", "y = |x|", Notation("|#0|", r"\left|#0\right|"), evaluate=np.abs, partials=(lambda x, y: sign(x),),
     result="number", kinks="at 0: 0", kink_distance=_from_zero,
 )  # fmt: skip
-sign = elementwise(
+sign: Primitive = elementwise(
     "sign", "y = −1, 0 or 1: the sign of x", function("sign", r"\operatorname{sign}"), evaluate=np.sign,
     partials=(_nothing,), result="number", kinks=_PIECEWISE, kink_distance=_from_zero,
 )  # fmt: skip
+
+
+def _floor(x: Array) -> Array:
+    return x if x.dtype.kind in "iu" else np.asarray(np.floor(x))
+
+
 floor = elementwise(
-    "floor", "y = the largest integer ≤ x", Notation("floor(#0)", r"\left\lfloor #0\right\rfloor"), evaluate=np.floor,
+    "floor", "y = the largest integer ≤ x", Notation("floor(#0)", r"\left\lfloor #0\right\rfloor"), evaluate=_floor,
     partials=(_nothing,), result="number", kinks=_PIECEWISE, kink_distance=lambda x: x - np.round(x),
 )  # fmt: skip
 
@@ -424,7 +449,7 @@ softplus = elementwise(
     partials=(lambda x, y: sigmoid(x),),
 )
 relu = elementwise(
-    "relu", "y = max(x, 0)", function("relu", r"\operatorname{ReLU}"), body=lambda x: maximum(x, 0.0),
+    "relu", "y = max(x, 0)", function("relu", r"\operatorname{ReLU}"), body=lambda x: maximum(x, 0),
     partials=(lambda x, y: to_dtype(x > 0.0, x.dtype),), result="number", kinks="at 0: 0", kink_distance=_from_zero,
 )  # fmt: skip
 leaky_relu = elementwise(
@@ -439,7 +464,8 @@ elu = elementwise(
     settings={"alpha": 1.0}, kinks="at 0: alpha", kink_distance=_from_zero,
 )  # fmt: skip
 gelu = elementwise(
-    "gelu", "y = x Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016)", function("gelu", r"\operatorname{GELU}"),
+    "gelu", "y = x Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016)",
+    function("gelu", r"\operatorname{GELU}"),
     body=lambda x: 0.5 * x * (1.0 + erf(x * math.sqrt(0.5))),
     partials=(
         lambda x, y: 0.5 * (1.0 + erf(x * math.sqrt(0.5))) + x * exp(-0.5 * x * x) * (1.0 / math.sqrt(2.0 * math.pi)),
@@ -457,8 +483,11 @@ silu = elementwise(
 )
 step = elementwise(
     "step", "y = 0, ½ or 1 for x < 0, x = 0, x > 0", function("step", r"\operatorname{step}"),
-    body=lambda x: where(x > 0.0, one_like(x), where(x < 0.0, 0.0, 0.5 * one_like(x))), partials=(_nothing,), kink_distance=_from_zero,
-    not_differentiable="its derivative is 0 everywhere, so nothing can be learnt through it; use sigmoid, or tanh, in its place",
+    body=lambda x: where(x > 0.0, one_like(x), where(x < 0.0, 0.0, 0.5 * one_like(x))),
+    partials=(_nothing,), kink_distance=_from_zero,
+    not_differentiable=(
+        "its derivative is 0 everywhere, so nothing can be learnt through it; use sigmoid, or tanh, in its place"
+    ),
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from chainrule.ops.primitive import (
     Operand,
     Primitive,
     as_node,
+    as_shape,
     define,
     normalise_axis,
 )
@@ -30,6 +31,13 @@ def _check_integers(op: str, indices: Inputs) -> None:
             raise DTypeError(
                 explain(f"{op} got indices of dtype {index.dtype}", "indices must be integers", "Convert with astype('int64').")
             )
+
+
+def _check_axes(op: str, axes: tuple[int, ...], count: int) -> None:
+    if len(axes) != count or len(set(axes)) < len(axes) or not axes:
+        raise ArgumentError(
+            explain(f"{op} got {count} index arrays for the axes {axes}", "it takes one per axis", "Check the call.")
+        )
 
 
 def _index_shape(op: str, indices: Inputs) -> Shape:
@@ -67,11 +75,8 @@ def _gathered(array: Array, indices: tuple[Array, ...], axes: tuple[int, ...], o
 
 def _prepare_gather(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
     x, *indices = (as_node(o) for o in operands)
-    axes = tuple(normalise_axis(int(a), x.ndim, "gather") for a in attributes.get("axes", range(len(indices))))
-    if len(axes) != len(indices) or len(set(axes)) < len(axes) or not indices:
-        raise ArgumentError(
-            explain(f"gather got {len(indices)} index arrays for the axes {axes}", "it takes one per axis", "Check the call.")
-        )
+    axes = tuple(normalise_axis(a, x.ndim, "gather") for a in attributes.get("axes", range(len(indices))))
+    _check_axes("gather", axes, len(indices))
     _check_integers("gather", tuple(indices))
     return (x, *indices), {"axes": axes}
 
@@ -116,8 +121,9 @@ gather = define(
 
 def _prepare_scatter(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
     values, *indices = (as_node(o) for o in operands)
-    shape = tuple(int(n) for n in attributes["shape"])
-    axes = tuple(normalise_axis(int(a), len(shape), "scatter_add") for a in attributes.get("axes", range(len(indices))))
+    shape = as_shape(attributes["shape"], "scatter_add")
+    axes = tuple(normalise_axis(a, len(shape), "scatter_add") for a in attributes.get("axes", range(len(indices))))
+    _check_axes("scatter_add", axes, len(indices))
     _check_integers("scatter_add", tuple(indices))
     return (values, *indices), {"shape": shape, "axes": axes}
 
@@ -170,7 +176,8 @@ scatter_add = define(
 def _prepare_one_hot(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
     indices = as_node(operands[0])
     _check_integers("one_hot", (indices,))
-    return (indices,), {"count": int(attributes["count"]), "dtype": as_dtype(attributes.get("dtype", np.float64))}
+    (count,) = as_shape(attributes["count"], "one_hot")
+    return (indices,), {"count": count, "dtype": as_dtype(attributes.get("dtype", np.float64))}
 
 
 one_hot = define(
@@ -234,7 +241,7 @@ def index(x: Node, key: Key) -> Node:
                 flipped.append(axis)
         elif isinstance(item, Node):
             start, stop, step = 0, size, 1
-            gathered[axis] = item
+            gathered[axis] = _positions(item, size) if item.dtype == np.bool_ else item
         else:
             check_range("indexing", np.asarray([item]), size)
             start, stop, step = item % size, item % size + 1, 1
@@ -263,7 +270,10 @@ def _full_key(x: Node, key: Key) -> list[Any]:
         )
     place = next((n for n, k in enumerate(items) if k is Ellipsis), len(items))
     rest: list[Any] = [slice(None)] * (x.ndim - taken)
-    return items[:place] + rest + items[place + 1 :]
+    items = items[:place] + rest + items[place + 1 :]
+    if any(isinstance(k, Node) for k in items):  # beside an array, NumPy counts an integer as an array too
+        items = [as_node(np.asarray(k)) if isinstance(k, int) else k for k in items]
+    return items
 
 
 def _canonical_item(item: Any) -> Any:
@@ -275,15 +285,22 @@ def _canonical_item(item: Any) -> Any:
         )
     if isinstance(item, int | np.integer):
         return int(item)
-    node = item if isinstance(item, Node) else as_node(np.asarray(item))
-    if node.dtype == np.bool_:
-        return _positions(node)
-    _check_integers("indexing", (node,))
+    node = item if isinstance(item, Node) else as_node(_key_array(item))
+    if node.dtype != np.bool_:
+        _check_integers("indexing", (node,))
     return node
 
 
-def _positions(mask: Node) -> Node:
-    """Where a mask of one axis holds: known only when its value is."""
+def _key_array(item: Any) -> Array:
+    try:
+        array = np.asarray(item)
+    except ValueError:
+        raise ArgumentError(explain(f"indexing got {item!r}", "rows must be equally long", "Check the index.")) from None
+    return array if array.size else array.astype(np.int64)  # NumPy takes an empty list as an index, too
+
+
+def _positions(mask: Node, size: int) -> Node:
+    """Where a mask over an axis of `size` elements holds: known only when its value is."""
     if mask.value is None:
         raise CaptureError(
             explain(
@@ -292,18 +309,25 @@ def _positions(mask: Node) -> Node:
                 "Use where(mask, x, 0), or index outside the compiled function.",
             )
         )
-    if mask.ndim != 1:
+    if mask.shape != (size,):
         raise ArgumentError(
-            explain(f"indexing got a mask of shape {mask.shape}", "a mask has one axis here", "Use where, or flatten both.")
+            explain(
+                f"indexing got a mask of shape {mask.shape} for an axis of size {size}",
+                "a mask has one element per position of its axis",
+                "Use where, or flatten both.",
+            )
         )
     return as_node(np.flatnonzero(mask.value))
 
 
 def _forward_range(item: slice, size: int) -> tuple[int, int, int]:
     """The positions of a slice, in rising order."""
-    if item.step == 0:
-        raise ArgumentError(explain("indexing got a slice with step 0", "the step must not be 0", "Use 1."))
-    positions = range(*item.indices(size))
+    try:
+        positions = range(*item.indices(size))
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            explain(f"indexing got {item} ({error})", "bounds are integers or left out, and the step is not 0", "Check them.")
+        ) from None
     if not positions:
         return 0, 0, 1
     low, high = min(positions[0], positions[-1]), max(positions[0], positions[-1])

@@ -49,8 +49,8 @@ def _infer_matmul(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]
         raise ShapeError(
             explain(
                 f"matmul got the shapes {a.shape} and {b.shape}",
-                f"the last axis of the first, {left[-1]}, must equal the {'last' if b.ndim == 1 else 'second last'} axis of the "
-                f"second, {right[-2]}, and leading axes must broadcast",
+                f"the last axis of the first, {left[-1]}, must equal the {'last' if b.ndim == 1 else 'second last'} axis of "
+                f"the second, {right[-2]}, and leading axes must broadcast",
                 "Transpose or reshape one of them.",
             )
         )
@@ -82,7 +82,7 @@ def _matmul_case(rng: np.random.Generator) -> Case:
 matmul = define(
     Primitive(
         name="matmul",
-        summary="Y = A B: y_ij = Σ_k a_ik b_kj, over leading axes as NumPy does; a vector is a row on the left, a column on the right",
+        summary="Y = A B: y_ij = Σ_k a_ik b_kj, over leading axes as in NumPy; a vector is a row left, a column right",
         notation=Notation("<0> @ <1!>", "<0> <1!>", PRODUCT),
         prepare=_prepare_pair("matmul"),
         infer=_infer_matmul,

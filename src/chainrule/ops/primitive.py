@@ -9,6 +9,7 @@ Derivatives are graph expressions in primitives. An elementwise primitive states
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ir
-from chainrule.errors import ArgumentError, ChainruleError, explain
+from chainrule.errors import ArgumentError, ChainruleError, ShapeError, explain
 from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape
 
 Operand = Node | Scalar
@@ -35,12 +36,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Notation:
-    """How a primitive is written. `{0}`, `{1}`, … stand for its inputs, `{name}` for its attributes, `{*}` for all inputs.
+    """How a primitive is written: `#0` and `<0>` stand for an input, `#*` for all of them, `#name` for an attribute.
 
     Attributes:
         text: for a terminal.
         latex: for print.
-        precedence: how tightly it binds (see `chainrule.ops.notation`); inputs that bind less are put in brackets.
+        precedence: how tightly it binds; `<0>` puts an input that binds less in brackets (see `chainrule.ops.notation`).
     """
 
     text: str
@@ -166,12 +167,49 @@ def pullbacks(*rules: Callable[[Node, Node], Node | None]) -> Pullback:
     return lambda g, node, index: rules[index](g, node)
 
 
+def integer(value: Any, op: str, setting: str) -> int:
+    """A setting that must be an integer, as a Python int.
+
+    Raises:
+        ArgumentError: it is something else, a float such as 2.0 included.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ArgumentError(
+            explain(f"{op} got {setting}={value!r}", "it takes integers here", "Check the setting, or convert it with int().")
+        ) from None
+
+
+def integers(value: Any, op: str, setting: str) -> tuple[int, ...]:
+    """A setting that must be one integer or a sequence of them, as a tuple.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value) > 0
+    return tuple(integer(v, op, setting) for v in (value if many else (value,)))
+
+
+def as_shape(value: Any, op: str) -> Shape:
+    """A shape: one size or several, none negative.
+
+    Raises:
+        ArgumentError: sizes that are not integers. ShapeError: negative ones.
+    """
+    sizes = integers(value, op, "shape")
+    if any(n < 0 for n in sizes):
+        raise ShapeError(explain(f"{op} got the shape {sizes}", "no size may be negative", "Check the sizes."))
+    return sizes
+
+
 def normalise_axis(axis: int, ndim: int, op: str) -> int:
     """A non-negative axis.
 
     Raises:
         ArgumentError: there is no such axis.
     """
+    axis = integer(axis, op, "axis")
     if not -ndim <= axis < ndim:
         raise ArgumentError(
             explain(f"{op} got axis {axis}", f"its input has {ndim} axes", f"Give an axis from {-ndim} to {ndim - 1}.")
@@ -187,8 +225,7 @@ def normalise_axes(axis: int | Sequence[int] | None, ndim: int, op: str) -> tupl
     """
     if axis is None:
         return tuple(range(ndim))
-    axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
-    found = tuple(sorted(normalise_axis(int(a), ndim, op) for a in axes))
+    found = tuple(sorted(normalise_axis(a, ndim, op) for a in integers(axis, op, "axis")))
     if len(set(found)) < len(found):
         raise ArgumentError(explain(f"{op} got axis {axis}", "each axis can be named once", "Leave out the repeated one."))
     return found

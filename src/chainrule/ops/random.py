@@ -15,7 +15,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Array, DType, Node, Shape, as_dtype
 from chainrule.ops.elementwise import cos, log, sqrt, to_dtype
-from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, check_attributes, define
+from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, as_shape, check_attributes, define
 from chainrule.ops.shape import reshape, take_range
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -25,11 +25,17 @@ _SHIFT = np.uint64(32)
 
 
 def philox(key: int, draw: int, words: int) -> Array:
-    """The first `words` 32-bit words of a draw, as uint64.
+    """The first `words` 32-bit words of a draw, as uint64."""
+    return philox_blocks(key, draw, np.arange(-(-words // 4), dtype=np.uint64)).reshape(-1)[:words]
 
-    Ten rounds: (c₀, c₁, c₂, c₃) ↦ (hi(M₁c₂) ⊕ c₁ ⊕ k₀, lo(M₁c₂), hi(M₀c₀) ⊕ c₃ ⊕ k₁, lo(M₀c₀)), the key raised between rounds.
+
+def philox_blocks(key: int, draw: int, blocks: Array) -> Array:
+    """The four 32-bit words of each of the given blocks (uint64) of a draw, as uint64 (blocks, 4).
+
+    The counter's words are c₀, c₁ = low and high half of the block, c₂, c₃ = those of the draw; the key's are k₀, k₁ = those of
+    the seed. Ten rounds: (c₀, c₁, c₂, c₃) ↦ (hi(M₁c₂) ⊕ c₁ ⊕ k₀, lo(M₁c₂), hi(M₀c₀) ⊕ c₃ ⊕ k₁, lo(M₀c₀)), the key raised
+    between rounds.
     """
-    blocks = np.arange(-(-words // 4), dtype=np.uint64)
     c0, c1 = blocks & _WORD, blocks >> _SHIFT
     c2, c3 = np.full_like(blocks, draw & 0xFFFFFFFF), np.full_like(blocks, (draw >> 32) & 0xFFFFFFFF)
     k0, k1 = key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF
@@ -37,7 +43,7 @@ def philox(key: int, draw: int, words: int) -> Array:
         p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
         c0, c1, c2, c3 = (p1 >> _SHIFT) ^ c1 ^ np.uint64(k0), p1 & _WORD, (p0 >> _SHIFT) ^ c3 ^ np.uint64(k1), p0 & _WORD
         k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3], axis=-1).reshape(-1)[:words]
+    return np.stack([c0, c1, c2, c3], axis=-1)
 
 
 def _uniform(key: Array, shape: Shape, dtype: DType) -> Array:
@@ -53,9 +59,9 @@ def _uniform(key: Array, shape: Shape, dtype: DType) -> Array:
 
 def _prepare_draw(op: str, settings: dict[str, Any]) -> Any:
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
-        allowed = {"shape": (), "dtype": np.float64} | settings
+        allowed: dict[str, Any] = {"shape": (), "dtype": np.float64} | settings
         check_attributes(op, attributes, list(allowed))
-        found = allowed | attributes
+        found: dict[str, Any] = allowed | attributes
         key = as_node(operands[0])
         if key.shape != (2,) or key.dtype != np.int64:
             raise ShapeError(
@@ -64,7 +70,9 @@ def _prepare_draw(op: str, settings: dict[str, Any]) -> Any:
         dtype = as_dtype(found["dtype"])
         if dtype.kind != "f":
             raise ArgumentError(explain(f"{op} got dtype={dtype}", "it draws float32 or float64", "Convert with astype."))
-        return (key,), found | {"shape": tuple(int(n) for n in found["shape"]), "dtype": dtype}
+        if not 0.0 <= found.get("rate", 0.0) < 1.0:
+            raise ArgumentError(explain(f"{op} got rate={found['rate']}", "0 ≤ rate < 1", "Choose the share to drop."))
+        return (key,), found | {"shape": as_shape(found["shape"], op), "dtype": dtype}
 
     return prepare
 

@@ -1,4 +1,7 @@
-"""Reductions over axes, and broadcasting, which a sum undoes. `axis` is an int, a tuple, or None for all; `keepdims` keeps reduced axes with size 1."""
+"""Reductions over axes, and broadcasting, which a sum undoes.
+
+`axis` is an int, a tuple, or None for all; `keepdims` keeps reduced axes with size 1.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from chainrule.ops.primitive import (
     Primitive,
     Pullback,
     as_node,
+    as_shape,
     check_attributes,
     define,
     normalise_axes,
@@ -36,9 +40,9 @@ def reduced_shape(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
     return tuple(n for a, n in enumerate(shape) if a not in axes)
 
 
-# ------------------------------------------------------------------------------------------------ broadcasting, the adjoint of sums
+# ------------------------------------------------------------------------------------------------ broadcasting
 def _prepare_broadcast(x: Node, shape: Sequence[int]) -> dict[str, Any]:
-    target = tuple(int(n) for n in shape)
+    target = as_shape(shape, "broadcast_to")
     try:
         fits = np.broadcast_shapes(x.shape, target) == target
     except ValueError:
@@ -98,7 +102,7 @@ def reduction(
 
     Args:
         name, summary, notation, evaluate, body, pullback, kinks, not_differentiable: see `Primitive`.
-        result: dtype of the result: "same" as x, "number" (booleans count as integers), "float", or "index" (int64).
+        result: dtype of the result: "same" as x, "number" (booleans and integers become int64), "float", or "index" (int64).
         needs_elements: whether reducing nothing at all is an error.
         settings: attributes besides axis and keepdims, with their defaults.
     """
@@ -110,10 +114,11 @@ def reduction(
         x = as_node(operands[0])
         if result == "float":
             (x,) = promote((x,), "float", name)
-        elif result == "number" and x.dtype == np.bool_:
+        elif result == "number" and x.dtype.kind != "f":
             x = to_dtype(x, np.int64)
         if result == "index" and attributes["axis"] is None:
-            x, attributes["axis"] = reshape(x, (x.size,)), 0
+            attributes["keepdims"] = attributes["keepdims"] and x.ndim > 0
+            x, attributes["axis"] = reshape(x, (*(1,) * (x.ndim - 1 if attributes["keepdims"] else 0), x.size)), -1
         attributes["axis"] = normalise_axes(attributes["axis"], x.ndim, name)
         return (x,), attributes
 

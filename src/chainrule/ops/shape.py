@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import promote
 from chainrule.ops.primitive import (
@@ -18,8 +19,8 @@ from chainrule.ops.primitive import (
     Operand,
     Primitive,
     Pullback,
-    as_node,
     define,
+    integers,
     normalise_axes,
     normalise_axis,
     pullbacks,
@@ -40,14 +41,15 @@ def movement(
     body: Callable[..., Node] | None = None,
     pullback: Pullback | None = None,
     kinks: str = "",
+    result: Literal["same", "float"] = "same",
 ) -> Primitive:
-    """Define a primitive of one input that keeps its dtype.
+    """Define a primitive of one input that keeps its dtype, or makes it floating where `result` is "float".
 
     `prepare(x, **attributes)` gives the canonical attributes; `shape(x_shape, **attributes)` the shape of the result.
     """
 
     def canonical(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
-        x = as_node(operands[0])
+        (x,) = promote(operands[:1], result, name)
         return (x,), prepare(x, *operands[1:], **attributes)
 
     return define(
@@ -67,33 +69,34 @@ def movement(
 
 
 def random_values(rng: np.random.Generator, shape: Shape) -> Array:
+    """Numbers from [−2, 2), for test cases."""
     return rng.uniform(-2.0, 2.0, size=shape)
 
 
 # ------------------------------------------------------------------------------------------------ reshape and its blocks
 def _prepare_reshape(x: Node, shape: int | Sequence[int]) -> dict[str, Any]:
-    target = (shape,) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
+    target = integers(shape, "reshape", "shape")
     known = int(np.prod([n for n in target if n != -1], dtype=np.int64))
     if target.count(-1) == 1 and known and x.size % known == 0:
         target = tuple(x.size // known if n == -1 else n for n in target)
-    if -1 in target or int(np.prod(target, dtype=np.int64)) != x.size:
+    if min(target, default=0) < 0 or int(np.prod(target, dtype=np.int64)) != x.size:
         raise ShapeError(
             explain(
-                f"reshape got the shape {x.shape} and the target {tuple(np.atleast_1d(shape).tolist())}",
+                f"reshape got the shape {x.shape} and the target {integers(shape, 'reshape', 'shape')}",
                 f"the target must hold {x.size} elements (one axis may be -1)",
                 "Check the sizes.",
             )
         )
-    return {"shape": tuple(int(n) for n in target)}
+    return {"shape": target}
 
 
-reshape = movement(
+reshape: Primitive = movement(
     "reshape",
     "y = the elements of x in order, in another shape",
     text="reshape(#0, #shape)",
     prepare=_prepare_reshape,
     shape=lambda old, shape: shape,
-    evaluate=lambda x, shape: np.reshape(x, shape),
+    evaluate=lambda x, shape: x.reshape(shape),
     pullback=pullbacks(lambda g, node: reshape(g, node.inputs[0].shape)),
     cases=lambda rng: Case(
         (random_values(rng, (2, 3, 2)),), {"shape": [(4, 3), (12,), (2, 1, 6), (3, -1)][int(rng.integers(4))]}
@@ -126,8 +129,8 @@ squeeze = movement(
 
 
 def _prepare_expand_dims(x: Node, axis: int | Sequence[int]) -> dict[str, Any]:
-    count = 1 if isinstance(axis, int | np.integer) else len(axis)
-    return {"axis": normalise_axes(axis, x.ndim + count, "expand_dims")}
+    axes = integers(axis, "expand_dims", "axis")
+    return {"axis": normalise_axes(axes, x.ndim + len(axes), "expand_dims")}
 
 
 def _expanded(shape: Shape, axis: tuple[int, ...]) -> Shape:
@@ -148,7 +151,8 @@ expand_dims = movement(
 
 # ------------------------------------------------------------------------------------------------ transpose
 def _prepare_transpose(x: Node, axes: Sequence[int] | None = None) -> dict[str, Any]:
-    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(normalise_axis(int(a), x.ndim, "transpose") for a in axes)
+    given = range(x.ndim)[::-1] if axes is None else integers(axes, "transpose", "axes")
+    order = tuple(normalise_axis(a, x.ndim, "transpose") for a in given)
     if sorted(order) != list(range(x.ndim)):
         raise ArgumentError(
             explain(f"transpose got axes {axes} for the shape {x.shape}", "each axis must come once", "Give a permutation.")
@@ -160,7 +164,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(a) for a in np.argsort(axes))
 
 
-transpose = movement(
+transpose: Primitive = movement(
     "transpose",
     "y = x with its axes in another order; reversed by default",
     text="transpose(#0, #axes)",
@@ -218,16 +222,19 @@ slice = movement(
 def _prepare_pad(
     x: Node, widths: Sequence[tuple[int, int]], value: float = 0.0, interior: Sequence[int] | None = None
 ) -> dict[str, Any]:
-    pairs = tuple((int(a), int(b)) for a, b in widths)
-    gaps = tuple(int(n) for n in interior) if interior is not None else (0,) * x.ndim
-    if len(pairs) != x.ndim or len(gaps) != x.ndim or any(n < 0 for pair in pairs for n in pair) or any(n < 0 for n in gaps):
+    pairs = tuple(integers(pair, "pad", "widths") for pair in widths) if isinstance(widths, Sequence | np.ndarray) else ()
+    gaps = integers(interior, "pad", "interior") if interior is not None else (0,) * x.ndim
+    counts = [n for pair in (*pairs, gaps) for n in pair]
+    if len(pairs) != x.ndim or len(gaps) != x.ndim or any(len(p) != 2 for p in pairs) or min(counts, default=0) < 0:
         raise ArgumentError(
             explain(
-                f"pad got the widths {pairs} for the shape {x.shape}",
+                f"pad got the widths {widths} for the shape {x.shape}",
                 "it takes one pair (before, after) of counts ≥ 0 per axis",
                 "Give (0, 0) for axes to leave as they are.",
             )
         )
+    if x.dtype.kind != "f" and not float(value).is_integer():
+        raise DTypeError(explain(f"pad got value={value} for {x.dtype}", "the dtype cannot hold it", "Convert with astype."))
     return {"widths": pairs, "value": float(value), "interior": gaps}
 
 
@@ -277,7 +284,7 @@ def _prepare_flip(x: Node, axis: int | Sequence[int] | None = None) -> dict[str,
     return {"axis": normalise_axes(axis, x.ndim, "flip")}
 
 
-flip = movement(
+flip: Primitive = movement(
     "flip",
     "y = x with the order along axes reversed",
     text="flip(#0, #axis)",
@@ -295,7 +302,7 @@ def _prepare_join(op: str) -> Prepare:
             raise ArgumentError(explain(f"{op} got nothing to join", "it takes one array or more", "Check the list."))
         inputs = promote(operands, "same", op)
         extra = 1 if op == "stack" else 0
-        return inputs, {"axis": normalise_axis(int(attributes.get("axis", 0)), inputs[0].ndim + extra, op)}
+        return inputs, {"axis": normalise_axis(attributes.get("axis", 0), inputs[0].ndim + extra, op)}
 
     return prepare
 
@@ -374,8 +381,10 @@ def split(x: Node, sections: int | Sequence[int], axis: int = 0) -> tuple[Node, 
     """
     axis = normalise_axis(axis, x.ndim, "split")
     size = x.shape[axis]
-    if isinstance(sections, int | np.integer):
-        if sections < 1 or size % sections:
+    cuts = integers(sections, "split", "sections")
+    if not isinstance(sections, Sequence | np.ndarray):
+        (count,) = cuts
+        if count < 1 or size % count:
             raise ShapeError(
                 explain(
                     f"split got the shape {x.shape} and {sections} sections along axis {axis}",
@@ -383,8 +392,7 @@ def split(x: Node, sections: int | Sequence[int], axis: int = 0) -> tuple[Node, 
                     "Give the cut positions as a list.",
                 )
             )
-        width = size // int(sections)
-        edges = list(range(0, size + 1, width)) if width else [0] * (int(sections) + 1)
+        edges = [size // count * k for k in range(count + 1)]
     else:
-        edges = [0, *(min(max(int(c) + size if c < 0 else int(c), 0), size) for c in sections), size]
-    return tuple(take_range(x, axis, a, max(a, b)) for a, b in zip(edges, edges[1:], strict=False))
+        edges = [0, *(min(max(c + size if c < 0 else c, 0), size) for c in cuts), size]
+    return tuple(take_range(x, axis, a, max(a, b)) for a, b in pairwise(edges))

@@ -1,0 +1,315 @@
+"""The command line. Commands are thin: they read options, call the library, and print what it says.
+
+Exit codes: 0 done, 2 wrong use or bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+import click
+
+from chainrule import __version__
+from chainrule.errors import ArgumentError, ChainruleError, OutputError, explain
+from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS, Config
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+class _Commands(click.Group):
+    """Turns everything that chainrule raises on purpose into one message on standard error and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ChainruleError as error:
+            _fail(str(error))
+        except BrokenPipeError:
+            # The reader of our output (head, less) has seen enough.
+            sys.stderr.close()
+            sys.exit(0)
+        except OSError as error:
+            _fail(f"{error.filename or 'a file'} could not be used ({error.strerror or error}). Check the path and the disk.")
+        except MemoryError:
+            _fail("there is not enough memory for this data and network. Use a smaller table, batch or network.")
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(BAD_INPUT)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="chainrule")
+def main() -> None:
+    """Train neural networks by backpropagation, and see the work.
+
+    \b
+    chainrule train titanic.csv --target Survived    learn to predict a column of a table
+    chainrule train digits                           a data set that needs no file
+    chainrule predict runs/titanic-1 new.csv         answers for new rows
+    chainrule info titanic.csv                       what is in the table
+
+    `chainrule COMMAND --help` shows the options of a command, with examples.
+    """
+
+
+# -------------------------------------------------------------------------------------------- train
+def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """`128,64` as numbers; an empty text for none."""
+    if value is None:
+        return None
+    try:
+        return tuple(int(part) for part in value.replace(" ", "").split(",") if part)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 128,64.") from None
+
+
+def _choice(name: str, allowed: Iterable[str], text: str) -> Callable[..., Any]:
+    return click.option(name, type=click.Choice(list(allowed)), help=text)
+
+
+_ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
+
+
+@main.command(short_help="Train a network on a table, pictures, or a built-in data set.")
+@click.argument("data")
+@click.option("--target", "-t", help="Column to predict.")
+@_choice("--task", TASKS, "Whether the target is a number or a class; found out from the column by default.")
+@click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
+@click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. May be repeated.")
+@click.option("--delimiter", help="Character between the fields of a text table; found out by default.")
+@click.option("--hidden", callback=_numbers, metavar="N,N,…", help="Units per hidden layer, e.g. 128,64; '' for none.")
+@_choice("--activation", ACTIVATIONS, "Of the hidden layers. [default: relu]")
+@click.option("--dropout", type=float, help="Share of hidden units left out in each step.")
+@_choice("--loss", _ALL_LOSSES, "What is made small; must fit the task.")
+@_choice("--optimizer", OPTIMIZERS, "[default: adamw]")
+@click.option("--learning-rate", "--lr", type=float, help="Learning rate; the largest one of a schedule.")
+@_choice("--schedule", SCHEDULES, "How the learning rate changes. [default: cosine]")
+@click.option("--l2", type=float, help="L2 penalty on weights (decoupled weight decay for adamw).")
+@click.option("--batch-size", type=int, help="Samples per step.")
+@click.option("--epochs", type=int, help="Times through the data.")
+@click.option("--validation", type=float, help="Share of the rows that is held out. [default: 0.2]")
+@click.option("--patience", type=int, help="Stop early after so many epochs without improvement on the held-out rows.")
+@click.option("--seed", type=int, help="Of everything random. [default: 0]")
+@click.option("--backend", help="What runs the graph. [default: auto]")
+@click.option("--config", "config_file", type=click.Path(), help="TOML file with these settings; options go before it.")
+@click.option("--out", "-o", type=click.Path(), help="Folder for the run. [default: runs/NAME-NUMBER]")
+@click.option("--progress/--no-progress", default=True, help="Show a progress bar (lines where there is no terminal).")
+def train(data: str, config_file: str | None, out: str | None, progress: bool, **options: Any) -> None:
+    """Learn to predict a column of DATA, and write a run folder.
+
+    DATA is a table (CSV, TSV or Parquet), pictures (a folder with a folder per class, an IDX file, or .npz), or the name of a
+    built-in data set: digits, iris, wine, breast_cancer, diabetes, xor, moons, circles, spirals, quadrants, …
+
+    The run folder gets the model with its preprocessing (model.safetensors), every setting as used (config.toml), history.csv,
+    metrics.json and learning-curves.png. Ctrl-C ends training early and keeps what was learnt.
+
+    \b
+    Examples:
+      chainrule train titanic.csv --target Survived
+      chainrule train houses.parquet --target price --hidden 256,128 --patience 20
+      chainrule train digits --epochs 20 --optimizer nesterov --lr 0.05
+      chainrule train t10k-images-idx3-ubyte.gz
+      chainrule train titanic.csv --config runs/titanic-1/config.toml
+    """
+    from chainrule.job import Problem
+    from chainrule.job import train as run
+    from chainrule.job.training import new_folder
+
+    config = Config.from_toml(config_file) if config_file else Config()
+    config = config.updated({name: value for name, value in options.items() if value not in (None, ())})
+    problem = Problem.load(data, config)
+    _show_problem(problem)
+    folder = new_folder(out, data)
+    result = run(problem, config, folder, progress=progress)
+    _show_result(result, problem, folder)
+    if result.interrupted:
+        sys.exit(INTERRUPTED)
+
+
+def _show_problem(problem: Any) -> None:
+    from chainrule.data import FeatureEncoder
+
+    if isinstance(problem.features, FeatureEncoder):
+        _show_columns(problem.features)
+    target = problem.target
+    what = f"a number, mean {target.mean:.6g}, deviation {target.std:.6g}"
+    if target.classes:
+        what = f"{len(target.classes)} classes: {', '.join(target.classes[:10])}{', …' if len(target.classes) > 10 else ''}"
+    click.echo(f"\nTarget {target.name}: {what}.")
+    if problem.dropped:
+        click.echo(f"{problem.dropped} rows have no target and are left out.")
+    size = " × ".join(str(n) for n in problem.X.shape[1:])
+    held = f"{len(problem.X_held)} held out" if problem.held_out else "too few to hold any out: measures are on the same rows"
+    click.echo(f"{len(problem.X)} rows to train on, {held}; {size} inputs per row.\n")
+
+
+def _show_columns(features: Any) -> None:
+    rows = [
+        (r.name, r.kind, f"{r.missing:,}" if r.missing else "", str(r.n_features) if r.n_features else "–", r.treatment)
+        for r in features.describe()
+    ]
+    _show_table(("column", "kind", "missing", "inputs", "treatment"), rows)
+
+
+def _show_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _show_result(result: Any, problem: Any, folder: Path) -> None:
+    if result.history.stopped:
+        click.echo(f"\nStopped after epoch {len(result.history)}: {result.history.stopped}.")
+    where = "held-out rows" if problem.held_out else "training rows"
+    if result.config.patience is not None and problem.held_out:
+        where += " (which also chose the epoch, so a little optimistic)"
+    click.echo(f"\nOn the {where}:")
+    _show_measures(result.metrics, result.baseline)
+    click.echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
+
+
+def _show_measures(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
+    rows = [(name, f"{value:.4f}", f"{baseline[name]:.4f}" if name in baseline else "") for name, value in metrics.items()]
+    _show_table(("measure", "network", "guess without inputs"), rows)
+
+
+# -------------------------------------------------------------------------------------------- predict, evaluate, info
+@main.command(short_help="Answers of a trained network for new data.")
+@click.argument("model", type=click.Path())
+@click.argument("data")
+@click.option("--out", "-o", type=click.Path(), help="CSV file to write; standard output by default.")
+def predict(model: str, data: str, out: str | None) -> None:
+    """Write one line per row of DATA: the answer of MODEL, and for classes the probability of each.
+
+    MODEL is a run folder or a model.safetensors file. DATA needs the columns that the model was trained on, but no target.
+
+    \b
+    Examples:
+      chainrule predict runs/titanic-1 new.csv
+      chainrule predict runs/titanic-1 new.csv --out answers.csv
+    """
+    from chainrule.job import Predictor
+
+    predictor = Predictor.load(model)
+    found = predictor.predict(predictor.read(data, labelled=False))
+    header = [predictor.target.name, *(f"p({label})" for label in found.classes if found.probabilities is not None)]
+    rows = (
+        [value, *(f"{p:.6f}" for p in found.probabilities[n])] if found.probabilities is not None else [repr(float(value))]
+        for n, value in enumerate(found.values)
+    )
+    if out is None:
+        _write_csv(sys.stdout, header, rows)
+        return
+    try:
+        with Path(out).open("w", newline="", encoding="utf-8") as file:
+            _write_csv(file, header, rows)
+    except OSError as error:
+        raise OutputError(
+            explain(f"{out} could not be written ({error.strerror})", "its folder must exist and have room", "Choose another.")
+        ) from None
+    click.echo(f"{len(found.values)} answers written to {out}.")
+
+
+def _write_csv(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+
+
+@main.command(short_help="Measure a trained network on data with known answers.")
+@click.argument("model", type=click.Path())
+@click.argument("data")
+@click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
+def evaluate(model: str, data: str, as_json: bool) -> None:
+    """Compare the answers of MODEL with the target column in DATA.
+
+    \b
+    Examples:
+      chainrule evaluate runs/titanic-1 test.csv
+      chainrule evaluate runs/digits-1 digits --json
+    """
+    from chainrule.job import Predictor
+
+    predictor = Predictor.load(model)
+    metrics = predictor.evaluate(predictor.read(data, labelled=True))
+    if as_json:
+        click.echo(json.dumps(metrics, indent=2))
+    else:
+        _show_table(("measure", "network"), [(name, f"{value:.4f}") for name, value in metrics.items()])
+
+
+@main.command(short_help="What is in a model, a table, or a data set.")
+@click.argument("source", metavar="MODEL|DATA")
+@click.option("--delimiter", help="Character between the fields of a text table; found out by default.")
+def info(source: str, delimiter: str | None) -> None:
+    """Describe a trained network (run folder or model file) or data (table, pictures, or the name of a built-in set).
+
+    \b
+    Examples:
+      chainrule info runs/titanic-1
+      chainrule info titanic.csv
+      chainrule info digits
+    """
+    path = Path(source)
+    if path.suffix == ".safetensors" or (path / "model.safetensors").exists():
+        _show_model(source)
+    else:
+        _show_data(source, delimiter)
+
+
+def _show_model(source: str) -> None:
+    from chainrule.data import FeatureEncoder
+    from chainrule.job import Predictor
+    from chainrule.nn import summary
+
+    predictor = Predictor.load(source)
+    features = predictor.features
+    if isinstance(features, FeatureEncoder):
+        _show_columns(features)
+        shape: tuple[int, ...] = (len(features.feature_names),)
+    else:
+        shape = (features.channels, features.height, features.width)
+    click.echo(str(summary(predictor.model, shape)))
+    facts = dict(predictor.facts)
+    click.echo(f"\nPredicts {predictor.target.name} ({predictor.target.task}); trained on {facts['rows']} rows of {facts['source']}.")
+    _show_measures(facts.get("metrics", {}), facts.get("baseline", {}))
+
+
+def _show_data(source: str, delimiter: str | None) -> None:
+    from chainrule.data import Dataset, ImageSet, load
+
+    data = load(source, delimiter=delimiter)
+    if isinstance(data, ImageSet):
+        count, *size = data.X.shape
+        click.echo(f"{count} pictures, {' × '.join(map(str, size))} (channels, height, width); classes: {', '.join(data.classes)}.")
+        return
+    if isinstance(data, Dataset):
+        click.echo(data.description)
+    table = data.to_table() if isinstance(data, Dataset) else data
+    rows = [(c.name, c.kind, f"{int(c.missing.sum()):,}", _example(c), c.note) for c in table]
+    _show_table(("column", "kind", "missing", "first value", "note"), rows)
+    click.echo(f"{table.n_rows:,} rows, {len(table.names)} columns.")
+
+
+def _example(column: Any) -> str:
+    rows = column.present_rows
+    if not len(rows):
+        return ""
+    value = column.values[rows[0]]
+    return column.categories[int(value)] if column.categories is not None else f"{value:g}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What can be chosen about a training run, as one flat record that a TOML file can hold."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from chainrule.errors import ArgumentError, explain
+
+ACTIVATIONS = {
+    "relu": "ReLU",
+    "leaky-relu": "LeakyReLU",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "softplus": "Softplus",
+}
+OPTIMIZERS = {
+    "adamw": "AdamW",
+    "adam": "Adam",
+    "sgd": "SGD",
+    "momentum": "SGD",
+    "nesterov": "SGD",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+    "adadelta": "Adadelta",
+}
+SCHEDULES = ("cosine", "one-cycle", "step", "exponential", "warm-up", "plateau", "constant")
+LOSSES = {
+    "regression": {"mse": "MSELoss", "l1": "L1Loss", "huber": "HuberLoss", "half-squared-error": "HalfSquaredError"},
+    "binary": {"bce": "BCEWithLogitsLoss"},
+    "multiclass": {"cross-entropy": "CrossEntropyLoss"},
+}
+TASKS = ("auto", "regression", "classification")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run; None lets chainrule choose from the data (`Problem` says what it chose).
+
+    Attributes:
+        target: column to predict; None for pictures and built-in sets.
+        task: "auto", "regression" or "classification".
+        include, exclude: columns to use although they would be left out, and to leave out.
+        delimiter: between the fields of a text table; None to find out.
+        hidden: units per hidden layer; empty for none.
+        activation: of the hidden layers, a key of ACTIVATIONS.
+        dropout: share of hidden units that is left out in each step.
+        loss: a name of LOSSES for the task; None for the usual one.
+        optimizer: a key of OPTIMIZERS.
+        learning_rate: its learning rate.
+        schedule: how it changes, one of SCHEDULES.
+        l2: weight decay: L2 penalty, for adamw decoupled.
+        batch_size: samples per step.
+        epochs: times through the training rows.
+        validation: share of the rows that is held out.
+        patience: epochs without improvement on the held-out rows after which to stop; None to train to the end.
+        seed: of everything random.
+        backend: what runs the graph.
+    """
+
+    target: str | None = None
+    task: str = "auto"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    delimiter: str | None = None
+    hidden: tuple[int, ...] | None = None
+    activation: str = "relu"
+    dropout: float | None = None
+    loss: str | None = None
+    optimizer: str = "adamw"
+    learning_rate: float | None = None
+    schedule: str = "cosine"
+    l2: float | None = None
+    batch_size: int | None = None
+    epochs: int | None = None
+    validation: float = 0.2
+    patience: int | None = None
+    seed: int = 0
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ArgumentError: naming the setting, its value and what it may be.
+        """
+        for name, allowed in (("activation", ACTIVATIONS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("task", TASKS)):
+            _one_of(name, getattr(self, name), allowed)
+        if self.loss is not None:
+            _one_of("loss", self.loss, [loss for losses in LOSSES.values() for loss in losses])
+        _require(self.hidden is None or all(n >= 1 for n in self.hidden), "hidden", self.hidden, "numbers of units ≥ 1")
+        _require(self.dropout is None or 0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to but not including 1")
+        _require(self.learning_rate is None or self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _require(self.l2 is None or self.l2 >= 0, "l2", self.l2, "at least 0")
+        _require(0 < self.validation < 1, "validation", self.validation, "a share between 0 and 1")
+        _require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0")
+        for name in ("batch_size", "epochs", "patience"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "at least 1")
+
+    @staticmethod
+    def from_toml(path: str | Path) -> Config:
+        """Read the settings in a TOML file.
+
+        Raises:
+            ArgumentError: the file is missing or not TOML; a setting is unknown, of the wrong type, or out of range.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ArgumentError(
+                explain(f"the configuration {path} could not be read ({reason})", "it must be a TOML file", "Check it.")
+            ) from None
+        return Config().updated(values)
+
+    def updated(self, values: Mapping[str, Any]) -> Config:
+        """With some settings replaced.
+
+        Raises:
+            ArgumentError: a setting is unknown, of the wrong type, or out of range.
+        """
+        known = [f.name for f in fields(self)]
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                raise ArgumentError(
+                    explain(
+                        f"there is no setting {name!r}",
+                        f"the settings are {', '.join(known)}",
+                        f"Did you mean {near[0]!r}?" if near else "Check the spelling.",
+                    )
+                )
+        return replace(self, **{name: _typed(name, value) for name, value in values.items()})
+
+    def to_toml(self) -> str:
+        """As TOML; settings that are None are left out."""
+        lines = []
+        for name, value in asdict(self).items():
+            if value is not None:
+                lines.append(f"{name} = {json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)}")
+        return "\n".join(lines) + "\n"
+
+
+_TEXT = ("target", "task", "delimiter", "activation", "loss", "optimizer", "schedule", "backend")
+_WHOLE = ("batch_size", "epochs", "patience", "seed")
+_NUMBERS = ("dropout", "learning_rate", "l2", "validation")
+
+
+def _typed(name: str, value: Any) -> Any:
+    """The value in the type of its setting."""
+    if name in _TEXT and isinstance(value, str):
+        return value
+    if name in _WHOLE and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if name in _NUMBERS and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if name == "hidden" and _is_list_of(value, int):
+        return tuple(value)
+    if name in ("include", "exclude") and _is_list_of(value, str):
+        return tuple(value)
+    expected = {**dict.fromkeys(_TEXT, "a text"), **dict.fromkeys(_WHOLE, "a whole number"), **dict.fromkeys(_NUMBERS, "a number")}
+    raise ArgumentError(
+        explain(
+            f"the setting {name} is {value!r}",
+            f"it must be {expected.get(name, 'a list of whole numbers' if name == 'hidden' else 'a list of column names')}",
+            "Correct it.",
+        )
+    )
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(v, kind) and not isinstance(v, bool) for v in value)
+
+
+def _one_of(name: str, value: str, allowed: Any) -> None:
+    if value not in allowed:
+        near = difflib.get_close_matches(value, list(allowed), 1)
+        raise ArgumentError(
+            explain(
+                f"the setting {name} is {value!r}",
+                f"it must be one of {', '.join(allowed)}",
+                f"Did you mean {near[0]!r}?" if near else "Choose one of them.",
+            )
+        )
+
+
+def _require(holds: bool, name: str, value: Any, expected: str) -> None:
+    if not holds:
+        raise ArgumentError(explain(f"the setting {name} is {value}", f"it must be {expected}", "Correct it."))

@@ -1,0 +1,204 @@
+"""A trained network with its preprocessing: from a table or pictures to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.data import Dataset, FeatureEncoder, ImageSet, PixelEncoder, Table, TargetEncoder, load, read_images
+from chainrule.data.builtin import TARGET
+from chainrule.errors import DataError, ModelFileError, explain
+from chainrule.functional import sigmoid, softmax
+from chainrule.ir import Array
+from chainrule.job.problem import Features
+from chainrule.nn import Module
+from chainrule.tensor import tensor
+from chainrule.train import load_model, save_model
+from chainrule.train.predicting import predict
+
+MODEL_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers.
+
+    Attributes:
+        values: (n,) class labels (text), or float64 numbers in the target's own unit.
+        probabilities: float64 (n, classes), or None for numbers.
+        classes: labels in the order of the columns of `probabilities`.
+    """
+
+    values: Array
+    probabilities: Array | None
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model, what turns data into its inputs, and what turns its outputs into answers.
+
+    Attributes:
+        model: takes float32 (n, features) or (n, channels, height, width); gives (n, outputs).
+        features: fitted encoder of the inputs.
+        target: fitted encoder of the targets.
+        facts: JSON-able things worth knowing about how it was trained.
+    """
+
+    model: Module
+    features: Features
+    target: TargetEncoder
+    facts: Mapping[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write model and preprocessing to one .safetensors file. Raises OutputError if that cannot be."""
+        kind = "pixels" if isinstance(self.features, PixelEncoder) else "table"
+        features = {"kind": kind, "encoder": self.features.to_dict()}
+        save_model(self.model, path, {"features": features, "target": self.target.to_dict(), "facts": dict(self.facts)})
+
+    @staticmethod
+    def load(path: str | Path) -> Predictor:
+        """Read what `save` wrote, from the file or from the run folder that holds it.
+
+        Raises:
+            ModelFileError: it is missing, broken, altered, or a model without preprocessing.
+        """
+        file = Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
+        model, extras = load_model(file)
+        if not {"features", "target", "facts"} <= set(extras):
+            raise ModelFileError(
+                explain(
+                    f"{file} holds a network without preprocessing",
+                    "`chainrule train` saves both",
+                    "Load it in Python with chainrule.train.load_model and prepare the inputs yourself.",
+                )
+            )
+        encoders = {"pixels": PixelEncoder, "table": FeatureEncoder}
+        features = encoders[extras["features"]["kind"]].from_dict(extras["features"]["encoder"])
+        return Predictor(model, features, TargetEncoder.from_dict(extras["target"]), extras["facts"])
+
+    def read(self, source: str | Path, *, labelled: bool) -> Table | ImageSet:
+        """Read data for this model: columns in the way they were read for training, and the target if `labelled`.
+
+        Raises:
+            DataError: it cannot be read, is of another kind, or lacks the target.
+        """
+        if isinstance(self.features, PixelEncoder):
+            return self._read_pictures(source, labelled)
+        kinds = dict(self.features.kinds)
+        if labelled:
+            kinds[self.target.name] = self.target.reading
+        data = load(source, kinds=kinds)
+        if isinstance(data, ImageSet):
+            raise DataError(explain(f"{source} holds pictures", "the model was trained on a table", "Give it a table."))
+        table = data.to_table() if isinstance(data, Dataset) else data
+        if labelled:
+            table[TARGET if isinstance(data, Dataset) else self.target.name]
+        return table
+
+    def _read_pictures(self, source: str | Path, labelled: bool) -> ImageSet:
+        assert isinstance(self.features, PixelEncoder)
+        size = (self.features.height, self.features.width)
+        return read_images(source, size=size, channels=self.features.channels, labelled=labelled)
+
+    def inputs(self, data: Table | ImageSet) -> Array:
+        """What the network reads."""
+        if isinstance(self.features, PixelEncoder):
+            assert isinstance(data, ImageSet)
+            return self.features.transform(data)
+        assert isinstance(data, Table)
+        return self.features.transform(data)
+
+    def predict(self, data: Table | ImageSet) -> Predictions:
+        """Answers for every row or picture."""
+        return self.answers(predict(self.model, self.inputs(data)))
+
+    def answers(self, outputs: Array) -> Predictions:
+        """What outputs of the network mean.
+
+        Args:
+            outputs: (n, outputs).
+        """
+        return Predictions(self.target.decode(outputs), self.probabilities(outputs), self.target.classes)
+
+    def probabilities(self, outputs: Array) -> Array | None:
+        """Probabilities (n, classes): softmax of the outputs, σ of a single one; None for numbers."""
+        scores = tensor(outputs, dtype=np.float64)
+        if self.target.task == "regression":
+            return None
+        if self.target.task == "multiclass":
+            return softmax(scores).numpy()
+        second = sigmoid(scores).numpy()
+        return np.concatenate([1.0 - second, second], axis=1)
+
+    def evaluate(self, data: Table | ImageSet) -> dict[str, float]:
+        """Measures of the answers against the targets in the data; rows without a target are left out. See `measure`."""
+        rows, truth = self._truth(data)
+        return measure(self, predict(self.model, self.inputs(data)[rows]), truth)
+
+    def _truth(self, data: Table | ImageSet) -> tuple[Array, Array]:
+        """Rows that have a target, and the encoded targets."""
+        if isinstance(data, ImageSet):
+            assert data.y is not None
+            own = {label: position for position, label in enumerate(self.target.classes)}
+            unknown = [label for label in data.classes if label not in own]
+            if unknown:
+                raise DataError(
+                    explain(
+                        f"the pictures have the class {unknown[0]!r}",
+                        f"the model knows {', '.join(self.target.classes)}",
+                        "Leave it out, or train again.",
+                    )
+                )
+            return np.arange(len(data.y)), np.array([own[label] for label in data.classes])[data.y]
+        column = data[self.target.name]
+        rows = column.present_rows
+        return rows, self.target.encode(column, rows)
+
+
+def measure(predictor: Predictor, outputs: Array, y: Array) -> dict[str, float]:
+    """How good outputs are.
+
+    Args:
+        predictor: says what outputs mean.
+        outputs: (n, outputs) of its network.
+        y: (n,) encoded targets.
+
+    Returns:
+        For classes: accuracy, balanced accuracy (mean recall of the classes that occur), and log loss −mean ln p(true class).
+        For numbers, in the target's own unit: mae, rmse, and r2 = 1 − Σ(error²) / Σ(y − mean y)².
+    """
+    target = predictor.target
+    if target.task == "regression":
+        truth = y.astype(np.float64) * target.std + target.mean
+        error = target.decode(outputs) - truth
+        spread = float(np.mean((truth - truth.mean()) ** 2))
+        squared = float(np.mean(error**2))
+        r2 = 1.0 - squared / spread if spread else float("nan")
+        return {"mae": float(np.mean(np.abs(error))), "rmse": squared**0.5, "r2": r2}
+    probabilities = predictor.probabilities(outputs)
+    assert probabilities is not None
+    hits = probabilities.argmax(axis=1) == y
+    recalls = [hits[y == c].mean() for c in np.unique(y)]
+    likely = np.maximum(probabilities[np.arange(len(y)), y], 1e-15)
+    return {
+        "accuracy": float(hits.mean()),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "log_loss": float(-np.log(likely).mean()),
+    }
+
+
+def baseline(target: TargetEncoder, y: Array, y_held: Array) -> dict[str, float]:
+    """What is reached without looking at the inputs: always the most frequent class, or the mean, of the training rows.
+
+    Returns:
+        For classes: accuracy; for numbers: mae and rmse, in the target's own unit.
+    """
+    if target.task != "regression":
+        return {"accuracy": float(np.mean(y_held == np.bincount(y).argmax()))}
+    error = (y_held.astype(np.float64) - float(y.mean())) * target.std
+    return {"mae": float(np.mean(np.abs(error))), "rmse": float(np.mean(error**2) ** 0.5)}

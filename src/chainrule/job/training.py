@@ -1,0 +1,247 @@
+"""Train a network for a problem, and write everything about it to a run folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from chainrule import nn, optim
+from chainrule.errors import ArgumentError, OutputError, explain
+from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
+from chainrule.job.predictor import MODEL_FILE, Predictor, baseline, measure
+from chainrule.job.problem import Problem
+from chainrule.tensor import manual_seed
+from chainrule.train import Callback, CSVLog, EarlyStopping, History, LearningRate, Trainer
+from chainrule.train.files import replace as replace_file
+
+CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE = "config.toml", "history.csv", "learning-curves.png", "metrics.json"
+
+_STEPS = 3000  # about how many steps a run takes when nobody says otherwise
+_LEAST_EPOCHS, _MOST_EPOCHS = 4, 300
+_MIDDLE_LAYER = 128
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        predictor: the trained network with its preprocessing.
+        history: values per epoch.
+        metrics: measures on the held-out data (see `measure`).
+        baseline: the same measures, as far as they make sense, of a guess that does not look at the inputs.
+        config: every setting, as used.
+        interrupted: whether Ctrl-C ended training early.
+    """
+
+    predictor: Predictor
+    history: History
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+    config: Config
+    interrupted: bool
+
+
+def resolved(config: Config, problem: Problem) -> Config:
+    """The configuration with every open setting chosen from the data."""
+    rows = len(problem.X)
+    batch = config.batch_size or max(8, min(256, 2 ** round(math.log2(max(rows, 1) / 40 + 1))))
+    steps_per_epoch = -(-rows // batch)
+    chosen = {
+        "target": problem.target.name if config.target is None and problem.X.ndim == 2 else config.target,
+        "hidden": (_MIDDLE_LAYER, _MIDDLE_LAYER) if config.hidden is None else config.hidden,
+        "dropout": 0.1 if config.dropout is None else config.dropout,
+        "loss": config.loss or next(iter(LOSSES[problem.target.task])),
+        "learning_rate": config.learning_rate or (2e-3 if config.optimizer in ("adam", "adamw", "rmsprop") else 0.05),
+        "l2": (1e-2 if config.optimizer == "adamw" else 1e-4) if config.l2 is None else config.l2,
+        "batch_size": batch,
+        "epochs": config.epochs or max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_STEPS / steps_per_epoch))),
+    }
+    return replace(config, **chosen)  # type: ignore[arg-type]
+
+
+def build(config: Config, problem: Problem) -> nn.Module:
+    """The network for a resolved configuration: dense layers for tables, convolutions before them for pictures."""
+    assert config.hidden is not None and config.dropout is not None
+    activation = getattr(nn, ACTIVATIONS[config.activation])
+    layers: list[nn.Module] = []
+    width = problem.X.shape[1]
+    if problem.X.ndim == 4:
+        convolutions, width = _convolutions(problem.X.shape[1:], activation)
+        layers += convolutions
+    for units in config.hidden:
+        layers += [nn.Linear(width, units), activation()]
+        if config.dropout:
+            layers.append(nn.Dropout(config.dropout))
+        width = units
+    return nn.Sequential(*layers, nn.Linear(width, problem.outputs))
+
+
+def _convolutions(shape: Sequence[int], activation: Callable[[], nn.Module]) -> tuple[list[nn.Module], int]:
+    """Two convolutions, each followed by pooling while the picture is large enough; and how many numbers come out."""
+    channels, height, width = shape
+    layers: list[nn.Module] = []
+    for filters in (16, 32):
+        layers += [nn.Conv2d(channels, filters, 3, padding="same"), activation()]
+        channels = filters
+        if min(height, width) >= 4:
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+    return [*layers, nn.Flatten()], channels * height * width
+
+
+def make_trainer(config: Config, problem: Problem) -> Trainer:
+    """Model, loss, optimiser and schedule for a resolved configuration."""
+    manual_seed(config.seed)
+    model = build(config, problem)
+    task = problem.target.task
+    if config.loss not in LOSSES[task]:
+        raise ArgumentError(
+            explain(
+                f"the loss {config.loss!r} was chosen for {problem.target.name!r}",
+                f"its task is {task}, which has the losses {', '.join(LOSSES[task])}",
+                "Choose one of them, or another --task.",
+            )
+        )
+    loss = getattr(nn, LOSSES[task][config.loss])()
+    metrics = ["rmse"] if task == "regression" else ["accuracy"]
+    return Trainer(model, loss, _optimizer(config, model), metrics=metrics, backend=config.backend)
+
+
+def _optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
+    """L2 acts on weights; biases and normalisation are left alone."""
+    decayed = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
+    others = [(name, p) for name, p in model.named_parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.l2}, {"params": others, "weight_decay": 0.0}]
+    extra: dict[str, Any] = {"momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov": True}}.get(config.optimizer, {})
+    make = getattr(optim, OPTIMIZERS[config.optimizer])
+    made: optim.Optimizer = make(groups, lr=config.learning_rate, **extra)
+    return made
+
+
+def _schedule(config: Config, steps: int) -> optim.Schedule | None:
+    """The schedule over all steps of the run."""
+    assert config.learning_rate is not None
+    rate = config.learning_rate
+    match config.schedule:
+        case "cosine":
+            return optim.CosineAnnealingLR(T_max=steps, interval="step")
+        case "one-cycle":
+            return optim.OneCycleLR(max_lr=rate, total_steps=steps)
+        case "step":
+            return optim.StepLR(step_size=max(1, steps // 3), gamma=0.1, interval="step")
+        case "exponential":
+            return optim.ExponentialLR(gamma=0.01 ** (1 / steps), interval="step")
+        case "warm-up":
+            return optim.LinearLR(start_factor=0.01, total_iters=max(1, steps // 10), interval="step")
+        case "plateau":
+            return optim.ReduceLROnPlateau(factor=0.5, patience=5)
+    return None
+
+
+def train(
+    problem: Problem, config: Config, folder: Path | None = None, *, progress: bool = False, callbacks: Sequence[Callback] = ()
+) -> Result:
+    """Train on the problem's training rows and judge on the held-out ones.
+
+    Args:
+        problem: the data.
+        config: settings; open ones are chosen.
+        folder: an existing, writable folder for the log, the model and the rest; None writes nothing.
+        progress: see `Trainer.fit`.
+        callbacks: see `Trainer.fit`.
+
+    Raises:
+        NonFiniteLoss: the loss became NaN or infinite.
+        ArgumentError: a loss that does not fit the task.
+        OutputError: a file could not be written.
+    """
+    config = resolved(config, problem)
+    trainer = make_trainer(config, problem)
+    assert config.epochs is not None and config.batch_size is not None
+    schedule = _schedule(config, config.epochs * -(-len(problem.X) // config.batch_size))
+    own: list[Callback] = [LearningRate(schedule)] if schedule is not None else []
+    if config.patience is not None:
+        own.append(EarlyStopping(config.patience))
+    if folder is not None:
+        own.append(CSVLog(folder / HISTORY_FILE))
+    history = trainer.fit(
+        problem.X,
+        problem.y,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        validation_data=(problem.X_held, problem.y_held),
+        callbacks=[*own, *callbacks],
+        progress=progress,
+    )
+    facts = {"source": problem.source, "rows": len(problem.X), "epochs": len(history), "stopped": history.stopped}
+    predictor = Predictor(trainer.model, problem.features, problem.target, facts)
+    metrics = measure(predictor, trainer.predict(problem.X_held), problem.y_held)
+    guess = baseline(problem.target, problem.y, problem.y_held)
+    predictor = replace(predictor, facts=facts | {"metrics": metrics, "baseline": guess})
+    result = Result(predictor, history, metrics, guess, config, history.stopped == "interrupted")
+    if folder is not None:
+        write_run(result, folder)
+    return result
+
+
+def write_run(result: Result, folder: Path) -> None:
+    """Write model, configuration, metrics and learning curves into a run folder, the model first."""
+    result.predictor.save(folder / MODEL_FILE)
+    replace_file(folder / CONFIG_FILE, result.config.to_toml().encode())
+    values = {"held_out": result.metrics, "baseline": result.baseline}
+    replace_file(folder / METRICS_FILE, (json.dumps(values, indent=2) + "\n").encode())
+    try:
+        result.history.plot(folder / CURVES_FILE)
+    except OSError as error:
+        raise OutputError(
+            explain(f"{folder / CURVES_FILE} could not be written ({error.strerror})", "the rest is saved", "Make room.")
+        ) from None
+
+
+def new_folder(chosen: str | Path | None, source: str) -> Path:
+    """Make the folder for a run: the chosen one, or the next free runs/<name>-<number>.
+
+    Raises:
+        OutputError: it holds a model already, or cannot be made or written to.
+    """
+    try:
+        if chosen is None:
+            return _numbered(Path("runs"), Path(source).name.split(".")[0] or "run")
+        folder = Path(chosen)
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / MODEL_FILE).exists():
+            raise OutputError(
+                explain(f"the folder {folder} holds a model already", "a run has a folder of its own", "Choose another --out.")
+            )
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            explain(
+                f"the output folder {chosen or 'runs'} cannot be used ({error.strerror})",
+                "it must be a folder that you may write to",
+                "Choose another one with --out.",
+            )
+        ) from None
+    return folder
+
+
+def _numbered(parent: Path, name: str) -> Path:
+    number = 1
+    while True:
+        folder = parent / f"{name}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+            number += 1
+        else:
+            return folder

@@ -1,0 +1,194 @@
+"""Initial values of weights.
+
+Every initialiser is a function (shape, rng, dtype) -> array. Weights are laid out (out, in, *kernel), so that
+
+    fan_in  = in · kernel elements         what a unit adds up
+    fan_out = out · kernel elements        what an input reaches
+
+`rng` is a `cr.Generator`, a seed for a new one, or None for `cr.random`, which `cr.manual_seed` starts afresh.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule import ir
+from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.ir import Array, DType, Shape
+from chainrule.tensor import Generator, Tensor, random
+
+Rng = Generator | int | None
+Initialiser = Callable[[Shape, Rng, DType], Array]
+Init = str | float | Initialiser | Array | Tensor | None  # what the init= of layers takes
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight laid out (out, in, *kernel).
+
+    Raises:
+        ShapeError: fewer than two axes.
+    """
+    if len(shape) < 2:
+        raise ShapeError(
+            explain(
+                f"an initialiser that counts inputs and outputs got the shape {shape}",
+                "it takes weights (out, in, *kernel)",
+                "Use zeros, normal or constant(value) for vectors.",
+            )
+        )
+    kernel = math.prod(shape[2:])
+    return shape[1] * kernel, shape[0] * kernel
+
+
+def _generator(rng: Rng) -> Generator:
+    if rng is None:
+        return random
+    return rng if isinstance(rng, Generator) else Generator(rng)
+
+
+def _uniform(shape: Shape, bound: float, rng: Rng, dtype: Any) -> Array:
+    """U(−bound, bound)."""
+    drawn = _generator(rng).uniform(shape, dtype).numpy()
+    return np.asarray((2.0 * drawn - 1.0) * bound, dtype=ir.as_dtype(dtype))
+
+
+def _normal(shape: Shape, deviation: float, rng: Rng, dtype: Any) -> Array:
+    """N(0, deviation²)."""
+    return np.asarray(_generator(rng).normal(shape, dtype).numpy() * deviation, dtype=ir.as_dtype(dtype))
+
+
+def zeros(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+    """0 everywhere. For biases; weights that start equal stay equal."""
+    return np.zeros(shape, ir.as_dtype(dtype))
+
+
+def ones(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+    """1 everywhere."""
+    return np.ones(shape, ir.as_dtype(dtype))
+
+
+def constant(value: float) -> Initialiser:
+    """An initialiser that gives `value` everywhere."""
+
+    def fill(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+        return np.full(shape, value, ir.as_dtype(dtype))
+
+    return fill
+
+
+def uniform(bound: float) -> Initialiser:
+    """An initialiser that draws from U(−bound, bound)."""
+
+    def draw(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+        return _uniform(shape, bound, rng, dtype)
+
+    return draw
+
+
+def normal(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, std: float = 1.0) -> Array:
+    """w ~ N(0, std²); the default of Embedding."""
+    return _normal(shape, std, rng, dtype)
+
+
+def fan_in_uniform(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+    """w ~ U(±1/√fan_in), PyTorch's distribution for Linear and Conv layers, and the default here."""
+    return _uniform(shape, 1.0 / math.sqrt(max(fans(shape)[0], 1)), rng, dtype)
+
+
+def xavier_uniform(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, gain: float = 1.0) -> Array:
+    """w ~ U(±gain √(6 / (fan_in + fan_out))), for tanh and sigmoid (Glorot, Bengio 2010)."""
+    return _uniform(shape, gain * math.sqrt(6.0 / max(sum(fans(shape)), 1)), rng, dtype)
+
+
+def xavier_normal(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, gain: float = 1.0) -> Array:
+    """w ~ N(0, gain² · 2 / (fan_in + fan_out)), for tanh and sigmoid (Glorot, Bengio 2010)."""
+    return _normal(shape, gain * math.sqrt(2.0 / max(sum(fans(shape)), 1)), rng, dtype)
+
+
+def he_uniform(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+    """w ~ U(±√(6 / fan_in)), for ReLU (He et al. 2015)."""
+    return _uniform(shape, math.sqrt(6.0 / max(fans(shape)[0], 1)), rng, dtype)
+
+
+def he_normal(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+    """w ~ N(0, 2 / fan_in), for ReLU (He et al. 2015)."""
+    return _normal(shape, math.sqrt(2.0 / max(fans(shape)[0], 1)), rng, dtype)
+
+
+def lecun_uniform(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+    """w ~ U(±√(3 / fan_in)), which keeps the variance of linear units (LeCun et al. 1998, "Efficient BackProp")."""
+    return _uniform(shape, math.sqrt(3.0 / max(fans(shape)[0], 1)), rng, dtype)
+
+
+def lecun_normal(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
+    """w ~ N(0, 1 / fan_in), which keeps the variance of linear units (LeCun et al. 1998, "Efficient BackProp")."""
+    return _normal(shape, math.sqrt(1.0 / max(fans(shape)[0], 1)), rng, dtype)
+
+
+def orthogonal(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, gain: float = 1.0) -> Array:
+    """gain · Q with orthonormal rows or columns, whichever are fewer, uniform among such Q (Saxe et al. 2014).
+
+    Q comes from the QR decomposition of a normal matrix (out, in · kernel), with R's diagonal made positive (Mezzadri 2007).
+    """
+    rows, columns = shape[0], fans(shape)[0]
+    drawn = _generator(rng).normal((max(rows, columns), min(rows, columns)), np.float64).numpy()
+    q, r = np.linalg.qr(drawn)
+    q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    return np.asarray(gain * (q if rows >= columns else q.T).reshape(shape), dtype=ir.as_dtype(dtype))
+
+
+INITIALISERS: dict[str, Initialiser] = {
+    f.__name__: f
+    for f in (
+        zeros,
+        ones,
+        normal,
+        fan_in_uniform,
+        xavier_uniform,
+        xavier_normal,
+        he_uniform,
+        he_normal,
+        lecun_uniform,
+        lecun_normal,
+        orthogonal,
+    )
+}
+
+
+def initial(init: Init, default: Initialiser, shape: Shape, dtype: DType) -> Array:
+    """The initial value of a parameter.
+
+    Args:
+        init: a name in `INITIALISERS`, a function (shape, rng, dtype) -> array, an array of this shape, a number for every
+            element, or None for `default`.
+
+    Raises:
+        ArgumentError: an unknown name. ShapeError: an array of another shape.
+    """
+    if isinstance(init, str) and init not in INITIALISERS:
+        raise ArgumentError(
+            explain(f"init={init!r} was given", f"the initialisers are {', '.join(INITIALISERS)}", "Choose one of them.")
+        )
+    if isinstance(init, int | float):
+        return np.full(shape, init, dtype)
+    function = default if init is None else INITIALISERS[init] if isinstance(init, str) else init
+    value = function(shape, None, dtype) if callable(function) else function
+    array = np.array(value, dtype=dtype)
+    if array.shape != shape:
+        raise ShapeError(
+            explain(
+                f"init gave an array of shape {array.shape}",
+                f"the parameter has the shape {shape}",
+                "Weights are laid out (out, in, *kernel); transpose or reshape the array.",
+            )
+        )
+    return array
+
+
+def kept_name(init: Init) -> str | None:
+    """What a layer writes down of its initialiser: its name; arrays and functions are left out, as weights are saved anyway."""
+    return init if isinstance(init, str) else None

@@ -1,0 +1,575 @@
+"""Losses: how far outputs are from targets, as one number to make small.
+
+A loss is computed in three stages: `elements`, PyTorch's unreduced loss with the weight that each element has in a mean;
+`terms`, the same per sample; and the reduction, with sample weights s:
+
+    mean    Σ s·loss / Σ s·weight          sum    Σ s·loss          none    the elements, times s
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from chainrule import functional
+from chainrule.errors import ArgumentError, DTypeError, ModelFileError, ShapeError, explain
+from chainrule.ir import Array, Shape
+from chainrule.nn import settings
+from chainrule.tensor import Tensor, TensorLike, tensor
+
+
+class Loss:
+    """Base of all losses. Subclasses define `elements`, and `check` if their targets are special.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+
+    Attributes:
+        reductions: the values that `reduction` may have.
+        sums_within: whether the axes after the first are summed even for "mean".
+        threshold: what a single output must exceed to mean class 1: 0 for scores, ½ for probabilities.
+    """
+
+    reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+    sums_within: bool = False
+    threshold: float = 0.5
+
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in self.reductions:
+            name = type(self).__name__
+            raise ArgumentError(
+                explain(f"{name} got reduction={reduction!r}", f"it takes {', '.join(self.reductions)}", "Choose one of them.")
+            )
+        self.reduction = reduction
+
+    def __call__(self, output: TensorLike, target: TensorLike, sample_weight: TensorLike = None) -> Tensor:
+        """The loss.
+
+        Args:
+            output: what the network gave, samples along the first axis; floating.
+            target: what was wanted.
+            sample_weight: s, (n,), how much each sample counts; 1 each if left out.
+
+        Returns:
+            A scalar, or with reduction "none" a Tensor with the loss of every element.
+
+        Raises:
+            ShapeError, DTypeError, ArgumentError: output, target or weights that do not fit.
+        """
+        losses, weights = self.elements(*self._checked(output, target))
+        s = _sample_weights(sample_weight, losses)
+        if self.reduction == "none":
+            return losses if s is None else losses * s.reshape((-1, *(1,) * (losses.ndim - 1)))
+        if s is None and self.reduction == "sum":
+            return losses.sum()
+        if s is None and weights is None and not self.sums_within:
+            return losses.mean()
+        return self._reduced(*self._per_sample(losses, weights), s)
+
+    def terms(self, output: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
+        """Loss (n,) and weight in a mean (n,) of every sample; axes after the first are averaged, or summed for "sum"."""
+        losses, weights = self._per_sample(*self.elements(*self._checked(output, target)))
+        return losses, weights if weights is not None else tensor(np.ones(losses.shape, losses.dtype))
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Losses before any reduction, and the weights that they have in a mean (None: 1 each)."""
+        raise NotImplementedError(f"{type(self).__name__} defines elements(output, target)")
+
+    def check(self, output_shape: Shape, target: TensorLike) -> None:
+        """Check targets against the shape of outputs, first axes (samples) apart: once, for a whole target array.
+
+        Raises:
+            ShapeError, DTypeError, ArgumentError: targets that do not fit, or values out of range.
+        """
+        t = _as_tensor(target)
+        if t.shape[1:] != tuple(output_shape[1:]) or t.ndim != len(output_shape):
+            raise ShapeError(
+                explain(
+                    f"{type(self).__name__} got outputs of shape {tuple(output_shape)} and targets of shape {t.shape}",
+                    "both must have one shape",
+                    "Reshape the targets, for example (n,) to (n, 1), or change the size of the last layer.",
+                )
+            )
+
+    def takes_classes(self, output_shape: Shape, target_shape: Shape) -> bool:
+        """Whether targets of this shape are class numbers."""
+        return False
+
+    def config(self) -> dict[str, Any]:
+        """Name and settings as JSON-able data, for `loss_from_config`."""
+        return {"loss": type(self).__name__, **self._settings()}
+
+    def _settings(self) -> dict[str, Any]:
+        return settings.settings_of(self, settings.argument_names(type(self)))
+
+    def __repr__(self) -> str:
+        return settings.call_text(self, self._settings())
+
+    # ---------------------------------------------------------------------------------------- stages
+    def _checked(self, output: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
+        y, t = _as_tensor(output), _as_tensor(target)
+        if y.dtype.kind != "f":
+            raise DTypeError(
+                explain(f"{type(self).__name__} got outputs of dtype {y.dtype}", "they must be floating", "Use astype.")
+            )
+        self.check(y.shape, t)
+        if y.shape[:1] != t.shape[:1]:
+            raise ShapeError(
+                explain(
+                    f"{type(self).__name__} got {y.shape[0]} outputs and {t.shape[0]} targets",
+                    "each sample has one of both",
+                    "Check the first axes.",
+                )
+            )
+        return y, t
+
+    def _per_sample(self, losses: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        axes = tuple(range(1, losses.ndim))
+        if not axes:
+            return losses.reshape(-1), weights
+        if self.sums_within or self.reduction == "sum":
+            return losses.sum(axes), None if weights is None else weights.sum(axes)
+        return losses.mean(axes), None if weights is None else weights.mean(axes)
+
+    def _reduced(self, losses: Tensor, weights: Tensor | None, s: Tensor | None) -> Tensor:
+        total = (losses if s is None else s * losses).sum()
+        if self.reduction == "sum":
+            return total
+        if weights is None:
+            return total / (losses.size if s is None else s.sum())
+        return total / (weights if s is None else s * weights).sum()
+
+
+def _as_tensor(value: TensorLike) -> Tensor:
+    return value if isinstance(value, Tensor) else tensor(value)
+
+
+def _known(value: Tensor) -> Array | None:
+    """The value, or None while a function is captured."""
+    return value.node.value
+
+
+def _sample_weights(weights: TensorLike, losses: Tensor) -> Tensor | None:
+    if weights is None:
+        return None
+    s = _as_tensor(weights)
+    if losses.ndim == 0 or s.shape != losses.shape[:1]:
+        raise ShapeError(
+            explain(
+                f"sample_weight has the shape {s.shape} for losses of shape {losses.shape}",
+                "it holds one number per sample",
+                "Give an array of shape (n,).",
+            )
+        )
+    return s.astype(losses.dtype)
+
+
+def _check_range(loss: Loss, what: str, value: Tensor, bounds: tuple[float, float], fix: str) -> None:
+    """Refuse known values outside [low, high]; NaN is outside."""
+    array, (low, high) = _known(value), bounds
+    if array is None or array.size == 0 or (array.min() >= low and array.max() <= high):
+        return
+    raise ArgumentError(
+        explain(
+            f"{type(loss).__name__} got {what} from {array.min():.6g} to {array.max():.6g}",
+            f"they must be from {low:g} to {high:g}",
+            fix,
+        )
+    )
+
+
+# -------------------------------------------------------------------------------------------- regression
+class HalfSquaredError(Loss):
+    """E = ½ Σ (O − t)² (the founding examples' error); its gradient is O − t.
+
+    With reduction "mean" the mean over samples of each one's sum.
+    """
+
+    sums_within = True
+
+    def __init__(self, reduction: str = "sum") -> None:
+        super().__init__(reduction)
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """½ (O − t)² per element."""
+        return 0.5 * (output - target.astype(output.dtype)) ** 2, None
+
+
+class MSELoss(Loss):
+    """Mean of (O − t)² over all elements."""
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(O − t)² per element."""
+        return (output - target.astype(output.dtype)) ** 2, None
+
+
+class L1Loss(Loss):
+    """Mean of |O − t| over all elements; where O = t the derivative is taken to be 0."""
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """|O − t| per element."""
+        return abs(output - target.astype(output.dtype)), None
+
+
+class HuberLoss(Loss):
+    """½ d² where |d| ≤ delta, else delta (|d| − ½ delta), with d = O − t (Huber 1964).
+
+    Args:
+        reduction: "mean" over all elements, "sum" or "none".
+        delta: where the square ends, > 0.
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ArgumentError(explain(f"HuberLoss got delta={delta}", "it must be > 0", "Try delta=1.0."))
+        self.delta = float(delta)
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The loss per element."""
+        d = output - target.astype(output.dtype)
+        size = abs(d)
+        return functional.where(size <= self.delta, 0.5 * d**2, self.delta * (size - 0.5 * self.delta)), None
+
+
+# -------------------------------------------------------------------------------------------- two classes
+def _clamped_log(p: Tensor) -> Tensor:
+    """ln p, but at least −100; where p is 0 the gradient is 0, not infinite. NaN stays NaN."""
+    vanishing = p < float(np.finfo(p.dtype).tiny)
+    return functional.maximum(functional.where(vanishing, -100.0, functional.log(functional.where(vanishing, 1.0, p))), -100.0)
+
+
+class BCELoss(Loss):
+    """−(t ln O + (1 − t) ln(1 − O)) for probabilities O and targets from 0 to 1; logarithms are at least −100, as in PyTorch.
+
+    BCEWithLogitsLoss is exact where probabilities round to 0 or 1, and learns there; prefer it.
+    """
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The loss per element."""
+        _check_range(self, "outputs", output, (0, 1), "Put nn.Sigmoid() last, or use BCEWithLogitsLoss.")
+        t = target.astype(output.dtype)
+        return -(t * _clamped_log(output) + (1.0 - t) * _clamped_log(1.0 - output)), None
+
+    def check(self, output_shape: Shape, target: TensorLike) -> None:
+        """See `Loss.check`; targets are from 0 to 1."""
+        super().check(output_shape, target)
+        _check_range(self, "targets", _as_tensor(target), (0, 1), "Encode the two classes as 0 and 1.")
+
+
+class BCEWithLogitsLoss(Loss):
+    """−(p t ln σ(z) + (1 − t) ln(1 − σ(z))) for scores z and targets from 0 to 1, without overflow.
+
+    Without pos_weight it is one block, whose gradient is σ(z) − t.
+
+    Args:
+        reduction: "mean" over all elements, "sum" or "none".
+        pos_weight: p, how much the class 1 counts: a number, or one per element of the last axis.
+    """
+
+    threshold = 0.0
+
+    def __init__(self, reduction: str = "mean", pos_weight: float | Sequence[float] | None = None) -> None:
+        super().__init__(reduction)
+        self.pos_weight = None if pos_weight is None else _weight_list(self, "pos_weight", pos_weight)
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The loss per element."""
+        t = target.astype(output.dtype)
+        if self.pos_weight is None:
+            return functional.binary_cross_entropy_with_logits(output, t), None
+        p = np.asarray(self.pos_weight, output.dtype)
+        if p.size not in (1, *output.shape[-1:]):
+            raise ShapeError(
+                explain(
+                    f"BCEWithLogitsLoss has {p.size} pos_weights for outputs of shape {output.shape}",
+                    "it takes one, or one per element of the last axis",
+                    "Check pos_weight.",
+                )
+            )
+        return (1.0 - t) * output + (1.0 + (p - 1.0) * t) * functional.softplus(-output), None
+
+    def check(self, output_shape: Shape, target: TensorLike) -> None:
+        """See `Loss.check`; targets are from 0 to 1."""
+        super().check(output_shape, target)
+        _check_range(self, "targets", _as_tensor(target), (0, 1), "Encode the two classes as 0 and 1.")
+
+
+class HingeLoss(Loss):
+    """max(0, margin − t O) for targets t of −1 and 1 (Cortes, Vapnik 1995); at the kink the derivative is taken to be 0.
+
+    Args:
+        reduction: "mean" over all elements, "sum" or "none".
+        margin: how far on the right side O must be, > 0.
+    """
+
+    threshold = 0.0
+
+    def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not margin > 0:
+            raise ArgumentError(explain(f"HingeLoss got margin={margin}", "it must be > 0", "Try margin=1.0."))
+        self.margin = float(margin)
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The loss per element."""
+        return functional.relu(self.margin - target.astype(output.dtype) * output), None
+
+    def check(self, output_shape: Shape, target: TensorLike) -> None:
+        """See `Loss.check`; targets are −1 or 1."""
+        super().check(output_shape, target)
+        array = _known(_as_tensor(target))
+        if array is not None and not np.all((array == 1) | (array == -1)):
+            raise ArgumentError(
+                explain(
+                    f"HingeLoss got targets from {array.min():.6g} to {array.max():.6g}",
+                    "they must be −1 or 1",
+                    "Write 2 * t - 1 for targets of 0 and 1.",
+                )
+            )
+
+
+# -------------------------------------------------------------------------------------------- many classes
+class _ClassLoss(Loss):
+    """What losses of class numbers have in common.
+
+    Attributes:
+        weight: how much each class counts, a list of C numbers or None.
+        ignore_index: targets of this value count nothing.
+    """
+
+    def __init__(self, weight: Sequence[float] | None, ignore_index: int | None, reduction: str) -> None:
+        super().__init__(reduction)
+        self.weight = None if weight is None else _weight_list(self, "weight", weight)
+        self.ignore_index = ignore_index
+
+    def check(self, output_shape: Shape, target: TensorLike) -> None:
+        """Class numbers are (n, …) for outputs (n, C, …), and from 0 to C − 1 or ignore_index."""
+        name, t = type(self).__name__, _as_tensor(target)
+        if len(output_shape) < 2:
+            raise ShapeError(
+                explain(
+                    f"{name} got outputs of shape {tuple(output_shape)}",
+                    "they are (n, C, …): samples, then classes",
+                    "Add a missing axis with expand_dims.",
+                )
+            )
+        classes = output_shape[1]
+        if self.weight is not None and len(self.weight) != classes:
+            raise ShapeError(
+                explain(
+                    f"{name} has {len(self.weight)} class weights for {classes} classes", "it takes one each", "Check weight."
+                )
+            )
+        self._check_target(tuple(output_shape), t)
+
+    def takes_classes(self, output_shape: Shape, target_shape: Shape) -> bool:
+        """Targets are class numbers, unless they have the shape of the outputs (distributions)."""
+        return tuple(target_shape) != tuple(output_shape)
+
+    def _check_target(self, output_shape: Shape, t: Tensor) -> None:
+        name, classes = type(self).__name__, output_shape[1]
+        if t.dtype.kind not in "iu":
+            raise DTypeError(
+                explain(
+                    f"{name} got targets of dtype {t.dtype} and shape {t.shape}",
+                    f"class numbers are integers from 0 to {classes - 1}",
+                    "Convert them with astype('int64').",
+                )
+            )
+        if t.ndim != len(output_shape) - 1 or t.shape[1:] != output_shape[2:]:
+            raise ShapeError(
+                explain(
+                    f"{name} got outputs of shape {output_shape} and class numbers of shape {t.shape}",
+                    f"class numbers have the shape {('n', *output_shape[2:])}".replace("'", ""),
+                    "Remove the class axis, for example with labels.reshape(-1).",
+                )
+            )
+        array = _known(t)
+        if array is None:
+            return
+        wrong = (array < 0) | (array >= classes)
+        if self.ignore_index is not None:
+            wrong &= array != self.ignore_index
+        if wrong.any():
+            raise ArgumentError(
+                explain(
+                    f"{name} got the class number {array[wrong].flat[0]} for outputs with {classes} classes",
+                    f"class numbers go from 0 to {classes - 1}",
+                    "Number the classes from 0, give the last layer more outputs, or set ignore_index.",
+                )
+            )
+
+    def _shares(self, output: Tensor, labels: Tensor) -> Tensor:
+        """What each target counts, of the targets' shape: the weight of its class, or 0 if it is ignored."""
+        weight = np.ones(output.shape[1]) if self.weight is None else np.asarray(self.weight)
+        counted = labels if self.ignore_index is None else functional.where(labels == self.ignore_index, 0, labels)
+        shares = functional.gather(np.asarray(weight, output.dtype), counted)
+        return shares if self.ignore_index is None else shares * (labels != self.ignore_index)
+
+
+class CrossEntropyLoss(_ClassLoss):
+    """−Σ_c t_c ln softmax(a)_c for scores a, as the block softmax-with-loss, whose gradient is y − t.
+
+    Targets are class numbers (n, …), or distributions (n, C, …), for scores (n, C, …). With class numbers a mean is divided by
+    the weights of the targets, as in PyTorch.
+
+    Args:
+        weight: how much each class counts, C numbers; 1 each if left out.
+        ignore_index: class number of targets that count nothing. None, the default, refuses numbers out of range, where
+            PyTorch would silently skip −100.
+        reduction: "mean", "sum" or "none".
+        label_smoothing: ε, with which t becomes (1 − ε) t + ε / C (Szegedy et al. 2016).
+    """
+
+    def __init__(
+        self,
+        weight: Sequence[float] | None = None,
+        ignore_index: int | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, ignore_index, reduction)
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ArgumentError(
+                explain(f"CrossEntropyLoss got label_smoothing={label_smoothing}", "it is from 0 to 1", "Try 0.1.")
+            )
+        self.label_smoothing = float(label_smoothing)
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The loss (n, …) of scores (n, C, …)."""
+        classes = output.shape[1]
+        numbered = target.dtype.kind in "iu"
+        t = _class_axis_second(functional.one_hot(target, classes, output.dtype)) if numbered else target.astype(output.dtype)
+        if self.label_smoothing:
+            t = (1.0 - self.label_smoothing) * t + self.label_smoothing / classes
+        if self.weight is not None:
+            t = t * np.asarray(self.weight, output.dtype).reshape(-1, *(1,) * (output.ndim - 2))
+        if numbered and self.ignore_index is not None:
+            t = t * functional.expand_dims(target != self.ignore_index, 1)
+        plain = not numbered or (self.weight is None and self.ignore_index is None)
+        return functional.softmax_with_loss(output, t, axis=1), None if plain else self._shares(output, target)
+
+    def _check_target(self, output_shape: Shape, t: Tensor) -> None:
+        if t.dtype.kind != "f" or t.ndim != len(output_shape):
+            super()._check_target(output_shape, t)
+            return
+        if t.shape[1:] != output_shape[1:]:
+            raise ShapeError(
+                explain(
+                    f"CrossEntropyLoss got outputs of shape {output_shape} and distributions of shape {t.shape}",
+                    "both must have one shape",
+                    "Give class numbers, or one probability per class.",
+                )
+            )
+        _check_range(self, "distributions", t, (0, 1), "Give class numbers, or probabilities that sum to 1.")
+
+
+def _class_axis_second(x: Tensor) -> Tensor:
+    """(n, …, C) to (n, C, …)."""
+    return x if x.ndim == 2 else x.transpose((0, x.ndim - 1, *range(1, x.ndim - 1)))
+
+
+class NLLLoss(_ClassLoss):
+    """−o_t for log-probabilities o (n, C, …), as LogSoftmax gives them, and class numbers t (n, …).
+
+    CrossEntropyLoss does both in one block. A mean is divided by the weights of the targets.
+
+    Args:
+        weight: how much each class counts, C numbers; 1 each if left out.
+        ignore_index: class number of targets that count nothing; None refuses numbers out of range.
+        reduction: "mean", "sum" or "none".
+    """
+
+    def __init__(self, weight: Sequence[float] | None = None, ignore_index: int | None = None, reduction: str = "mean") -> None:
+        super().__init__(weight, ignore_index, reduction)
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The loss (n, …)."""
+        labels = target if self.ignore_index is None else functional.where(target == self.ignore_index, 0, target)
+        rows = output.transpose((0, *range(2, output.ndim), 1)).reshape((-1, output.shape[1]))
+        chosen = functional.gather(rows, np.arange(rows.shape[0]), labels.reshape(-1)).reshape(target.shape)
+        if self.weight is None and self.ignore_index is None:
+            return -chosen, None
+        shares = self._shares(output, target)
+        # An ignored log-probability may be −∞, and 0 · ∞ would be NaN.
+        return functional.where(shares == 0, 0.0, -shares * chosen), shares
+
+
+class KLDivLoss(Loss):
+    """Σ t (ln t − o) for log-probabilities o and probabilities t: the divergence KL(t ‖ eᵒ) (Kullback, Leibler 1951).
+
+    Args:
+        reduction: "batchmean" is the divergence per sample, "mean" divides by the number of elements, as in PyTorch; or
+            "sum" or "none".
+        log_target: whether targets are log-probabilities too.
+    """
+
+    reductions = ("mean", "batchmean", "sum", "none")
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.sums_within = reduction == "batchmean"
+        self.log_target = bool(log_target)
+
+    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """t (ln t − o) per element; 0 where t is 0."""
+        t = target.astype(output.dtype)
+        if self.log_target:
+            return functional.exp(t) * (t - output), None
+        absent = t == 0.0
+        return functional.where(absent, 0.0, t * (functional.log(functional.where(absent, 1.0, t)) - output)), None
+
+    def check(self, output_shape: Shape, target: TensorLike) -> None:
+        """See `Loss.check`; targets are probabilities, from 0 to 1, or logarithms of such, at most 0."""
+        super().check(output_shape, target)
+        bounds = (-np.inf, 0) if self.log_target else (0, 1)
+        _check_range(self, "targets", _as_tensor(target), bounds, "Check log_target, and apply softmax to scores.")
+
+
+def _weight_list(loss: Loss, name: str, value: Any) -> Any:
+    """Weights as a number or a list of numbers.
+
+    Raises:
+        ArgumentError: negative or infinite weights, or more than one axis.
+    """
+    array = np.asarray(value, np.float64)
+    if array.ndim > 1 or not np.all(np.isfinite(array) & (array >= 0)):
+        raise ArgumentError(
+            explain(f"{type(loss).__name__} got {name}={value!r}", "it is a list of numbers ≥ 0", "Give one number per class.")
+        )
+    return array.tolist()
+
+
+LOSSES: dict[str, type[Loss]] = {
+    cls.__name__: cls
+    for cls in (
+        HalfSquaredError,
+        MSELoss,
+        L1Loss,
+        HuberLoss,
+        BCELoss,
+        BCEWithLogitsLoss,
+        CrossEntropyLoss,
+        NLLLoss,
+        KLDivLoss,
+        HingeLoss,
+    )
+}
+
+
+def loss_from_config(config: Mapping[str, Any]) -> Loss:
+    """The loss that `Loss.config` wrote.
+
+    Raises:
+        ModelFileError: an unknown loss, or settings that it does not take.
+    """
+    name = config.get("loss") if isinstance(config, Mapping) else None
+    cls = LOSSES.get(name) if isinstance(name, str) else None
+    if cls is None:
+        raise ModelFileError(
+            explain(f"the model has the loss {name!r}", f"the losses known here are {', '.join(LOSSES)}", "Update chainrule.")
+        )
+    return settings.construct(cls, "loss", **{key: value for key, value in config.items() if key != "loss"})

@@ -1,0 +1,143 @@
+"""Batch and layer normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from chainrule import functional
+from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.nn.dense import float_dtype, positive
+from chainrule.nn.module import Module
+from chainrule.nn.table import register_layer
+from chainrule.tensor import Tensor, no_grad, parameter, tensor
+
+
+class BatchNorm(Module):
+    """Base of BatchNorm1d and BatchNorm2d: y = (x − mean) / √(var + eps) · weight + bias, per channel (axis 1).
+
+    Ioffe, Szegedy 2015. In training mean and variance are the batch's, and the running ones follow:
+    running ← (1 − momentum) running + momentum · batch's, with the unbiased variance (n − 1). In use the running ones serve.
+
+    Args:
+        num_features: number of channels.
+        eps: added to the variance.
+        momentum: how fast the running statistics follow, from 0 to 1.
+        dtype: of parameters and statistics.
+
+    Attributes:
+        weight, bias: parameters (num_features,), 1 and 0 at first.
+        running_mean, running_var: buffers (num_features,), 0 and 1 at first.
+
+    Raises (when called):
+        ShapeError: wrong axes or channels; in training, a single value per channel, which has no variance.
+    """
+
+    axes: ClassVar[tuple[int, ...]] = ()  # numbers of axes that the input may have
+    layout: ClassVar[str] = ""
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32") -> None:
+        name = type(self).__name__
+        positive(name, num_features=num_features)
+        if not eps > 0 or not 0 <= momentum <= 1:
+            raise ArgumentError(
+                explain(f"{name} got eps={eps} and momentum={momentum}", "eps is > 0 and momentum from 0 to 1", "Check them.")
+            )
+        self.num_features, self.eps, self.momentum = int(num_features), float(eps), float(momentum)
+        self.dtype = float_dtype(dtype, name)
+        self.weight = parameter(np.ones(self.num_features, self.dtype))
+        self.bias = parameter(np.zeros(self.num_features, self.dtype))
+        self.running_mean = tensor(np.zeros(self.num_features, self.dtype))
+        self.running_var = tensor(np.ones(self.num_features, self.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """An output of the input's shape."""
+        if x.ndim not in self.axes or x.shape[1] != self.num_features:
+            raise ShapeError(
+                explain(
+                    f"{self!r} got an input of shape {x.shape}",
+                    f"it takes {self.layout} with num_features = {self.num_features} channels",
+                    "Check num_features and the axes of the input.",
+                )
+            )
+        if not self.training:
+            return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        count = x.size // self.num_features
+        if count < 2:
+            raise ShapeError(
+                explain(
+                    f"{self!r} got an input of shape {x.shape} in training",
+                    "it needs more than one value per channel to take a variance",
+                    "Use a batch_size that leaves no single sample over, or model.eval() for use.",
+                )
+            )
+        over = (0, *range(2, x.ndim))
+        mean, var = x.mean(over), x.var(over)
+        self._follow(mean, var * (count / (count - 1)))
+        return functional.batch_norm(x, mean, var, self.weight, self.bias, eps=self.eps)
+
+    def _follow(self, mean: Tensor, unbiased_var: Tensor) -> None:
+        with no_grad():
+            self.running_mean.assign((1.0 - self.momentum) * self.running_mean + self.momentum * mean.detach())
+            self.running_var.assign((1.0 - self.momentum) * self.running_var + self.momentum * unbiased_var.detach())
+
+
+@register_layer
+class BatchNorm1d(BatchNorm):
+    """Batch normalisation of (n, channels) or (n, channels, length). See `BatchNorm`."""
+
+    axes = (2, 3)
+    layout = "(n, channels) or (n, channels, length)"
+
+
+@register_layer
+class BatchNorm2d(BatchNorm):
+    """Batch normalisation of (n, channels, height, width). See `BatchNorm`."""
+
+    axes = (4,)
+    layout = "(n, channels, height, width)"
+
+
+@register_layer
+class LayerNorm(Module):
+    """y = (x − mean) / √(var + eps) · weight + bias, over the last axes of each sample (Ba, Kiros, Hinton 2016).
+
+    Args:
+        normalized_shape: sizes of the last axes, or of the last one.
+        eps: added to the variance.
+        dtype: of the parameters.
+
+    Attributes:
+        weight, bias: parameters of shape normalized_shape, 1 and 0 at first.
+    """
+
+    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, *, dtype: Any = "float32") -> None:
+        sizes = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+        for size in sizes:
+            positive("LayerNorm", normalized_shape=size)
+        if not sizes or not eps > 0:
+            raise ArgumentError(
+                explain(
+                    f"LayerNorm got normalized_shape={normalized_shape} and eps={eps}",
+                    "it takes at least one axis, and eps > 0",
+                    "Check them.",
+                )
+            )
+        self.normalized_shape, self.eps = tuple(int(n) for n in sizes), float(eps)
+        self.dtype = float_dtype(dtype, "LayerNorm")
+        self.weight = parameter(np.ones(self.normalized_shape, self.dtype))
+        self.bias = parameter(np.zeros(self.normalized_shape, self.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """An output of the input's shape."""
+        if x.shape[x.ndim - len(self.normalized_shape) :] != self.normalized_shape or x.ndim < len(self.normalized_shape):
+            raise ShapeError(
+                explain(
+                    f"{self!r} got an input of shape {x.shape}",
+                    f"its last axes must be {self.normalized_shape}",
+                    "Check normalized_shape.",
+                )
+            )
+        return functional.layer_norm(x, self.weight, self.bias, eps=self.eps)

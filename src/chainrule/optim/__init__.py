@@ -1,0 +1,58 @@
+"""Optimisers as pure rules and as objects, learning-rate schedules, and gradient clipping. Names and defaults are PyTorch's."""
+
+from chainrule.optim.clipping import clip_by_norm, clip_by_value, clip_grad_norm_, clip_grad_value_
+from chainrule.optim.optimizer import (
+    OPTIMIZERS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Group,
+    Optimizer,
+    RMSprop,
+    from_config,
+)
+from chainrule.optim.rules import RULES, Rule, Setting
+from chainrule.optim.schedules import (
+    SCHEDULES,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    OneCycleLR,
+    Plateau,
+    ReduceLROnPlateau,
+    Schedule,
+    Scheduler,
+    StepLR,
+)
+
+__all__ = [
+    "OPTIMIZERS",
+    "RULES",
+    "SCHEDULES",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "Group",
+    "LinearLR",
+    "OneCycleLR",
+    "Optimizer",
+    "Plateau",
+    "RMSprop",
+    "ReduceLROnPlateau",
+    "Rule",
+    "Schedule",
+    "Scheduler",
+    "Setting",
+    "StepLR",
+    "clip_by_norm",
+    "clip_by_value",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "from_config",
+]

@@ -1,0 +1,497 @@
+"""Optimisers as objects: they hold a rule's state and settings, and assign to parameters what the rule says.
+
+In the equations W is a parameter, dW = ∂C/∂W its gradient, reg = weight_decay, η = lr, t = 1, 2, … the step; squares, roots
+and quotients are taken element by element. All state is made in the constructor, so that captured steps see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
+from chainrule.ir import Array
+from chainrule.optim.rules import RULES, Rule, State
+from chainrule.tensor import Tensor, no_grad, tensor
+
+Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Parameters with the same settings.
+
+    Attributes:
+        names, params, states: per parameter its name in checkpoints, the Tensor, and what the rule keeps for it.
+        settings: the hyperparameters; `lr` among them is the Tensor `lr`.
+    """
+
+    names: tuple[str, ...]
+    params: tuple[Tensor, ...]
+    states: tuple[State, ...]
+    settings: Mapping[str, Any]
+
+    @property
+    def lr(self) -> Tensor:
+        """The learning rate η, a Tensor float64[]: assign to it to change the rate, inside a compiled function too."""
+        found: Tensor = self.settings["lr"]
+        return found
+
+
+class Optimizer:
+    """A rule at work on parameters. The classes below have one built in; this one takes any `Rule`.
+
+    One step count serves all parameters. (PyTorch counts per parameter, which differs for one that gets its first gradient
+    after the first step.)
+
+    Args:
+        params: Tensors with requires_grad, (name, Tensor) pairs, or groups {"params": Tensors or pairs, "lr": …, …} that
+            override settings. The names are those in checkpoints; without them it is the position "0", "1", ….
+        rule: what to do with a gradient.
+        settings: every hyperparameter of the rule, by name.
+
+    Attributes:
+        rule: as given.
+        groups: the groups of parameters, one if none were given.
+
+    Raises:
+        ArgumentError: no parameters, one without requires_grad, one given twice, or a setting out of its range.
+    """
+
+    def __init__(self, params: Parameters, rule: Rule, **settings: Any) -> None:
+        self.rule = rule
+        descriptions = _as_groups(params, rule.name)
+        members = _named([list(_entries(d["params"], rule.name)) for d in descriptions], rule.name)
+        self._count = tensor(0.0, name="step")
+        self.groups = tuple(
+            self._group(k, names, settings | {key: v for key, v in d.items() if key != "params"})
+            for k, (names, d) in enumerate(zip(members, descriptions, strict=True))
+        )
+
+    def _group(self, index: int, members: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Group:
+        checked = self.rule.checked(settings)
+        checked["lr"] = tensor(checked["lr"], name=f"lr.{index}")
+        states = tuple(self.rule.init(p, checked) for p in members.values())
+        for name, state in zip(members, states, strict=True):
+            for key, moment in state.items():
+                moment.named(f"{name}.{key}")
+        return Group(tuple(members), tuple(members.values()), states, checked)
+
+    # ---------------------------------------------------------------------------------------- learning
+    def step(self) -> None:
+        """Give every parameter that has a gradient its new value; the others, and their state, are left alone."""
+        updated = [
+            (param, gradient, state, group.settings)
+            for group in self.groups
+            for param, state in zip(group.params, group.states, strict=True)
+            if (gradient := param.grad) is not None
+        ]
+        if not updated:
+            return
+        with no_grad():
+            self._count.assign(self._count + 1.0)
+            for param, gradient, state, settings in updated:
+                value, new = self.rule.update(gradient, state, param, settings, self._count)
+                param.assign(value)
+                for key, moment in state.items():
+                    moment.assign(new[key])
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: set them to None."""
+        for group in self.groups:
+            for param in group.params:
+                param.grad = None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group; setting it sets it for all groups."""
+        return float(self.groups[0].lr.item())
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        rate = self.rule.value("lr", value)
+        for group in self.groups:
+            group.lr.assign(rate)
+
+    # ---------------------------------------------------------------------------------------- checkpoints
+    def state_tensors(self) -> dict[str, Tensor]:
+        """The Tensors that a checkpoint holds: "step", "lr.<group>", and "<parameter>.<moment>"."""
+        found = {"step": self._count}
+        for k, group in enumerate(self.groups):
+            found[f"lr.{k}"] = group.lr
+            found |= {f"{name}.{key}": m for name, s in zip(group.names, group.states, strict=True) for key, m in s.items()}
+        return found
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the values of `state_tensors`."""
+        return {name: np.array(t.numpy()) for name, t in self.state_tensors().items()}
+
+    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
+        """Take the values of a `state_dict`, bit by bit; nothing changes if they do not fit.
+
+        Raises:
+            ArgumentError: an entry is missing or unknown. ShapeError, DTypeError: one is of another shape or dtype.
+        """
+        tensors = self.state_tensors()
+        _check_entries(self.rule.name, tensors, arrays)
+        for name, target in tensors.items():
+            target.assign(arrays[name])
+
+    def config(self) -> dict[str, Any]:
+        """Name and present settings, with the parameters by name, as JSON can hold them; see `from_config`."""
+        return {"name": self.rule.name, "groups": [_group_config(group) for group in self.groups]}
+
+
+def _listed(params: Any, name: str) -> list[Any]:
+    if isinstance(params, Tensor | Mapping | str) or not isinstance(params, Iterable):
+        raise ArgumentError(
+            explain(
+                f"{name} got a {type(params).__name__} for its parameters",
+                "it takes a list of Tensors, of (name, Tensor) pairs, or of groups",
+                f"Write {name}([W, b]), or {name}(model.parameters()).",
+            )
+        )
+    return list(params)
+
+
+def _as_groups(params: Any, name: str) -> list[Mapping[str, Any]]:
+    """What the user gave, as descriptions of groups."""
+    entries = _listed(params, name)
+    if not any(isinstance(e, Mapping) for e in entries):
+        return [{"params": entries}]
+    for entry in entries:
+        if not isinstance(entry, Mapping) or "params" not in entry:
+            raise ArgumentError(
+                explain(
+                    f"{name} got a group without the key 'params'"
+                    if isinstance(entry, Mapping)
+                    else f"{name} got a mixed list",
+                    "each group is a dict like {'params': [W], 'lr': 0.1}",
+                    "Write all parameters in groups, or none.",
+                )
+            )
+    return entries
+
+
+def _entries(params: Any, name: str) -> Iterator[tuple[str | None, Tensor]]:
+    """Names, where they were given, and Tensors of one group."""
+    for entry in [params] if isinstance(params, Tensor) else _listed(params, name):
+        label, param = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)
+        if not isinstance(param, Tensor) or not isinstance(label, str | None):
+            raise ArgumentError(
+                explain(
+                    f"{name} got a {type(param).__name__} among its parameters",
+                    "they are Tensors, or (name, Tensor) pairs",
+                    "Make it with cr.parameter(...).",
+                )
+            )
+        if not param.requires_grad:
+            raise ArgumentError(
+                explain(
+                    f"{name} got a Tensor of shape {param.shape} with requires_grad=False",
+                    "only Tensors that get a gradient can be learnt",
+                    "Make it with cr.parameter(...), or leave it out.",
+                )
+            )
+        yield label, param
+
+
+def _named(groups: list[list[tuple[str | None, Tensor]]], name: str) -> list[dict[str, Tensor]]:
+    """The parameters of every group by name; the position, counted over all groups, where no name was given."""
+    seen: set[str] = set()
+    tensors: set[int] = set()
+    found: list[dict[str, Tensor]] = []
+    for group in groups:
+        if not group:
+            raise ArgumentError(
+                explain(
+                    f"{name} got no parameters", "there must be one to learn", "Check that the model has layers with weights."
+                )
+            )
+        found.append({})
+        for label, param in group:
+            key = str(len(seen)) if label is None else label
+            if key in seen or id(param) in tensors:
+                raise ArgumentError(
+                    explain(f"{name} got the parameter {key!r} twice", "each belongs to one group, once", "Leave out one.")
+                )
+            seen.add(key)
+            tensors.add(id(param))
+            found[-1][key] = param
+    return found
+
+
+def _check_entries(name: str, tensors: Mapping[str, Tensor], arrays: Mapping[str, Array]) -> None:
+    for verb, keys in (("lacks", tensors.keys() - arrays.keys()), ("has the unknown", arrays.keys() - tensors.keys())):
+        if keys:
+            raise ArgumentError(
+                explain(
+                    f"the state given to {name} {verb} {', '.join(map(repr, sorted(keys)))}",
+                    "it must come from an optimiser of the same kind, with the same settings and parameter names",
+                    "Make the optimiser as it was when the state was saved.",
+                )
+            )
+    for key, target in tensors.items():
+        array = np.asarray(arrays[key])
+        for what, given, expected, kind in (
+            ("shape", array.shape, target.shape, ShapeError),
+            ("dtype", array.dtype, target.dtype, DTypeError),
+        ):
+            if given != expected:
+                raise kind(
+                    explain(
+                        f"the entry {key!r} of the state given to {name} has {what} {given}",
+                        f"it must have {what} {expected}",
+                        "Load it into the optimiser of the same model.",
+                    )
+                )
+
+
+def _group_config(group: Group) -> dict[str, Any]:
+    settings = {key: list(value) if isinstance(value, tuple) else value for key, value in group.settings.items()}
+    return {"params": list(group.names), **settings, "lr": float(group.lr.item())}
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if wanted.
+
+        g ← dW + reg · W
+        W ← W − η g                                    without momentum
+
+        v ← μ v + (1 − dampening) g                    with momentum μ; v = g at the first step
+        W ← W − η v                                    or, with nesterov,  W ← W − η (g + μ v)
+
+    Defaults: lr 0.001, momentum 0, dampening 0, weight_decay 0, nesterov False. State: momentum_buffer v.
+
+    Robbins, Monro: A stochastic approximation method (1951). Polyak: Some methods of speeding up the convergence of iteration
+    methods (1964). Nesterov (1983), in the form of Sutskever et al.: On the importance of initialization and momentum (2013).
+
+    Raises: see `Optimizer`; nesterov needs momentum and no dampening.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-3,
+        *,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            RULES["SGD"],
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+        )
+
+
+class RMSprop(Optimizer):
+    """Steps divided by the root of the mean square of recent gradients.
+
+        g ← dW + reg · W
+        v ← alpha v + (1 − alpha) g²
+        m ← alpha m + (1 − alpha) g                    centered only; then v − m² stands for v below
+        W ← W − η g / (√v + eps)                       without momentum
+        u ← μ u + g / (√v + eps),  W ← W − η u         with momentum μ
+
+    Defaults: lr 0.01, alpha 0.99, eps 1e-8, weight_decay 0, momentum 0, centered False.
+    State: square_avg v, grad_avg m, momentum_buffer u.
+
+    Hinton: Neural networks for machine learning, lecture 6e (2012); centered: Graves: Generating sequences with recurrent
+    neural networks (2013).
+
+    Raises: see `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-2,
+        *,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            RULES["RMSprop"],
+            lr=lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+        )
+
+
+class Adam(Optimizer):
+    """Momentum, divided by the root of the mean square, both corrected for their start at 0.
+
+        g ← dW + reg · W
+        m ← β₁ m + (1 − β₁) g
+        v ← β₂ v + (1 − β₂) g²
+        W ← W − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)
+
+    With amsgrad the largest v so far stands for v in the last line.
+
+    Defaults: lr 0.001, betas (0.9, 0.999), eps 1e-8, weight_decay 0, amsgrad False.
+    State: exp_avg m, exp_avg_sq v, max_exp_avg_sq.
+
+    Kingma, Ba: Adam: a method for stochastic optimization (2015). Reddi et al.: On the convergence of Adam and beyond (2018).
+
+    Raises: see `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+    ) -> None:
+        super().__init__(params, RULES["Adam"], lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+
+
+class AdamW(Optimizer):
+    """Adam with weight decay that does not pass through the moments.
+
+        W ← W − η reg W
+        m ← β₁ m + (1 − β₁) dW
+        v ← β₂ v + (1 − β₂) dW²
+        W ← W − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)
+
+    With amsgrad the largest v so far stands for v in the last line.
+
+    Defaults: lr 0.001, betas (0.9, 0.999), eps 1e-8, weight_decay 0.01, amsgrad False.
+    State: exp_avg m, exp_avg_sq v, max_exp_avg_sq.
+
+    Loshchilov, Hutter: Decoupled weight decay regularization (2019).
+
+    Raises: see `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+    ) -> None:
+        super().__init__(params, RULES["AdamW"], lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+
+
+class Adagrad(Optimizer):
+    """Steps divided by the root of the sum of all squared gradients.
+
+        g ← dW + reg · W
+        s ← s + g²                                     from initial_accumulator_value
+        W ← W − η / (1 + (t − 1) lr_decay) · g / (√s + eps)
+
+    Defaults: lr 0.01, lr_decay 0, weight_decay 0, initial_accumulator_value 0, eps 1e-10. State: sum s.
+
+    Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization (2011).
+
+    Raises: see `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-2,
+        *,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        super().__init__(
+            params,
+            RULES["Adagrad"],
+            lr=lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            eps=eps,
+        )
+
+
+class Adadelta(Optimizer):
+    """Steps in the units of the parameter: gradients times the ratio of recent changes to recent gradients.
+
+        g ← dW + reg · W
+        v ← rho v + (1 − rho) g²
+        Δ ← √(u + eps) / √(v + eps) · g
+        u ← rho u + (1 − rho) Δ²
+        W ← W − η Δ
+
+    Defaults: lr 1, rho 0.9, eps 1e-6, weight_decay 0. State: square_avg v, acc_delta u.
+
+    Zeiler: ADADELTA: an adaptive learning rate method (2012).
+
+    Raises: see `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1.0,
+        *,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, RULES["Adadelta"], lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+
+
+OPTIMIZERS: dict[str, type[SGD | RMSprop | Adam | AdamW | Adagrad | Adadelta]] = {
+    "SGD": SGD,
+    "RMSprop": RMSprop,
+    "Adam": Adam,
+    "AdamW": AdamW,
+    "Adagrad": Adagrad,
+    "Adadelta": Adadelta,
+}
+
+
+def from_config(config: Mapping[str, Any], params: Iterable[Tensor] | Iterable[tuple[str, Tensor]]) -> Optimizer:
+    """An optimiser with the settings of a `config()`, its state fresh.
+
+    Args:
+        config: what `Optimizer.config` gave.
+        params: all parameters, under the names that `config` has; without names the position counts.
+
+    Raises:
+        ArgumentError: an unknown optimiser, or parameters under other names.
+    """
+    name, groups = config.get("name"), config.get("groups", [])
+    if name not in OPTIMIZERS:
+        raise ArgumentError(
+            explain(f"the optimiser {name!r} was asked for", f"there are {', '.join(OPTIMIZERS)}", "Check the spelling.")
+        )
+    (given,) = _named([list(_entries(params, name))], name)
+    wanted = [key for group in groups for key in group["params"]]
+    if sorted(wanted) != sorted(given):
+        raise ArgumentError(
+            explain(
+                f"the parameters {', '.join(given)} were given with a configuration of {name}",
+                f"it is for {', '.join(wanted)}",
+                "Give the parameters of the same model, as (name, Tensor) pairs if they had names.",
+            )
+        )
+    return OPTIMIZERS[name]([{**group, "params": [(key, given[key]) for key in group["params"]]} for group in groups])

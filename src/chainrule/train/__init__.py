@@ -1,0 +1,23 @@
+"""Training: the loop, what happens between epochs, what is measured, and saving."""
+
+from chainrule.train.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate
+from chainrule.train.history import History
+from chainrule.train.metrics import METRICS, Metric
+from chainrule.train.saving import load_model, load_trainer, save_model, save_trainer
+from chainrule.train.trainer import Trainer
+
+__all__ = [
+    "METRICS",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "History",
+    "LearningRate",
+    "Metric",
+    "Trainer",
+    "load_model",
+    "load_trainer",
+    "save_model",
+    "save_trainer",
+]

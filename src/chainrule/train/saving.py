@@ -1,0 +1,151 @@
+"""Saving and loading models, and whole trainings that go on exactly where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule import nn, optim
+from chainrule.errors import ChainruleError, ModelFileError, explain
+from chainrule.ir import Array
+from chainrule.train import files
+from chainrule.train.history import History
+
+if TYPE_CHECKING:
+    from chainrule.train.trainer import Trainer
+
+_MODEL, _OPTIMIZER, _CALLBACK = "model/", "optimizer/", "callback/"
+
+
+def save_model(model: nn.Module, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
+    """Write a model to one .safetensors file: weights, and its architecture as JSON.
+
+    Args:
+        model: made of layers that are in `nn.LAYERS`.
+        path: the file; an earlier one is replaced in one move.
+        extras: JSON-able things to keep with it, such as preprocessing and classes.
+
+    Raises:
+        ArgumentError: a layer that is not in `nn.LAYERS`. OutputError: the file cannot be written.
+    """
+    files.write(path, _prefixed(_MODEL, model.state_dict()), _description("model", model, extras))
+
+
+def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a model, from a model file or a checkpoint, and the extras that were saved with it. It is in evaluation mode.
+
+    Raises:
+        ModelFileError: the file is missing, broken, altered, or from elsewhere.
+    """
+    arrays, description = files.read(path)
+    return _model(path, arrays, description), description["extras"]
+
+
+def save_trainer(trainer: Trainer, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
+    """Write a checkpoint: the model file, and what is needed to train on exactly. See `save_model` and `load_trainer`."""
+    arrays = _prefixed(_MODEL, trainer.model.state_dict()) | _prefixed(_OPTIMIZER, trainer.optimizer.state_dict())
+    callbacks = []
+    for number, state in enumerate(trainer.callback_states()):
+        held = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        arrays |= _prefixed(f"{_CALLBACK}{number}/", held)
+        callbacks.append({name: value for name, value in state.items() if name not in held})
+    history = trainer.history.to_dict()
+    arrays["step_loss"] = np.array(history.pop("step_loss"), dtype=np.float64)
+    if trainer.random_state is not None:
+        arrays["random"] = trainer.random_state
+    training = {
+        "loss": trainer.loss.config(),
+        "optimizer": trainer.optimizer.config(),
+        "parameters": _model_names(trainer),
+        "metrics": [m.name for m in trainer.metrics],
+        "backend": trainer.backend,
+        "clip_norm": trainer.clipping.norm,
+        "clip_value": trainer.clipping.value,
+        "base_rates": trainer.base_rates,
+        "epoch": trainer.epoch,
+        "history": history,
+        "callbacks": callbacks,
+    }
+    files.write(path, arrays, _description("checkpoint", trainer.model, extras) | {"training": training})
+
+
+def load_trainer(path: str | Path) -> Trainer:
+    """Read a checkpoint and go on: `load_trainer(path).fit(X, y, epochs=5, …)` continues as if it had never stopped.
+
+    Give `fit` the same data, settings and callbacks as before; the callbacks take over their state, in order.
+
+    Raises:
+        ModelFileError: the file is missing, broken, altered, from elsewhere, or a model without training state.
+    """
+    from chainrule.train.trainer import Trainer  # noqa: PLC0415 -- callbacks save trainers, and the trainer knows callbacks
+
+    arrays, description = files.read(path)
+    if "training" not in description:
+        raise ModelFileError(
+            explain(
+                f"{path} holds a model only",
+                "to train on, the moments of the optimiser and more are needed",
+                "Load it with load_model and start a new Trainer, or use a file that save_trainer wrote.",
+            )
+        )
+    training = description["training"]
+    model = _model(path, arrays, description)
+    model.train()
+    own = dict(model.named_parameters())
+    trainer = Trainer(
+        model,
+        nn.loss_from_config(training["loss"]),
+        optim.from_config(training["optimizer"], [(name, own[place]) for name, place in training["parameters"].items()]),
+        metrics=training["metrics"],
+        backend=training["backend"],
+        clip_norm=training["clip_norm"],
+        clip_value=training["clip_value"],
+    )
+    trainer.optimizer.load_state_dict(_without(_OPTIMIZER, arrays))
+    trainer.base_rates = training["base_rates"]
+    trainer.epoch = training["epoch"]
+    trainer.history = History.from_dict({"step_loss": arrays["step_loss"].tolist(), **training["history"]})
+    trainer.random_state = arrays.get("random")
+    trainer.resumed_callbacks = [
+        {**state, **_without(f"{_CALLBACK}{number}/", arrays)} for number, state in enumerate(training["callbacks"])
+    ]
+    return trainer
+
+
+def _model_names(trainer: Trainer) -> dict[str, str]:
+    """For every parameter the optimiser's name and the model's."""
+    place = {parameter: name for name, parameter in trainer.model.named_parameters()}
+    groups = trainer.optimizer.groups
+    return {name: place[p] for group in groups for name, p in zip(group.names, group.params, strict=True) if p in place}
+
+
+def _description(kind: str, model: nn.Module, extras: Mapping[str, Any] | None) -> dict[str, Any]:
+    from chainrule import __version__  # noqa: PLC0415 -- the package imports this module while it defines its version
+
+    return {"version": __version__, "kind": kind, "model": nn.to_config(model), "extras": dict(extras or {})}
+
+
+def _model(path: str | Path, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> nn.Module:
+    try:
+        model = nn.from_config(description["model"])
+        model.load_state_dict(_without(_MODEL, arrays))
+    except (ChainruleError, KeyError) as error:
+        raise ModelFileError(
+            explain(
+                f"the model in {path} could not be rebuilt ({error})",
+                "its architecture and weights must fit this version of chainrule",
+                f"Use chainrule {description.get('version', '?')}, which wrote it, or train again.",
+            )
+        ) from error
+    return model.eval()
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def _without(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

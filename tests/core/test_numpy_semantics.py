@@ -1,0 +1,177 @@
+"""Elementwise operations broadcast and promote as NumPy's do, with Tensors, arrays and Python numbers on either side."""
+
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from strategies import DTYPES, arrays, broadcasting_pair
+
+import chainrule as cr
+from chainrule.errors import ArgumentError, ChainruleError, DTypeError
+
+ARITHMETIC = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv}
+COMPARISONS = {
+    "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le,
+    "greater": operator.gt, "greater_equal": operator.ge,
+}  # fmt: skip
+OPERATORS = ARITHMETIC | COMPARISONS
+
+
+def _numpy(function, *operands):
+    """NumPy's result, or None where it refuses or gives a dtype that chainrule does not have (float16)."""
+    with np.errstate(all="ignore"):
+        try:
+            result = np.asarray(function(*operands))
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return result if str(result.dtype) in DTYPES else None
+
+
+def _equal(ours, theirs):
+    assert ours.dtype == theirs.dtype
+    assert ours.shape == theirs.shape
+    np.testing.assert_array_equal(ours.numpy(), theirs)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@given(pair=broadcasting_pair())
+def test_operators_equal_numpys(name, pair):
+    a, b = pair
+    expected = _numpy(OPERATORS[name], a, b)
+    assume(expected is not None)
+    for left, right in ((cr.tensor(a), cr.tensor(b)), (a, cr.tensor(b)), (cr.tensor(a), b)):
+        _equal(OPERATORS[name](left, right), expected)
+    _equal(getattr(cr, name)(a, b), expected)
+
+
+NUMBERS = st.one_of(st.booleans(), st.integers(-9, 9), st.integers(-36, 36).map(lambda n: n / 4))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@given(array=arrays(), number=NUMBERS, left=st.booleans())
+def test_python_numbers_are_weak(name, array, number, left):
+    function = OPERATORS[name]
+    operands = (number, array) if left else (array, number)
+    expected = _numpy(function, *operands)
+    assume(expected is not None and not (array.dtype == np.uint8 and number < 0))
+    _equal(function(*(cr.tensor(o) if o is array else o for o in operands)), expected)
+
+
+@given(array=arrays(dtype="float32"), number=st.sampled_from([np.float64(0.5), np.float32(0.5), np.int64(2), np.uint8(2)]))
+def test_numpy_scalars_are_strong(array, number):
+    _equal(cr.tensor(array) * number, np.asarray(array * number))
+    _equal(number * cr.tensor(array), np.asarray(number * array))
+
+
+BINARY = {"maximum": np.maximum, "minimum": np.minimum, "logical_and": np.logical_and, "logical_or": np.logical_or}
+UNARY = {
+    "negative": np.negative, "sign": np.sign, "square": np.square, "isfinite": np.isfinite, "logical_not": np.logical_not,
+    "floor": np.floor, "abs": np.abs, "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "sin": np.sin, "tanh": np.tanh,
+    "expm1": np.expm1, "log1p": np.log1p, "cos": np.cos,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BINARY)
+@given(pair=broadcasting_pair())
+def test_functions_of_two_equal_numpys(name, pair):
+    expected = _numpy(BINARY[name], *pair)
+    _equal(getattr(cr, name)(*pair), expected)
+
+
+@pytest.mark.parametrize("name", UNARY)
+@given(array=arrays())
+def test_functions_of_one_equal_numpys(name, array):
+    expected = _numpy(UNARY[name], array)
+    # NumPy gives int8 or bool for some functions of booleans; chainrule refuses those.
+    assume(expected is not None and not (array.dtype == bool and expected.dtype not in (bool, float)))
+    assume(not (array.dtype == bool and name in {"abs", "floor"}))
+    assume(not (name == "floor" and array.dtype.kind in "iu" and expected.dtype.kind == "f"))  # NumPy 2.0
+    _equal(getattr(cr, name)(array), expected)
+
+
+@given(pair=broadcasting_pair())
+def test_power_equals_numpys(pair):
+    a, b = pair
+    expected = _numpy(np.power, a, b)
+    assume(expected is not None)
+    found = cr.tensor(a) ** b
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@given(condition=arrays(dtype="bool", shape=st.just((2, 3))), a=arrays(shape=st.just((2, 1))), b=arrays(shape=st.just((3,))))
+def test_where_equals_numpys(condition, a, b):
+    _equal(cr.where(condition, a, b), np.where(condition, a, b))
+
+
+@given(array=arrays(), low=NUMBERS, high=NUMBERS)
+def test_clip_equals_numpys(array, low, high):
+    assume(array.dtype != bool and not (array.dtype == np.uint8 and min(low, high) < 0))
+    _equal(cr.clip(array, low, high), np.minimum(np.maximum(array, low), high))
+
+
+@pytest.mark.parametrize("name", ["relu", "clip", "square", "step", "leaky_relu", "gelu", "mean", "max_pool", "avg_pool"])
+def test_value_has_the_dtype_that_the_rule_says(name):
+    settings = {"max_pool": {"window": 2, "padding": 1}, "avg_pool": {"window": 2}, "clip": {"low": 0.5}}.get(name, {})
+    result = getattr(cr, name)(np.arange(16, dtype=np.int64).reshape(1, 1, 4, 4), **settings)
+    assert result.dtype == result.numpy().dtype
+    kept = {"relu", "square"}
+    assert result.dtype == (np.int64 if name in kept else np.float64)
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "argmax", "argmin"])
+@given(array=arrays(), data=st.data(), keepdims=st.booleans())
+def test_reductions_equal_numpys(name, array, data, keepdims):
+    many = name not in {"argmax", "argmin"}
+    axis = data.draw(st.one_of(st.none(), st.integers(-array.ndim, array.ndim - 1)) if array.ndim else st.none())
+    if many and array.ndim and data.draw(st.booleans()):
+        axis = tuple(data.draw(st.sets(st.integers(0, array.ndim - 1))))
+    settings = {"axis": axis, "keepdims": keepdims}
+    reduced = range(array.ndim) if axis is None else np.atleast_1d(np.array(axis, dtype=int))
+    if name not in {"sum", "prod"} and any(array.shape[a] == 0 for a in reduced):
+        with pytest.raises(ChainruleError, match=f"{name} got the shape .*; it needs at least one element"):
+            getattr(cr, name)(array, **settings)
+        return
+    expected = np.asarray(getattr(np, name)(array, **settings))
+    assume(expected.dtype != np.uint64 or np.all(expected < 2**62))  # chainrule's largest integers are int64
+    found = getattr(cr, name)(array, **settings)
+    assert found.shape == expected.shape
+    kind = "int64" if expected.dtype.kind in "iu" and name in {"sum", "prod"} else str(expected.dtype)
+    assert str(found.dtype) == kind
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_sum_of_small_integers_does_not_overflow():
+    assert cr.sum(np.full(1000, 255, np.uint8)).item() == 255_000
+
+
+REFUSED = {
+    "booleans": (lambda: -cr.tensor([True]), DTypeError, "negative got booleans; it takes numbers"),
+    "float16": (lambda: cr.tensor(np.ones(2, np.float16)), DTypeError, "float16 was given; chainrule computes with bool"),
+    "complex": (lambda: cr.tensor(1.0) + 1j, DTypeError, "complex128"),
+    "text": (lambda: cr.tensor(1.0) + "a", DTypeError, "chainrule computes with"),
+    "None": (lambda: cr.tensor(1.0) + None, DTypeError, "the dtype object was given"),
+    "too large": (lambda: cr.tensor(np.ones(2, np.uint8)) + 300, ArgumentError, "add got a number that uint8 cannot hold"),
+    "too large data": (lambda: cr.tensor([300], dtype="uint8"), DTypeError, "numbers that the dtype can hold"),
+    "ragged": (lambda: cr.tensor([[1], [1, 2]]), ChainruleError, "in rows of one length"),
+    "negative integer power": (lambda: cr.tensor([2]) ** -1, ArgumentError, "negative integer exponent.*Use a float base"),
+    "bitwise": (lambda: cr.tensor([2]) & 1, DTypeError, "& got a Tensor of dtype int64; it takes booleans"),
+    "bitwise not": (lambda: ~cr.tensor([2]), DTypeError, "~ got a Tensor of dtype int64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_dtypes(case):
+    call, error, text = REFUSED[case]
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_boolean_operators():
+    a, b = np.array([True, True, False]), np.array([True, False, False])
+    np.testing.assert_array_equal((cr.tensor(a) & b).numpy(), a & b)
+    np.testing.assert_array_equal((a | cr.tensor(b)).numpy(), a | b)
+    np.testing.assert_array_equal((a & cr.tensor(b)).numpy(), a & b)
+    np.testing.assert_array_equal((~cr.tensor(a)).numpy(), ~a)
