@@ -1,0 +1,53 @@
+"""The documents are true: their Python runs, their commands are those that CI runs, and what they name exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md"]
+WITH_CODE = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chainrule import nn, ops
+
+    monkeypatch.chdir(tmp_path)
+    layers, primitives = dict(nn.LAYERS), dict(ops.PRIMITIVES)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+    try:
+        exec(compile(code, str(page), "exec"), {"__name__": "__page__"})
+    finally:
+        for table, before in ((nn.LAYERS, layers), (ops.PRIMITIVES, primitives)):
+            for added in set(table) - set(before):
+                del table[added]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_and_files_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (page.parent / target).exists(), f"{name(page)} links to {target}"
+    for target in re.findall(r"`((?:src|tests|bench|docs|examples)/[\w./-]+)`", text):
+        assert (ROOT / target).exists(), f"{name(page)} names {target}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_ci_runs_the_command_that_the_readme_gives_for_the_tests(page: str) -> None:
+    commands = re.findall(r"^    (python3 -m venv .*)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(commands) == 2
+    assert commands[1].replace("pip install", "pip install --quiet") in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_two_readmes_have_the_same_sections_and_code() -> None:
+    english, chinese = ((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "README.zh-CN.md"))
+    assert english.count("\n## ") == chinese.count("\n## ")
+    assert re.findall(r"```\w+", english) == re.findall(r"```\w+", chinese)
