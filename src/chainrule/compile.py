@@ -18,6 +18,7 @@ from chainrule import autodiff, backends, ir
 from chainrule.backends.contract import Backend, Program
 from chainrule.errors import ArgumentError, CaptureError, ShapeError, explain
 from chainrule.ir import Array, DType, Graph, Node, Shape
+from chainrule.ops.elementwise import stop_gradient
 from chainrule.tensor import Tensor, TensorLike, apply, grad, parameter, recording_by, tensor
 
 P = ParamSpec("P")
@@ -57,6 +58,7 @@ class _Recording:
         self.gradients: MutableMapping[Tensor, Tensor] = {}
         self.leaves: dict[Tensor, Node] = {}
         self.current: dict[Tensor, Node] = {}
+        self.updates: dict[Tensor, Node] = {}
         self._owners: dict[Node, Tensor] = {}
 
     def read(self, tensor: Tensor) -> Node:
@@ -68,7 +70,11 @@ class _Recording:
 
     def write(self, tensor: Tensor, node: Node) -> None:
         self.read(tensor)
-        self.current[tensor] = node
+        self.updates[tensor] = node
+        fresh = stop_gradient(node)  # as in eager code, what is computed from the new value starts afresh from it
+        fresh.name = tensor.name
+        self.current[tensor] = fresh
+        self._owners[fresh] = tensor
 
     def owner(self, leaf: Node) -> Tensor | None:
         return self._owners.get(leaf)
@@ -90,7 +96,8 @@ def capture(function: Callable[..., Any], arguments: Sequence[tuple[Shape, Any, 
         result = function(*(Tensor(node) for node in inputs))
         outputs = tuple(t.node for t in _flatten(result))
     state = tuple(recording.leaves)
-    graph = Graph(inputs, outputs, tuple(recording.leaves.values()), tuple(recording.current[t] for t in state))
+    updates = tuple(recording.updates.get(t, leaf) for t, leaf in recording.leaves.items())
+    graph = Graph(inputs, outputs, tuple(recording.leaves.values()), updates)
     return Capture(graph, state, result)
 
 
@@ -171,9 +178,10 @@ class CompiledFunction(Generic[P, R]):
 def _argument(value: TensorLike) -> Array:
     if isinstance(value, Tensor):
         return value.numpy()
-    array = np.asarray(value)
-    ir.as_dtype(array.dtype)
-    return array
+    if not isinstance(value, np.ndarray):
+        return tensor(value).numpy()
+    ir.as_dtype(value.dtype)
+    return value
 
 
 def compile(function: Callable[P, R], *, backend: str = "auto") -> CompiledFunction[P, R]:

@@ -233,8 +233,24 @@ def affine(x: TensorLike, w: TensorLike, b: TensorLike) -> Tensor:
 
 # -------------------------------------------------------------------------------------------- convolution and pooling
 def _convolve(x: TensorLike, w: TensorLike, bias: TensorLike | None, spatial: int, **settings: Any) -> Tensor:
-    y = apply("convolution", *_with_rank(f"conv{spatial}d", spatial, x, w), **settings)
-    return y if bias is None else y + reshape(bias, (-1, *(1,) * spatial))
+    name = f"conv{spatial}d"
+    return _with_bias(name, apply("convolution", *_with_rank(name, spatial, x, w), **settings), bias)
+
+
+def _with_bias(name: str, y: Tensor, bias: TensorLike | None) -> Tensor:
+    """One number per channel added to y (batch, channels, *spatial)."""
+    if bias is None:
+        return y
+    b = bias if isinstance(bias, Tensor) else tensor(bias)
+    if b.shape != y.shape[1:2]:
+        raise ShapeError(
+            explain(
+                f"{name} got a bias of shape {b.shape}",
+                f"it takes one number per output channel: {y.shape[1:2]}",
+                "Check out_channels, or give None.",
+            )
+        )
+    return y + reshape(b, (-1, *(1,) * (y.ndim - 2)))
 
 
 def _with_rank(name: str, spatial: int, *tensors: TensorLike) -> list[Tensor]:
@@ -335,7 +351,7 @@ def conv_transpose2d(
         dilation=dilation,
         groups=groups,
     )
-    return y if bias is None else y + reshape(bias, (-1, 1, 1))
+    return _with_bias("conv_transpose2d", y, bias)
 
 
 def max_pool(
@@ -441,6 +457,30 @@ def batch_norm(  # noqa: PLR0917 -- PyTorch's order
 ) -> Tensor:
     """(x − mean) / √(var + eps) · weight + bias per channel (axis 1) with the given statistics (Ioffe, Szegedy 2015)."""
     return apply("batch_norm", x, mean, var, weight, bias, eps=eps)
+
+
+def error_attribution(weights: TensorLike, errors: TensorLike, *, normalised: bool = True) -> Tensor:
+    """Output errors shared out among the hidden units in proportion to the weights: a heuristic, not the gradient.
+
+    It leaves out the derivatives of the activations, and with `normalised` the size of the weights, so it only says who had how
+    much influence. With w_ij from hidden unit i to output j:
+
+        normalised        e_i = Σ_j w_ij / (Σ_k w_kj) · e_j    each output's error is shared out completely
+        not normalised    e_i = Σ_j w_ij e_j                   (E_h = Wᵀ E_o where W is written (outputs, hidden))
+
+    Args:
+        weights: (hidden, outputs), as an affine layer has them; where normalised, no column may sum to 0.
+        errors: (…, outputs).
+
+    Returns:
+        (…, hidden).
+
+    Raises:
+        ShapeError: shapes that do not fit.
+    """
+    w = weights if isinstance(weights, Tensor) else tensor(weights)
+    shares = w / sum(w, axis=0, keepdims=True) if normalised else w
+    return matmul(errors, transpose(shares))
 
 
 def zeros(shape: int | Shape, dtype: Any = np.float64) -> Tensor:

@@ -197,7 +197,7 @@ class Tensor:
         if recorder is not None and self._home is not recorder:
             recorder.write(self, node)
             return
-        self._node = ir.variable(np.array(node.value), name=self.name) if node.value is not None else node
+        self._node = _fresh(node, self.name)
         if self.requires_grad:
             _owners[self._node] = weakref.ref(self)
 
@@ -263,7 +263,8 @@ class Tensor:
         """
         node = self.node
         seed = _seed(self, gradient)
-        leaves = [(n, owner) for n in ir.topological([node]) if not n.inputs and (owner := _owner(n)) is not None]
+        starts = (n for n in ir.topological([node]) if not n.inputs or n.op == "stop_gradient")
+        leaves = [(n, owner) for n in starts if (owner := _owner(n)) is not None]
         if not leaves:
             raise GradientError(
                 explain(
@@ -416,7 +417,7 @@ def _as_array(value: Any, dtype: Any = None) -> Array:
     """A copy of the data, so that writing into the original later changes no graph."""
     wanted = None if dtype is None else ir.as_dtype(dtype)
     try:
-        array = np.array(value, dtype=wanted)
+        array = np.array(np.asarray(value, dtype=wanted))
     except (ValueError, TypeError, OverflowError) as error:
         kind = ShapeError if "inhomogeneous" in str(error) else DTypeError
         raise kind(
@@ -440,6 +441,20 @@ def _as_operand(value: TensorLike) -> ops.primitive.Operand:
 
 def _without_history(node: Node) -> Node:
     return ops.elementwise.stop_gradient(node) if node.value is None else ir.constant(node.value, name=node.name)
+
+
+def _leaf(array: Array, name: str | None) -> Node:
+    """A leaf with a value. What is made within a captured function is no state of it, but part of the graph."""
+    return ir.variable(array, name=name) if _recorder.get() is None else ir.constant(array, name=name)
+
+
+def _fresh(node: Node, name: str | None) -> Node:
+    """A node with the value of another and no history: what a Tensor stands for after `assign`."""
+    if node.value is not None:
+        return _leaf(np.array(node.value), name)
+    fresh = ops.elementwise.stop_gradient(node)
+    fresh.name = name
+    return fresh
 
 
 def result(node: Node) -> Tensor:
@@ -485,9 +500,7 @@ def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requ
                 "Write the numbers with a decimal point, or give dtype='float64'.",
             )
         )
-    # Within a captured function there is no state of its own: what is made there is part of the graph.
-    leaf = ir.variable if _recorder.get() is None else ir.constant
-    return Tensor(leaf(array, name=name), requires_grad=requires_grad)
+    return Tensor(_leaf(array, name), requires_grad=requires_grad)
 
 
 def parameter(data: TensorLike, dtype: Any = None, *, name: str | None = None) -> Tensor:

@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as hnp
 DTYPES = ["bool", "uint8", "int32", "int64", "float32", "float64"]
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
+small_shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 full_shapes = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4)
 
 

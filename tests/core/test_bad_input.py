@@ -69,7 +69,7 @@ def test_shapes_that_do_not_broadcast(a, b):
     try:
         expected = np.broadcast_shapes(a, b)
     except ValueError:
-        with pytest.raises(ShapeError, match="add got the shapes .* sizes must be equal or 1"):
+        with pytest.raises(ShapeError, match=r"add got the shapes .* sizes must be equal or 1"):
             cr.add(np.ones(a), np.ones(b))
     else:
         assert cr.add(np.ones(a), np.ones(b)).shape == expected
@@ -78,14 +78,14 @@ def test_shapes_that_do_not_broadcast(a, b):
 M = np.ones((2, 3))
 MESSAGES = {
     "matmul": (lambda: cr.matmul(M, M), ShapeError,
-               r"matmul got the shapes \(2, 3\) and \(2, 3\); the last axis of the first, 3, must equal the second last axis of "
-               r"the second, 2, and leading axes must broadcast. Transpose or reshape one of them."),
-    "matmul of scalars": (lambda: cr.matmul(2.0, M), ShapeError, "both need at least one axis. Use \\* for scalars"),
+               r"matmul got the shapes \(2, 3\) and \(2, 3\); the last axis of the first, 3, must equal the second last axis "
+               r"of the second, 2, and leading axes must broadcast. Transpose or reshape one of them."),
+    "matmul of scalars": (lambda: cr.matmul(2.0, M), ShapeError, r"both need at least one axis. Use \* for scalars"),
     "affine": (lambda: cr.affine(M, M, np.ones(3)), ShapeError, r"affine got X \(2, 3\), W \(2, 3\) and b \(3,\)"),
     "axis": (lambda: cr.sum(M, 2), ArgumentError, "sum got axis 2; its input has 2 axes. Give an axis from -2 to 1."),
     "axis twice": (lambda: cr.sum(M, (0, 0)), ArgumentError, "each axis can be named once"),
     "float axis": (lambda: cr.sum(M, 0.5), ArgumentError, "sum got axis=0.5; it takes integers here"),
-    "reshape": (lambda: cr.reshape(M, (4, 2)), ShapeError, r"reshape got the shape \(2, 3\) and the target \(4, 2\); .* 6 elements"),
+    "reshape": (lambda: cr.reshape(M, (4, 2)), ShapeError, r"the shape \(2, 3\) and the target \(4, 2\); .* 6 elements"),
     "reshape to negative": (lambda: cr.reshape(M, (-2, -3)), ShapeError, "the target must hold 6 elements"),
     "broadcast_to": (lambda: cr.broadcast_to(M, (2, 2)), ShapeError, "each size must be the target's or 1"),
     "transpose": (lambda: cr.transpose(M, (0, 0)), ArgumentError, "each axis must come once. Give a permutation"),
@@ -117,7 +117,7 @@ MESSAGES = {
     "index": (lambda: [1, 2][cr.tensor(0.5)], ChainruleError, "an index is an integer"),
     "assign shape": (lambda: cr.parameter(M, name="W").assign(M.T), ShapeError,
                      r"a value of shape \(3, 2\) was assigned to the Tensor 'W' of shape \(2, 3\)"),
-    "assign kind": (lambda: cr.tensor([1]).assign([0.5]), ChainruleError, "dtype float64 was assigned to a Tensor of dtype int64"),
+    "assign kind": (lambda: cr.tensor([1]).assign([0.5]), ChainruleError, "float64 was assigned to a Tensor of dtype int64"),
     "integer gradient": (lambda: cr.tensor([1], requires_grad=True), ChainruleError, "Write the numbers with a decimal point"),
     "backward of a vector": (lambda: cr.parameter(M).backward(), GradientError, r"shape \(2, 3\).*Reduce it with .sum"),
     "backward of a count": (lambda: cr.tensor(1).backward(), GradientError, "dtype int64 was asked for; it must be floating"),

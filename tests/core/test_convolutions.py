@@ -2,6 +2,7 @@
 
 import warnings
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -31,13 +32,13 @@ def _geometry(draw, spatial):
     def per_axis(low, high):
         return tuple(draw(st.integers(low, high)) for _ in range(spatial))
 
-    settings = {"stride": per_axis(1, 3), "padding": per_axis(0, 3), "dilation": per_axis(1, 3)}
+    geometry = {"stride": per_axis(1, 3), "padding": per_axis(0, 3), "dilation": per_axis(1, 3)}
     groups, batch, inner, outer = (draw(st.integers(1, n)) for n in (3, 2, 2, 2))
     size, kernel = per_axis(1, 6), per_axis(1, 3)
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     x = rng.normal(size=(batch, groups * inner, *size))
     w = rng.normal(size=(groups * outer, inner, *kernel))
-    return x, w, rng.normal(size=groups * outer), {**settings, "groups": groups}
+    return x, w, rng.normal(size=groups * outer), {**geometry, "groups": groups}
 
 
 def _fits(x, w, settings):
@@ -46,6 +47,7 @@ def _fits(x, w, settings):
 
 
 @pytest.mark.parametrize("spatial", [1, 2])
+@hypothesis.settings(max_examples=50)
 @given(st.data())
 def test_convolution(spatial, data):
     x, w, bias, settings = data.draw(_geometry(spatial))
@@ -57,6 +59,7 @@ def test_convolution(spatial, data):
     _compare(lambda *t: ours(*t, **settings), lambda *t: theirs(*t, **settings), [x, w, bias])
 
 
+@hypothesis.settings(max_examples=50)
 @given(st.data())
 def test_transposed_convolution(data):
     _, w, _, settings = data.draw(_geometry(2))
@@ -82,6 +85,7 @@ def test_transposed_convolution(data):
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(cr.max_pool, F.max_pool2d), (cr.avg_pool, F.avg_pool2d)])
+@hypothesis.settings(max_examples=50)
 @given(st.data())
 def test_pooling(ours, theirs, data):
     window = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
@@ -113,7 +117,7 @@ def test_same_padding(kernel, dilation):
 
 CONV = (np.ones((1, 2, 5, 5)), np.ones((4, 2, 3, 3)))
 WRONG = {
-    "axes": (lambda: cr.conv2d(CONV[0][0], CONV[1]), ShapeError, r"conv2d got the shapes .* \(batch, channels, height, width\)"),
+    "axes": (lambda: cr.conv2d(CONV[0][0], CONV[1]), ShapeError, r"conv2d got .* \(batch, channels, height, width\)"),
     "axes of conv1d": (lambda: cr.conv1d(*CONV), ShapeError, r"conv1d got the shapes .* \(batch, channels, length\)"),
     "channels": (lambda: cr.conv2d(CONV[0], np.ones((4, 3, 3, 3))), ShapeError, "convolution got an input with 2 channels"),
     "groups": (lambda: cr.conv2d(*CONV, groups=2), ShapeError, "groups=2; channels must be the kernel's second axis × groups"),
@@ -124,7 +128,9 @@ WRONG = {
     "float padding": (lambda: cr.conv2d(*CONV, padding=0.5), ArgumentError, "convolution got padding=0.5; it takes integers"),
     "word": (lambda: cr.conv2d(*CONV, padding="some"), ArgumentError, "convolution got padding='some'"),
     "same with stride": (lambda: cr.conv2d(*CONV, padding="same", stride=2), ArgumentError, "the stride must be 1"),
-    "bias": (lambda: cr.conv2d(*CONV, np.ones(3)), ShapeError, "add got the shapes"),
+    "bias": (lambda: cr.conv2d(*CONV, np.ones(3)), ShapeError, r"conv2d got a bias of shape \(3,\); it takes .* \(4,\)"),
+    "bias of one": (lambda: cr.conv2d(*CONV, np.ones(1)), ShapeError, "one number per output channel"),
+    "transposed bias": (lambda: cr.conv_transpose2d(CONV[0], CONV[1][:2], np.ones(3)), ShapeError, "got a bias of shape"),
     "transposed channels": (lambda: cr.conv_transpose2d(*CONV), ShapeError, "channels must equal the kernel's first axis"),
     "pool axes": (lambda: cr.max_pool(np.ones((2, 3)), 2), ShapeError, r"pooling got the shape \(2, 3\)"),
     "pool window": (lambda: cr.max_pool(CONV[0], 6), ShapeError, "the window must fit into the padded spatial axes"),

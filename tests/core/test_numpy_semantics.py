@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import DTYPES, arrays, broadcasting_pair
+from strategies import DTYPES, arrays, broadcasting_pair, small_shapes
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, ChainruleError, DTypeError
@@ -95,7 +95,7 @@ def test_functions_of_one_equal_numpys(name, array):
 def test_power_equals_numpys(pair):
     a, b = pair
     expected = _numpy(np.power, a, b)
-    assume(expected is not None)
+    assume(expected is not None and a.size)  # NumPy lets a negative integer power of nothing pass
     found = cr.tensor(a) ** b
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found.numpy(), expected)
@@ -122,7 +122,7 @@ def test_value_has_the_dtype_that_the_rule_says(name):
 
 
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "argmax", "argmin"])
-@given(array=arrays(), data=st.data(), keepdims=st.booleans())
+@given(array=arrays(small_shapes), data=st.data(), keepdims=st.booleans())
 def test_reductions_equal_numpys(name, array, data, keepdims):
     many = name not in {"argmax", "argmin"}
     axis = data.draw(st.one_of(st.none(), st.integers(-array.ndim, array.ndim - 1)) if array.ndim else st.none())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chainrule import functional
+from chainrule.nn import settings
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
 from chainrule.tensor import Tensor
@@ -31,7 +32,7 @@ class LeakyReLU(Module):
     """y = x where x > 0, else negative_slope · x (Maas et al. 2013)."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = float(negative_slope)
+        self.negative_slope = settings.real("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -43,7 +44,7 @@ class ELU(Module):
     """y = x where x > 0, else alpha (eˣ − 1) (Clevert et al. 2016)."""
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = float(alpha)
+        self.alpha = settings.real("ELU", "alpha", alpha)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""

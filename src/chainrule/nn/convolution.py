@@ -9,7 +9,8 @@ import numpy as np
 
 from chainrule import functional
 from chainrule.errors import ArgumentError, ShapeError, explain
-from chainrule.nn.dense import Affine, positive
+from chainrule.nn import settings
+from chainrule.nn.dense import Affine
 from chainrule.nn.init import Init
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
@@ -36,7 +37,7 @@ def _check_input(layer: Module, x: Tensor, spatial: int, channels: int | None = 
 
 
 def _check_groups(layer: str, in_channels: int, out_channels: int, groups: int) -> None:
-    positive(layer, in_channels=in_channels, out_channels=out_channels, groups=groups)
+    settings.positive(layer, in_channels=in_channels, out_channels=out_channels, groups=groups)
     if in_channels % groups or out_channels % groups:
         raise ArgumentError(
             explain(

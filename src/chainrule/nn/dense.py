@@ -5,40 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from chainrule import functional, ir
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
-from chainrule.ir import DType, Shape
+from chainrule import functional
+from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.ir import Shape
 from chainrule.nn import init as initialisers
 from chainrule.nn import settings
 from chainrule.nn.init import Init
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
 from chainrule.tensor import Tensor, parameter, random
-
-
-def float_dtype(dtype: Any, layer: str) -> DType:
-    """The dtype of parameters.
-
-    Raises:
-        DTypeError: not a floating one.
-    """
-    found = ir.as_dtype(dtype)
-    if found.kind != "f":
-        raise DTypeError(explain(f"{layer} got dtype={found}", "parameters are float32 or float64", "Choose one of them."))
-    return found
-
-
-def positive(layer: str, **sizes: int) -> None:
-    """Refuse sizes that are not integers ≥ 1.
-
-    Raises:
-        ArgumentError: naming the setting.
-    """
-    for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ArgumentError(explain(f"{layer} got {name}={value!r}", "it must be an integer ≥ 1", "Check the setting."))
 
 
 class Affine(Module):
@@ -55,7 +30,7 @@ class Affine(Module):
     def make_parameters(self, shape: Shape, outputs: int, *, bias: bool, init: Init, bias_init: Init, dtype: Any) -> None:
         """Draw weight and bias; both from U(±1/√fan_in) by default, as in PyTorch."""
         self.init, self.bias_init = initialisers.kept_name(init), initialisers.kept_name(bias_init)
-        self.dtype = float_dtype(dtype, type(self).__name__)
+        self.dtype = settings.float_dtype(dtype, type(self).__name__)
         self.weight = parameter(initialisers.initial(init, initialisers.fan_in_uniform, shape, self.dtype))
         default = initialisers.uniform(1.0 / math.sqrt(max(initialisers.fans(shape)[0], 1)))
         self.bias = parameter(initialisers.initial(bias_init, default, (outputs,), self.dtype)) if bias else None
@@ -94,7 +69,7 @@ class Linear(Affine):
         bias_init: Init = None,
         dtype: Any = "float32",
     ) -> None:
-        positive("Linear", in_features=in_features, out_features=out_features)
+        settings.positive("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = int(in_features), int(out_features)
         shape = (self.out_features, self.in_features)
         self.make_parameters(shape, self.out_features, bias=bias, init=init, bias_init=bias_init, dtype=dtype)
@@ -130,10 +105,10 @@ class Embedding(Module):
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, *, init: Init = None, dtype: Any = "float32") -> None:
-        positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        settings.positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings, self.embedding_dim = int(num_embeddings), int(embedding_dim)
         self.init = initialisers.kept_name(init)
-        self.dtype = float_dtype(dtype, "Embedding")
+        self.dtype = settings.float_dtype(dtype, "Embedding")
         shape = (self.num_embeddings, self.embedding_dim)
         self.weight = parameter(initialisers.initial(init, initialisers.normal, shape, self.dtype))
 
@@ -174,9 +149,9 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0.0 <= p < 1.0:
+        self.p = settings.real("Dropout", "p", p)
+        if not 0.0 <= self.p < 1.0:
             raise ArgumentError(explain(f"Dropout got p={p}", "it is a probability with 0 ≤ p < 1", "Try p=0.5."))
-        self.p = float(p)
 
     def forward(self, x: Tensor) -> Tensor:
         """An output of the input's shape."""

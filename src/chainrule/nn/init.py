@@ -177,7 +177,14 @@ def initial(init: Init, default: Initialiser, shape: Shape, dtype: DType) -> Arr
         return np.full(shape, init, dtype)
     function = default if init is None else INITIALISERS[init] if isinstance(init, str) else init
     value = function(shape, None, dtype) if callable(function) else function
-    array = np.array(value, dtype=dtype)
+    try:
+        array = np.array(value, dtype=dtype)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            explain(
+                f"init={init!r} was given", "it is a name, a function, a number, or an array of numbers", "Check the value."
+            )
+        ) from None
     if array.shape != shape:
         raise ShapeError(
             explain(

@@ -19,6 +19,8 @@ from chainrule.ir import Array, Shape
 from chainrule.nn import settings
 from chainrule.tensor import Tensor, TensorLike, tensor
 
+_ROUNDING = 1e-6  # a probability computed in float32 can exceed 1 by this much
+
 
 class Loss:
     """Base of all losses. Subclasses define `elements`, and `check` if their targets are special.
@@ -167,9 +169,9 @@ def _sample_weights(weights: TensorLike, losses: Tensor) -> Tensor | None:
 
 
 def _check_range(loss: Loss, what: str, value: Tensor, bounds: tuple[float, float], fix: str) -> None:
-    """Refuse known values outside [low, high]; NaN is outside."""
+    """Refuse known values outside the bounds by more than rounding; NaN is outside."""
     array, (low, high) = _known(value), bounds
-    if array is None or array.size == 0 or (array.min() >= low and array.max() <= high):
+    if array is None or array.size == 0 or (array.min() >= low - _ROUNDING and array.max() <= high + _ROUNDING):
         return
     raise ArgumentError(
         explain(
@@ -223,9 +225,9 @@ class HuberLoss(Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        if not delta > 0:
+        self.delta = settings.real("HuberLoss", "delta", delta)
+        if not self.delta > 0:
             raise ArgumentError(explain(f"HuberLoss got delta={delta}", "it must be > 0", "Try delta=1.0."))
-        self.delta = float(delta)
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
@@ -273,7 +275,7 @@ class BCEWithLogitsLoss(Loss):
 
     def __init__(self, reduction: str = "mean", pos_weight: float | Sequence[float] | None = None) -> None:
         super().__init__(reduction)
-        self.pos_weight = None if pos_weight is None else _weight_list(self, "pos_weight", pos_weight)
+        self.pos_weight = None if pos_weight is None else _weights(self, "pos_weight", pos_weight, axes=(0, 1))
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
@@ -309,9 +311,9 @@ class HingeLoss(Loss):
 
     def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
         super().__init__(reduction)
-        if not margin > 0:
+        self.margin = settings.real("HingeLoss", "margin", margin)
+        if not self.margin > 0:
             raise ArgumentError(explain(f"HingeLoss got margin={margin}", "it must be > 0", "Try margin=1.0."))
-        self.margin = float(margin)
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
@@ -342,7 +344,7 @@ class _ClassLoss(Loss):
 
     def __init__(self, weight: Sequence[float] | None, ignore_index: int | None, reduction: str) -> None:
         super().__init__(reduction)
-        self.weight = None if weight is None else _weight_list(self, "weight", weight)
+        self.weight = None if weight is None else _weights(self, "weight", weight, axes=(1,))
         self.ignore_index = ignore_index
 
     def check(self, output_shape: Shape, target: TensorLike) -> None:
@@ -432,11 +434,11 @@ class CrossEntropyLoss(_ClassLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
-        if not 0.0 <= label_smoothing <= 1.0:
+        self.label_smoothing = settings.real("CrossEntropyLoss", "label_smoothing", label_smoothing)
+        if not 0.0 <= self.label_smoothing <= 1.0:
             raise ArgumentError(
                 explain(f"CrossEntropyLoss got label_smoothing={label_smoothing}", "it is from 0 to 1", "Try 0.1.")
             )
-        self.label_smoothing = float(label_smoothing)
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss (n, …) of scores (n, C, …)."""
@@ -529,14 +531,17 @@ class KLDivLoss(Loss):
         _check_range(self, "targets", _as_tensor(target), bounds, "Check log_target, and apply softmax to scores.")
 
 
-def _weight_list(loss: Loss, name: str, value: Any) -> Any:
-    """Weights as a number or a list of numbers.
+def _weights(loss: Loss, name: str, value: Any, axes: tuple[int, ...]) -> Any:
+    """Weights as a list of numbers, or as one number if they may have no axis.
 
     Raises:
-        ArgumentError: negative or infinite weights, or more than one axis.
+        ArgumentError: negative or infinite weights, or another number of axes.
     """
-    array = np.asarray(value, np.float64)
-    if array.ndim > 1 or not np.all(np.isfinite(array) & (array >= 0)):
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        array = np.asarray(np.nan)
+    if array.ndim not in axes or not np.all(np.isfinite(array) & (array >= 0)):
         raise ArgumentError(
             explain(f"{type(loss).__name__} got {name}={value!r}", "it is a list of numbers ≥ 0", "Give one number per class.")
         )

@@ -71,8 +71,7 @@ class Module:
                 )
             )
         super().__setattr__(name, value)
-        if isinstance(value, Tensor | Module):
-            self.name_parameters()
+        self._name(name, value, "")
 
     def children(self) -> dict[str, Module]:
         """The Modules directly below, by attribute name."""
@@ -118,15 +117,21 @@ class Module:
     def name_parameters(self, prefix: str = "") -> None:
         """Name the nodes of parameters and buffers by their path from here ("0.weight"), for graphs and explanations.
 
-        It runs whenever something is assigned. Names that the user gave (`Tensor.named`) are kept.
+        What is assigned is named at once; call it on the whole model after changing a part inside it. Names that the user
+        gave (`Tensor.named`) are kept.
         """
-        given: dict[str, str] = vars(self).setdefault("_given_names", {})
-        for name, found in self.own_tensors().items():
-            if found.name is None or found.name == given.get(name):
-                given[name] = prefix + name
-                found.named(prefix + name)
-        for name, child in self.children().items():
-            child.name_parameters(f"{prefix}{name}.")
+        for name, value in list(vars(self).items()):
+            self._name(name, value, prefix)
+
+    def _name(self, attribute: str, value: Any, prefix: str) -> None:
+        path = prefix + attribute
+        if isinstance(value, Module):
+            value.name_parameters(f"{path}.")
+        elif isinstance(value, Tensor):
+            given: dict[str, str] = vars(self).setdefault("_given_names", {})
+            if value.name is None or value.name == given.get(attribute):
+                given[attribute] = path
+                value.named(path)
 
     # ---------------------------------------------------------------------------------------- mode
     def train(self, mode: bool = True) -> Self:

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule import functional
 from chainrule.errors import ArgumentError, ShapeError, explain
-from chainrule.nn.dense import float_dtype, positive
+from chainrule.nn import settings
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
 from chainrule.tensor import Tensor, no_grad, parameter, tensor
@@ -40,13 +40,14 @@ class BatchNorm(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32") -> None:
         name = type(self).__name__
-        positive(name, num_features=num_features)
-        if not eps > 0 or not 0 <= momentum <= 1:
+        settings.positive(name, num_features=num_features)
+        self.eps, self.momentum = settings.real(name, "eps", eps), settings.real(name, "momentum", momentum)
+        if not self.eps > 0 or not 0 <= self.momentum <= 1:
             raise ArgumentError(
                 explain(f"{name} got eps={eps} and momentum={momentum}", "eps is > 0 and momentum from 0 to 1", "Check them.")
             )
-        self.num_features, self.eps, self.momentum = int(num_features), float(eps), float(momentum)
-        self.dtype = float_dtype(dtype, name)
+        self.num_features = int(num_features)
+        self.dtype = settings.float_dtype(dtype, name)
         self.weight = parameter(np.ones(self.num_features, self.dtype))
         self.bias = parameter(np.zeros(self.num_features, self.dtype))
         self.running_mean = tensor(np.zeros(self.num_features, self.dtype))
@@ -116,8 +117,9 @@ class LayerNorm(Module):
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, *, dtype: Any = "float32") -> None:
         sizes = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
         for size in sizes:
-            positive("LayerNorm", normalized_shape=size)
-        if not sizes or not eps > 0:
+            settings.positive("LayerNorm", normalized_shape=size)
+        self.normalized_shape, self.eps = tuple(int(n) for n in sizes), settings.real("LayerNorm", "eps", eps)
+        if not sizes or not self.eps > 0:
             raise ArgumentError(
                 explain(
                     f"LayerNorm got normalized_shape={normalized_shape} and eps={eps}",
@@ -125,8 +127,7 @@ class LayerNorm(Module):
                     "Check them.",
                 )
             )
-        self.normalized_shape, self.eps = tuple(int(n) for n in sizes), float(eps)
-        self.dtype = float_dtype(dtype, "LayerNorm")
+        self.dtype = settings.float_dtype(dtype, "LayerNorm")
         self.weight = parameter(np.ones(self.normalized_shape, self.dtype))
         self.bias = parameter(np.zeros(self.normalized_shape, self.dtype))
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ChainruleError, ModelFileError, explain
+from chainrule.errors import ArgumentError, ChainruleError, DTypeError, ModelFileError, explain
+from chainrule.ir import DType, as_dtype
 
 T = TypeVar("T")
 
@@ -97,3 +98,38 @@ def call_text(owner: object, settings: Mapping[str, Any]) -> str:
     usual = defaults(type(owner))
     shown = {k: v for k, v in settings.items() if k not in usual or as_json(owner, k, usual[k]) != v}
     return f"{type(owner).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
+
+# -------------------------------------------------------------------------------------------- checks
+def float_dtype(dtype: Any, layer: str) -> DType:
+    """The dtype of parameters.
+
+    Raises:
+        DTypeError: not a floating one.
+    """
+    found = as_dtype(dtype)
+    if found.kind != "f":
+        raise DTypeError(explain(f"{layer} got dtype={found}", "parameters are float32 or float64", "Choose one of them."))
+    return found
+
+
+def positive(layer: str, **sizes: int) -> None:
+    """Refuse sizes that are not integers ≥ 1.
+
+    Raises:
+        ArgumentError: naming the setting.
+    """
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ArgumentError(explain(f"{layer} got {name}={value!r}", "it must be an integer ≥ 1", "Check the setting."))
+
+
+def real(owner: str, name: str, value: Any) -> float:
+    """A setting that is a number.
+
+    Raises:
+        ArgumentError: something else was given.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise ArgumentError(explain(f"{owner} got {name}={value!r}", "it must be a number", "Check the setting."))
+    return float(value)

@@ -164,14 +164,14 @@ def _convolve(
     x: Array, w: Array, *, stride: Shape, padding: Pairs, input_dilation: Shape, kernel_dilation: Shape, groups: int
 ) -> Array:
     """Patches as rows, kernels as columns, one matrix product per group."""
-    batch, out = x.shape[0], w.shape[0]
+    batch, out, inner = x.shape[0], w.shape[0], int(np.prod(w.shape[1:]))
     patches = window_view(_place(x, padding, input_dilation), w.shape[2:], stride, kernel_dilation)
     axes = w.ndim - 2
     spatial = patches.shape[2 : 2 + axes]
     patches = patches.reshape(batch, groups, w.shape[1], *spatial, *w.shape[2:])
     order = (1, 0, *range(3, 3 + axes), 2, *range(3 + axes, 3 + 2 * axes))
-    rows = patches.transpose(order).reshape(groups, batch * int(np.prod(spatial)), -1)
-    columns = w.reshape(groups, out // groups, -1).transpose(0, 2, 1)
+    rows = patches.transpose(order).reshape(groups, batch * int(np.prod(spatial)), inner)
+    columns = w.reshape(groups, out // groups, inner).transpose(0, 2, 1)
     y = (rows @ columns).reshape(groups, batch, *spatial, out // groups)
     return np.moveaxis(np.moveaxis(y, -1, 2), 0, 1).reshape(batch, out, *spatial)
 

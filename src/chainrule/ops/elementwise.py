@@ -55,9 +55,7 @@ def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Se
         return tuple(to_dtype(as_node(o, None if isinstance(o, Node) else dtype), dtype) for o in operands)
     except OverflowError as error:
         raise ArgumentError(
-            explain(
-                f"{op} got a number that {dtype} cannot hold ({error})", "Python numbers take the other's dtype", "Use astype."
-            )
+            explain(f"{op} got a number that {dtype} cannot hold ({error})", "numbers take the Tensor's dtype", "Use astype.")
         ) from None
 
 

@@ -19,6 +19,7 @@ from chainrule.ops.primitive import (
     as_node,
     as_shape,
     define,
+    integer,
     normalise_axis,
 )
 from chainrule.ops.shape import expand_dims, flip, random_values, reshape, transpose
@@ -176,7 +177,9 @@ scatter_add = define(
 def _prepare_one_hot(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
     indices = as_node(operands[0])
     _check_integers("one_hot", (indices,))
-    (count,) = as_shape(attributes["count"], "one_hot")
+    count = integer(attributes["count"], "one_hot", "count")
+    if count < 0:
+        raise ArgumentError(explain(f"one_hot got count={count}", "it must not be negative", "Give the number of classes."))
     return (indices,), {"count": count, "dtype": as_dtype(attributes.get("dtype", np.float64))}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.errors import ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import equal, exp, isfinite, log, promote, square, to_dtype, where
 from chainrule.ops.primitive import (
@@ -120,6 +120,10 @@ def reduction(
             attributes["keepdims"] = attributes["keepdims"] and x.ndim > 0
             x, attributes["axis"] = reshape(x, (*(1,) * (x.ndim - 1 if attributes["keepdims"] else 0), x.size)), -1
         attributes["axis"] = normalise_axes(attributes["axis"], x.ndim, name)
+        if result == "index" and len(attributes["axis"]) != 1:
+            raise ArgumentError(
+                explain(f"{name} got axis {attributes['axis']}", "a position is along one axis", "Give one, or None for all.")
+            )
         return (x,), attributes
 
     def infer(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:

@@ -1,0 +1,124 @@
+"""The package as a whole: what it exports, what it imports, and in which direction."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import chainrule as cr
+
+SOURCE = Path(cr.__file__).parent
+
+# From the top down: a module may import from its own line and from those below it.
+LAYERS = [
+    {"cli"},
+    {"job"},
+    {"train", "explain", "data"},
+    {"nn", "optim"},
+    {"functional", "testing"},
+    {"compile"},
+    {"tensor"},
+    {"backends"},
+    {"autodiff", "passes"},
+    {"ops"},
+    {"ir"},
+    {"errors"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+HEAVY = ["torch", "sklearn", "pyarrow", "matplotlib", "PIL", "pandas", "scipy", "llvmlite", "rich", "click", "jax"]
+
+
+def _part(path):
+    """The top-level part of the package that a file belongs to: `nn` for nn/linear.py, `` for the package itself."""
+    first = path.relative_to(SOURCE).parts[0]
+    return first.removesuffix(".py")
+
+
+def _imported_parts(path):
+    """Parts of chainrule that a file imports anywhere, functions and TYPE_CHECKING blocks included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively; write the full name"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("chainrule.")}
+    return found
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def test_every_part_has_a_layer():
+    parts = {_part(p) for p in FILES} - {"__init__", "__main__"}
+    assert parts <= set(LEVEL), "a new part needs a place in LAYERS"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if _part(p) not in {"__init__", "__main__"}], ids=lambda p: str(p.relative_to(SOURCE))
+)
+def test_imports_point_one_way(path):
+    level = LEVEL[_part(path)]
+    above = {name for name in _imported_parts(path) & set(LEVEL) if LEVEL[name] < level}
+    assert not above, f"{path.name} must not import {', '.join(sorted(above))}"
+
+
+def test_the_direction_test_can_fail(tmp_path):
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("def f():\n    from chainrule.nn import Linear\n    import chainrule.tensor\n", "utf-8")
+    assert _imported_parts(wrong) == {"nn", "tensor"}
+
+
+def test_importing_chainrule_imports_nothing_heavy():
+    script = "import sys, chainrule; print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.split())
+    assert "numpy" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_all_names_what_is_exported():
+    imports = [n for n in ast.parse((SOURCE / "__init__.py").read_text("utf-8")).body if isinstance(n, ast.ImportFrom)]
+    assert set(cr.__all__) == {alias.asname or alias.name for node in imports for alias in node.names}
+    assert len(cr.__all__) == len(set(cr.__all__))
+
+
+@pytest.mark.parametrize("name", cr.__all__)
+def test_every_public_name_has_a_docstring(name):
+    value = getattr(cr, name)
+    documented = value if callable(value) or inspect.ismodule(value) else type(value)
+    assert inspect.getdoc(documented)
+    if inspect.isclass(documented) and documented.__module__.startswith("chainrule"):
+        for attribute, member in vars(documented).items():
+            if callable(member) and not attribute.startswith("_"):
+                assert inspect.getdoc(member), f"{name}.{attribute}"
+
+
+def test_every_primitive_that_users_may_want_has_a_function():
+    internal = {"cast", "windows", "windows_sum", "convolution", "conv_transpose", "slice", "uniform", "normal", "dropout_mask"}
+    missing = set(cr.ops.PRIMITIVES) - internal - set(dir(cr.functional))
+    assert not missing
+
+
+def test_modules_and_functions_of_one_name_live_together():
+    script = (
+        "import chainrule.compile, chainrule.tensor\n"
+        "import chainrule as cr\n"
+        "from chainrule.compile import capture\n"
+        "from chainrule.tensor import Generator\n"
+        "import chainrule.compile\n"
+        "assert callable(cr.compile) and callable(capture) and callable(cr.tensor)\n"
+        "assert cr.compile(lambda x: x + 1.0)(1.0).item() == 2.0\n"
+        "assert isinstance(cr.random, Generator)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_version_is_a_version():
+    assert cr.__version__.count(".") == 2
