@@ -1,4 +1,9 @@
-"""Settings of hypothesis for the core's property tests."""
+"""Settings for all tests."""
+
+import os
+
+# Small matrix products are slower on several threads, and far slower where other work takes the cores. Read by NumPy's import.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from hypothesis import settings
 
