@@ -18,7 +18,8 @@ import numpy
 middle = time.perf_counter()
 import chainrule
 end = time.perf_counter()
-heavy = [m for m in ("torch", "sklearn", "scipy", "pyarrow", "matplotlib", "PIL", "rich", "click", "llvmlite") if m in sys.modules]
+candidates = "torch sklearn scipy pyarrow matplotlib PIL rich click llvmlite".split()
+heavy = [m for m in candidates if m in sys.modules]
 print(middle - start, end - middle, ",".join(heavy) or "none")
 """
 

@@ -6,19 +6,33 @@ Exit codes: 0 done, 2 wrong use or bad input, 130 interrupted.
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 import click
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
 
-from chainrule import __version__
-from chainrule.errors import ArgumentError, ChainruleError, OutputError, explain
-from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS, Config
+from chainrule import __version__, nn
+from chainrule.data import Column, Dataset, FeatureEncoder, ImageSet, Table, load
+from chainrule.errors import ChainruleError
+from chainrule.job import Config, Predictions, Predictor, Problem, Result
+from chainrule.job import train as run
+from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS
+from chainrule.job.predictor import MODEL_FILE
+from chainrule.job.training import CURVES_FILE, resolved, run_folder
+from chainrule.train.files import replace
 
 BAD_INPUT, INTERRUPTED = 2, 130
+_MOST_LINES = 30  # columns of a table that are shown one by one
 
 
 class _Commands(click.Group):
@@ -29,9 +43,12 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ChainruleError as error:
             _fail(str(error))
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            # The reader of our output (head, less) has seen enough.
-            sys.stderr.close()
+            # The reader of our output (head, less) has seen enough; what is left of it has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
         except OSError as error:
             _fail(f"{error.filename or 'a file'} could not be used ({error.strerror or error}). Check the path and the disk.")
@@ -57,9 +74,16 @@ def main() -> None:
 
     `chainrule COMMAND --help` shows the options of a command, with examples.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows \\u2013 instead of failing
 
 
 # -------------------------------------------------------------------------------------------- train
+def _character(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A tab is hard to type: `\\t` stands for one."""
+    return "\t" if value == "\\t" else value
+
+
 def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """`128,64` as numbers; an empty text for none."""
     if value is None:
@@ -74,6 +98,9 @@ def _choice(name: str, allowed: Iterable[str], text: str) -> Callable[..., Any]:
     return click.option(name, type=click.Choice(list(allowed)), help=text)
 
 
+_delimiter = click.option(
+    "--delimiter", callback=_character, help="Character between the fields of a text table; found out by default."
+)
 _ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
 
 
@@ -83,7 +110,7 @@ _ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
 @_choice("--task", TASKS, "Whether the target is a number or a class; found out from the column by default.")
 @click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. May be repeated.")
-@click.option("--delimiter", help="Character between the fields of a text table; found out by default.")
+@_delimiter
 @click.option("--hidden", callback=_numbers, metavar="N,N,…", help="Units per hidden layer, e.g. 128,64; '' for none.")
 @_choice("--activation", ACTIVATIONS, "Of the hidden layers. [default: relu]")
 @click.option("--dropout", type=float, help="Share of hidden units left out in each step.")
@@ -107,6 +134,9 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
     DATA is a table (CSV, TSV or Parquet), pictures (a folder with a folder per class, an IDX file, or .npz), or the name of a
     built-in data set: digits, iris, wine, breast_cancer, diabetes, xor, moons, circles, spirals, quadrants, …
 
+    It says what it understood of every column and which network it trains, and ends with how good the network is on rows that
+    were held out, beside a baseline that does not look at the inputs.
+
     The run folder gets the model with its preprocessing (model.safetensors), every setting as used (config.toml), history.csv,
     metrics.json and learning-curves.png. Ctrl-C ends training early and keeps what was learnt.
 
@@ -118,71 +148,104 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
       chainrule train t10k-images-idx3-ubyte.gz
       chainrule train titanic.csv --config runs/titanic-1/config.toml
     """
-    from chainrule.job import Problem
-    from chainrule.job import train as run
-    from chainrule.job.training import new_folder
-
     config = Config.from_toml(config_file) if config_file else Config()
-    config = config.updated({name: value for name, value in options.items() if value not in (None, ())})
+    given = {name: value for name, value in options.items() if value is not None}
+    # Options that may be repeated are empty when they are left out.
+    config = config.updated({k: v for k, v in given.items() if v or k not in ("include", "exclude")})
     problem = Problem.load(data, config)
-    _show_problem(problem)
-    folder = new_folder(out, data)
-    result = run(problem, config, folder, progress=progress)
+    config = resolved(config, problem)
+    with run_folder(out, data) as folder:
+        _show_problem(problem)
+        _show_plan(problem, config)
+        result = run(problem, config, folder, progress=progress)
     _show_result(result, problem, folder)
     if result.interrupted:
         sys.exit(INTERRUPTED)
 
 
-def _show_problem(problem: Any) -> None:
-    from chainrule.data import FeatureEncoder
-
+def _show_problem(problem: Problem) -> None:
     if isinstance(problem.features, FeatureEncoder):
         _show_columns(problem.features)
     target = problem.target
-    what = f"a number, mean {target.mean:.6g}, deviation {target.std:.6g}"
+    what = f"a number, mean {target.mean:.6g}, standard deviation {target.std:.6g}"
     if target.classes:
-        what = f"{len(target.classes)} classes: {', '.join(target.classes[:10])}{', …' if len(target.classes) > 10 else ''}"
-    click.echo(f"\nTarget {target.name}: {what}.")
+        what = f"{len(target.classes)} classes ({', '.join(target.classes[:10])}{', …' if len(target.classes) > 10 else ''})"
+    click.echo(f"Target '{target.name}': {what}.")
     if problem.dropped:
-        click.echo(f"{problem.dropped} rows have no target and are left out.")
-    size = " × ".join(str(n) for n in problem.X.shape[1:])
-    held = f"{len(problem.X_held)} held out" if problem.held_out else "too few to hold any out: measures are on the same rows"
-    click.echo(f"{len(problem.X)} rows to train on, {held}; {size} inputs per row.\n")
+        click.echo(f"{problem.dropped:,} rows have no target and are left out.")
+    held = f"{len(problem.X_held):,} held out" if problem.held_out else "too few to hold any out"
+    click.echo(f"Rows: {len(problem.X):,} to train on, {held}.")
 
 
-def _show_columns(features: Any) -> None:
-    rows = [
-        (r.name, r.kind, f"{r.missing:,}" if r.missing else "", str(r.n_features) if r.n_features else "–", r.treatment)
-        for r in features.describe()
-    ]
-    _show_table(("column", "kind", "missing", "inputs", "treatment"), rows)
+def _show_plan(problem: Problem, config: Config) -> None:
+    inputs = " × ".join(str(n) for n in problem.X.shape[1:])
+    layers = [f"{inputs} inputs", *(["convolutions"] if problem.X.ndim == 4 else []), *map(str, config.hidden or ())]
+    parts = [f"loss {config.loss}"]
+    if len(layers) > 1:
+        parts = [config.activation, *([f"dropout {config.dropout:g}"] if config.dropout else []), *parts]
+    click.echo(f"Network: {' → '.join([*layers, _count(problem.outputs, 'output')])}; {', '.join(parts)}.")
+    batch = min(config.batch_size or len(problem.X), len(problem.X))
+    steps = -(-len(problem.X) // batch)
+    click.echo(
+        f"Training: {config.optimizer}, learning rate {config.learning_rate:g} ({config.schedule}), L2 {config.l2:g}, "
+        f"{_count(config.epochs or 0, 'epoch')} of {_count(steps, 'step')} with {_count(batch, 'row')}.\n"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _show_columns(features: FeatureEncoder) -> None:
+    reports = features.describe()
+    if len(reports) <= _MOST_LINES:
+        rows = [
+            (r.name, r.kind, f"{r.missing:,}" if r.missing else "", str(r.n_features) if r.n_features else "–", r.treatment)
+            for r in reports
+        ]
+        _show_table(("column", "kind", "missing", "inputs", "treatment"), rows)
+        return
+    grouped = _grouped([(r.name, (r.kind, r.treatment)) for r in reports])
+    _show_table(("number", "columns", "kind", "treatment"), [(str(len(names)), _few(names), *what) for what, names in grouped])
+
+
+def _grouped(pairs: Iterable[tuple[str, tuple[str, ...]]]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """The names that share a description, for tables of many columns; in the order in which the descriptions come."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name, what in pairs:
+        found.setdefault(what, []).append(name)
+    yield from found.items()
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]}, …, {names[-1]}"
 
 
 def _show_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header, box=SIMPLE_HEAD, pad_edge=False)
+    table = RichTable(*header, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # as Text, so that [brackets] in names are not taken for markup
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def _show_result(result: Any, problem: Any, folder: Path) -> None:
-    if result.history.stopped:
-        click.echo(f"\nStopped after epoch {len(result.history)}: {result.history.stopped}.")
-    where = "held-out rows" if problem.held_out else "training rows"
-    if result.config.patience is not None and problem.held_out:
-        where += " (which also chose the epoch, so a little optimistic)"
-    click.echo(f"\nOn the {where}:")
+def _show_result(result: Result, problem: Problem, folder: Path) -> None:
+    history = result.history
+    if history.stopped:
+        click.echo(f"\nStopped after epoch {len(history)}: {history.stopped}.")
+    rows = f"{len(problem.X_held):,} {'held-out' if problem.held_out else 'training'} rows"
+    chosen = " (which also chose the epoch, so a little optimistic)" if result.config.patience and problem.held_out else ""
+    click.echo(f"\n{_count(len(history), 'epoch')} in {sum(history['seconds']):.1f} s. On the {rows}{chosen}:")
+    guess = "the mean" if problem.target.task == "regression" else "the most frequent class"
     _show_measures(result.metrics, result.baseline)
+    click.echo(f"The baseline always answers {guess} of the training rows.")
+    if not (folder / CURVES_FILE).exists():
+        click.echo(f'There is no {CURVES_FILE}: matplotlib is not installed. It comes with pip install "chainrule[app]".')
     click.echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
 
 
 def _show_measures(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
     rows = [(name, f"{value:.4f}", f"{baseline[name]:.4f}" if name in baseline else "") for name, value in metrics.items()]
-    _show_table(("measure", "network", "guess without inputs"), rows)
+    _show_table(("measure", "network", "baseline"), rows)
 
 
 # -------------------------------------------------------------------------------------------- predict, evaluate, info
@@ -200,26 +263,23 @@ def predict(model: str, data: str, out: str | None) -> None:
       chainrule predict runs/titanic-1 new.csv
       chainrule predict runs/titanic-1 new.csv --out answers.csv
     """
-    from chainrule.job import Predictor
-
     predictor = Predictor.load(model)
     found = predictor.predict(predictor.read(data, labelled=False))
-    header = [predictor.target.name, *(f"p({label})" for label in found.classes if found.probabilities is not None)]
-    rows = (
-        [value, *(f"{p:.6f}" for p in found.probabilities[n])] if found.probabilities is not None else [repr(float(value))]
-        for n, value in enumerate(found.values)
-    )
+    header = [predictor.target.name, *(f"p({label})" for label in found.classes)]
     if out is None:
-        _write_csv(sys.stdout, header, rows)
+        _write_csv(sys.stdout, header, _answers(found))
         return
-    try:
-        with Path(out).open("w", newline="", encoding="utf-8") as file:
-            _write_csv(file, header, rows)
-    except OSError as error:
-        raise OutputError(
-            explain(f"{out} could not be written ({error.strerror})", "its folder must exist and have room", "Choose another.")
-        ) from None
-    click.echo(f"{len(found.values)} answers written to {out}.")
+    text = io.StringIO()
+    _write_csv(text, header, _answers(found))
+    replace(out, text.getvalue().encode())
+    click.echo(f"{len(found.values):,} answers written to {out}.")
+
+
+def _answers(found: Predictions) -> Iterator[list[str]]:
+    """One line per answer: a number, or a class and the probabilities of all."""
+    if found.probabilities is None:
+        return ([repr(float(value))] for value in found.values)
+    return ([value, *(f"{p:.6f}" for p in row)] for value, row in zip(found.values, found.probabilities, strict=True))
 
 
 def _write_csv(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -240,8 +300,6 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
       chainrule evaluate runs/titanic-1 test.csv
       chainrule evaluate runs/digits-1 digits --json
     """
-    from chainrule.job import Predictor
-
     predictor = Predictor.load(model)
     metrics = predictor.evaluate(predictor.read(data, labelled=True))
     if as_json:
@@ -252,7 +310,7 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
 
 @main.command(short_help="What is in a model, a table, or a data set.")
 @click.argument("source", metavar="MODEL|DATA")
-@click.option("--delimiter", help="Character between the fields of a text table; found out by default.")
+@_delimiter
 def info(source: str, delimiter: str | None) -> None:
     """Describe a trained network (run folder or model file) or data (table, pictures, or the name of a built-in set).
 
@@ -263,53 +321,54 @@ def info(source: str, delimiter: str | None) -> None:
       chainrule info digits
     """
     path = Path(source)
-    if path.suffix == ".safetensors" or (path / "model.safetensors").exists():
-        _show_model(source)
+    if path.suffix == ".safetensors" or (path / MODEL_FILE).exists():
+        _show_model(Predictor.load(source))
     else:
-        _show_data(source, delimiter)
+        _show_data(load(source, delimiter=delimiter))
 
 
-def _show_model(source: str) -> None:
-    from chainrule.data import FeatureEncoder
-    from chainrule.job import Predictor
-    from chainrule.nn import summary
-
-    predictor = Predictor.load(source)
+def _show_model(predictor: Predictor) -> None:
     features = predictor.features
     if isinstance(features, FeatureEncoder):
         _show_columns(features)
         shape: tuple[int, ...] = (len(features.feature_names),)
     else:
         shape = (features.channels, features.height, features.width)
-    click.echo(str(summary(predictor.model, shape)))
-    facts = dict(predictor.facts)
-    click.echo(f"\nPredicts {predictor.target.name} ({predictor.target.task}); trained on {facts['rows']} rows of {facts['source']}.")
-    _show_measures(facts.get("metrics", {}), facts.get("baseline", {}))
+    click.echo(str(nn.summary(predictor.model, shape)))
+    facts = predictor.facts
+    trained = (
+        f"; trained for {_count(facts['epochs'], 'epoch')} on {facts['rows']:,} rows of {facts['source']}" if facts else ""
+    )
+    click.echo(f"\nPredicts '{predictor.target.name}' ({predictor.target.task}){trained}.")
+    if "metrics" in facts:
+        _show_measures(facts["metrics"], facts["baseline"])
 
 
-def _show_data(source: str, delimiter: str | None) -> None:
-    from chainrule.data import Dataset, ImageSet, load
-
-    data = load(source, delimiter=delimiter)
+def _show_data(data: Table | ImageSet | Dataset) -> None:
     if isinstance(data, ImageSet):
         count, *size = data.X.shape
-        click.echo(f"{count} pictures, {' × '.join(map(str, size))} (channels, height, width); classes: {', '.join(data.classes)}.")
+        click.echo(f"{count:,} pictures of {' × '.join(map(str, size))} (channels, height, width).")
+        click.echo(f"Classes: {', '.join(data.classes)}.")
         return
     if isinstance(data, Dataset):
         click.echo(data.description)
     table = data.to_table() if isinstance(data, Dataset) else data
-    rows = [(c.name, c.kind, f"{int(c.missing.sum()):,}", _example(c), c.note) for c in table]
-    _show_table(("column", "kind", "missing", "first value", "note"), rows)
+    if len(table.names) <= _MOST_LINES:
+        rows = [(c.name, c.kind, f"{c.missing.sum():,}" if c.missing.any() else "", _example(c), c.note) for c in table]
+        _show_table(("column", "kind", "missing", "first value", "note"), rows)
+    else:
+        grouped = _grouped([(c.name, (c.kind, c.note)) for c in table])
+        _show_table(("number", "columns", "kind", "note"), [(str(len(names)), _few(names), *what) for what, names in grouped])
     click.echo(f"{table.n_rows:,} rows, {len(table.names)} columns.")
 
 
-def _example(column: Any) -> str:
-    rows = column.present_rows
-    if not len(rows):
+def _example(column: Column) -> str:
+    """The first value that is there."""
+    if not len(column.present_rows):
         return ""
-    value = column.values[rows[0]]
-    return column.categories[int(value)] if column.categories is not None else f"{value:g}"
-
-
-if __name__ == "__main__":
-    main()
+    value = column.values[column.present_rows[0]]
+    if column.categories is not None:
+        return column.categories[int(value)]
+    if column.kind == "date":
+        return str(np.datetime64(round(float(value) * 86_400), "s")).removesuffix("T00:00:00")
+    return f"{value:g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -43,7 +44,7 @@ TASKS = ("auto", "regression", "classification")
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of a run; None lets chainrule choose from the data (`Problem` says what it chose).
+    """Settings of a run; None lets chainrule choose from the data (`resolved` says what).
 
     Attributes:
         target: column to predict; None for pictures and built-in sets.
@@ -98,13 +99,18 @@ class Config:
             _one_of("loss", self.loss, [loss for losses in LOSSES.values() for loss in losses])
         _require(self.hidden is None or all(n >= 1 for n in self.hidden), "hidden", self.hidden, "numbers of units ≥ 1")
         _require(self.dropout is None or 0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to but not including 1")
-        _require(self.learning_rate is None or self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
-        _require(self.l2 is None or self.l2 >= 0, "l2", self.l2, "at least 0")
+        _require(
+            self.learning_rate is None or 0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0"
+        )
+        _require(self.l2 is None or 0 <= self.l2 < math.inf, "l2", self.l2, "at least 0")
         _require(0 < self.validation < 1, "validation", self.validation, "a share between 0 and 1")
         _require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0")
         for name in ("batch_size", "epochs", "patience"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, "at least 1")
+        both = sorted({*self.include} & {*self.exclude})
+        _require(not both, "exclude", list(self.exclude), f"without {both[0]!r}, which include asks for" if both else "")
+        _require(self.target not in self.exclude, "exclude", list(self.exclude), "without the target")
 
     @staticmethod
     def from_toml(path: str | Path) -> Config:
@@ -143,16 +149,26 @@ class Config:
 
     def to_toml(self) -> str:
         """As TOML; settings that are None are left out."""
-        lines = []
-        for name, value in asdict(self).items():
-            if value is not None:
-                lines.append(f"{name} = {json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)}")
+        # What JSON writes is TOML as well, but for the character DEL, which TOML wants escaped.
+        lines = [
+            f"{name} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+            for name, value in asdict(self).items()
+            if value is not None
+        ]
         return "\n".join(lines) + "\n"
 
 
 _TEXT = ("target", "task", "delimiter", "activation", "loss", "optimizer", "schedule", "backend")
 _WHOLE = ("batch_size", "epochs", "patience", "seed")
 _NUMBERS = ("dropout", "learning_rate", "l2", "validation")
+_EXPECTED = {
+    **dict.fromkeys(_TEXT, "a text"),
+    **dict.fromkeys(_WHOLE, "a whole number"),
+    **dict.fromkeys(_NUMBERS, "a number"),
+    "hidden": "a list of whole numbers",
+    "include": "a list of column names",
+    "exclude": "a list of column names",
+}
 
 
 def _typed(name: str, value: Any) -> Any:
@@ -167,14 +183,7 @@ def _typed(name: str, value: Any) -> Any:
         return tuple(value)
     if name in ("include", "exclude") and _is_list_of(value, str):
         return tuple(value)
-    expected = {**dict.fromkeys(_TEXT, "a text"), **dict.fromkeys(_WHOLE, "a whole number"), **dict.fromkeys(_NUMBERS, "a number")}
-    raise ArgumentError(
-        explain(
-            f"the setting {name} is {value!r}",
-            f"it must be {expected.get(name, 'a list of whole numbers' if name == 'hidden' else 'a list of column names')}",
-            "Correct it.",
-        )
-    )
+    raise ArgumentError(explain(f"the setting {name} is {value!r}", f"it must be {_EXPECTED[name]}", "Correct it."))
 
 
 def _is_list_of(value: Any, kind: type) -> bool:

@@ -9,8 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data import Dataset, FeatureEncoder, ImageSet, PixelEncoder, Table, TargetEncoder, load, read_images
+from chainrule.data import (
+    BUILTIN,
+    Dataset,
+    FeatureEncoder,
+    ImageSet,
+    PixelEncoder,
+    Table,
+    TargetEncoder,
+    load,
+    read_images,
+)
 from chainrule.data.builtin import TARGET
+from chainrule.data.files import existing_file
+from chainrule.data.images import is_idx
 from chainrule.errors import DataError, ModelFileError, explain
 from chainrule.functional import sigmoid, softmax
 from chainrule.ir import Array
@@ -18,7 +30,6 @@ from chainrule.job.problem import Features
 from chainrule.nn import Module
 from chainrule.tensor import tensor
 from chainrule.train import load_model, save_model
-from chainrule.train.predicting import predict
 
 MODEL_FILE = "model.safetensors"
 
@@ -77,9 +88,7 @@ class Predictor:
                     "Load it in Python with chainrule.train.load_model and prepare the inputs yourself.",
                 )
             )
-        encoders = {"pixels": PixelEncoder, "table": FeatureEncoder}
-        features = encoders[extras["features"]["kind"]].from_dict(extras["features"]["encoder"])
-        return Predictor(model, features, TargetEncoder.from_dict(extras["target"]), extras["facts"])
+        return Predictor(model, _features(extras["features"]), TargetEncoder.from_dict(extras["target"]), extras["facts"])
 
     def read(self, source: str | Path, *, labelled: bool) -> Table | ImageSet:
         """Read data for this model: columns in the way they were read for training, and the target if `labelled`.
@@ -88,34 +97,33 @@ class Predictor:
             DataError: it cannot be read, is of another kind, or lacks the target.
         """
         if isinstance(self.features, PixelEncoder):
-            return self._read_pictures(source, labelled)
+            return _read_pictures(source, self.features, labelled=labelled)
         kinds = dict(self.features.kinds)
         if labelled:
             kinds[self.target.name] = self.target.reading
         data = load(source, kinds=kinds)
         if isinstance(data, ImageSet):
-            raise DataError(explain(f"{source} holds pictures", "the model was trained on a table", "Give it a table."))
+            raise _other_kind(source, pictures=True)
         table = data.to_table() if isinstance(data, Dataset) else data
         if labelled:
             table[TARGET if isinstance(data, Dataset) else self.target.name]
         return table
 
-    def _read_pictures(self, source: str | Path, labelled: bool) -> ImageSet:
-        assert isinstance(self.features, PixelEncoder)
-        size = (self.features.height, self.features.width)
-        return read_images(source, size=size, channels=self.features.channels, labelled=labelled)
-
     def inputs(self, data: Table | ImageSet) -> Array:
-        """What the network reads."""
-        if isinstance(self.features, PixelEncoder):
-            assert isinstance(data, ImageSet)
+        """What the network reads.
+
+        Raises:
+            DataError: a table where the model was trained on pictures, or the other way; columns or sizes that do not fit.
+        """
+        if isinstance(self.features, PixelEncoder) and isinstance(data, ImageSet):
             return self.features.transform(data)
-        assert isinstance(data, Table)
-        return self.features.transform(data)
+        if isinstance(self.features, FeatureEncoder) and isinstance(data, Table):
+            return self.features.transform(data)
+        raise _other_kind(data.source if isinstance(data, Table) else "the data", pictures=isinstance(data, ImageSet))
 
     def predict(self, data: Table | ImageSet) -> Predictions:
         """Answers for every row or picture."""
-        return self.answers(predict(self.model, self.inputs(data)))
+        return self.answers(self.model.predict(self.inputs(data)))
 
     def answers(self, outputs: Array) -> Predictions:
         """What outputs of the network mean.
@@ -138,7 +146,7 @@ class Predictor:
     def evaluate(self, data: Table | ImageSet) -> dict[str, float]:
         """Measures of the answers against the targets in the data; rows without a target are left out. See `measure`."""
         rows, truth = self._truth(data)
-        return measure(self, predict(self.model, self.inputs(data)[rows]), truth)
+        return measure(self, self.model.predict(self.inputs(data)[rows]), truth)
 
     def _truth(self, data: Table | ImageSet) -> tuple[Array, Array]:
         """Rows that have a target, and the encoded targets."""
@@ -157,7 +165,48 @@ class Predictor:
             return np.arange(len(data.y)), np.array([own[label] for label in data.classes])[data.y]
         column = data[self.target.name]
         rows = column.present_rows
+        if not len(rows):
+            raise DataError(
+                explain(
+                    f"the target '{column.name}' has no values in {data.source}",
+                    "answers are compared with it",
+                    "Use rows with known answers, or `chainrule predict`.",
+                )
+            )
         return rows, self.target.encode(column, rows)
+
+
+def _features(saved: Any) -> Features:
+    """The encoder in a model file."""
+    if isinstance(saved, Mapping) and saved.get("kind") == "pixels":
+        return PixelEncoder.from_dict(saved.get("encoder"))
+    if isinstance(saved, Mapping) and saved.get("kind") == "table":
+        return FeatureEncoder.from_dict(saved.get("encoder"))
+    raise ModelFileError(
+        explain("the preprocessing in the model file is of no known kind", "it is for a table or pictures", "Train again.")
+    )
+
+
+def _read_pictures(source: str | Path, features: PixelEncoder, *, labelled: bool) -> ImageSet:
+    path = Path(source)
+    if not path.exists() and str(source) in BUILTIN:
+        raise _other_kind(source, pictures=False)
+    if not path.is_dir() and path.suffix != ".npz" and not is_idx(existing_file(path)):
+        raise _other_kind(source, pictures=False)
+    return read_images(path, size=(features.height, features.width), channels=features.channels, labelled=labelled)
+
+
+def _other_kind(source: str | Path, *, pictures: bool) -> DataError:
+    """The error for pictures given to a model of tables, or the other way."""
+    if pictures:
+        return DataError(explain(f"{source} holds pictures", "the model was trained on a table", "Give it a table."))
+    return DataError(
+        explain(
+            f"{source} does not hold pictures",
+            "the model was trained on pictures",
+            "Give it a folder of pictures, an IDX file or an .npz file.",
+        )
+    )
 
 
 def measure(predictor: Predictor, outputs: Array, y: Array) -> dict[str, float]:
@@ -170,7 +219,7 @@ def measure(predictor: Predictor, outputs: Array, y: Array) -> dict[str, float]:
 
     Returns:
         For classes: accuracy, balanced accuracy (mean recall of the classes that occur), and log loss −mean ln p(true class).
-        For numbers, in the target's own unit: mae, rmse, and r2 = 1 − Σ(error²) / Σ(y − mean y)².
+        For numbers, in the target's own unit: mae, rmse, and, unless all y are equal, r2 = 1 − Σ(error²) / Σ(y − mean y)².
     """
     target = predictor.target
     if target.task == "regression":
@@ -178,8 +227,8 @@ def measure(predictor: Predictor, outputs: Array, y: Array) -> dict[str, float]:
         error = target.decode(outputs) - truth
         spread = float(np.mean((truth - truth.mean()) ** 2))
         squared = float(np.mean(error**2))
-        r2 = 1.0 - squared / spread if spread else float("nan")
-        return {"mae": float(np.mean(np.abs(error))), "rmse": squared**0.5, "r2": r2}
+        found = {"mae": float(np.mean(np.abs(error))), "rmse": squared**0.5}
+        return found | {"r2": 1.0 - squared / spread} if spread else found
     probabilities = predictor.probabilities(outputs)
     assert probabilities is not None
     hits = probabilities.argmax(axis=1) == y

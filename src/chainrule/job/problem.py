@@ -54,6 +54,7 @@ class Problem:
         """
         kinds = dict.fromkeys(config.exclude, "text")
         data = load(source, config.target, config.delimiter, kinds, config.seed)
+        _refuse_idle_settings(source, data, config)
         if isinstance(data, ImageSet):
             return Problem.from_images(data, config, str(source))
         table = data.to_table() if isinstance(data, Dataset) else data
@@ -121,9 +122,26 @@ class Problem:
         )
 
 
+def _refuse_idle_settings(source: str | Path, data: Table | ImageSet | Dataset, config: Config) -> None:
+    """Settings that would change nothing are mistakes."""
+    idle: dict[str, object] = {}
+    if isinstance(data, Dataset | ImageSet):
+        idle["delimiter"] = config.delimiter
+    if isinstance(data, ImageSet):
+        idle |= {"include": config.include, "exclude": config.exclude}
+        idle["task"] = config.task if config.task == "regression" else None
+    what = "a built-in data set" if isinstance(data, Dataset) else "pictures with classes"
+    for name, value in idle.items():
+        if value:
+            raise ArgumentError(
+                explain(f"the setting {name} was given", f"{source} is {what}, where it has no use", "Leave it out.")
+            )
+
+
 def _split(target: TargetEncoder, y: Array, config: Config) -> tuple[Array, Array]:
     """Positions of training and held-out rows; both all rows (the same array) where there are too few."""
-    if len(y) < _TOO_FEW_TO_HOLD_OUT:
+    train, held = split_rows(len(y), config.validation, config.seed, y if target.classes else None)
+    if len(y) < _TOO_FEW_TO_HOLD_OUT or not len(held):
         everything = np.arange(len(y))
         return everything, everything
-    return split_rows(len(y), config.validation, config.seed, y if target.classes else None)
+    return train, held

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from chainrule import nn, optim
-from chainrule.errors import ArgumentError, OutputError, explain
+from chainrule.errors import ArgumentError, MissingDependency, NonFiniteLoss, OutputError, explain
 from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
 from chainrule.job.predictor import MODEL_FILE, Predictor, baseline, measure
 from chainrule.job.problem import Problem
@@ -19,6 +21,7 @@ from chainrule.train import Callback, CSVLog, EarlyStopping, History, LearningRa
 from chainrule.train.files import replace as replace_file
 
 CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE = "config.toml", "history.csv", "learning-curves.png", "metrics.json"
+RUN_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE)
 
 _STEPS = 3000  # about how many steps a run takes when nobody says otherwise
 _LEAST_EPOCHS, _MOST_EPOCHS = 4, 300
@@ -117,30 +120,25 @@ def _optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
     decayed = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
     others = [(name, p) for name, p in model.named_parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.l2}, {"params": others, "weight_decay": 0.0}]
-    extra: dict[str, Any] = {"momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov": True}}.get(config.optimizer, {})
-    make = getattr(optim, OPTIMIZERS[config.optimizer])
-    made: optim.Optimizer = make(groups, lr=config.learning_rate, **extra)
-    return made
+    extra: dict[str, Any] = {}
+    if config.optimizer in ("momentum", "nesterov"):
+        extra = {"momentum": 0.9, "nesterov": config.optimizer == "nesterov"}
+    make: Callable[..., optim.Optimizer] = getattr(optim, OPTIMIZERS[config.optimizer])
+    return make(groups, lr=config.learning_rate, **extra)
 
 
 def _schedule(config: Config, steps: int) -> optim.Schedule | None:
     """The schedule over all steps of the run."""
     assert config.learning_rate is not None
-    rate = config.learning_rate
-    match config.schedule:
-        case "cosine":
-            return optim.CosineAnnealingLR(T_max=steps, interval="step")
-        case "one-cycle":
-            return optim.OneCycleLR(max_lr=rate, total_steps=steps)
-        case "step":
-            return optim.StepLR(step_size=max(1, steps // 3), gamma=0.1, interval="step")
-        case "exponential":
-            return optim.ExponentialLR(gamma=0.01 ** (1 / steps), interval="step")
-        case "warm-up":
-            return optim.LinearLR(start_factor=0.01, total_iters=max(1, steps // 10), interval="step")
-        case "plateau":
-            return optim.ReduceLROnPlateau(factor=0.5, patience=5)
-    return None
+    schedules: dict[str, optim.Schedule] = {
+        "cosine": optim.CosineAnnealingLR(T_max=steps, interval="step"),
+        "one-cycle": optim.OneCycleLR(max_lr=config.learning_rate, total_steps=steps),
+        "step": optim.StepLR(step_size=max(1, steps // 3), gamma=0.1, interval="step"),
+        "exponential": optim.ExponentialLR(gamma=0.01 ** (1 / steps), interval="step"),
+        "warm-up": optim.LinearLR(start_factor=0.01, total_iters=max(1, steps // 10), interval="step"),
+        "plateau": optim.ReduceLROnPlateau(factor=0.5, patience=5),
+    }
+    return schedules.get(config.schedule)  # none for "constant"
 
 
 def train(
@@ -151,97 +149,128 @@ def train(
     Args:
         problem: the data.
         config: settings; open ones are chosen.
-        folder: an existing, writable folder for the log, the model and the rest; None writes nothing.
+        folder: an existing, writable folder for the log, the model and the rest (see `run_folder`); None writes nothing.
         progress: see `Trainer.fit`.
         callbacks: see `Trainer.fit`.
 
     Raises:
-        NonFiniteLoss: the loss became NaN or infinite.
+        NonFiniteLoss: the loss became NaN or infinite. The network as it was before is in the folder, if it had an epoch.
         ArgumentError: a loss that does not fit the task.
         OutputError: a file could not be written.
     """
     config = resolved(config, problem)
     trainer = make_trainer(config, problem)
-    assert config.epochs is not None and config.batch_size is not None
-    schedule = _schedule(config, config.epochs * -(-len(problem.X) // config.batch_size))
-    own: list[Callback] = [LearningRate(schedule)] if schedule is not None else []
-    if config.patience is not None:
-        own.append(EarlyStopping(config.patience))
+    failure: NonFiniteLoss | None = None
+    try:
+        trainer.fit(
+            problem.X,
+            problem.y,
+            epochs=config.epochs or 0,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            validation_data=(problem.X_held, problem.y_held) if problem.held_out else None,
+            callbacks=[*_callbacks(config, problem, folder), *callbacks],
+            progress=progress,
+        )
+    except NonFiniteLoss as error:
+        if folder is None or not len(trainer.history):
+            raise
+        failure = error
+    result = _judged(trainer, problem, config)
     if folder is not None:
-        own.append(CSVLog(folder / HISTORY_FILE))
-    history = trainer.fit(
-        problem.X,
-        problem.y,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        validation_data=(problem.X_held, problem.y_held),
-        callbacks=[*own, *callbacks],
-        progress=progress,
-    )
+        write_run(result, folder)
+    if failure is not None:
+        raise NonFiniteLoss(f"{failure} The network as it was before that is saved in {folder}.") from failure
+    return result
+
+
+def _callbacks(config: Config, problem: Problem, folder: Path | None) -> list[Callback]:
+    assert config.epochs is not None and config.batch_size is not None
+    watched = "val_loss" if problem.held_out else "loss"
+    schedule = _schedule(config, config.epochs * -(-len(problem.X) // config.batch_size))
+    found: list[Callback] = [] if schedule is None else [LearningRate(schedule, watched)]
+    if config.patience is not None:
+        found.append(EarlyStopping(config.patience, watched))
+    if folder is not None:
+        found.append(CSVLog(folder / HISTORY_FILE))
+    return found
+
+
+def _judged(trainer: Trainer, problem: Problem, config: Config) -> Result:
+    """The trained network with what the held-out data says of it."""
+    history = trainer.history
     facts = {"source": problem.source, "rows": len(problem.X), "epochs": len(history), "stopped": history.stopped}
     predictor = Predictor(trainer.model, problem.features, problem.target, facts)
     metrics = measure(predictor, trainer.predict(problem.X_held), problem.y_held)
     guess = baseline(problem.target, problem.y, problem.y_held)
     predictor = replace(predictor, facts=facts | {"metrics": metrics, "baseline": guess})
-    result = Result(predictor, history, metrics, guess, config, history.stopped == "interrupted")
-    if folder is not None:
-        write_run(result, folder)
-    return result
+    return Result(predictor, history, metrics, guess, config, history.stopped == "interrupted")
 
 
 def write_run(result: Result, folder: Path) -> None:
-    """Write model, configuration, metrics and learning curves into a run folder, the model first."""
+    """Write model, configuration, metrics and learning curves into a run folder, the model first.
+
+    Without matplotlib there are no learning curves.
+
+    Raises:
+        OutputError: a file could not be written; those before it are whole.
+    """
     result.predictor.save(folder / MODEL_FILE)
     replace_file(folder / CONFIG_FILE, result.config.to_toml().encode())
     values = {"held_out": result.metrics, "baseline": result.baseline}
     replace_file(folder / METRICS_FILE, (json.dumps(values, indent=2) + "\n").encode())
-    try:
+    with suppress(MissingDependency):
         result.history.plot(folder / CURVES_FILE)
-    except OSError as error:
-        raise OutputError(
-            explain(f"{folder / CURVES_FILE} could not be written ({error.strerror})", "the rest is saved", "Make room.")
-        ) from None
 
 
-def new_folder(chosen: str | Path | None, source: str) -> Path:
-    """Make the folder for a run: the chosen one, or the next free runs/<name>-<number>.
+@contextmanager
+def run_folder(chosen: str | Path | None, source: str) -> Iterator[Path]:
+    """A new folder for a run: the chosen one, or the next free runs/<name>-<number>.
+
+    If the run fails before its model is saved, what it wrote is taken away again, the folder too if it was made for the run.
 
     Raises:
-        OutputError: it holds a model already, or cannot be made or written to.
+        OutputError: it holds files of a run already, or cannot be made or written to.
     """
+    folder = Path(chosen or "runs")
     try:
         if chosen is None:
-            return _numbered(Path("runs"), Path(source).name.split(".")[0] or "run")
-        folder = Path(chosen)
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / MODEL_FILE).exists():
-            raise OutputError(
-                explain(f"the folder {folder} holds a model already", "a run has a folder of its own", "Choose another --out.")
-            )
+            folder = _numbered(folder, Path(source).name.split(".")[0] or "run")
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=chosen is not None)
+        taken = [name for name in RUN_FILES if (folder / name).exists()]
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise OutputError(
             explain(
-                f"the output folder {chosen or 'runs'} cannot be used ({error.strerror})",
+                f"the output folder {folder} cannot be used ({error.strerror})",
                 "it must be a folder that you may write to",
                 "Choose another one with --out.",
             )
         ) from None
-    return folder
+    if taken:
+        raise OutputError(
+            explain(f"the folder {folder} holds {taken[0]} already", "a run has a folder of its own", "Choose another --out.")
+        )
+    try:
+        yield folder
+    except BaseException:
+        if not (folder / MODEL_FILE).exists():
+            _take_away(folder, made)
+        raise
+
+
+def _take_away(folder: Path, made: Sequence[Path]) -> None:
+    """Remove what a run wrote, and of the folders made for it those that are empty then."""
+    with suppress(OSError):
+        for name in RUN_FILES:
+            (folder / name).unlink(missing_ok=True)
+        for path in made:
+            path.rmdir()
 
 
 def _numbered(parent: Path, name: str) -> Path:
-    number = 1
-    while True:
-        folder = parent / f"{name}-{number}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if not folder.is_dir():
-                raise
-            number += 1
-        else:
-            return folder
+    """The first of <name>-1, <name>-2, … that does not exist."""
+    return next(folder for n in itertools.count(1) if not (folder := parent / f"{name}-{n}").exists())

@@ -11,7 +11,7 @@ Every initialiser is a function (shape, rng, dtype) -> array. Weights are laid o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from chainrule.tensor import Generator, Tensor, random
 
 Rng = Generator | int | None
 Initialiser = Callable[[Shape, Rng, DType], Array]
-Init = str | float | Initialiser | Array | Tensor | None  # what the init= of layers takes
+Init = str | float | Sequence[Any] | Initialiser | Array | Tensor | None  # what the init= of layers takes
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from chainrule import backends
 from chainrule.errors import ArgumentError, ChainruleError, explain
 from chainrule.ir import Array
 from chainrule.nn import settings
@@ -59,6 +60,22 @@ class Module:
         if observer is not None:
             observer(self, output)
         return output
+
+    def predict(self, X: Any, *, backend: str = "auto") -> Array:
+        """The outputs (samples, …) for inputs (samples, …), in evaluation mode, about a thousand samples at a time.
+
+        The model is compiled anew in every call; `Trainer.predict` keeps its programs.
+
+        Args:
+            X: numbers; converted to the dtype of the parameters.
+            backend: "auto", or the name of one.
+
+        Raises:
+            DataError, ShapeError: inputs that do not fit. ArgumentError: an unknown backend.
+        """
+        from chainrule.nn import forward  # noqa: PLC0415 -- it knows Module
+
+        return forward.Forward(self, backends.get(backend)).predict(forward.inputs_array(self, X))
 
     # ---------------------------------------------------------------------------------------- what it is made of
     def __setattr__(self, name: str, value: Any) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, explain
 from chainrule.ir import Array
 from chainrule.optim import ReduceLROnPlateau, Schedule, Scheduler
-from chainrule.train.metrics import METRICS
+from chainrule.train import files
 from chainrule.train.saving import save_trainer
 
 if TYPE_CHECKING:
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Does nothing; subclass it and override what is needed. State that must survive a checkpoint goes into `state`."""
+    """Does nothing; subclass it and override what is needed. State that must survive a checkpoint goes into `state`.
+
+    Attributes:
+        saves: whether it writes the state of the other callbacks, and so is called after them.
+    """
+
+    saves: ClassVar[bool] = False
 
     def on_start(self, trainer: Trainer) -> None:
         """Before the first step of a fit."""
@@ -35,15 +41,8 @@ class Callback:
         """What a checkpoint must hold: JSON-able values and NumPy arrays by name."""
         return {}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state`."""
-
-
-def _larger_is_better(monitor: str, mode: str) -> bool:
-    if mode != "auto":
-        return mode == "max"
-    metric = METRICS.get(monitor.removeprefix("val_"))
-    return metric.larger_is_better if metric else False
+    def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`, called after `on_start` of the first fit of a trainer that was loaded."""
 
 
 def _monitored(row: Mapping[str, float], monitor: str, who: str) -> float:
@@ -61,12 +60,22 @@ def _monitored(row: Mapping[str, float], monitor: str, who: str) -> float:
 class EarlyStopping(Callback):
     """Stop when a value has not improved for `patience` epochs, and put the best weights back.
 
+    Prechelt: Early stopping – but when? (1998).
+
     Args:
         patience: epochs without improvement to wait for.
         monitor: the value to watch: "val_loss", "loss", or a metric, with "val_" for validation.
         min_delta: by how much a value must be better to count as an improvement.
         mode: "min", "max", or "auto": by the metric.
-        restore_best: whether to put the weights of the best epoch back at the end.
+        restore_best: whether to put the weights of the best epoch back at the end. A checkpoint that is saved afterwards still
+            goes on from where training was.
+
+    Attributes:
+        best_value: the best value; None before the first epoch.
+        best_epoch: its epoch.
+
+    Raises:
+        ArgumentError: patience below 1, or an unknown mode.
     """
 
     def __init__(
@@ -80,49 +89,66 @@ class EarlyStopping(Callback):
     ) -> None:
         if patience < 1 or mode not in ("min", "max", "auto"):
             raise ArgumentError(
-                explain(f"EarlyStopping got patience={patience}, mode={mode!r}", "patience ≥ 1, mode min, max or auto", "Check it.")
+                explain(
+                    f"EarlyStopping got patience={patience} and mode={mode!r}",
+                    "patience is at least 1, and mode min, max or auto",
+                    "Check them.",
+                )
             )
         self.patience = patience
         self.monitor = monitor
         self.min_delta = min_delta
+        self.mode = mode
         self.restore_best = restore_best
-        self._sign = -1.0 if _larger_is_better(monitor, mode) else 1.0
+        self._sign = 1.0
         self._forget()
 
     def _forget(self) -> None:
-        self.best_value = float("inf")
+        self.best_value: float | None = None
         self.best_epoch = 0
-        self._best_weights: dict[str, Array] | None = None
+        self._best_weights: dict[str, Array] = {}
+        self._last_weights: dict[str, Array] = {}
 
     def on_start(self, trainer: Trainer) -> None:
         """Begin afresh."""
         self._forget()
+        name = self.monitor.removeprefix("val_")
+        largest = any(m.larger_is_better for m in trainer.metrics if m.name == name)
+        self._sign = -1.0 if self.mode == "max" or (self.mode == "auto" and largest) else 1.0
 
     def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
         """Note an improvement, or stop."""
-        value = self._sign * _monitored(row, self.monitor, "EarlyStopping")
-        if value < self.best_value - self.min_delta:
+        value = _monitored(row, self.monitor, "EarlyStopping")
+        bound = np.inf if self.best_value is None else self._sign * self.best_value - self.min_delta
+        if self._sign * value < bound:
             self.best_value, self.best_epoch = value, int(row["epoch"])
             if self.restore_best:
-                self._best_weights = {name: np.array(a) for name, a in trainer.model.state_dict().items()}
+                self._best_weights = trainer.model.state_dict()
         elif row["epoch"] - self.best_epoch >= self.patience:
             trainer.stop(f"{self.monitor} did not improve for {self.patience} epochs; the best was epoch {self.best_epoch}")
 
     def on_end(self, trainer: Trainer) -> None:
         """Put the best weights back."""
-        if self._best_weights is not None:
+        if self._best_weights:
+            self._last_weights = trainer.model.state_dict()
             trainer.model.load_state_dict(self._best_weights)
 
     def state(self) -> dict[str, Any]:
-        """Best value, epoch and weights."""
-        weights = {f"weight {name}": array for name, array in (self._best_weights or {}).items()}
-        return {"best_value": self.best_value, "best_epoch": self.best_epoch, **weights}
+        """Best value, epoch and weights, and after the end the weights that training goes on from."""
+        return {
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
+            **{f"best {name}": array for name, array in self._best_weights.items()},
+            **{f"last {name}": array for name, array in self._last_weights.items()},
+        }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state`."""
-        self.best_value, self.best_epoch = float(state["best_value"]), int(state["best_epoch"])
-        weights = {name.removeprefix("weight "): array for name, array in state.items() if name.startswith("weight ")}
-        self._best_weights = weights or None
+    def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`; puts the weights back that training goes on from."""
+        self.best_value, self.best_epoch = state["best_value"], int(state["best_epoch"])
+        self._best_weights = {name[5:]: array for name, array in state.items() if name.startswith("best ")}
+        last = {name[5:]: array for name, array in state.items() if name.startswith("last ")}
+        if last:
+            trainer.model.load_state_dict(last)
 
 
 class Checkpoint(Callback):
@@ -131,7 +157,12 @@ class Checkpoint(Callback):
     Args:
         path: file to write; "{epoch}" in its name is replaced by the number of the epoch, else the file is replaced.
         every: epochs between two writes.
+
+    Raises:
+        ArgumentError: `every` below 1. OutputError (in training): the file cannot be written; an earlier one is unharmed.
     """
+
+    saves = True
 
     def __init__(self, path: str | Path, every: int = 1) -> None:
         if every < 1:
@@ -178,23 +209,41 @@ class LearningRate(Callback):
         """What the plateau rule remembers."""
         return {} if self._plateau is None else self._plateau.state_dict()
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
         """The inverse of `state`."""
         if self._plateau is not None:
             self._plateau.load_state_dict(dict(state))
 
 
 class CSVLog(Callback):
-    """Write the values of every epoch to a CSV file as they come."""
+    """Write the history to a CSV file as it comes: at first all epochs so far, then one line per epoch.
+
+    Args:
+        path: the file; an earlier one is replaced.
+
+    Raises:
+        OutputError (in training): the file cannot be written.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._columns: list[str] = []
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Begin a new file with the next epoch."""
+        self._columns = []
 
     def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
-        """Append a row, after a header at the first epoch."""
-        first = int(row["epoch"]) == 1 or not self.path.exists()
-        with self.path.open("w" if first else "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if first:
-                writer.writeheader()
-            writer.writerow(row)
+        """Append a line; write the whole file where its columns change."""
+        if set(row) <= set(self._columns):
+            self._append(row)
+        else:
+            files.replace(self.path, trainer.history.to_csv().encode())
+            self._columns = trainer.history.columns
+
+    def _append(self, row: Mapping[str, float]) -> None:
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+        except OSError as error:
+            raise files.unwritable(self.path, error) from None

@@ -1,26 +1,29 @@
 """Model and checkpoint files: one safetensors file with the arrays, and everything else as JSON in its metadata.
 
 Nothing in a file is ever run. A file is written beside its final place and moved there when it is whole, so that what was there
-before survives a crash at any moment, and a digest over arrays and metadata tells altered files.
+before survives a crash at any moment. A digest over every byte of the file tells altered ones.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ModelFileError, OutputError, explain
+from chainrule.errors import ArgumentError, ModelFileError, OutputError, explain
 from chainrule.ir import Array
 
 FORMAT = 1
+_KEY = "chainrule"  # the only one in the metadata: safetensors writes several in an order that changes
+_BLANK = "0" * 64
+# The digest comes first in the text of that key. Within JSON an unescaped quote ends a text, so the mark stands in one place.
+_MARK = f'"{_KEY}":"'.encode()
 
 
 def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
@@ -33,57 +36,69 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
 
     Raises:
         OutputError: the folder is missing or not writable, or the disk is full; what was at `path` is still there.
+        ArgumentError: JSON does not have a value in the description.
     """
     from safetensors.numpy import save  # noqa: PLC0415 -- only who saves needs it
 
     # safetensors writes strided arrays wrongly without a word.
     whole = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in arrays.items()}
-    text = json.dumps({"format": FORMAT, **description}, ensure_ascii=False)
-    content = save(whole, {"chainrule": text, "digest": _digest(whole, text)})
+    try:
+        text = json.dumps({"format": FORMAT, **description}, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            explain(
+                f"something to be kept in {path} is not JSON ({error})",
+                "extras and the states of callbacks are numbers, texts, booleans, None, and lists and dicts of them",
+                "Convert it; callbacks may also hold NumPy arrays.",
+            )
+        ) from None
+    content = bytearray(save(whole, {_KEY: _BLANK + text}))
+    place = _digest_place(content)
+    content[place] = hashlib.sha256(content).hexdigest().encode()
     replace(path, content)
 
 
-def replace(path: str | Path, content: bytes) -> None:
+def replace(path: str | Path, content: bytes | bytearray) -> None:
     """Put a file with this content in place, in one move.
 
     Raises:
         OutputError: as in `write`.
     """
-    target = Path(path)
-    temporary = None
+    target = Path(os.path.realpath(path))  # a link stays a link
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; a model is as readable as any other file of the user.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(target)
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-        raise OutputError(
-            explain(
-                f"{target} could not be written ({error.strerror or error})",
-                "its folder must exist, be writable and have room",
-                "Choose another place, or make room; an earlier file of that name is unharmed.",
-            )
-        ) from None
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: str | Path, error: OSError) -> OutputError:
+    """The error for a file that the system refused to write."""
+    return OutputError(
+        explain(
+            f"{path} could not be written ({error.strerror or error})",
+            "its folder must exist, be writable and have room",
+            "Choose another place, or make room; an earlier file of that name is unharmed.",
+        )
+    )
 
 
 def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and the description in a file.
 
     Raises:
-        ModelFileError: there is no such file, or it is truncated, altered, of another kind, or of a later format.
+        ModelFileError: there is no such file, or it is truncated, altered, of another kind, or of another format.
     """
     source = Path(path)
     try:
-        content = source.read_bytes()
+        content = bytearray(source.read_bytes())
     except OSError as error:
         raise ModelFileError(
             explain(
@@ -93,8 +108,7 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
             )
         ) from None
     arrays, metadata = _parse(source, content)
-    text = metadata.get("chainrule")
-    if text is None:
+    if _KEY not in metadata:
         raise ModelFileError(
             explain(
                 f"{source} is a safetensors file, but not one of chainrule's",
@@ -102,11 +116,11 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
                 "Load its arrays with safetensors, and give them to model.load_state_dict.",
             )
         )
-    description = json.loads(text) if metadata.get("digest") == _digest(arrays, text) else None
-    if not isinstance(description, dict):
+    if not _is_unaltered(content):
         raise ModelFileError(
             explain(f"{source} was altered after it was written", "its digest must match its content", "Use the original file.")
         )
+    description: dict[str, Any] = json.loads(metadata[_KEY][len(_BLANK) :])
     if description.get("format") != FORMAT:
         raise ModelFileError(
             explain(
@@ -118,28 +132,40 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, description
 
 
-def _parse(source: Path, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
+def _parse(source: Path, content: bytearray) -> tuple[dict[str, Array], dict[str, str]]:
     from safetensors import SafetensorError  # noqa: PLC0415
     from safetensors.numpy import load  # noqa: PLC0415
 
     try:
-        arrays = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    except (SafetensorError, ValueError) as error:
+        arrays = load(bytes(content))
+        header = json.loads(_header(content))
+    except (SafetensorError, ValueError, KeyError) as error:
         raise ModelFileError(
             explain(
                 f"{source} is not a whole safetensors file ({error})",
-                "it may have been cut short, or be something else",
+                "it may have been cut short or altered, or be something else",
                 "Use the original file, or train again.",
             )
         ) from None
     return arrays, header.get("__metadata__", {})
 
 
-def _digest(arrays: Mapping[str, Array], text: str) -> str:
-    found = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        a = arrays[name]
-        found.update(f"{name}:{a.dtype.str}:{a.shape}:".encode())
-        found.update(np.ascontiguousarray(a).tobytes())
-    return found.hexdigest()
+def _header(content: bytearray) -> bytearray:
+    """A safetensors file starts with the length of its JSON header, 8 bytes, little-endian."""
+    return content[8 : 8 + int.from_bytes(content[:8], "little")]
+
+
+def _digest_place(content: bytearray) -> slice:
+    """Where the digest stands; an empty place if there is none."""
+    mark = content.find(_MARK)
+    start = mark + len(_MARK)
+    return slice(start, start + len(_BLANK)) if mark >= 0 else slice(0, 0)
+
+
+def _is_unaltered(content: bytearray) -> bool:
+    """Whether the digest is that of the file with the digest blanked out."""
+    place = _digest_place(content)
+    given = bytes(content[place])
+    blanked = bytearray(content)
+    blanked[place] = _BLANK.encode()
+    return given == hashlib.sha256(blanked).hexdigest().encode()

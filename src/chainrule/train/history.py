@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import csv
+import difflib
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import missing_dependency
+from chainrule.errors import ArgumentError, explain, missing_dependency
+from chainrule.train import files
+
+_NOT_DRAWN = ("epoch", "lr", "seconds")
 
 
 @dataclass
@@ -16,8 +22,8 @@ class History:
 
     Attributes:
         step_loss: the loss of every step, before its update.
-        epochs: one mapping per epoch: "epoch", "loss", the metrics, their "val_" twins where there was validation data, "lr",
-            and "seconds".
+        epochs: one mapping per epoch: "epoch", "loss", the metrics, "lr" (of the first group, in the last step), "seconds", and
+            the "val_" twins of loss and metrics where there was validation data. An epoch that was cut short counts as one.
         stopped: why training ended before its last epoch ("" if it did not).
     """
 
@@ -29,7 +35,20 @@ class History:
         return len(self.epochs)
 
     def __getitem__(self, name: str) -> list[float]:
-        """The values of one column per epoch, where they exist."""
+        """The values of one column, of the epochs that have it.
+
+        Raises:
+            ArgumentError: no epoch has it.
+        """
+        if name not in self.columns:
+            near = difflib.get_close_matches(name, self.columns, 1)
+            raise ArgumentError(
+                explain(
+                    f"the history has no column {name!r}",
+                    f"its columns are {', '.join(self.columns)}" if self.epochs else "no epoch has been trained",
+                    f"Did you mean {near[0]!r}?" if near else "Ask fit for the metric or for validation.",
+                )
+            )
         return [row[name] for row in self.epochs if name in row]
 
     @property
@@ -37,14 +56,13 @@ class History:
         """Names of the values, in the order in which they first came."""
         return list(dict.fromkeys(name for row in self.epochs for name in row))
 
-    def rows(self) -> Iterator[list[Any]]:
-        """One row per epoch, in the order of `columns`; an empty text where a value is missing."""
-        return ([row.get(name, "") for name in self.columns] for row in self.epochs)
-
-    def best(self, name: str, *, largest: bool) -> Mapping[str, float]:
-        """The epoch with the best value of a column."""
-        having = [row for row in self.epochs if name in row]
-        return (max if largest else min)(having, key=lambda row: row[name])
+    def to_csv(self) -> str:
+        """A header and a line per epoch; empty where an epoch lacks a value."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.epochs)
+        return text.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able data."""
@@ -59,7 +77,7 @@ class History:
         """Draw learning curves with matplotlib: one panel for the loss, one per metric, training beside validation.
 
         Args:
-            path: file to write (its suffix chooses the format); None writes none.
+            path: file to write; its suffix (.png, .svg, .pdf) chooses the format. None writes none.
             names: columns to draw without their "val_" twins; the loss and all metrics if None.
 
         Returns:
@@ -67,22 +85,40 @@ class History:
 
         Raises:
             MissingDependency: matplotlib is not installed.
+            ArgumentError: a column that is not there, no epoch at all, or a suffix that matplotlib does not know.
+            OutputError: the file cannot be written.
         """
         try:
             from matplotlib.figure import Figure  # noqa: PLC0415 -- optional and heavy
         except ImportError:
             raise missing_dependency("matplotlib", "drawing learning curves", "app") from None
-        skipped = ("epoch", "lr", "seconds")
-        found = names or [c for c in self.columns if c not in skipped and not c.startswith("val_")]
+        self["loss"]  # there is something to draw
+        found = names or [c for c in self.columns if c not in _NOT_DRAWN and not c.startswith("val_")]
         figure = Figure(figsize=(5.5 * len(found), 3.8), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
-            for column, label in ((name, "training"), (f"val_{name}", "validation")):
-                points = [(row["epoch"], row[column]) for row in self.epochs if column in row]
-                if points:
-                    axes.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) == 1 else "")
-            axes.set(title=name, xlabel="epoch")
-            axes.grid(alpha=0.3)
-            axes.legend()
+            self._draw(axes, name)
         if path is not None:
-            figure.savefig(path, dpi=120)
+            _save(figure, Path(path))
         return figure
+
+    def _draw(self, axes: Any, name: str) -> None:
+        self[name]  # a misspelt column is an error
+        for column, label in ((name, "training"), (f"val_{name}", "validation")):
+            points = [(row["epoch"], row[column]) for row in self.epochs if column in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) == 1 else "")
+        axes.set(title=name, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+
+
+def _save(figure: Any, path: Path) -> None:
+    content = io.BytesIO()
+    try:
+        figure.savefig(content, dpi=120, format=path.suffix.removeprefix(".") or "png")
+    except ValueError as error:
+        raise ArgumentError(
+            explain(f"the picture was to be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
+        ) from None
+    files.replace(path, content.getvalue())

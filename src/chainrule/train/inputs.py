@@ -9,61 +9,10 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DataError, ShapeError, explain
 from chainrule.ir import Array, Shape
-from chainrule.nn import Embedding, Loss, Module
-from chainrule.tensor import Tensor
+from chainrule.nn import Loss, Module
+from chainrule.nn.forward import check_finite, converted, model_dtype, numbers
 
 ClassWeight = Mapping[int, float] | str | None
-
-
-def model_dtype(model: Module) -> np.dtype[Any]:
-    """The dtype of a model's parameters; float32 for a model without."""
-    return next((p.dtype for p in model.parameters()), np.dtype(np.float32))
-
-
-def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
-    """The inputs in the dtype that the model computes with; int64 for a model that starts with an embedding.
-
-    Raises:
-        DataError: no samples, something that is not numbers, or NaN and infinities, with the place of the first.
-    """
-    array = _numbers(data, name)
-    if array.ndim < 1 or len(array) == 0:
-        raise DataError(explain(f"{name} has the shape {array.shape}", "it must hold at least one sample", "Check the data."))
-    if array.dtype.kind in "iu" and _starts_with_embedding(model):
-        return np.ascontiguousarray(array, dtype=np.int64)
-    converted = np.ascontiguousarray(array, dtype=model_dtype(model))
-    _check_finite(converted, name)
-    return converted
-
-
-def _numbers(data: Any, name: str) -> Array:
-    array = data.numpy() if isinstance(data, Tensor) else np.asarray(data)
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            explain(
-                f"{name} has the dtype {array.dtype}",
-                "it must hold numbers",
-                "Encode words with chainrule.data.FeatureEncoder, and make all rows equally long.",
-            )
-        )
-    return array
-
-
-def _check_finite(array: Array, name: str) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise DataError(
-            explain(
-                f"{name} holds {array[place]} at index {place}",
-                "every value must be finite",
-                "Fill or leave out missing values (FeatureEncoder imputes them).",
-            )
-        )
-
-
-def _starts_with_embedding(model: Module) -> bool:
-    leaves = [m for _, m in model.named_modules() if not list(m.children())]
-    return bool(leaves) and isinstance(leaves[0], Embedding)
 
 
 def targets_array(model: Module, loss: Loss, output: Shape, data: Any, samples: int) -> Array:
@@ -73,16 +22,17 @@ def targets_array(model: Module, loss: Loss, output: Shape, data: Any, samples: 
         ShapeError: another number of targets than samples, or a shape that does not fit the output.
         DataError: NaN or infinities, class numbers that are not whole, or out of range.
     """
-    array = _numbers(data, "y")
-    if len(array.shape) < 1 or len(array) != samples:
+    array = numbers(data, "y")
+    if array.ndim < 1 or len(array) != samples:
         raise ShapeError(
             explain(
                 f"X has {samples} samples and y has the shape {array.shape}", "both need one row per sample", "Check the data."
             )
         )
-    _check_finite(array, "y")
+    check_finite(array, "y")
     if loss.takes_classes(output, array.shape):
-        whole = array.astype(np.int64)
+        with np.errstate(invalid="ignore"):
+            whole = array.astype(np.int64)
         if not np.array_equal(whole, array):
             raise DataError(
                 explain(
@@ -93,7 +43,7 @@ def targets_array(model: Module, loss: Loss, output: Shape, data: Any, samples: 
             )
         array = whole
     else:
-        array = array.astype(model_dtype(model))
+        array = converted(array, model_dtype(model), "y")
         if array.ndim == 1 and output[1:] == (1,):
             array = array[:, None]
     loss.check(output, array)
@@ -107,14 +57,18 @@ def weights_array(sample_weight: Any, class_weight: ClassWeight, y: Array, dtype
         ShapeError, ArgumentError: not one finite weight ≥ 0 per sample; class weights for targets that are not classes, or
             that leave out a class.
     """
-    weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    weights = np.ones(len(y)) if sample_weight is None else numbers(sample_weight, "sample_weight").astype(np.float64)
     if weights.shape != (len(y),):
         raise ShapeError(
             explain(f"sample_weight has the shape {weights.shape}", f"it must be ({len(y)},), one per sample", "Check it.")
         )
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ArgumentError(
-            explain("sample_weight holds a negative or infinite number, or only zeros", "weights are ≥ 0", "Check them.")
+            explain(
+                "sample_weight holds a negative number, NaN or an infinity, or only zeros",
+                "weights are finite and at least 0",
+                "Check them.",
+            )
         )
     if class_weight is not None:
         weights = weights * _class_factors(class_weight, y)
@@ -132,14 +86,23 @@ def _class_factors(class_weight: ClassWeight, y: Array) -> Array:
         return (len(y) / (len(found) * counts))[place]
     if not isinstance(class_weight, Mapping):
         raise ArgumentError(
-            explain(f"class_weight={class_weight!r} was given", "it is 'balanced' or a mapping from class to weight", "Check it.")
+            explain(
+                f"class_weight={class_weight!r} was given",
+                "it is 'balanced' or a mapping from class number to weight",
+                "Write for example {0: 1.0, 1: 5.0}.",
+            )
         )
     missing = [int(c) for c in found if c not in class_weight]
     if missing:
         raise ArgumentError(
-            explain(f"class_weight says nothing of class {missing[0]}", "it needs every class", "Add it, with weight 1 perhaps.")
+            explain(f"class_weight says nothing of class {missing[0]}", "it needs every class", "Add it, perhaps with 1.0.")
         )
-    return np.array([float(class_weight[int(c)]) for c in found])[place]
+    factors = np.array([float(class_weight[int(c)]) for c in found])
+    if not np.isfinite(factors).all() or (factors < 0).any() or not factors.any():
+        raise ArgumentError(
+            explain(f"class_weight={dict(class_weight)} was given", "weights are finite, ≥ 0 and not all 0", "Check them.")
+        )
+    return factors[place]
 
 
 def split_off(share: float, samples: int, seed: int) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """Measures of how good predictions are.
 
-A metric gives one number per sample, as a graph, so that it is computed in the same program as the loss; its value over a data set is
-the mean over samples, weighted like the loss, passed through `finish`.
+A metric gives one number per sample, as a graph, so that it is computed in the same program as the loss; its value over a data
+set is the mean over samples, weighted by the sample weights, passed through `finish`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Metric:
 
     Attributes:
         name: its column in the history.
-        per_sample: (output, target, threshold) to one number per sample, shape (n,). `threshold` is what a single output must exceed
-            to mean class 1: 0 where the output is a score, ½ where it is a probability.
+        per_sample: (output, target, threshold) to one number per sample, shape (n,). `threshold` is what a single output must
+            exceed to mean class 1: 0 where the output is a score, ½ where it is a probability.
         larger_is_better: which direction is an improvement.
         finish: applied to the mean.
     """
@@ -45,14 +45,18 @@ def decide(output: Tensor, threshold: float) -> Tensor:
     return (output > threshold).astype("int64").reshape(output.shape[0])
 
 
-def _accuracy(output: Tensor, target: Tensor, threshold: float) -> Tensor:
+def is_right(output: Tensor, target: Tensor, threshold: float) -> Tensor:
+    """Whether the class that outputs mean is that of the targets: class numbers, or one number per output; bool (n, …)."""
     several = output.ndim > 1 and output.shape[1] > 1
     if several and target.shape == output.shape:
         target = target.argmax(axis=1)
-    found = decide(output, threshold)
     # Two classes may be 0 and 1, or −1 and 1 (hinge loss).
     wanted = target if several else (target > 0.5).reshape(output.shape[0])
-    return _over_features((found == wanted.astype("int64")).astype("float64"))
+    return decide(output, threshold) == wanted.astype("int64")
+
+
+def _accuracy(output: Tensor, target: Tensor, threshold: float) -> Tensor:
+    return _over_features(is_right(output, target, threshold).astype("float64"))
 
 
 def _absolute(output: Tensor, target: Tensor, threshold: float) -> Tensor:
@@ -83,6 +87,6 @@ def resolve(metrics: Sequence[str | Metric]) -> list[Metric]:
     unknown = [m for m in metrics if isinstance(m, str) and m not in METRICS]
     if unknown:
         raise ArgumentError(
-            explain(f"the metric {unknown[0]!r} was asked for", f"there are {', '.join(METRICS)}", "Or pass a Metric of your own.")
+            explain(f"the metric {unknown[0]!r} was asked for", f"there are {', '.join(METRICS)}", "Or pass a Metric.")
         )
     return [METRICS[m] if isinstance(m, str) else m for m in metrics]

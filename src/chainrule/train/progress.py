@@ -11,8 +11,8 @@ from typing import Any, Protocol
 class Progress(Protocol):
     """What the trainer reports to."""
 
-    def start(self, epochs: int, steps: int) -> None:
-        """Training begins: so many epochs of so many steps."""
+    def start(self, first: int, last: int, steps: int) -> None:
+        """Training begins: the epochs from `first` to `last`, of so many steps each."""
         ...
 
     def steps(self, epoch: int, done: int, loss: float) -> None:
@@ -38,7 +38,7 @@ def choose(show: bool) -> Progress:
 class Silent:
     """No output."""
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, first: int, last: int, steps: int) -> None:
         """See `Progress`."""
 
     def steps(self, epoch: int, done: int, loss: float) -> None:
@@ -52,55 +52,55 @@ class Silent:
 
 
 class Lines(Silent):
-    """One plain line per epoch, on standard error; of many epochs about a hundred lines."""
+    """One plain line per epoch, on standard error; of many epochs about twenty lines."""
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, first: int, last: int, steps: int) -> None:
         """See `Progress`."""
-        self._epochs = epochs
-        self._every = max(1, -(-epochs // 100))
+        self._first, self._last = first, last
+        self._every = max(1, -(-(last - first + 1) // 20))
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """See `Progress`."""
         number = int(row["epoch"])
-        if number % self._every == 0 or number == self._epochs:
-            print(f"epoch {number}/{self._epochs}  {values_text(row)}", file=sys.stderr)
+        if number % self._every == 0 or number in (self._first, self._last):
+            print(f"epoch {number}/{self._last}  {values_text(row)}", file=sys.stderr)
 
 
 class Bar(Silent):
     """A bar with loss, metrics, rate and time left."""
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, first: int, last: int, steps: int) -> None:
         """See `Progress`."""
         from rich.console import Console  # noqa: PLC0415 -- 30 ms that only a terminal needs
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
         from rich.progress import Progress as RichProgress  # noqa: PLC0415
+        from rich.table import Column  # noqa: PLC0415
 
         self._steps = steps
-        self._epochs = epochs
+        self._first = first
+        self._last = last
         self._started = time.perf_counter()
         self._text = ""
         self._bar: Any = RichProgress(
             TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[values]}"),
+            BarColumn(bar_width=16, table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[values]}", table_column=Column()),  # the one that wraps where there is little room
             TextColumn("{task.fields[rate]} steps/s"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
         self._bar.start()
-        self._task = self._bar.add_task("training", total=epochs * steps, epoch=f"0/{epochs}", values="", rate="…")
-        self._first: int | None = None
+        total = (last - first + 1) * steps
+        self._task = self._bar.add_task("training", total=total, epoch=f"{first}/{last}", values="", rate="…")
 
     def steps(self, epoch: int, done: int, loss: float) -> None:
         """See `Progress`."""
-        if self._first is None:
-            self._first = epoch - 1
-        total = (epoch - 1 - self._first) * self._steps + done
+        total = (epoch - self._first) * self._steps + done
         rate = total / max(time.perf_counter() - self._started, 1e-9)
         self._bar.update(
             self._task,
             completed=total,
-            epoch=f"{epoch}/{self._first + self._epochs}",
+            epoch=f"{epoch}/{self._last}",
             values=self._text or f"loss {loss:.4f}",
             rate=f"{rate:,.0f}",
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,17 @@ import numpy as np
 from chainrule import nn, optim
 from chainrule.errors import ChainruleError, ModelFileError, explain
 from chainrule.ir import Array
+from chainrule.tensor import random
 from chainrule.train import files
 from chainrule.train.history import History
+from chainrule.train.metrics import Metric
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
 _MODEL, _OPTIMIZER, _CALLBACK = "model/", "optimizer/", "callback/"
+# What reading a description that somebody made up can raise; its digest may be right all the same.
+_BROKEN = (ChainruleError, KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 def save_model(model: nn.Module, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
@@ -29,7 +34,8 @@ def save_model(model: nn.Module, path: str | Path, extras: Mapping[str, Any] | N
         extras: JSON-able things to keep with it, such as preprocessing and classes.
 
     Raises:
-        ArgumentError: a layer that is not in `nn.LAYERS`. OutputError: the file cannot be written.
+        ArgumentError: a layer that is not in `nn.LAYERS`, or extras that are not JSON-able.
+        OutputError: the file cannot be written; an earlier one is unharmed.
     """
     files.write(path, _prefixed(_MODEL, model.state_dict()), _description("model", model, extras))
 
@@ -41,17 +47,17 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         ModelFileError: the file is missing, broken, altered, or from elsewhere.
     """
     arrays, description = files.read(path)
-    return _model(path, arrays, description), description["extras"]
+    return _model(path, arrays, description), description.get("extras", {})
 
 
 def save_trainer(trainer: Trainer, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
     """Write a checkpoint: the model file, and what is needed to train on exactly. See `save_model` and `load_trainer`."""
     arrays = _prefixed(_MODEL, trainer.model.state_dict()) | _prefixed(_OPTIMIZER, trainer.optimizer.state_dict())
     callbacks = []
-    for number, state in enumerate(trainer.callback_states()):
+    for number, (callback, state) in enumerate(trainer.callback_states()):
         held = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
         arrays |= _prefixed(f"{_CALLBACK}{number}/", held)
-        callbacks.append({name: value for name, value in state.items() if name not in held})
+        callbacks.append((callback, {name: value for name, value in state.items() if name not in held}))
     history = trainer.history.to_dict()
     arrays["step_loss"] = np.array(history.pop("step_loss"), dtype=np.float64)
     if trainer.random_state is not None:
@@ -72,16 +78,18 @@ def save_trainer(trainer: Trainer, path: str | Path, extras: Mapping[str, Any] |
     files.write(path, arrays, _description("checkpoint", trainer.model, extras) | {"training": training})
 
 
-def load_trainer(path: str | Path) -> Trainer:
+def load_trainer(path: str | Path, metrics: Sequence[Metric] = ()) -> Trainer:
     """Read a checkpoint and go on: `load_trainer(path).fit(X, y, epochs=5, …)` continues as if it had never stopped.
 
-    Give `fit` the same data, settings and callbacks as before; the callbacks take over their state, in order.
+    Give `fit` the same data, settings and callbacks as before; the callbacks take over their state.
+
+    Args:
+        path: what `save_trainer` or `Checkpoint` wrote.
+        metrics: the Metrics among those of the trainer that are not in `METRICS`.
 
     Raises:
         ModelFileError: the file is missing, broken, altered, from elsewhere, or a model without training state.
     """
-    from chainrule.train.trainer import Trainer  # noqa: PLC0415 -- callbacks save trainers, and the trainer knows callbacks
-
     arrays, description = files.read(path)
     if "training" not in description:
         raise ModelFileError(
@@ -91,15 +99,23 @@ def load_trainer(path: str | Path) -> Trainer:
                 "Load it with load_model and start a new Trainer, or use a file that save_trainer wrote.",
             )
         )
-    training = description["training"]
-    model = _model(path, arrays, description)
-    model.train()
+    model = _model(path, arrays, description).train()
+    try:
+        return _trainer(model, arrays, description["training"], metrics)
+    except _BROKEN as error:
+        raise _not_rebuilt("training", path, description, error) from error
+
+
+def _trainer(model: nn.Module, arrays: Mapping[str, Array], training: Mapping[str, Any], metrics: Sequence[Metric]) -> Trainer:
+    from chainrule.train.trainer import Trainer  # noqa: PLC0415 -- callbacks save trainers, and the trainer knows callbacks
+
     own = dict(model.named_parameters())
+    given = {metric.name: metric for metric in metrics}
     trainer = Trainer(
         model,
         nn.loss_from_config(training["loss"]),
         optim.from_config(training["optimizer"], [(name, own[place]) for name, place in training["parameters"].items()]),
-        metrics=training["metrics"],
+        metrics=[given.get(name, name) for name in training["metrics"]],
         backend=training["backend"],
         clip_norm=training["clip_norm"],
         clip_value=training["clip_value"],
@@ -110,7 +126,8 @@ def load_trainer(path: str | Path) -> Trainer:
     trainer.history = History.from_dict({"step_loss": arrays["step_loss"].tolist(), **training["history"]})
     trainer.random_state = arrays.get("random")
     trainer.resumed_callbacks = [
-        {**state, **_without(f"{_CALLBACK}{number}/", arrays)} for number, state in enumerate(training["callbacks"])
+        (name, {**state, **_without(f"{_CALLBACK}{number}/", arrays)})
+        for number, (name, state) in enumerate(training["callbacks"])
     ]
     return trainer
 
@@ -118,8 +135,7 @@ def load_trainer(path: str | Path) -> Trainer:
 def _model_names(trainer: Trainer) -> dict[str, str]:
     """For every parameter the optimiser's name and the model's."""
     place = {parameter: name for name, parameter in trainer.model.named_parameters()}
-    groups = trainer.optimizer.groups
-    return {name: place[p] for group in groups for name, p in zip(group.names, group.params, strict=True) if p in place}
+    return {name: place[p] for group in trainer.optimizer.groups for name, p in zip(group.names, group.params, strict=True)}
 
 
 def _description(kind: str, model: nn.Module, extras: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -130,17 +146,33 @@ def _description(kind: str, model: nn.Module, extras: Mapping[str, Any] | None) 
 
 def _model(path: str | Path, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> nn.Module:
     try:
-        model = nn.from_config(description["model"])
+        with _random_stream_kept():
+            model = nn.from_config(description["model"])
         model.load_state_dict(_without(_MODEL, arrays))
-    except (ChainruleError, KeyError) as error:
-        raise ModelFileError(
-            explain(
-                f"the model in {path} could not be rebuilt ({error})",
-                "its architecture and weights must fit this version of chainrule",
-                f"Use chainrule {description.get('version', '?')}, which wrote it, or train again.",
-            )
-        ) from error
+    except _BROKEN as error:
+        raise _not_rebuilt("model", path, description, error) from error
     return model.eval()
+
+
+@contextmanager
+def _random_stream_kept() -> Iterator[None]:
+    """Loading draws initial weights, only to replace them: nobody's random numbers may depend on that."""
+    before = np.array(random.state.numpy())
+    try:
+        yield
+    finally:
+        random.state.assign(before)
+
+
+def _not_rebuilt(what: str, path: str | Path, description: Mapping[str, Any], error: Exception) -> ModelFileError:
+    reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+    return ModelFileError(
+        explain(
+            f"the {what} in {path} could not be rebuilt ({reason})",
+            "its description and arrays must fit this version of chainrule",
+            f"Use chainrule {description.get('version', '?')}, which wrote it, or train again.",
+        )
+    )
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -14,13 +14,14 @@ from chainrule import backends, optim
 from chainrule.errors import ArgumentError, NonFiniteLoss, explain
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
-from chainrule.tensor import random, tensor
+from chainrule.nn.forward import inputs_array, model_dtype
+from chainrule.tensor import Tensor, random, tensor
 from chainrule.train import inputs
 from chainrule.train.batches import Batches
 from chainrule.train.callbacks import Callback
 from chainrule.train.history import History
 from chainrule.train.interrupt import Interrupt
-from chainrule.train.metrics import Metric, decide, resolve
+from chainrule.train.metrics import Metric, is_right, resolve
 from chainrule.train.progress import Progress, choose
 from chainrule.train.steps import Clipping, Steps
 
@@ -45,7 +46,10 @@ class Trainer:
         schedule: sets the learning rates; None: they stay as the optimiser has them.
         base_rates: the learning rate per group that schedules start from.
         random_state: of the random stream, where training left it; None before.
-        resumed_callbacks: states that the callbacks of the next fit take over.
+        resumed_callbacks: class name and state of each callback that the next fit must have, and that takes this state over.
+
+    Raises:
+        ArgumentError: an unknown metric or backend, or an optimiser that learns something else than this model's parameters.
     """
 
     def __init__(
@@ -70,9 +74,12 @@ class Trainer:
         self.epoch = 0
         self.base_rates = [float(group.lr) for group in optimizer.groups]
         self.random_state: Array | None = None
-        self.resumed_callbacks: list[dict[str, Any]] = []
+        self.resumed_callbacks: list[tuple[str, dict[str, Any]]] = []
+        self._parameters = _learnt(model, optimizer)
         self._callbacks: list[Callback] = []
-        self._steps = Steps(model, loss, optimizer, self.metrics, self.clipping, backends.get(backend))
+        self._steps = Steps(
+            model, backends.get(backend), loss=loss, optimizer=optimizer, metrics=self.metrics, clipping=self.clipping
+        )
         self._slice = 8
 
     # ---------------------------------------------------------------------------------------- what users call
@@ -96,17 +103,18 @@ class Trainer:
     ) -> History:
         """Train for some epochs more.
 
-        Ctrl-C ends training after the steps at hand and keeps what was learnt (a second one stops at once).
+        Ctrl-C ends training after the steps at hand and keeps what was learnt (a second one stops at once). A second call goes
+        on with the weights, the moments, the count of epochs and the random stream; callbacks begin afresh.
 
         Args:
             X: inputs (samples, …), numbers; converted to the model's dtype.
             y: targets (samples,) or (samples, …), as the loss takes them.
-            epochs: how often to go through the data.
+            epochs: how often to go through the data in this call.
             batch_size: samples per step: None for all of them (batch gradient descent), 1 for stochastic.
             shuffle: whether each epoch takes the samples in a new random order.
-            seed: of that order, of the validation split, and of dropout.
+            seed: of that order, of the validation split, and, in the first call, of dropout.
             validation_data: (X, y) or (X, y, sample_weight) to evaluate after each epoch.
-            validation_split: share of the samples to set aside for that instead.
+            validation_split: share of the samples to set aside at random for that instead.
             sample_weight: (samples,), how much each sample counts.
             class_weight: weight per class number, or "balanced" for n / (classes · count).
             sampler: "all", or "misclassified": each step takes one sample at random from those that are still misclassified,
@@ -119,29 +127,26 @@ class Trainer:
             The history of the trainer.
 
         Raises:
-            NonFiniteLoss: the loss became NaN or infinite; the model keeps the values from before that step.
+            NonFiniteLoss: the loss or a parameter became NaN or infinite; the model keeps the last good values.
             DataError, ShapeError, ArgumentError: data or settings that do not fit, before anything is changed.
         """
-        if epochs < 0 or sampler not in ("all", "misclassified"):
-            raise ArgumentError(
-                explain(
-                    f"epochs={epochs} and sampler={sampler!r} were given",
-                    "epochs is at least 0, and sampler 'all' or 'misclassified'",
-                    "Check them.",
-                )
-            )
+        _check_settings(epochs, sampler, until_loss)
         if validation_split:
             if validation_data is not None:
-                raise ArgumentError("validation_data and validation_split were both given; give one of them.")
-            kept, held = inputs.split_off(validation_split, len(X), seed)
+                raise ArgumentError(
+                    explain("validation_data and validation_split were both given", "one of them is enough", "Leave one out.")
+                )
+            kept, held = inputs.split_off(validation_split, len(np.atleast_1d(X)), seed)
             validation_data = tuple(inputs.take([X, y, sample_weight], held))
             X, y, sample_weight = inputs.take([X, y, sample_weight], kept)
         data = self._data(X, y, sample_weight, class_weight)
-        held_out = None if validation_data is None else self._data(*validation_data)
+        held_out = None if validation_data is None else self._data(*_pair(validation_data))
+        if sampler == "misclassified":
+            _check_classes(data[1])
         batches = Batches(len(data[0]), 1 if sampler == "misclassified" else batch_size, shuffle=shuffle, seed=seed)
         shown = choose(progress)
         self._begin(callbacks, seed)
-        shown.start(epochs, batches.steps)
+        shown.start(self.epoch + 1, self.epoch + epochs, batches.steps)
         try:
             with Interrupt() as interrupt:
                 self._run(_Job(data, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt))
@@ -167,37 +172,47 @@ class Trainer:
             DataError, ShapeError: data that does not fit.
         """
         self._steps.state.read_again()
-        return self._steps.predict(inputs.inputs_array(self.model, X))
+        return self._steps.predict(inputs_array(self.model, X))
 
     def stop(self, reason: str) -> None:
         """End training after this epoch; for callbacks."""
         self.history.stopped = reason
 
-    def callback_states(self) -> list[dict[str, Any]]:
-        """The state of each callback of the running or last fit, for checkpoints."""
-        return [callback.state() for callback in self._callbacks]
+    def callback_states(self) -> list[tuple[str, dict[str, Any]]]:
+        """Class name and state of each callback of the running or last fit, for checkpoints."""
+        return self.resumed_callbacks or [(type(callback).__name__, callback.state()) for callback in self._callbacks]
 
     # ---------------------------------------------------------------------------------------- the loop
     def _data(self, X: Any, y: Any, sample_weight: Any = None, class_weight: inputs.ClassWeight = None) -> list[Array]:
         """Inputs, targets and weights as the programs read them."""
-        x = inputs.inputs_array(self.model, X)
+        x = inputs_array(self.model, X)
         output = self._steps.output_shape(x[:1])
         t = inputs.targets_array(self.model, self.loss, (len(x), *output[1:]), y, len(x))
-        return [x, t, inputs.weights_array(sample_weight, class_weight, t, inputs.model_dtype(self.model))]
+        return [x, t, inputs.weights_array(sample_weight, class_weight, t, model_dtype(self.model))]
 
     def _begin(self, callbacks: Sequence[Callback], seed: int) -> None:
-        self._callbacks = list(callbacks)
-        self.history.stopped = ""
+        self._callbacks = sorted(callbacks, key=lambda callback: callback.saves)
+        given = [type(callback).__name__ for callback in self._callbacks]
+        states = self.resumed_callbacks or [(name, {}) for name in given]
+        if [name for name, _ in states] != given:
+            raise ArgumentError(
+                explain(
+                    f"fit got the callbacks {', '.join(given) or 'none'}",
+                    f"the checkpoint was written with {', '.join(name for name, _ in states)}",
+                    "Give the same ones, or set trainer.resumed_callbacks = [] to begin with new ones.",
+                )
+            )
         if self.random_state is None:
             random.seed(seed)
         else:
             random.state.assign(self.random_state)
-        self._steps.state.read_again()
-        for callback in self._callbacks:
+        self.history.stopped = ""
+        for callback, (_, state) in zip(self._callbacks, states, strict=True):
             callback.on_start(self)
-        for callback, state in zip(self._callbacks, self.resumed_callbacks, strict=False):
-            callback.load_state(state)
+            if self.resumed_callbacks:
+                callback.load_state(self, state)
         self.resumed_callbacks = []
+        self._steps.state.read_again()
 
     def _end(self) -> None:
         self._publish()
@@ -225,13 +240,18 @@ class Trainer:
                 self._finish_epoch(job, row | {"seconds": seconds})
 
     def _steps_of(self, job: _Job, epochs: int) -> list[Array]:
-        """Run the steps of some epochs, or fewer where training is to stop; per output of the step one value per step run."""
+        """Run the steps of some epochs, or fewer where training is to stop.
+
+        Returns:
+            Per output of the step, and last for the rate of the first group, one value per step run.
+        """
         found: list[list[Array]] = []
         done = 0
         for rows in self._rows(job, epochs):
             for part in self._slices(rows):
-                outputs = self._steps.train(job.data, part, self._rates(done, len(part), job.batches.steps), job.until)
-                found.append(outputs)
+                rates = self._rates(done, len(part), job.batches.steps)
+                outputs = self._steps.train(job.data, part, rates, job.until)
+                found.append([*outputs, rates[: len(outputs[0]), 0]])
                 done += len(outputs[0])
                 self.history.step_loss.extend(outputs[0].tolist())
                 self._judge(float(outputs[0][-1]), done, job)
@@ -246,8 +266,9 @@ class Trainer:
             return
         rng = np.random.default_rng([job.seed, self.epoch])
         for _ in range(len(job.data[0])):
-            found = decide(tensor(self._steps.predict(job.data[0])), self.loss.threshold).numpy()
-            wrong = np.flatnonzero(found != _classes(job.data[1]))
+            outputs, targets = tensor(self._steps.predict(job.data[0])), tensor(job.data[1])
+            right = is_right(outputs, targets, self.loss.threshold).numpy()
+            wrong = np.flatnonzero(~right.reshape(len(right), -1).all(axis=1))
             if not wrong.size:
                 self.stop("no sample is misclassified")
                 return
@@ -276,16 +297,21 @@ class Trainer:
         return np.array([[schedule.value(t, base) for base in self.base_rates] for t in times])
 
     def _judge(self, loss: float, done: int, job: _Job) -> None:
-        """After a slice: show it, and see whether training is to stop."""
+        """After a slice: see that all is finite, show it, and see whether training is to stop."""
         epoch, step = self.epoch + 1 + (done - 1) // job.batches.steps, (done - 1) % job.batches.steps + 1
-        if not math.isfinite(loss):
+        parameters_finite = self._steps.state.is_finite(self._parameters)
+        if not parameters_finite:
+            self._steps.state.read_again()  # back to the values of the last slice
+        if not (math.isfinite(loss) and parameters_finite):
+            what = "a parameter became NaN or infinite" if math.isfinite(loss) else f"the loss became {loss}"
             raise NonFiniteLoss(
                 explain(
-                    f"the loss became {loss} in epoch {epoch}, step {step}",
-                    "it must be finite; the model keeps the values from before that step",
+                    f"{what} in epoch {epoch}, step {step}",
+                    "it must be finite; the model keeps the last good values",
                     "Use a smaller learning rate, limit the gradients with clip_norm=1.0, or check the scale of the data.",
                 )
             )
+        self._steps.state.write_back()
         job.progress.steps(epoch, step, loss)
         if job.until is not None and loss <= job.until:
             self.stop(f"the loss {loss:.6g} is within the wanted range, at most {job.until:g}")
@@ -293,14 +319,14 @@ class Trainer:
             self.stop("interrupted")
 
     def _row(self, outputs: Sequence[Array]) -> dict[str, float]:
-        """The values of an epoch from those of its steps: loss, Σ s, Σ s·mᵢ."""
-        losses, weights, *sums = outputs
+        """The values of an epoch from those of its steps: loss, Σ s, Σ s·mᵢ, learning rate."""
+        losses, weights, *sums, rates = outputs
         total = float(weights.sum())
         mean = float((losses * weights).sum()) / total if total else float(losses.mean())
-        row = {"epoch": self.epoch + 1.0, "loss": float(losses.sum()) if self.loss.reduction == "sum" else mean}
+        row = {"epoch": self.epoch + 1, "loss": float(losses.sum()) if self.loss.reduction == "sum" else mean}
         for metric, values in zip(self.metrics, sums, strict=True):
             row[metric.name] = metric.finish(float(values.sum()) / total) if total else math.nan
-        return row | {"lr": float(self.optimizer.groups[0].lr)}
+        return row | {"lr": float(rates[-1])}
 
     def _finish_epoch(self, job: _Job, row: dict[str, float]) -> None:
         if job.held_out is not None:
@@ -317,7 +343,8 @@ class Trainer:
     def _evaluate(self, data: Sequence[Array]) -> dict[str, float]:
         loss, weight, *sums = self._steps.evaluate(data)
         total = float(data[2].sum())
-        found = {"loss": loss if self.loss.reduction == "sum" else loss / weight}
+        mean = loss / weight if weight else math.nan  # no weight at all: every target is ignored by the loss
+        found = {"loss": loss if self.loss.reduction == "sum" else mean}
         return found | {m.name: m.finish(value / total) for m, value in zip(self.metrics, sums, strict=True)}
 
 
@@ -337,11 +364,52 @@ class _Job:
 
 
 def _joined(parts: Sequence[list[Array]]) -> list[Array]:
+    """Outputs of slices of steps, put together per output."""
     return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
-def _classes(targets: Array) -> Array:
-    """Class numbers (n,) from class numbers or rows of a distribution."""
-    if targets.ndim > 1 and targets.shape[1] > 1:
-        return np.argmax(targets, axis=1)
-    return targets.reshape(-1).astype(np.int64)
+def _learnt(model: Module, optimizer: optim.Optimizer) -> list[Tensor]:
+    """The parameters that the optimiser learns, which are the model's."""
+    own = {id(parameter) for parameter in model.parameters()}
+    found = [parameter for group in optimizer.groups for parameter in group.params]
+    strangers = [p for p in found if id(p) not in own]
+    if strangers:
+        raise ArgumentError(
+            explain(
+                f"the optimiser learns {len(strangers)} parameters that the model does not have",
+                "a trainer learns its own model",
+                "Make the optimiser from model.parameters(), after the last change of the model.",
+            )
+        )
+    return found
+
+
+def _check_settings(epochs: int, sampler: str, until_loss: float | None) -> None:
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
+        raise ArgumentError(explain(f"epochs={epochs!r} was given", "it is a whole number, at least 0", "Try 20."))
+    if sampler not in ("all", "misclassified"):
+        raise ArgumentError(
+            explain(f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample.")
+        )
+    if until_loss is not None and math.isnan(until_loss):
+        raise ArgumentError(explain("until_loss is NaN", "it is the loss to reach", "Give a number, or None."))
+
+
+def _pair(validation_data: Any) -> tuple[Any, ...]:
+    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+        what = f"{len(validation_data)} parts" if isinstance(validation_data, tuple | list) else type(validation_data).__name__
+        raise ArgumentError(
+            explain(f"validation_data is {what}", "it is (X, y) or (X, y, sample_weight)", "Write validation_data=(Xv, yv).")
+        )
+    return tuple(validation_data)
+
+
+def _check_classes(targets: Array) -> None:
+    if targets.dtype.kind == "f" and not np.isin(targets, (-1.0, 0.0, 1.0)).all():
+        raise ArgumentError(
+            explain(
+                f"sampler='misclassified' was given with targets such as {targets[~np.isin(targets, (-1, 0, 1))][0]:g}",
+                "only classes can be misclassified: class numbers, or 0 and 1 per output",
+                "Use sampler='all' for numbers.",
+            )
+        )

@@ -1,0 +1,180 @@
+"""Running a model forward over many samples as a program.
+
+    prediction   x ↦ output
+
+The graph is captured once per batch size; all programs share one set of state arrays (parameters, buffers, random stream).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.contract import Backend, Program
+from chainrule.compile import Capture, capture
+from chainrule.errors import DataError, explain
+from chainrule.ir import Array, Shape
+from chainrule.nn.dense import Embedding
+from chainrule.nn.module import Module
+from chainrule.tensor import Tensor, no_grad
+
+EVALUATION_BATCH = 1024
+
+
+class StateArrays:
+    """The arrays that programs work on, one per Tensor, filled from the Tensors when first needed."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[Tensor, Array] = {}
+        self._changed: set[Tensor] = set()
+
+    def of(self, found: Capture) -> list[Array]:
+        """The arrays for the state of a captured graph."""
+        for tensor in found.state:
+            if tensor not in self._arrays:
+                self._arrays[tensor] = np.array(tensor.numpy())
+        for tensor, leaf, update in zip(found.state, found.graph.state, found.graph.updates, strict=True):
+            if leaf is not update:
+                self._changed.add(tensor)
+        return [self._arrays[tensor] for tensor in found.state]
+
+    def write_back(self) -> None:
+        """Give every Tensor that programs update its current value."""
+        for tensor in self._changed:
+            tensor.assign(self._arrays[tensor])
+
+    def read_again(self) -> None:
+        """Take over the values of all Tensors: those of the last `write_back`, or what somebody has changed since."""
+        for tensor, array in self._arrays.items():
+            np.copyto(array, tensor.numpy())
+
+    def is_finite(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether the arrays for these Tensors hold neither NaN nor infinities."""
+        return all(np.isfinite(self._arrays[t]).all() for t in tensors if t in self._arrays)
+
+
+class Forward:
+    """Programs that run a model forward, and the state arrays that it and its training share."""
+
+    def __init__(self, model: Module, backend: Backend) -> None:
+        self._model = model
+        self._backend = backend
+        self._programs: dict[tuple[Any, ...], tuple[Capture, Program]] = {}
+        self.state = StateArrays()
+
+    def predict(self, x: Array) -> Array:
+        """The model's outputs for all samples, in evaluation mode."""
+        parts = []
+        for first in range(0, len(x), EVALUATION_BATCH):
+            part = x[first : first + EVALUATION_BATCH]
+            found, program = self.program("predict", self._prediction, batch_signature([part], len(part)))
+            parts += program.run([part], self.state.of(found))
+        return np.concatenate(parts)
+
+    def output_shape(self, x: Array) -> Shape:
+        """The shape of the model's output for these inputs, found without computing it."""
+        (output,) = self._capture(self._prediction, batch_signature([x], len(x)), training=False).graph.outputs
+        return output.shape
+
+    def program(self, kind: str, function: Callable[..., Any], arguments: list[tuple[Shape, Any]]) -> tuple[Capture, Program]:
+        """A function of the model, captured for arguments of these shapes and dtypes, and made ready to run.
+
+        The `kind` names the function; of the kind "train" it is captured in training mode.
+        """
+        key = (kind, *arguments)
+        if key not in self._programs:
+            found = self._capture(function, arguments, training=kind == "train")
+            self._programs[key] = found, self._backend.compile(found.graph)
+        return self._programs[key]
+
+    def _capture(self, function: Callable[..., Any], arguments: list[tuple[Shape, Any]], *, training: bool) -> Capture:
+        names = ("x", "t", "s", "lr")
+        before = self._model.training
+        self._model.train(training)
+        try:
+            return capture(function, [(shape, dtype, name) for (shape, dtype), name in zip(arguments, names, strict=False)])
+        finally:
+            self._model.train(before)
+
+    def _prediction(self, x: Tensor) -> list[Tensor]:
+        with no_grad():
+            return [self._model(x)]
+
+
+def model_dtype(model: Module) -> np.dtype[Any]:
+    """The dtype of a model's parameters; float32 for a model without."""
+    return next((p.dtype for p in model.parameters()), np.dtype(np.float32))
+
+
+def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
+    """The inputs in the dtype that the model computes with; int64 for a model that starts with an embedding.
+
+    Raises:
+        DataError: no samples, something that is not numbers, or NaN and infinities, with the place of the first.
+    """
+    array = numbers(data, name)
+    if array.ndim < 1 or len(array) == 0:
+        raise DataError(explain(f"{name} has the shape {array.shape}", "it must hold at least one sample", "Check the data."))
+    check_finite(array, name)
+    if array.dtype.kind in "iu" and _starts_with_embedding(model):
+        return np.ascontiguousarray(array, dtype=np.int64)
+    return converted(array, model_dtype(model), name)
+
+
+def numbers(data: Any, name: str) -> Array:
+    """The data as an array of numbers. Raises DataError, with `name`, for anything else."""
+    try:
+        array = data.numpy() if isinstance(data, Tensor) else np.asarray(data)
+    except ValueError as error:  # rows of different lengths
+        raise DataError(
+            explain(f"{name} is not an array ({error})", "all samples must have one shape", "Make all rows equally long.")
+        ) from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            explain(
+                f"{name} has the dtype {array.dtype}",
+                "it must hold numbers",
+                "Encode words with chainrule.data.FeatureEncoder, and make all rows equally long.",
+            )
+        )
+    return array
+
+
+def converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """The array in another dtype, in which its values must still be finite."""
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype=dtype)
+    if not np.isfinite(converted).all():
+        raise DataError(
+            explain(
+                f"{name} holds {array[~np.isfinite(converted)][0]}",
+                f"the model computes in {dtype}, whose largest number is {np.finfo(dtype).max:.4g}",
+                "Scale the data, or make the layers with dtype='float64'.",
+            )
+        )
+    return converted
+
+
+def check_finite(array: Array, name: str) -> None:
+    """Raise DataError with the place of the first NaN or infinity."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise DataError(
+            explain(
+                f"{name} holds {array[place]} at index {place}",
+                "every value must be finite",
+                "Fill or leave out missing values (FeatureEncoder imputes them).",
+            )
+        )
+
+
+def _starts_with_embedding(model: Module) -> bool:
+    leaves = [m for _, m in model.named_modules() if not list(m.children())]
+    return bool(leaves) and isinstance(leaves[0], Embedding)
+
+
+def batch_signature(data: Sequence[Array], size: int) -> list[tuple[Shape, Any]]:
+    """Shape and dtype of a batch of so many samples of each array."""
+    return [((size, *a.shape[1:]), a.dtype) for a in data]

@@ -1,0 +1,260 @@
+"""Every command and option, as a user would type them."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_data import FAST, chainrule, write_idx, write_npz, write_pictures, write_table
+
+from chainrule import __version__
+from chainrule.cli import main
+from chainrule.job import Config
+from chainrule.job.training import RUN_FILES
+
+pytest.importorskip("pyarrow", reason="tables are read with pyarrow")
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_table(tmp_path / "t.csv")
+    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
+    return tmp_path / "run"
+
+
+def read_csv(text):
+    return list(csv.reader(io.StringIO(text)))
+
+
+# ---------------------------------------------------------------------------------------- help
+@pytest.mark.parametrize("command", [None, *main.commands])
+def test_help_teaches_with_examples(command):
+    text = chainrule(*([command] if command else []), "--help").output
+    assert "Examples:" in text or command is None
+    assert f"  chainrule {command or 'train'} " in text
+    assert chainrule(*([command] if command else []), "-h").output == text
+    options = [] if command is None else [o for p in main.commands[command].params for o in p.opts if o.startswith("--")]
+    for option in options:
+        assert option in text
+
+
+def test_every_setting_has_an_option():
+    options = {parameter.name for parameter in main.commands["train"].params}
+    assert set(Config.__dataclass_fields__) <= options
+
+
+def test_version():
+    assert chainrule("--version").output == f"chainrule, version {__version__}\n"
+
+
+# ---------------------------------------------------------------------------------------- train
+def test_train_says_what_it_understood_and_what_came_out(tmp_path):
+    write_table(tmp_path / "t.csv")
+    result = chainrule("train", "t.csv", "--target", "answer", *FAST)
+    assert result.exit_code == 0
+    squeezed = re.sub(r" +", " ", result.stdout)
+    for line in (
+        " id identifier – left out: it identifies rows",
+        " town categorical 3 one-hot, 3 categories",
+        "Target 'answer': 2 classes (no, yes).",
+        "Rows: 48 to train on, 12 held out.",
+        "→ 8 → 1 output; relu,",
+        "Training: adamw, learning rate",
+        "3 epochs in ",
+        "On the 12 held-out rows:",
+        " measure network baseline",
+        " accuracy 0.",
+        "The baseline always answers the most frequent class of the training rows.",
+        "Saved to runs/t-1. Next:\n chainrule predict runs/t-1 NEW_DATA\n chainrule info runs/t-1\n",
+    ):
+        assert line in squeezed, line
+    assert result.stderr.splitlines()[0].startswith("epoch 1/3  loss ")
+    assert {path.name for path in (tmp_path / "runs" / "t-1").iterdir()} == set(RUN_FILES)
+
+
+def test_train_on_numbers(tmp_path):
+    write_table(tmp_path / "t.csv")
+    out = chainrule("train", "t.csv", "-t", "number", *FAST, "--no-progress", "--patience", "2")
+    assert out.exit_code == 0
+    assert out.stderr == ""
+    assert "Target 'number': a number, mean " in out.stdout
+    assert re.search(r"mae +[\d.]+ +[\d.]+ *\n rmse +[\d.]+ +[\d.]+ *\n r2 +-?[\d.]+", out.stdout)
+    assert "(which also chose the epoch, so a little optimistic)" in out.stdout
+    assert "The baseline always answers the mean of the training rows." in out.stdout
+
+
+@pytest.mark.parametrize("name", ["digits", "xor", "iris", "diabetes", "moons"])
+def test_train_on_built_in_sets(name, tmp_path):
+    pytest.importorskip("sklearn", reason="holds some of the sets")
+    out = chainrule("train", name, *FAST)
+    assert out.exit_code == 0, out.output
+    assert (tmp_path / "runs" / f"{name}-1" / "model.safetensors").exists()
+    assert ("too few to hold any out" in out.output) == (name == "xor")
+
+
+def test_a_table_of_many_columns_is_summed_up():
+    pytest.importorskip("sklearn", reason="holds digits")
+    for out in (chainrule("train", "digits", "--epochs", "1", "--hidden", "").output, chainrule("info", "digits").output):
+        assert len(out.splitlines()) < 40
+        assert re.search(r"\d+ +pixel_0_2, pixel_0_3, …, pixel_7_6 +numeric", out) or "pixel_0_1, pixel_0_2, …" in out
+
+
+PICTURES = {
+    "folder": lambda: write_pictures(Path("pictures")),
+    "idx": lambda: write_idx(Path("idx")),
+    "idx.gz": lambda: write_idx(Path("idx"), compress=True),
+    "npz": lambda: write_npz(Path("p.npz")),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_pictures_from_training_to_answers(kind):
+    pytest.importorskip("PIL", reason="reads picture files")
+    source = PICTURES[kind]()
+    out = chainrule("train", source, *FAST, "--out", "run")
+    assert out.exit_code == 0, out.output
+    assert "inputs → convolutions → 8 → " in out.output
+    assert chainrule("info", source).output.startswith(("24 pictures", "40 pictures", "30 pictures"))
+    assert "Conv2d" in chainrule("info", "run").output
+    assert "accuracy" in chainrule("evaluate", "run", source).output
+    unlabelled = source / "cat" if kind == "folder" else source
+    rows = read_csv(chainrule("predict", "run", unlabelled).stdout)
+    assert rows[0][0] == "class"
+    assert len(rows) - 1 == {"folder": 12, "npz": 30}.get(kind, 40)
+
+
+ALL_OPTIONS = [
+    *("--task", "classification", "--include", "id", "--exclude", "day", "--delimiter", ",", "--hidden", "5,4"),
+    *("--activation", "tanh", "--dropout", "0.25", "--loss", "bce", "--optimizer", "nesterov", "--lr", "0.02"),
+    *("--schedule", "one-cycle", "--l2", "0.001", "--batch-size", "7", "--epochs", "2", "--validation", "0.3"),
+    *("--patience", "2", "--seed", "3", "--backend", "reference"),
+]
+
+
+def test_every_option_reaches_the_configuration_and_the_configuration_gives_the_same_model(tmp_path):
+    write_table(tmp_path / "t.csv")
+    out = chainrule("train", "t.csv", "-t", "answer", *ALL_OPTIONS, "--out", "a")
+    assert out.exit_code == 0, out.output
+    config = Config.from_toml("a/config.toml")
+    assert config == Config(
+        target="answer", task="classification", include=("id",), exclude=("day",), delimiter=",", hidden=(5, 4),
+        activation="tanh", dropout=0.25, loss="bce", optimizer="nesterov", learning_rate=0.02, schedule="one-cycle", l2=0.001,
+        batch_size=7, epochs=2, validation=0.3, patience=2, seed=3, backend="reference",
+    )  # fmt: skip
+    assert chainrule("train", "t.csv", "--config", "a/config.toml", "--out", "b").exit_code == 0
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+    assert (tmp_path / "a/config.toml").read_text() == (tmp_path / "b/config.toml").read_text()
+    assert chainrule("train", "t.csv", "--config", "a/config.toml", "--seed", "4", "--out", "c").exit_code == 0
+    assert (tmp_path / "a/model.safetensors").read_bytes() != (tmp_path / "c/model.safetensors").read_bytes()
+    assert Config.from_toml("c/config.toml").seed == 4
+
+
+def test_the_configuration_of_defaults_gives_the_same_model(tmp_path):
+    pytest.importorskip("sklearn", reason="holds iris")
+    assert chainrule("train", "iris", "--epochs", "2", "--out", "a").exit_code == 0
+    assert chainrule("train", "iris", "--config", "a/config.toml", "--out", "b").exit_code == 0
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("hidden, text", [("", " inputs → 1 output; loss bce."), ("6, 5", " inputs → 6 → 5 → 1 output; relu")])
+def test_hidden_layers(hidden, text, tmp_path):
+    write_table(tmp_path / "t.csv")
+    out = chainrule("train", "t.csv", "-t", "answer", "--epochs", "1", "--hidden", hidden)
+    assert text in out.output
+
+
+def test_a_tab_can_be_typed(tmp_path):
+    text = write_table(tmp_path / "t.csv").read_text(encoding="utf-8").replace(",", "\t")
+    (tmp_path / "t.txt").write_text(text, encoding="utf-8")
+    assert chainrule("train", "t.txt", "-t", "answer", *FAST, "--delimiter", r"\t").exit_code == 0
+    assert "60 rows, 6 columns." in chainrule("info", "t.txt", "--delimiter", r"\t").output
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path):
+    text = write_table(tmp_path / "t.csv").read_text(encoding="utf-8").replace("id,a,town", "id,[bold]a[/red],:smile:")
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    out = chainrule("train", "t.csv", "-t", "answer", *FAST).output
+    assert "[bold]a[/red]" in out
+    assert ":smile:" in out
+
+
+# ---------------------------------------------------------------------------------------- predict, evaluate, info
+def test_predict_writes_a_line_per_row(run, tmp_path):
+    write_table(tmp_path / "new.csv", rows=25, seed=1)
+    header, *rows = read_csv(chainrule("predict", run, "new.csv").stdout)
+    assert header == ["answer", "p(no)", "p(yes)"]
+    assert len(rows) == 25
+    for label, no, yes in rows:
+        assert float(no) + float(yes) == pytest.approx(1.0, abs=2e-6)
+        assert label == ("yes" if float(yes) > 0.5 else "no")
+
+
+def test_predict_needs_no_target_and_takes_other_columns_in_any_order(run, tmp_path):
+    write_table(tmp_path / "new.csv", rows=25, seed=1)
+    expected = chainrule("predict", run, "new.csv").stdout
+    rows = read_csv((tmp_path / "new.csv").read_text(encoding="utf-8"))
+    with Path("other.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([*row[4::-1], "extra"] for row in rows)
+    assert chainrule("predict", run, "other.csv").stdout == expected
+
+
+def test_predict_to_a_file(run, tmp_path):
+    out = chainrule("predict", run / "model.safetensors", "t.csv", "--out", "answers.csv")
+    assert (out.exit_code, out.output) == (0, "60 answers written to answers.csv.\n")
+    assert (tmp_path / "answers.csv").read_text(encoding="utf-8") == chainrule("predict", run, "t.csv").stdout
+
+
+def test_predict_numbers(tmp_path):
+    write_table(tmp_path / "t.csv")
+    chainrule("train", "t.csv", "-t", "number", *FAST, "--out", "run")
+    header, *rows = read_csv(chainrule("predict", "run", "t.csv").stdout)
+    assert header == ["number"]
+    assert np.isfinite([float(value) for (value,) in rows]).all()
+
+
+def test_unseen_categories_and_missing_cells_are_answered(run, tmp_path):
+    (tmp_path / "new.csv").write_text("id,a,town,day,number\n1,,Lima,,\n2,0.5,,2024-02-02,51\n")
+    out = chainrule("predict", run, "new.csv")
+    assert out.exit_code == 0, out.output
+    assert len(read_csv(out.stdout)) == 3
+
+
+def test_evaluate(run):
+    found = json.loads(chainrule("evaluate", run, "t.csv", "--json").stdout)
+    assert list(found) == ["accuracy", "balanced_accuracy", "log_loss"]
+    answers = [row[0] for row in read_csv(chainrule("predict", run, "t.csv").stdout)[1:]]
+    truth = [row[-1] for row in read_csv(Path("t.csv").read_text(encoding="utf-8"))[1:]]
+    assert found["accuracy"] == np.mean([a == t for a, t in zip(answers, truth, strict=True)])
+    assert f"accuracy            {found['accuracy']:.4f}" in chainrule("evaluate", run, "t.csv").output
+
+
+def test_info_of_a_model(run):
+    for source in (run, run / "model.safetensors"):
+        out = chainrule("info", source).output
+        assert re.search(r"town +categorical +3 +one-hot", out)
+        assert "0 Linear" in out
+        assert "Predicts 'answer' (binary); trained for 3 epochs on 48 rows of t.csv." in out
+        assert "baseline" in out
+
+
+def test_info_of_a_table(tmp_path):
+    write_table(tmp_path / "t.csv")
+    out = chainrule("info", "t.csv").output
+    assert "60 rows, 6 columns." in out
+    assert re.search(r"day +date +2024-01-01", out)
+    assert re.search(r"a +numeric +5 +0\.12573", out)
+    assert re.search(r"id +identifier +1000", out)
+
+
+def test_info_of_a_built_in_set():
+    pytest.importorskip("sklearn", reason="holds iris")
+    out = chainrule("info", "iris").output
+    assert "150 rows, 5 columns." in out
