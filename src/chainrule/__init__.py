@@ -3,9 +3,13 @@
 One graph is run, differentiated and explained. Arrays follow NumPy, networks PyTorch, estimators scikit-learn.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from chainrule import data, errors, functional, nn, ops, optim, testing, train
 from chainrule.compile import compile, hessian, jacobian, value_and_grad
 from chainrule.errors import ChainruleError
+from chainrule.explain import explain, expression
 from chainrule.functional import (
     abs,
     add,
@@ -109,7 +113,18 @@ from chainrule.train import (
     save_trainer,
 )
 
+if TYPE_CHECKING:
+    from chainrule.explain import check, draw
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Load what few programs use when it is first asked for, so that `import chainrule` stays quick."""
+    if name not in ("check", "draw"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("chainrule.explain"), name)
+
 
 __all__ = [
     "CSVLog",
@@ -130,6 +145,7 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
+    "check",
     "clip",
     "compile",
     "concatenate",
@@ -139,6 +155,7 @@ __all__ = [
     "cos",
     "data",
     "divide",
+    "draw",
     "einsum",
     "elu",
     "embedding",
@@ -148,7 +165,9 @@ __all__ = [
     "errors",
     "exp",
     "expand_dims",
+    "explain",
     "expm1",
+    "expression",
     "flip",
     "floor",
     "from_dlpack",

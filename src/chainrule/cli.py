@@ -22,6 +22,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from chainrule import __version__, nn
+from chainrule.cli_explain import check, draw, explain
 from chainrule.data import Column, Dataset, FeatureEncoder, ImageSet, Table, load
 from chainrule.errors import ChainruleError
 from chainrule.job import Config, Predictions, Predictor, Problem, Result
@@ -71,6 +72,8 @@ def main() -> None:
     chainrule train digits                           a data set that needs no file
     chainrule predict runs/titanic-1 new.csv         answers for new rows
     chainrule info titanic.csv                       what is in the table
+    chainrule explain "(w*x - t)**2" w=2 x=3 t=5     a gradient, derived step by step
+    chainrule check homework.toml                    a hand calculation, graded
 
     `chainrule COMMAND --help` shows the options of a command, with examples.
     """
@@ -372,3 +375,7 @@ def _example(column: Column) -> str:
     if column.kind == "date":
         return str(np.datetime64(round(float(value) * 86_400), "s")).removesuffix("T00:00:00")
     return f"{value:g}"
+
+
+for command in (explain, check, draw):
+    main.add_command(command)

@@ -1,0 +1,55 @@
+"""How long an explanation of one weight of a 784-128-10 network takes, in every form it can be read in.
+
+    python -m bench.explaining
+
+Prints seconds (the median of five) and writes `bench/results/explaining.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.explain import explain
+
+
+def median_seconds(action: Callable[[], object], repeats: int = 5) -> float:
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - start)
+    return round(statistics.median(seconds), 4)
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+    images = rng.random((1, 784), dtype=np.float32)
+    target = np.eye(10, dtype=np.float32)[[3]]
+    loss = cr.softmax_with_loss(model(cr.tensor(images)), target).mean()
+    weight = next(iter(model.parameters()))[5, 300]
+
+    found = explain(loss, weight, form="matrix")
+    result = {
+        "network": "784-128-10, one sample, float32",
+        "derive": median_seconds(lambda: explain(loss, weight, form="matrix")),
+        "text": median_seconds(found.to_text),
+        "latex": median_seconds(found.to_latex),
+        "html": median_seconds(found.to_html),
+    }
+    print(json.dumps(result, indent=2))
+    target_file = Path(__file__).parent / "results" / "explaining.json"
+    target_file.parent.mkdir(exist_ok=True)
+    target_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

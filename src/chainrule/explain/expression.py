@@ -1,0 +1,231 @@
+"""A graph from a typed formula. The text is parsed with Python's grammar and never run as Python."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+
+from chainrule import functional
+from chainrule.errors import ArgumentError, explain
+from chainrule.tensor import Tensor, TensorLike, parameter, tensor
+
+_Operation = Callable[..., Tensor]
+_OPERATORS: dict[type[ast.AST], _Operation] = {
+    ast.Add: functional.add,
+    ast.Sub: functional.subtract,
+    ast.Mult: functional.multiply,
+    ast.Div: functional.divide,
+    ast.Pow: functional.power,
+    ast.MatMult: functional.matmul,
+    ast.Gt: functional.greater,
+    ast.GtE: functional.greater_equal,
+    ast.Lt: functional.less,
+    ast.LtE: functional.less_equal,
+}
+_FUNCTIONS: dict[str, tuple[_Operation, int]] = {
+    **{
+        name: (getattr(functional, name), 1)
+        for name in (
+            "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf", "abs", "sign", "floor", "square", "sigmoid",
+            "softplus", "relu", "leaky_relu", "elu", "gelu", "silu", "step", "softmax", "log_softmax", "sum", "mean",
+            "transpose",
+        )
+    },
+    **{name: (getattr(functional, name), 2) for name in ("maximum", "minimum", "matmul", "softmax_with_loss", "outer")},
+    "binary_cross_entropy_with_logits": (functional.binary_cross_entropy_with_logits, 2),
+    "max": (functional.maximum, 2),
+    "min": (functional.minimum, 2),
+    "affine": (functional.affine, 3),
+    "where": (functional.where, 3),
+    "ln": (functional.log, 1),
+    "σ": (functional.sigmoid, 1),
+}  # fmt: skip
+_LONGEST = 100_000
+_DEEPEST = 100
+
+
+def expression(formula: str, /, **values: TensorLike) -> Tensor:
+    """Build a graph from a formula.
+
+    Args:
+        formula: Python's arithmetic (+ - * / ** @, comparisons, brackets, lists of numbers) and functions of chainrule by name
+            (sigmoid, exp, maximum, …). Several lines, or parts separated by ";", may give names to intermediate results:
+            "O3 = sigmoid(x1*w13 + x2*w23); E = 0.5*(O3 - t)**2". ^ is read as a power.
+        values: a number or array for every name that the formula does not define itself.
+
+    Returns:
+        The value of the last line. Every name becomes the name of a Tensor.
+
+    Raises:
+        ArgumentError: something that is not such a formula, a name without value, or a value that is not used.
+
+    >>> expression("y = sigmoid(w*x)", w=0.5, x=2.0).item()
+    0.7310585786300049
+    """
+    reader = _Reader({name: _leaf(name, value) for name, value in values.items()}, formula)
+    result = reader.read()
+    unused = sorted(set(values) - reader.used)
+    if unused:
+        raise ArgumentError(
+            explain(f"a value was given for {unused[0]!r}", "the formula does not use that name", "Check the spelling.")
+        )
+    return result
+
+
+def names_in(formula: str) -> set[str]:
+    """The names that a formula reads or defines, functions not among them.
+
+    Raises:
+        ArgumentError: it cannot be read.
+    """
+    tree = _Reader({}, formula).parsed()
+    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called}
+
+
+def _leaf(name: str, value: TensorLike) -> Tensor:
+    made = value if isinstance(value, Tensor) else parameter(value)
+    return made if made.name == name else (made if made.name else made.named(name))
+
+
+class _Reader:
+    """Reads one formula, name by name."""
+
+    def __init__(self, names: Mapping[str, Tensor], formula: str) -> None:
+        self._names = dict(names)
+        self._formula = formula
+        self.used: set[str] = set()
+
+    def read(self) -> Tensor:
+        statements = self.parsed().body
+        if not statements:
+            raise self._error("nothing", "a formula such as 'sigmoid(w*x)'")
+        result: Tensor | None = None
+        for statement in statements:
+            result = self._statement(statement)
+        assert result is not None
+        return result
+
+    def parsed(self) -> ast.Module:
+        """The formula by Python's grammar."""
+        lines = [line.strip() for line in self._formula.replace("^", "**").splitlines()]
+        text = "\n".join(line for line in lines if line)
+        if len(text) > _LONGEST:
+            raise self._error(f"{len(text)} characters", f"at most {_LONGEST}")
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            where = f"{getattr(error, 'text', None) or text}".strip()
+            raise ArgumentError(
+                explain(
+                    f"the formula could not be read near {where[:60]!r}",
+                    "it must be arithmetic such as 0.5*(sigmoid(w*x) - t)**2",
+                    "Check brackets and operators; multiplication is written *.",
+                )
+            ) from None
+
+    def _statement(self, statement: ast.stmt) -> Tensor:
+        if isinstance(statement, ast.Expr):
+            return self._value(statement.value, 0)
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
+            name = statement.targets[0].id
+            if name in self._names:
+                raise self._error(f"a second value for {name!r}", "each name stands for one value")
+            value = self._value(statement.value, 0)
+            # A second name for the same value would rename it everywhere, so it gets a node of its own.
+            named = functional.reshape(value, value.shape) if value.name else value
+            self._names[name] = named.named(name)
+            return named
+        raise self._error(f"{_source(statement)!r}", "formulas, or name = formula")
+
+    def _value(self, node: ast.expr, depth: int) -> Tensor:
+        if depth > _DEEPEST:
+            raise self._error(f"more than {_DEEPEST} nested operations", "less; give names to intermediate results")
+        number = _number(node)
+        if number is not None:
+            return tensor(number)
+        found: Tensor | None = None
+        match node:
+            case ast.Name(id=name):
+                found = self._named(name)
+            case ast.BinOp():
+                found = self._chain(node, depth)
+            case ast.Compare(left=a, ops=[operator], comparators=[b]) if type(operator) in _OPERATORS:
+                found = self._operation(_OPERATORS[type(operator)], [a, b], depth)
+            case ast.UnaryOp(op=ast.USub(), operand=inner):
+                found = -self._value(inner, depth + 1)
+            case ast.UnaryOp(op=ast.UAdd(), operand=inner):
+                found = self._value(inner, depth + 1)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                found = self._call(name, arguments, depth)
+            case ast.Subscript():
+                found = self._element(node, depth)
+        if found is None:
+            raise self._error(f"{_source(node)!r}", "numbers, names, + - * / ** @, comparisons, indices, and functions by name")
+        return found
+
+    def _chain(self, node: ast.BinOp, depth: int) -> Tensor | None:
+        """a + b + c + …, from the left, so that a sum of any length is fine."""
+        links: list[tuple[ast.operator, ast.expr]] = []
+        first: ast.expr = node
+        while isinstance(first, ast.BinOp) and _number(first) is None:
+            links.append((first.op, first.right))
+            first = first.left
+        value = self._operand(first, depth)
+        for operator, right in reversed(links):
+            if type(operator) not in _OPERATORS:
+                return None
+            value = _OPERATORS[type(operator)](value, self._operand(right, depth))
+        return value if isinstance(value, Tensor) else tensor(value)
+
+    def _named(self, name: str) -> Tensor:
+        if name not in self._names:
+            known = ", ".join(self._names) or "none"
+            raise ArgumentError(
+                explain(f"the formula uses {name!r}, which has no value", f"known names: {known}", f"Give it: {name}=0.5, say.")
+            )
+        self.used.add(name)
+        return self._names[name]
+
+    def _operation(self, operation: _Operation, operands: list[ast.expr], depth: int) -> Tensor:
+        return operation(*(self._operand(o, depth) for o in operands))
+
+    def _operand(self, node: ast.expr, depth: int) -> Tensor | float:
+        """A value; plain numbers stay numbers, so that a power knows its exponent and a product its constant."""
+        number = _number(node)
+        return number if isinstance(number, int | float) else self._value(node, depth + 1)
+
+    def _call(self, name: str, arguments: list[ast.expr], depth: int) -> Tensor:
+        if name not in _FUNCTIONS:
+            raise self._error(f"the function {name!r}", f"one of {', '.join(sorted(_FUNCTIONS))}")
+        function, arity = _FUNCTIONS[name]
+        if len(arguments) != arity:
+            raise self._error(f"{name} with {len(arguments)} arguments", f"{arity}")
+        return self._operation(function, arguments, depth)
+
+    def _element(self, node: ast.Subscript, depth: int) -> Tensor:
+        items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        index = [_number(i) for i in items]
+        if not all(isinstance(i, int) for i in index):
+            raise self._error(f"{_source(node)!r}", "whole numbers as indices")
+        return self._value(node.value, depth + 1)[tuple(index)]
+
+    def _error(self, given: str, expected: str) -> ArgumentError:
+        return ArgumentError(explain(f"the formula has {given}", f"it may have {expected}", "Change that part."))
+
+
+def _number(node: ast.expr) -> int | float | list[object] | None:
+    """A number, or nested lists of numbers, that is written out; else None."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return node.value if abs(node.value) < 1e300 else None
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = _number(node.operand)
+        return -inner if isinstance(inner, int | float) else None
+    if isinstance(node, ast.List):
+        parts = [_number(e) for e in node.elts]
+        return None if any(p is None for p in parts) else list(parts)
+    return None
+
+
+def _source(node: ast.AST) -> str:
+    return ast.unparse(node)[:60]

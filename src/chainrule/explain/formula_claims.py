@@ -1,0 +1,141 @@
+"""Claims that are formulas: compared by value at many random points, never by text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.explain.expression import expression, names_in
+from chainrule.explain.grading import Finding
+from chainrule.explain.language import Language, phrase
+from chainrule.explain.quantities import Quantity, World, all_quantities, changed, find_quantity
+from chainrule.explain.slips import Slip, likeliest, slip
+from chainrule.explain.symbols import symbol
+from chainrule.ir import LEAVES, Array
+
+SlipsOf = Callable[[World, Quantity], Iterator[Slip]]
+_POINTS = 6
+_DERIVATIVE = re.compile(r"\bd(\w+)\s*/\s*d(\w+)")
+
+
+@dataclass(frozen=True)
+class FormulaClaim:
+    """A formula and what it is claimed to be: a name, and the quantity of that name, or None if there is none."""
+
+    name: str
+    quantity: Quantity | None
+    text: str
+
+
+def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language: Language) -> Finding:
+    """The verdict on a formula in the names of the calculation.
+
+    Args:
+        world: the calculation.
+        claim: the formula.
+        slips_of: gives the slips that can happen to a quantity in a world.
+        language: of the message.
+    """
+    text, quantity = claim.text, claim.quantity
+    try:
+        worlds = [world, *(_elsewhere(world, k) for k in range(_POINTS))]
+        claimed = [_value(text, w) for w in worlds]
+    except ArgumentError as error:
+        return Finding("wrong", "unexplained", text, None, str(error))
+    if quantity is None:
+        return _unknown(worlds, claim, claimed, language)
+    words = {"symbol": quantity.symbol.text, "given": text}
+    true = [w.value(w.here(quantity, world)) for w in worlds]
+    if all(_same(c, t) for c, t in zip(claimed, true, strict=True)):
+        return Finding("right", None, text, None, phrase("verdict-formula-right", language, **words))
+    found = _explaining(worlds, world, quantity, claimed, slips_of)
+    if found is None:
+        return Finding("wrong", "unexplained", text, None, phrase("verdict-formula-unexplained", language, **words))
+    reason = phrase(found.phrase, language, **dict(found.words))
+    return Finding("wrong", found.kind, text, None, f"{phrase('verdict-formula-wrong', language, **words)} {reason}")
+
+
+def _elsewhere(world: World, seed: int) -> World:
+    """The calculation at a random point near the given one: every leaf a little different, signs kept."""
+    rng = np.random.default_rng(seed)
+    values = {}
+    for node in world.calc.nodes:
+        if node.op in LEAVES and node.dtype.kind == "f" and (node.op != "constant" or node.name):
+            scale = rng.uniform(0.5, 1.5, size=node.shape)
+            assert node.value is not None
+            values[node] = np.where(node.value == 0.0, rng.uniform(0.1, 1.0, size=node.shape), node.value * scale)
+    return World(changed(world.calc, values), world.optimizer)
+
+
+def _value(text: str, world: World) -> Array:
+    """The formula's value in a world.
+
+    Raises:
+        ArgumentError: it cannot be read, or uses a name that is not there.
+    """
+    values: dict[str, Any] = {}
+
+    def derivative(match: re.Match[str]) -> str:
+        quantity = find_quantity(f"d{match[1]}/d{match[2]}", world.calc, world.optimizer)
+        if quantity is None:
+            return match[0]
+        key = f"derivative_{match[1]}_{match[2]}"
+        values[key] = world.value(quantity)
+        return key
+
+    formula = _DERIVATIVE.sub(derivative, text)
+    for name in names_in(formula):
+        quantity = find_quantity(name, world.calc, world.optimizer)
+        if quantity is not None and name not in values:
+            values[name] = world.value(quantity)
+    return expression(formula, **values).numpy()
+
+
+def _same(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-9, atol=1e-12))
+
+
+def _explaining(worlds: list[World], origin: World, quantity: Quantity, claimed: list[Array], slips_of: SlipsOf) -> Slip | None:
+    """The likeliest slip that gives the formula's value at every point."""
+    tables = [_table(w, w.here(quantity, origin), slips_of) for w in worlds]
+    matching = [
+        found
+        for key, found in tables[0].items()
+        if all(key in t and _same(np.asarray(t[key].value), c) for t, c in zip(tables, claimed, strict=True))
+    ]
+    return likeliest(matching, _other(worlds, origin, claimed), quantity)
+
+
+def _table(world: World, quantity: Quantity, slips_of: SlipsOf) -> dict[tuple[Any, ...], Slip]:
+    found: dict[tuple[Any, ...], Slip] = {}
+    for each in _safely(slips_of(world, quantity)):
+        found.setdefault((each.phrase, each.words), each)
+    return found
+
+
+def _safely(slips: Iterator[Slip]) -> Iterator[Slip]:
+    try:
+        yield from slips
+    except ChainruleError:
+        return
+
+
+def _other(worlds: list[World], origin: World, claimed: list[Array]) -> Slip | None:
+    for q in all_quantities(origin.calc, origin.optimizer):
+        if all(_same(np.asarray(w.value(w.here(q, origin))), c) for w, c in zip(worlds, claimed, strict=True)):
+            return slip("equals-other-quantity", "slip-other-formula", 0.0, other=q.symbol.text)
+    return None
+
+
+def _unknown(worlds: list[World], claim: FormulaClaim, claimed: list[Array], language: Language) -> Finding:
+    text = claim.text
+    message = phrase("verdict-unknown", language, name=symbol(claim.name).text)
+    found = _other(worlds, worlds[0], claimed)
+    if found is None:
+        return Finding("wrong", "unexplained", text, None, message)
+    return Finding("wrong", found.kind, text, None, f"{message} {phrase(found.phrase, language, **dict(found.words))}")

@@ -1,0 +1,98 @@
+"""What `check` found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from chainrule.ir import Array
+
+Verdict = Literal["right", "rounded", "follow-on", "wrong"]
+KINDS = (
+    "equals-other-quantity",
+    "missing-factor",
+    "extra-factor",
+    "sign",
+    "constant-factor",
+    "missing-path",
+    "stale-weight",
+    "derivative-at-output",
+    "transposed",
+    "unexplained",
+)
+_MARKS = {"right": "✓", "rounded": "≈", "follow-on": "↪", "wrong": "✗"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one claim.
+
+    Attributes:
+        verdict: "right"; "rounded" (right but for rounding carried forward); "follow-on" (right, given an earlier wrong value);
+            or "wrong".
+        kind: of a wrong claim, the slip that explains it, one of `KINDS`; else None.
+        given: as it was written.
+        true: the true value, in full; None if the claim names nothing of the calculation, or is a formula.
+        message: all of it in a sentence.
+    """
+
+    verdict: Verdict
+    kind: str | None
+    given: str
+    true: Array | None
+    message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As data that JSON can hold."""
+        return {
+            "verdict": self.verdict,
+            "kind": self.kind,
+            "given": self.given,
+            "true": None if self.true is None else self.true.tolist(),
+            "message": self.message,
+        }
+
+
+class Grading(Mapping[str, Finding]):
+    """From every claim to its `Finding`, in the order of the claims."""
+
+    def __init__(self, findings: Mapping[str, Finding]) -> None:
+        self._findings = dict(findings)
+
+    def __getitem__(self, claim: str) -> Finding:
+        return self._findings[claim]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._findings)
+
+    def __len__(self) -> int:
+        return len(self._findings)
+
+    @property
+    def correct(self) -> bool:
+        """Whether no claim is wrong or follows from a wrong one."""
+        return all(f.verdict in ("right", "rounded") for f in self.values())
+
+    @property
+    def first_wrong(self) -> str | None:
+        """The first wrong claim, if any."""
+        return next((name for name, f in self.items() if f.verdict == "wrong"), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As data that JSON can hold: {"schema", "correct", "first_wrong", "counts", "claims": {name: finding}}."""
+        verdicts = [f.verdict for f in self.values()]
+        return {
+            "schema": "chainrule/grading/1",
+            "correct": self.correct,
+            "first_wrong": self.first_wrong,
+            "counts": {v: sum(found == v for found in verdicts) for v in _MARKS},
+            "claims": {name: f.to_dict() for name, f in self.items()},
+        }
+
+    def __str__(self) -> str:
+        width = max((len(name) for name in self), default=0)
+        return "\n".join(f"{_MARKS[f.verdict]} {name.ljust(width)}  {f.message}" for name, f in self.items())
+
+    def __repr__(self) -> str:
+        return f"<Grading: {', '.join(f'{name} {f.verdict}' for name, f in self.items())}>"

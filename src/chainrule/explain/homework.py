@@ -1,0 +1,171 @@
+"""A hand calculation in a file, to be graded.
+
+The file is TOML: a formula or network, the given numbers, an optimiser if a step is taken, and the claims in the order in which
+they were worked out. `TEMPLATE` is one to start from. The digits of a claim count as they are written.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chainrule.errors import ArgumentError, explain
+from chainrule.explain.expression import expression
+from chainrule.explain.grader import check
+from chainrule.explain.grading import Grading
+from chainrule.explain.language import Language
+from chainrule.tensor import Tensor, parameter
+
+TEMPLATE = '''\
+# A hand calculation to be graded:  chainrule check homework.toml
+title = "Two hidden sigmoid units"
+language = "en"                      # or "zh": the language of the answers
+
+# The calculation, one step a line. Names on the left can be claimed below. Known functions: sigmoid, tanh, relu, exp, log, …;
+# with arrays: h = sigmoid(W1 @ x + b1).
+formula = """
+x3 = x1*w13 + x2*w23
+x4 = x1*w14 + x2*w24
+O3 = sigmoid(x3)
+O4 = sigmoid(x4)
+x5 = w35*O3 + w45*O4
+O5 = sigmoid(x5)
+E = 0.5*(O5 - t5)**2
+"""
+
+[given]
+x1 = 0.35
+x2 = 0.9
+w13 = 0.1
+w14 = 0.4
+w23 = 0.8
+w24 = 0.6
+w35 = 0.3
+w45 = 0.9
+t5 = 0.5
+
+[optimizer]                          # only if a step is claimed
+name = "SGD"
+lr = 1.0
+parameters = ["w13", "w14", "w23", "w24", "w35", "w45"]
+
+[claims]                             # a number with the digits you wrote, or a formula as text
+O3 = 0.680
+O5 = 0.690
+"dE/dx5" = 0.0407
+"dE/dw35" = "(O5 - t5)*O5*(1 - O5)*O3"
+"dE/dw13" = 0.000929
+"w13'" = 0.09907
+'''
+
+
+@dataclass(frozen=True)
+class Homework:
+    """A calculation and what is claimed of it.
+
+    Attributes:
+        formula: see `expression`.
+        given: number or array per name.
+        claims: see `check`.
+        optimizer: {"name", "lr", …, "parameters"}, or empty.
+        title, language: for the answer.
+    """
+
+    formula: str
+    given: Mapping[str, Any]
+    claims: Mapping[str, Any]
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    language: Language = "en"
+
+    def build(self) -> tuple[Tensor, Any]:
+        """The end of the calculation, and the optimiser (None if there is none).
+
+        Raises:
+            ArgumentError: the formula, a given number or the optimiser cannot be read.
+        """
+        leaves = {name: parameter(value, name=name) for name, value in self.given.items()}
+        return expression(self.formula, **leaves), self._optimizer(leaves)
+
+    def grade(self, language: Language | None = None) -> Grading:
+        """Grade the claims; see `check`."""
+        output, optimizer = self.build()
+        return check(output, self.claims, optimizer=optimizer, language=language or self.language)
+
+    def _optimizer(self, leaves: Mapping[str, Tensor]) -> Any:
+        if not self.optimizer:
+            return None
+        from chainrule.optim import OPTIMIZERS  # noqa: PLC0415 -- only for calculations that take a step
+
+        settings = dict(self.optimizer)
+        name = settings.pop("name", "SGD")
+        names = settings.pop("parameters", [n for n in leaves if n[0] in "wWb"])
+        missing = [n for n in names if n not in leaves]
+        if name not in OPTIMIZERS or missing:
+            given = f"the parameter {missing[0]!r}" if missing else f"the optimizer {name!r}"
+            known = ", ".join(leaves) if missing else ", ".join(OPTIMIZERS)
+            raise ArgumentError(explain(f"[optimizer] names {given}", f"there are {known}", "Check the spelling."))
+        return OPTIMIZERS[name]([leaves[n] for n in names], **settings)
+
+
+def read_homework(path: str | Path) -> Homework:
+    """Read a file such as `TEMPLATE`.
+
+    Raises:
+        ArgumentError: it is missing or no TOML, or a part of it is missing or of the wrong kind; the message says which.
+    """
+    file = Path(path)
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=str)
+    except FileNotFoundError:
+        raise ArgumentError(explain(f"the file {file} was named", "there is no such file", "Start with a template.")) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ArgumentError(
+            explain(f"{file} could not be read as TOML ({error})", "it must look like the template", "Correct that line.")
+        ) from None
+    return _homework(data, file)
+
+
+def _homework(data: dict[str, Any], file: Path) -> Homework:
+    kinds = {"formula": str, "given": dict, "claims": dict, "optimizer": dict, "title": str, "language": str}
+    for key, value in data.items():
+        if key not in kinds or not isinstance(value, kinds[key]):
+            expected = kinds[key].__name__ if key in kinds else f"one of {', '.join(kinds)}"
+            raise ArgumentError(explain(f"{file} has {key!r}", f"expected {expected}", "Compare it with the template."))
+    for key in ("formula", "given", "claims"):
+        if key not in data:
+            raise ArgumentError(explain(f"{file} has no {key!r}", "it needs formula, [given] and [claims]", "Add it."))
+    return Homework(
+        data["formula"],
+        {name: _numbers(value, name, file) for name, value in data["given"].items()},
+        data["claims"],
+        {k: _plain(v) for k, v in data.get("optimizer", {}).items()},
+        data.get("title", ""),
+        data.get("language", "en"),
+    )
+
+
+def _numbers(value: Any, name: str, file: Path) -> Any:
+    """TOML floats were kept as text, for their digits; here they become numbers."""
+    if isinstance(value, list):
+        return [_numbers(v, name, file) for v in value]
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            explain(f"{file} gives {name} = {value!r}", "a given value is a number or a list of numbers", "Change it.")
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

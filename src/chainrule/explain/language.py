@@ -1,0 +1,173 @@
+"""Every word that an explanation says, in English and Chinese. The terms are those of the notation table in docs/explain.md."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from chainrule.errors import ArgumentError, explain
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+PHRASES: dict[str, tuple[str, str]] = {
+    # headings
+    "title": ("How {output} depends on {wrt}", "{output} 如何依赖于 {wrt}"),
+    "title-step": ("One step of {optimizer} for {wrt}", "{wrt} 的一步 {optimizer} 更新"),
+    "title-attribution": ("Sharing out the error {output}", "误差 {output} 的分摊"),
+    "given": ("Given", "已知"),
+    "forward": ("Forward pass", "前向传播"),
+    "backward": ("Backward pass (chain rule)", "反向传播 (链式法则)"),
+    "paths": ("Paths: one product per path", "路径: 每条路径一个乘积"),
+    "sum": ("Sum over the paths", "对各路径求和"),
+    "layers": ("Layers", "各层"),
+    "result": ("Result", "结果"),
+    "element": ("One element", "一个元素"),
+    "update": ("Update", "参数更新"),
+    "attribution": ("Error attribution", "误差归因"),
+    # notes
+    "seed": ("the gradient of the output by itself is 1", "输出对自身的导数为 1"),
+    "product": ("upstream gradient × local derivative", "上游梯度 × 局部导数"),
+    "pullback": ("the upstream gradient taken back through the operation", "上游梯度经该运算反向传回"),
+    "several": (
+        "{count} ways lead here: what arrives over them is added up",
+        "有 {count} 条路径到达这里: 把各路径传来的梯度相加",
+    ),
+    "route": ("path {number}", "路径 {number}"),
+    "paths-sum": ("the sum of the {count} paths", "{count} 条路径之和"),
+    "paths-rest": ("the other {count} paths together", "其余 {count} 条路径之和"),
+    "terms-rest": ("the other {count} terms together", "其余 {count} 项之和"),
+    "largest": ("the {shown} largest of {count} terms", "{count} 项中最大的 {shown} 项"),
+    "rest": ("rest", "其余"),
+    "no-flow": ("nothing flows back: the derivative is 0 everywhere on the way", "没有梯度传回: 途中导数处处为 0"),
+    "weighted-input": ("weighted input of layer {layer}", "第 {layer} 层的加权输入"),
+    "activation": ("activation of layer {layer}", "第 {layer} 层的激活值"),
+    "error-term": ("error term of layer {layer}", "第 {layer} 层的误差项"),
+    "weight-gradient": ("gradient of the weight of layer {layer}", "第 {layer} 层权重的梯度"),
+    "bias-gradient": ("gradient of the bias of layer {layer}", "第 {layer} 层偏置的梯度"),
+    "chosen": ("the element that was asked for", "所求的元素"),
+    "gradient": ("the gradient", "梯度"),
+    "new-value": ("the value after the step", "更新后的值"),
+    "heuristic": (
+        "A heuristic, not the gradient: it shares an error out by the size of the weights and leaves out the derivative of the "
+        "activation. The gradient δ beside it is what training uses.",
+        "这是一种启发式方法, 不是梯度: 它按权重大小分摊误差, 没有考虑激活函数的导数。训练所用的是旁边的梯度 δ。",
+    ),
+    "normalised": ("in proportion to the weights", "按权重比例分摊"),
+    "unnormalised": ("with the transposed weights", "用转置的权重分摊"),
+    "true-gradient": ("the true gradient (error term)", "真实梯度 (误差项)"),
+    # verdicts
+    "verdict-right": ("{symbol} = {given} is right.", "{symbol} = {given} 正确。"),
+    "verdict-rounded-last": (
+        "{symbol} = {given} is right but for rounding in the last digit: it is {true}.",
+        "{symbol} = {given} 基本正确, 仅末位舍入不同: 准确值为 {true}。",
+    ),
+    "verdict-rounded": (
+        "{symbol} = {given} is right but for rounding carried forward: it is {true}.",
+        "{symbol} = {given} 基本正确, 差别来自前面步骤的舍入: 准确值为 {true}。",
+    ),
+    "verdict-follow-on": (
+        "{symbol} = {given} follows correctly from an earlier wrong value; it is {true}.",
+        "{symbol} = {given} 由前面的错误值正确推出; 准确值为 {true}。",
+    ),
+    "verdict-wrong": ("{symbol} is {true}, not {given}.", "{symbol} 应为 {true}, 而不是 {given}。"),
+    "verdict-unexplained": (
+        "{symbol} is {true}, not {given}; no single slip explains it.",
+        "{symbol} 应为 {true}, 而不是 {given}; 没有单一的失误能解释它。",
+    ),
+    "verdict-unknown": ("There is no {name} in this calculation.", "这个计算中没有 {name}。"),
+    "verdict-formula-right": (
+        "{symbol} = {given} is right: equal at every point tried.",
+        "{symbol} = {given} 正确: 在所有试验点上相等。",
+    ),
+    "verdict-formula-wrong": ("{symbol} is not {given}.", "{symbol} 不等于 {given}。"),
+    "verdict-formula-unexplained": (
+        "{symbol} is not {given}; no single slip explains it.",
+        "{symbol} 不等于 {given}; 没有单一的失误能解释它。",
+    ),
+    # slips
+    "slip-sign": ("The sign is wrong.", "符号错了。"),
+    "slip-sign-inside": ("The sign of {factor} is wrong.", "{factor} 的符号错了。"),
+    "slip-sign-term": ("{term} has the wrong sign.", "{term} 的符号错了。"),
+    "slip-sign-argument": ("{term} has the wrong sign.", "{term} 的符号错了。"),
+    "slip-uphill": (
+        "The step goes the wrong way: the gradient is subtracted, not added.",
+        "更新方向反了: 应减去梯度, 而不是加上。",
+    ),
+    "slip-no-rate": ("The learning rate is missing.", "漏掉了学习率。"),
+    "slip-missing": ("The factor {factor} is missing.", "漏掉了因子 {factor}。"),
+    "slip-missing-everywhere": ("The factor {factor} is missing everywhere.", "各处都漏掉了因子 {factor}。"),
+    "slip-no-upstream": ("The upstream gradient {factor} is left out.", "漏掉了上游梯度 {factor}。"),
+    "slip-function": ("{function} was not applied to {argument}.", "没有对 {argument} 作用 {function}。"),
+    "slip-extra": ("There is a factor {factor} too many.", "多乘了因子 {factor}。"),
+    "slip-replaced": ("{given} stands in the place of {right}.", "应为 {right} 之处用了 {given}。"),
+    "slip-constant": ("It is off by the constant factor {factor}.", "差了常数因子 {factor}。"),
+    "slip-constant-left": ("The constant factor {factor} is missing.", "漏掉了常数因子 {factor}。"),
+    "slip-path": ("The path over {path} is forgotten.", "漏掉了经过 {path} 的路径。"),
+    "slip-only-path": (
+        "Only the path over {path} is counted; the others are forgotten.",
+        "只算了经过 {path} 的路径, 漏掉了其他路径。",
+    ),
+    "slip-term": ("The term {term} is left out.", "漏掉了一项 {term}。"),
+    "slip-stale": (
+        "The already updated {weight} was used in place of the old one.",
+        "误用了更新后的 {weight}, 应使用更新前的值。",
+    ),
+    "slip-stale-all": (
+        "Already updated parameters were used in place of the old ones.",
+        "误用了更新后的参数, 应使用更新前的值。",
+    ),
+    "slip-stale-step": (
+        "{weight} were updated before the other gradients were taken; all gradients belong to the old values.",
+        "在计算其他梯度之前就更新了 {weight}; 所有梯度都应按旧值计算。",
+    ),
+    "slip-at-output": (
+        "The derivative of {function} was taken at its output {output} instead of its input.",
+        "{function} 的导数取在输出 {output} 处, 而应取在输入处。",
+    ),
+    "slip-at-output-everywhere": (
+        "The derivative of {function} was taken at its output instead of its input, everywhere.",
+        "{function} 的导数处处取在输出处, 而应取在输入处。",
+    ),
+    "slip-transposed": (
+        "{given} was used in place of {right}: the matrix is transposed.",
+        "应为 {right} 之处用了 {given}: 矩阵转置错了。",
+    ),
+    "slip-transposed-whole": ("{matrix} is transposed.", "{matrix} 的转置错了。"),
+    "slip-array-transposed": ("It is the transpose of the right matrix.", "它是正确矩阵的转置。"),
+    "slip-shape": ("Its shape is {given}, and must be {right}.", "它的形状是 {given}, 应为 {right}。"),
+    "slip-other": ("That is {other} = {value}.", "那是 {other} = {value}。"),
+    "slip-other-extra": ("That is {other} = {value}: a factor {factor} too many.", "那是 {other} = {value}: 多乘了 {factor}。"),
+    "slip-other-missing": (
+        "That is {other} = {value}: the factor {factor} is missing.",
+        "那是 {other} = {value}: 漏掉了因子 {factor}。",
+    ),
+    "slip-other-formula": ("That is {other}.", "那是 {other}。"),
+    "slip-unknown-is": ("The number {given} is {other} = {value}.", "数 {given} 是 {other} = {value}。"),
+    # tables
+    "symbol": ("symbol", "符号"),
+    "formula": ("formula", "公式"),
+    "value": ("value", "值"),
+    "numbers-in-array": ("array {shape}, from {low} to {high}", "数组 {shape}, 从 {low} 到 {high}"),
+}
+
+
+def phrase(key: str, language: Language, /, **values: object) -> str:
+    """A phrase in a language, with its blanks filled.
+
+    Raises:
+        ArgumentError: a language other than "en" and "zh".
+    """
+    return PHRASES[key][index_of(language)].format(**values)
+
+
+def index_of(language: Language) -> int:
+    """The column of a language in the tables of this package.
+
+    Raises:
+        ArgumentError: a language other than "en" and "zh".
+    """
+    if language not in LANGUAGES:
+        raise ArgumentError(
+            explain(f"the language {language!r} was given", "explanations speak 'en' and 'zh'", "Choose one of them.")
+        )
+    return LANGUAGES.index(language)

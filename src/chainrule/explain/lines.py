@@ -1,0 +1,161 @@
+"""Lines of a derivation: symbol = formula = formula with numbers = value, with digits that agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from chainrule.explain.backward import Gradient, Term, cut_out
+from chainrule.explain.calculation import Calculation
+from chainrule.explain.derivation import Factor, Part, Step
+from chainrule.explain.formulas import Product, named_symbol, tidy, uniform, write
+from chainrule.explain.language import Language, phrase
+from chainrule.explain.symbols import Formula, agreeing_digits, derivative_name, number, symbol
+from chainrule.ir import LEAVES, Array, Node, topological
+from chainrule.ops.primitive import lookup
+
+
+def evaluate(top: Node, values: Mapping[Node, float | Array]) -> Array:
+    """The value of a formula for other values of some of its leaves."""
+    found: dict[Node, Node] = {}
+    for node in topological([top]):
+        if node in values:
+            value = np.asarray(values[node], node.dtype).reshape(node.shape)
+        elif node.op in LEAVES:
+            found[node] = node
+            continue
+        else:
+            value = lookup(node.op).run(tuple(found[i] for i in node.inputs), node.attributes)
+        found[node] = Node("constant", (), {}, node.shape, node.dtype, None, value)
+    result = found[top].value
+    assert result is not None
+    return result
+
+
+def given_step(node: Node, precision: int) -> Step:
+    """A leaf and its value."""
+    assert node.name is not None
+    return Step("given", node.name, symbol(node.name), (), node.value, precision)
+
+
+def value_step(calc: Calculation, node: Node, precision: int, note: str = "", *, simplify: bool = False) -> Step:
+    """A node, its formula in the shown nodes (simplified, if wished), and its value."""
+    assert node.name is not None and node.value is not None
+    top, cuts, _ = cut_out(node, calc.shown)
+    if simplify:
+        top.name = None
+        top = tidy(top)
+    equations = [write(top, whole=True)]
+    digits = precision
+    leaves = list(cuts.values())
+    if node.size == 1 and node.dtype.kind == "f" and leaves and all(leaf.size == 1 for leaf in leaves):
+        parts_digits, digits = agreeing_digits(
+            [_float(leaf) for leaf in leaves],
+            lambda values: float(evaluate(top, dict(zip(leaves, values, strict=True))).item()),
+            float(node.value.item()),
+            precision,
+        )
+        shown = {leaf: number(_float(leaf), parts_digits) for leaf in leaves}
+        equations.append(write(top, lambda n: shown[n] if n in shown else named_symbol(n), whole=True))
+    return Step(
+        "value", node.name, symbol(node.name), _without_repeats(equations, node.value, digits), node.value, digits, note
+    )
+
+
+def _float(node: Node) -> float:
+    assert node.value is not None
+    return float(node.value.item())
+
+
+def _without_repeats(equations: Sequence[Formula], value: Array, digits: int) -> tuple[Formula, ...]:
+    """Leave out a right-hand side that only repeats the one before it, or the value itself."""
+    kept: list[Formula] = []
+    for equation in equations:
+        if not kept or equation != kept[-1]:
+            kept.append(equation)
+    if kept and value.size == 1 and kept[-1] == number(value.item(), digits):
+        kept.pop()
+    return tuple(kept)
+
+
+# -------------------------------------------------------------------------------------------- gradients
+def gradient_step(gradient: Gradient, language: Language, precision: int, note: str = "") -> Step:
+    """The gradient at a node: the sum of what its readers send back, each upstream gradient × local derivative."""
+    if not gradient.terms:
+        flows = bool(np.any(gradient.value))
+        note = phrase("seed" if flows else "no-flow", language)
+        return Step("seed", gradient.name, symbol(gradient.name), (), gradient.value, precision, note)
+    parts = [_part(term) for term in gradient.terms]
+    equations = [added([p.formula for p in parts])]
+    digits = precision
+    if all(p.rule == "product" and p.value.size == 1 for p in parts):
+        terms = [[f.value.item() for f in p.factors] for p in parts]
+        numbers, digits = sum_of_products(terms, float(gradient.value.item()), precision)
+        equations.append(numbers)
+    if not note and len(parts) > 1:
+        note = phrase("several", language, count=len(parts))
+    shown = _without_repeats(equations, gradient.value, digits)
+    return Step("gradient", gradient.name, symbol(gradient.name), shown, gradient.value, digits, note, tuple(parts))
+
+
+def _part(term: Term) -> Part:
+    assert term.parent.name is not None
+    upstream = Factor(named_symbol(term.upstream), _array(term.upstream))
+    from_output = term.upstream.name == derivative_name(term.parent.name, term.parent.name)
+    if term.local is None:
+        return Part("pullback", (term.parent.name,), (upstream,), write(term.expression), term.value)
+    local = np.broadcast_to(_array(term.local), term.value.shape)
+    factors: tuple[Factor, ...] = (upstream, Factor(write(term.local), local))
+    if from_output:
+        return Part("product", (term.parent.name,), (factors[1],), write(term.local), term.value)
+    joined = term.upstream * term.local
+    plain = uniform(term.local)
+    if plain in (1.0, -1.0):
+        joined = tidy(joined)
+        factors = factors[:1] if plain == 1.0 else factors
+    return Part("product", (term.parent.name,), factors, write(joined), term.value)
+
+
+def _array(node: Node) -> Array:
+    assert node.value is not None
+    return node.value
+
+
+# -------------------------------------------------------------------------------------------- sums and products
+def added(formulas: Sequence[Formula]) -> Formula:
+    """Formulas joined by + and, where one begins with a minus, −."""
+    return Formula(_joined([f.text for f in formulas]), _joined([f.latex for f in formulas]))
+
+
+def _joined(terms: Sequence[str]) -> str:
+    text = terms[0]
+    for term in terms[1:]:
+        text += f" - {term[1:]}" if term.startswith("-") else f" + {term}"
+    return text
+
+
+def multiplied(numbers: Sequence[Formula]) -> Formula:
+    """Numbers joined by dots, negative ones after the first in brackets."""
+    texts = [n.text if k == 0 or not n.text.startswith("-") else f"({n.text})" for k, n in enumerate(numbers)]
+    latexes = [n.latex if k == 0 or not n.latex.startswith("-") else rf"\left({n.latex}\right)" for k, n in enumerate(numbers)]
+    return Formula(" · ".join(texts), r" \cdot ".join(latexes))
+
+
+def sum_of_products(terms: Sequence[Sequence[float]], total: float, precision: int) -> tuple[Formula, int]:
+    """Σ Π with numbers, shown so that they give the shown total; and the digits of the total."""
+    sizes = [len(t) for t in terms]
+    flat = [v for t in terms for v in t]
+
+    def calculate(values: Sequence[float]) -> float:
+        rest = iter(values)
+        return math.fsum(math.prod(next(rest) for _ in range(n)) for n in sizes)
+
+    digits, shown = agreeing_digits(flat, calculate, total, precision)
+    return added([multiplied([number(v, digits) for v in t]) for t in terms]), shown
+
+
+def product_formula(coefficient: float, groups: Sequence[Node]) -> Formula:
+    """coefficient · group · group …; each group is one factor, itself perhaps a product."""
+    return write(Product(coefficient, tuple(groups)).node())

@@ -1,0 +1,253 @@
+"""The quantities of a calculation by name, in the world as it is and in worlds where some were got differently.
+
+"O5" is a forward value, "h[0]" an element, "dE/dw13" a gradient, "w13'" a parameter after one step of an optimiser, "O5'" a
+forward value after that step, and "delta5" the error term ∂E/∂x5 (or z5, net5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from chainrule import autodiff, ir
+from chainrule.errors import ChainruleError
+from chainrule.explain.backward import cut_out
+from chainrule.explain.calculation import Calculation, Place, place_named
+from chainrule.explain.symbols import Formula, symbol
+from chainrule.explain.update import stepped
+from chainrule.ir import LEAVES, Array, Node
+from chainrule.ops.primitive import lookup
+
+_DERIVATIVE = re.compile(r"d([^/]+)/d(.+)")
+_ERROR_TERM = re.compile(r"(?:delta|δ)_?(\w+)")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that a name stands for.
+
+    Attributes:
+        name: as it was written.
+        kind: "value", "gradient", "updated" (a parameter after a step) or "after" (a forward value after a step).
+        place: the node or element; of a gradient, what is differentiated by.
+        output: of a gradient, what is differentiated.
+    """
+
+    name: str
+    kind: str
+    place: Place
+    output: Node | None = None
+
+    @property
+    def symbol(self) -> Formula:
+        """How it is written."""
+        if self.kind == "gradient":
+            assert self.output is not None
+            return symbol(f"d{self.output.name}/d{self.place.name}")
+        return symbol(self.name)
+
+
+def find_quantity(name: str, calc: Calculation, optimizer: Any) -> Quantity | None:
+    """The quantity of that name, or None."""
+    text = name.strip()
+    derivative = _DERIVATIVE.fullmatch(text)
+    if derivative:
+        output, place = (_place(part.strip(), calc) for part in derivative.groups())
+        if output is None or place is None or output.index is not None:
+            return None
+        return Quantity(name, "gradient", place, output.node)
+    if text.endswith("'"):
+        place = _place(text[:-1], calc)
+        if place is None or optimizer is None:
+            return None
+        return Quantity(name, "updated" if is_held(place.node, calc, optimizer) else "after", place)
+    place = _place(text, calc)
+    if place is not None:
+        return Quantity(name, "value", place)
+    term = _ERROR_TERM.fullmatch(text)
+    below = [p for letter in ("x", "z", "net", "s", "in") if term and (p := _place(letter + term[1], calc))]
+    return Quantity(name, "gradient", below[0], calc.output) if below else None
+
+
+def _place(name: str, calc: Calculation) -> Place | None:
+    try:
+        return place_named(name, calc)
+    except ChainruleError:
+        return None
+
+
+def is_held(node: Node, calc: Calculation, optimizer: Any) -> bool:
+    """Whether an optimiser holds the parameter that a node of the calculation stands for."""
+    return node in parameters(calc, optimizer)
+
+
+def parameters(calc: Calculation, optimizer: Any) -> list[Node]:
+    """The nodes that stand for an optimiser's parameters."""
+    if optimizer is None:
+        return []
+    return [calc.copies[p.node] for group in optimizer.groups for p in group.params if p.node in calc.copies]
+
+
+@dataclass(frozen=True)
+class World:
+    """A calculation in which some quantities have other values than they should.
+
+    Attributes:
+        calc: the calculation, with those forward values in place.
+        optimizer: takes the step, if one is asked for.
+        gradients: gradients of the output that are taken as given, by node.
+    """
+
+    calc: Calculation
+    optimizer: Any = None
+    gradients: Mapping[Node, Array] = field(default_factory=dict)
+
+    def value(self, quantity: Quantity) -> Array:
+        """The value of a quantity of this world's calculation.
+
+        Raises:
+            GradientError: a gradient that does not exist.
+        """
+        index: Any = ... if quantity.place.index is None else quantity.place.index
+        return np.asarray(self._whole(quantity)[index])
+
+    def _whole(self, quantity: Quantity) -> Array:
+        node = quantity.place.node
+        if quantity.kind == "value":
+            assert node.value is not None
+            return node.value
+        if quantity.kind == "gradient":
+            assert quantity.output is not None
+            return self.gradient(quantity.output, node)
+        if quantity.kind == "updated":
+            return self.updated[node]
+        after = changed(self.calc, dict(self.updated))
+        found = after.copies[node].value
+        assert found is not None
+        return found
+
+    def gradient(self, output: Node, node: Node) -> Array:
+        """∂output/∂node.
+
+        Raises:
+            GradientError: it does not exist.
+        """
+        if output is self.calc.output and self.gradients:
+            return _backward_with(self.calc, node, self.gradients)
+        (found,) = autodiff.gradient(output, [node], ir.constant(np.ones(output.shape), output.dtype))
+        if found is None:
+            found = autodiff.zero_or_error(output, node, lambda n: repr(n.name) if n.name else repr(n))
+        assert found.value is not None
+        return found.value
+
+    @cached_property
+    def updated(self) -> dict[Node, Array]:
+        """Every parameter of the optimiser after one step."""
+        found = {}
+        for node in parameters(self.calc, self.optimizer):
+            found[node] = stepped(self.calc, Place(node), self.optimizer, self.gradient(self.calc.output, node)).numpy()
+        return found
+
+    def with_values(self, values: Mapping[Quantity, Array]) -> World:
+        """The world in which these forward values and gradients were found instead; everything later follows from them."""
+        forward: dict[Node, Array] = {}
+        back: dict[Node, Array] = {}
+        for quantity, value in values.items():
+            if quantity.kind == "value":
+                _put(forward, quantity.place, value, quantity.place.node.value)
+            elif quantity.kind == "gradient" and quantity.output is self.calc.output:
+                _put(back, quantity.place, value, self.gradient(self.calc.output, quantity.place.node))
+        calc = changed(self.calc, forward)
+        return World(calc, self.optimizer, {calc.copies[n]: v for n, v in back.items()})
+
+    def with_updates(self, values: Mapping[Node, Array]) -> World:
+        """The world after a step that gave the parameters these values."""
+        return World(changed(self.calc, values), self.optimizer)
+
+    def here(self, quantity: Quantity, other: World) -> Quantity:
+        """A quantity of another world's calculation, from which this one was changed, in this one."""
+        copies = self.calc.copies
+        place = Place(copies.get(quantity.place.node, quantity.place.node), quantity.place.index)
+        output = quantity.output
+        return replace(quantity, place=place, output=None if output is None else copies.get(output, output))
+
+
+def _put(found: dict[Node, Array], place: Place, value: Array, whole: Array | None) -> None:
+    assert whole is not None
+    base = np.array(found.get(place.node, whole), dtype=np.result_type(whole.dtype, np.float64))
+    base[... if place.index is None else place.index] = value
+    found[place.node] = base.astype(whole.dtype)
+
+
+def changed(calc: Calculation, values: Mapping[Node, Array]) -> Calculation:
+    """The calculation with other values for some nodes; what follows from them follows. `copies` maps old to new nodes too."""
+    new: dict[Node, Node] = {}
+    for node in calc.nodes:
+        inputs = tuple(new[i] for i in node.inputs)
+        if node in values:
+            value = np.asarray(values[node], node.dtype)
+        elif node.op in LEAVES or all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+            new[node] = node
+            continue
+        else:
+            value = lookup(node.op).run(inputs, node.attributes)
+        new[node] = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.name, value)
+    copies = {old: new[copy] for old, copy in calc.copies.items()} | new
+    shown, named = (frozenset(new[n] for n in nodes) for nodes in (calc.shown, calc.named_by_user))
+    return Calculation(new[calc.output], tuple(new[n] for n in calc.nodes), shown, copies, named)
+
+
+def _backward_with(calc: Calculation, target: Node, given: Mapping[Node, Array]) -> Array:
+    """∂output/∂target, with some gradients on the way taken as given."""
+    upstream: dict[Node, Array] = {calc.output: np.ones(calc.output.shape, calc.output.dtype)}
+    for node in reversed(calc.nodes):
+        if node in given and node is not target:
+            upstream[node] = np.asarray(given[node], node.dtype)
+        if node is target:
+            return upstream.get(node, np.zeros(node.shape, node.dtype))
+        if node not in upstream or node.op in LEAVES:
+            continue
+        top, cuts, _ = cut_out(node, set(node.inputs))
+        sources = [i for i in cuts if i.dtype.kind == "f"]
+        found = autodiff.gradient(top, [cuts[i] for i in sources], ir.constant(upstream[node]))
+        for source, g in zip(sources, found, strict=True):
+            if g is not None and g.value is not None:
+                upstream[source] = upstream.get(source, np.zeros(source.shape, source.dtype)) + g.value
+    return np.zeros(target.shape, target.dtype)
+
+
+def all_quantities(calc: Calculation, optimizer: Any, most: int = 400) -> list[Quantity]:
+    """Every scalar that has a name: forward values and the output's gradients, element by element, and updated parameters."""
+    places = [
+        Place(node, index)
+        for node in calc.nodes
+        if node in calc.shown and node.dtype.kind == "f" and node.name
+        for index in (np.ndindex(*node.shape) if node.shape else [None])
+    ][:most]
+    assert calc.output.name is not None
+    forward = [Quantity(p.name, "value", p) for p in places]
+    reached = _reached(calc)
+    gradients = [
+        Quantity(f"d{calc.output.name}/d{p.name}", "gradient", p, calc.output)
+        for p in places
+        if p.node in reached and p.node is not calc.output
+    ]
+    held = set(parameters(calc, optimizer))
+    updated = [Quantity(f"{p.name}'", "updated", p) for p in places if p.node in held]
+    return forward + gradients + updated
+
+
+def _reached(calc: Calculation) -> set[Node]:
+    """The floating nodes with a gradient of the output."""
+    nodes = [n for n in calc.nodes if n.dtype.kind == "f"]
+    seed = ir.constant(np.ones(calc.output.shape), calc.output.dtype)
+    try:
+        found = autodiff.gradient(calc.output, nodes, seed)
+    except ChainruleError:
+        return set()
+    return {n for n, g in zip(nodes, found, strict=True) if g is not None}

@@ -1,0 +1,31 @@
+"""Arrays of numbers in explanations: small ones whole, large ones in a sentence."""
+
+from __future__ import annotations
+
+from chainrule.explain.language import Language, phrase
+from chainrule.explain.symbols import Formula, number
+from chainrule.ir import Array
+
+_MOST_ROWS, _MOST_COLUMNS = 8, 8
+
+
+def is_listed(value: Array) -> bool:
+    """Whether an array is small enough to be shown number by number."""
+    if value.ndim == 0:
+        return True
+    rows = value.size // max(value.shape[-1], 1)
+    return 0 < value.shape[-1] <= _MOST_COLUMNS and 0 < rows <= _MOST_ROWS and value.ndim <= 2
+
+
+def rows_of(value: Array, digits: int) -> list[list[Formula]]:
+    """The numbers of an array of one or two axes, row by row."""
+    return [[number(v, digits) for v in row] for row in (value if value.ndim == 2 else value.reshape(1, -1)).tolist()]
+
+
+def in_words(value: Array, language: Language) -> str:
+    """Shape and extremes of an array that is too large to list."""
+    shape = "×".join(map(str, value.shape))
+    if value.size == 0:
+        return shape
+    low, high = (number(v, 3).text for v in (value.min().item(), value.max().item()))
+    return phrase("numbers-in-array", language, shape=shape, low=low, high=high)

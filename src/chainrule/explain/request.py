@@ -1,0 +1,26 @@
+"""What `explain` was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainrule.explain.calculation import Calculation, Place
+from chainrule.explain.language import Language
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, resolved against the calculation.
+
+    Attributes:
+        calc: the calculation.
+        places: the nodes or elements to differentiate by.
+        language, precision: of the answer.
+        most: how many paths or terms are listed before the rest is summed.
+    """
+
+    calc: Calculation
+    places: tuple[Place, ...]
+    language: Language
+    precision: int
+    most: int

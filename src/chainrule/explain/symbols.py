@@ -1,0 +1,153 @@
+"""From names to mathematical symbols, and from numbers to digits.
+
+A name such as "w13" is written w₁₃ in a terminal and w_{13} in LaTeX; "delta^2" is δ², "dE/dw13" is ∂E/∂w₁₃, "w13'" is w₁₃′,
+and "W1[0, 1]" keeps its index. What is not of this kind stays a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.ops.notation import Style
+
+_GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ", "kappa": "κ",
+    "lambda": "λ", "lam": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
+    "chi": "χ", "psi": "ψ", "omega": "ω",
+}  # fmt: skip
+_COMMANDS = {letter: f"\\{name}" for name, letter in _GREEK.items() if name != "lam"}
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_DERIVATIVE = re.compile(r"d(\(.+\)|[^/()]+)/d(.+)")
+_NAME = re.compile(r"([^\W\d_]+)_?([^\W_]*)(?:\^(\w+))?(?:#(\d+))?((?:\[[^\]]*\])?)('*)")
+_ESCAPES = str.maketrans({c: "\\" + c for c in "_#%&${}"} | {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "})
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A piece of mathematics, as `text` for a terminal and as `latex`."""
+
+    text: str
+    latex: str
+
+    def style(self, style: Style) -> str:
+        """The writing of that style."""
+        return self.text if style == "text" else self.latex
+
+
+def symbol(name: str) -> Formula:
+    """The mathematical symbol for a name (see the top of this module)."""
+    return Formula(_symbol(name, "text"), _symbol(name, "latex"))
+
+
+def derivative_name(output: str, variable: str) -> str:
+    """The name of ∂output/∂variable: "dE/dw13"; a derivative that is differentiated again is put in brackets."""
+    return f"d{f'({output})' if '/' in output else output}/d{variable}"
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts names as a reader would: w2 before w10."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", name)]
+
+
+def superscript(text: str) -> str | None:
+    """A whole number in raised digits."""
+    return text.translate(_SUPERSCRIPTS) if text.removeprefix("-").isdigit() else None
+
+
+def _symbol(name: str, style: Style) -> str:
+    derivative = _DERIVATIVE.fullmatch(name)
+    if derivative:
+        above, below = (_bracketed(part, style) for part in derivative.groups())
+        return f"∂{above}/∂{below}" if style == "text" else rf"\frac{{\partial {above}}}{{\partial {below}}}"
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        return name if style == "text" else _word(name)
+    head, below, above, version, index, primes = parts.groups()
+    above = above or (f"({version})" if version else "")
+    return _in_text(head, below, above, index, primes) if style == "text" else _in_latex(head, below, above, index, primes)
+
+
+def _bracketed(name: str, style: Style) -> str:
+    if not name.startswith("("):
+        return _symbol(name, style)
+    inner = _symbol(name[1:-1], style)
+    return f"({inner})" if style == "text" else rf"\left({inner}\right)"
+
+
+def _in_text(head: str, below: str, above: str, index: str, primes: str) -> str:
+    below = below.translate(_SUBSCRIPTS) if below.isdigit() else f"_{below}" if below else ""
+    plain = above.strip("()")
+    above = (
+        above.translate(_SUPERSCRIPTS).replace("(", "⁽").replace(")", "⁾") if plain.isdigit() else f"^{above}" if above else ""
+    )
+    return f"{_GREEK.get(head, head)}{below}{above}{index}{'′' * len(primes)}"
+
+
+def _in_latex(head: str, below: str, above: str, index: str, primes: str) -> str:
+    letter = _GREEK.get(head, head)
+    base = _COMMANDS.get(letter, letter if len(letter) == 1 and letter.isascii() else _word(letter))
+    below = f"_{{{below if below.isdigit() or len(below) == 1 else _word(below)}}}" if below else ""
+    above = f"^{{{above}{chr(92) + 'prime' if primes else ''}}}" if above or primes else ""
+    return f"{base}{below}{above}{index}"
+
+
+def _word(word: str) -> str:
+    if not word.isascii():
+        return rf"\text{{{word.translate(_ESCAPES)}}}"
+    return rf"\mathrm{{{word.translate(_ESCAPES)}}}".replace(" ", r"\ ")
+
+
+# -------------------------------------------------------------------------------------------- numbers
+def number(value: float | int | bool, digits: int) -> Formula:
+    """A number with `digits` significant digits, plain from 10⁻⁶ to 10⁹, otherwise with a power of ten."""
+    if isinstance(value, bool | np.bool_):
+        return Formula(str(int(value)), str(int(value)))
+    if not np.isfinite(value):
+        text = "nan" if np.isnan(value) else "∞" if value > 0 else "-∞"
+        return Formula(text, rf"\mathrm{{{text}}}" if text == "nan" else text.replace("∞", r"\infty"))
+    if value == 0:
+        return Formula("0", "0")  # not -0
+    if 1e-6 <= abs(value) < 1e9:
+        plain = np.format_float_positional(float(value), precision=digits, fractional=False, trim="-", unique=False)
+        return Formula(plain, plain)
+    mantissa, exponent = f"{float(value):.{digits - 1}e}".split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    power = str(int(exponent))
+    return Formula(f"{mantissa}×10{power.translate(_SUPERSCRIPTS)}", rf"{mantissa} \times 10^{{{power}}}")
+
+
+def rounded(value: float, digits: int) -> float:
+    """The number that `number` shows."""
+    return float(f"{value:.{digits - 1}e}") if np.isfinite(value) else value
+
+
+def agreeing_digits(
+    values: Sequence[float], calculate: Callable[[list[float]], float], result: float, precision: int
+) -> tuple[int, int]:
+    """How many digits to show of the parts and of the result of a calculation, so that the shown parts give the shown result.
+
+    The parts get `precision` significant digits, and the result as many or one less; where rounding still shows (terms that
+    nearly cancel, say) the parts get more.
+
+    Args:
+        values: the parts, in full.
+        calculate: gives the result from the parts.
+        result: the result, in full.
+        precision: significant digits wanted.
+
+    Returns:
+        Digits of the parts, digits of the result.
+    """
+    if not np.isfinite(result):
+        return precision, precision
+    for digits in range(precision, 18):
+        found = calculate([rounded(v, digits) for v in values])
+        for shown in (precision, max(precision - 1, 1)):
+            if number(found, shown) == number(result, shown):
+                return digits, shown
+    return 17, precision

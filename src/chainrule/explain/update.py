@@ -1,0 +1,140 @@
+"""Update form: one step of an optimiser for a parameter, from the very rule that the optimiser runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule import autodiff, ir
+from chainrule.errors import ArgumentError, explain
+from chainrule.explain.calculation import Calculation, Place, calculation
+from chainrule.explain.derivation import Derivation, Section, Step
+from chainrule.explain.derive import finished
+from chainrule.explain.language import phrase
+from chainrule.explain.lines import given_step, value_step
+from chainrule.explain.request import Request
+from chainrule.explain.symbols import Formula, derivative_name, natural_order, symbol
+from chainrule.ir import LEAVES, Array, Node
+from chainrule.tensor import Tensor
+
+_STATE_SYMBOLS = {
+    "momentum_buffer": "v", "exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "v_max", "square_avg": "s",
+    "grad_avg": "g_avg", "sum": "G", "acc_delta": "u",
+}  # fmt: skip
+
+
+def update_form(request: Request, optimizer: Any) -> Derivation:
+    """The gradient and what the optimiser's rule makes of it.
+
+    Raises:
+        ArgumentError: no optimiser, or one that does not hold the parameter.
+    """
+    if optimizer is None:
+        raise ArgumentError(
+            explain("the update form was asked for without an optimizer", "it shows an optimiser's step", "Pass optimizer=….")
+        )
+    sections: list[Section] = []
+    results: dict[str, Array] = {}
+    for place in request.places:
+        section, value = update_section(request, place, optimizer)
+        sections.append(section)
+        results[f"{place.name}'"] = value
+    found = finished(request, "update", sections, results)
+    return Derivation(
+        _title(request, optimizer),
+        found.form,
+        found.language,
+        found.precision,
+        found.output,
+        found.wrt,
+        found.sections,
+        results,
+    )
+
+
+def _title(request: Request, optimizer: Any) -> Formula:
+    symbols = [symbol(p.name) for p in request.places]
+    name = optimizer.rule.name
+    return Formula(
+        phrase("title-step", request.language, optimizer=name, wrt=", ".join(s.text for s in symbols)),
+        phrase("title-step", request.language, optimizer=name, wrt=", ".join(f"${s.latex}$" for s in symbols)),
+    )
+
+
+def update_section(request: Request, place: Place, optimizer: Any) -> tuple[Section, Array]:
+    """The step for one parameter or one element of it.
+
+    Raises:
+        ArgumentError: the optimiser does not hold it.
+    """
+    new = stepped(request.calc, place, optimizer)
+    calc = calculation(new.node, detail="named")
+    shown = [n for n in calc.nodes if n in calc.shown]
+    leaves = sorted((n for n in shown if n.op in LEAVES), key=lambda n: natural_order(n.name or ""))
+    steps: list[Step] = [given_step(n, request.precision) for n in leaves]
+    steps += [value_step(calc, n, request.precision, simplify=True) for n in shown if n.op not in LEAVES]
+    value = calc.output.value
+    assert value is not None
+    return Section("update", phrase("update", request.language), tuple(steps)), value
+
+
+def stepped(
+    calc: Calculation, place: Place, optimizer: Any, gradient: Array | None = None, rate: float | None = None
+) -> Tensor:
+    """The parameter after one step, as a Tensor with its history.
+
+    Args:
+        calc: the calculation that gives the gradient.
+        place: the parameter, or one element of it.
+        optimizer: that holds it.
+        gradient: to be used in place of the calculation's (of the parameter's shape).
+        rate: learning rate, in place of the optimiser's.
+
+    Raises:
+        ArgumentError: the optimiser does not hold it.
+    """
+    assert calc.output.name is not None and place.node.value is not None
+    group, position = _find(calc, place, optimizer)
+    if gradient is None:
+        (found,) = autodiff.gradient(calc.output, [place.node])
+        assert found is not None and found.value is not None
+        gradient = found.value
+    index: Any = ... if place.index is None else place.index
+    parameter = _leaf(place.name, place.node.value[index])
+    upstream = _leaf(derivative_name(calc.output.name, place.name), gradient[index])
+    taken = {place.name, "t"}
+    state = {}
+    for key, moment in group.states[position].items():
+        name = _STATE_SYMBOLS.get(key, key)
+        name = name if name not in taken else f"{name}_{key}"
+        taken.add(name)
+        values = moment.numpy()
+        state[key] = _leaf(name, values[index] if values.shape == place.node.shape else values)
+    eta = _leaf("eta", group.settings["lr"].numpy() if rate is None else np.asarray(rate))
+    count = optimizer.state_tensors()["step"]
+    step = _leaf("t", count.numpy() + 1.0)
+    value, after = optimizer.rule.update(upstream, state, parameter, {**group.settings, "lr": eta}, step)
+    for key, moment in after.items():
+        if moment.node.op not in LEAVES and moment.name is None:
+            moment.named(f"{state[key].name}'")
+    return value.named(f"{place.name}'") if value is not parameter else (value + 0.0).named(f"{place.name}'")
+
+
+def _leaf(name: str, value: Array) -> Tensor:
+    return Tensor(ir.variable(np.asarray(value), name=name))
+
+
+def _find(calc: Calculation, place: Place, optimizer: Any) -> tuple[Any, int]:
+    copies: dict[Node, Node] = dict(calc.copies)
+    for group in optimizer.groups:
+        for position, param in enumerate(group.params):
+            if copies.get(param.node) is place.node:
+                return group, position
+    raise ArgumentError(
+        explain(
+            f"the optimizer does not hold {place.name}",
+            "it must be one of its parameters, with the value that ran",
+            "Make the optimizer with this parameter, and explain before the step is taken.",
+        )
+    )

@@ -1,0 +1,88 @@
+"""chainrule explain, check and draw, from the shell."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from chainrule.cli import main
+
+M6 = (
+    "x3 = x1*w13 + x2*w23; x4 = x1*w14 + x2*w24; O3 = sigmoid(x3); O4 = sigmoid(x4); "
+    "x5 = w35*O3 + w45*O4; O5 = sigmoid(x5); E = 0.5*(O5 - t5)**2"
+)
+GIVEN = "x1=0.35 x2=0.9 w13=0.1 w14=0.4 w23=0.8 w24=0.6 w35=0.3 w45=0.9 t5=0.5".split()
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, result.output + result.stderr
+    return result
+
+
+def test_one_gradient_is_derived_as_a_product_along_its_path():
+    text = run("explain", M6, *GIVEN, "--wrt", "w13", "--form", "path").output
+    assert "(O₅ - t₅) · O₅(1 - O₅) · w₃₅ · O₃(1 - O₃) · x₁" in text
+    assert "0.00092907" in text
+
+
+def test_an_update_shows_the_rule_and_the_new_value():
+    text = run("explain", M6, *GIVEN, "--wrt", "w35", "--form", "update", "--lr", "1").output
+    assert "w₃₅ - η · ∂E/∂w₃₅" in text
+    assert "0.272326" in text
+
+
+def test_explanations_speak_chinese():
+    assert "反向传播" in run("explain", M6, *GIVEN, "--language", "zh").output
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".tex", ".txt", ".json"])
+def test_a_derivation_is_written_in_the_format_of_the_file_name(tmp_path, suffix):
+    file = tmp_path / f"page{suffix}"
+    assert f"Written to {file}" in run("explain", "(w*x - t)**2", "w=2", "x=3", "t=5", "--out", str(file)).output
+    content = file.read_text(encoding="utf-8")
+    assert content
+    assert suffix != ".json" or json.loads(content)["schema"] == "chainrule/derivation/1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["foo(x)", "x=1"], "the formula has the function 'foo'"),
+        (["x*y", "x=1"], "the formula uses 'y', which has no value"),
+        (["x", "x=__import__('os')"], "a value is NAME=NUMBER"),
+        (["x", "x"], "a value is NAME=NUMBER"),
+        (["x + 1", "x=1", "z=2"], "the formula does not use that name"),
+        (["x + 1", "x=1", "--wrt", "q"], "q"),
+    ],
+)
+def test_bad_formulas_and_values_are_explained(arguments, text):
+    error = run("explain", *arguments, code=2).stderr
+    assert text in error
+    assert "Traceback" not in error
+
+
+def test_the_template_is_all_right_and_a_slip_in_it_is_named(tmp_path):
+    file = tmp_path / "homework.toml"
+    file.write_text(run("check", "--new").output, encoding="utf-8")
+    assert run("check", str(file)).output.count("✓") == 6
+
+    file.write_text(file.read_text(encoding="utf-8").replace('"dE/dx5" = 0.0407', '"dE/dx5" = 0.027'), encoding="utf-8")
+    assert "a factor O₄ too many" in run("check", str(file), code=1).output
+    report = json.loads(run("check", str(file), "--json", code=1).output)
+    assert report["first_wrong"] == "dE/dx5"
+    assert report["claims"]["dE/dx5"]["kind"] == "equals-other-quantity"
+
+
+def test_check_says_what_it_needs(tmp_path):
+    assert "chainrule check --new" in run("check", code=2).stderr
+    assert "there is no such file" in run("check", str(tmp_path / "none.toml"), code=2).stderr
+
+
+def test_a_drawing_shows_values_and_gradients(tmp_path):
+    file = tmp_path / "car.svg"
+    run("draw", "price * tax * count", "price=20", "tax=1.1", "count=2", "--out", str(file))
+    picture = file.read_text(encoding="utf-8")
+    assert picture.startswith("<svg")
+    assert "2.2" in picture
+    assert "could not be written" in run("draw", "x*x", "x=2", "--out", str(tmp_path / "no" / "x.svg"), code=2).stderr

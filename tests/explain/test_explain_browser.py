@@ -1,0 +1,64 @@
+"""Pages in a real browser: no console message, nothing fetched, formulas of a sensible size."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_explain_missions import m6
+
+from chainrule.explain import draw, explain
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--v=0",
+)  # fmt: skip
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    pytest.mark.slow,
+]
+
+
+def opened(page: str, folder: Path) -> tuple[str, str]:
+    """The page as the browser has it, and what the browser said."""
+    file = folder / "page.html"
+    # The page measures its own formulas and writes what it asked for from outside; the script is added for the test only.
+    probe = (
+        "<script>addEventListener('load', () => { const r = document.querySelector('math')?.getBoundingClientRect();"
+        "document.title = [performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length,"
+        "Math.round(r?.width ?? 0), document.documentElement.scrollWidth <= innerWidth].join('|'); })</script>"
+    )
+    file.write_text(page.replace("</head>", f"{probe}</head>") if "</head>" in page else page + probe, encoding="utf-8")
+    command = [
+        str(CHROMIUM),
+        *FLAGS,
+        f"--user-data-dir={folder / 'profile'}",
+        "--window-size=390,800",
+        "--dump-dom",
+        file.as_uri(),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_derivation(tmp_path: Path, language: str) -> None:
+    pytest.importorskip("math_core", reason="HTML needs math-core")
+    output, _ = m6()
+    dom, said = opened(explain(output, "x1", form="path", language=language).to_html(), tmp_path)
+    requests, width, fits = dom.split("<title>")[1].split("</title>")[0].split("|")
+    assert "CONSOLE" not in said
+    assert requests == "0"
+    assert int(width) > 5
+    assert fits == "true"
+
+
+def test_a_drawing(tmp_path: Path) -> None:
+    pytest.importorskip("graphlay", reason="pictures need graphlay")
+    output, _ = m6()
+    draw(output).save(tmp_path / "drawing.html")
+    _, said = opened((tmp_path / "drawing.html").read_text(encoding="utf-8"), tmp_path)
+    assert "CONSOLE" not in said

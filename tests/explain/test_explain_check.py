@@ -1,0 +1,298 @@
+"""Grading hand calculations: verdicts, kinds of slips, and messages in both languages."""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import Any
+
+import numpy as np
+import pytest
+from test_explain_missions import M6_FORMULA, M6_FORWARD, M6_GIVEN, M6_GRADIENTS, M6_STEP, m6
+
+import chainrule as cr
+from chainrule import ir
+from chainrule.errors import ArgumentError
+from chainrule.explain import check, expression, read_homework
+from chainrule.explain.grading import KINDS
+from chainrule.explain.homework import TEMPLATE
+from chainrule.explain.language import LANGUAGES, PHRASES
+from chainrule.explain.written import written
+from chainrule.optim import SGD
+from chainrule.tensor import Tensor
+
+
+def finding(name: str, given: Any) -> Any:
+    output, optimizer = m6()
+    return check(output, {name: given}, optimizer=optimizer)[name]
+
+
+# -------------------------------------------------------------------------------------------- precision
+@pytest.mark.parametrize(
+    ("given", "true", "agrees", "digits"),
+    [
+        ("0.69", 0.6903, True, 2),
+        ("0.690", 0.6903, True, 3),
+        ("0.6900", 0.6903, False, 4),
+        (0.027, 0.0407, False, 2),
+        ("1.5e-3", 0.00154, True, 2),
+        ("1.5 × 10^-3", 0.00154, True, 2),
+        ("-0,5".replace(",", "."), -0.53, True, 1),
+        (110, 110.4, True, 3),
+        ("0.000929", 0.0009290712, True, 3),
+    ],
+)
+def test_the_digits_written_are_the_precision(given: Any, true: float, agrees: bool, digits: int) -> None:
+    found = written(given)
+    assert found is not None
+    assert (found.agrees(true), found.digits) == (agrees, digits)
+
+
+def test_formulas_are_no_numbers() -> None:
+    assert written("x1*w13") is None
+    assert written("1/3") is None
+
+
+@pytest.mark.parametrize("given", [True, None, {"a": 1}, float("nan"), [[1.0], [1.0, 2.0]], "inf"])
+def test_claims_of_another_kind_are_refused(given: Any) -> None:
+    with pytest.raises(ArgumentError, match="claim"):
+        finding("O5", given)
+
+
+# -------------------------------------------------------------------------------------------- right
+def test_every_number_of_m6_is_right() -> None:
+    output, optimizer = m6()
+    claims = {**M6_FORWARD, **{f"dE/d{n}": v for n, v in M6_GRADIENTS.items()}, **{f"{n}'": v for n, v in M6_STEP.items()}}
+    claims |= {"delta5": 0.0406811251, "O5'": 0.6820185833, "E'": 0.0165653823}
+    grading = check(output, claims, optimizer=optimizer)
+    assert {f.verdict for f in grading.values()} == {"right"}
+    assert grading.correct
+    assert grading.first_wrong is None
+
+
+def test_rounding_carried_forward_is_not_wrong() -> None:
+    output, _ = m6()
+    # O3 and O4 rounded to two digits, and everything later from the rounded values.
+    x5 = 0.3 * 0.68 + 0.9 * 0.66
+    grading = check(output, {"O3": "0.68", "O4": "0.66", "x5": f"{x5:.4f}"})
+    assert [f.verdict for f in grading.values()] == ["right", "right", "rounded"]
+    assert "rounding" in grading["x5"].message
+    assert finding("O5", "0.6902").verdict == "rounded"  # cut off instead of rounded
+
+
+def test_follow_on_errors_are_separated_from_the_first() -> None:
+    output, _ = m6()
+    o3 = 0.69
+    x5 = 0.3 * o3 + 0.9 * 0.6637386974
+    o5 = 1 / (1 + np.exp(-x5))
+    grading = check(output, {"O3": o3, "O4": 0.6637387, "x5": f"{x5:.7f}", "O5": f"{o5:.7f}", "dE/dO5": f"{o5 - 0.5:.7f}"})
+    assert [f.verdict for f in grading.values()] == ["wrong", "right", "follow-on", "follow-on", "follow-on"]
+    assert grading.first_wrong == "O3"
+    assert not grading.correct
+
+
+def test_a_wrong_gradient_carries_on_too() -> None:
+    output, optimizer = m6()
+    grading = check(output, {"dE/dx5": "0.190283", "dE/dw35": f"{0.190283 * 0.6802671967:.6f}"}, optimizer=optimizer)
+    assert [f.verdict for f in grading.values()] == ["wrong", "follow-on"]
+
+
+# -------------------------------------------------------------------------------------------- slips
+def slope(z: float) -> float:
+    """σ′."""
+    s = 1 / (1 + np.exp(-z))
+    return float(s * (1 - s))
+
+
+SLIPS = [
+    ("dE/dx5", 0.027, "equals-other-quantity", "That is ∂E/∂w₄₅ = 0.0270016: a factor O₄ too many."),
+    ("dE/dx5", 0.190283, "missing-factor", "The factor O₅(1 - O₅) is missing."),
+    ("dE/dw13", 0.0026544890, "missing-factor", "The factor x₁ is missing."),
+    ("dE/dw13", 0.0761263, "missing-factor", "The upstream gradient ∂E/∂O₃ is left out."),
+    ("dE/dw35", -0.0276740349, "sign", "The sign is wrong."),
+    ("dE/dw14", "0.00143004", "constant-factor", "It is off by the constant factor ½."),
+    ("dE/dx1", 0.00326866, "missing-path", "The path over O₃ is forgotten."),
+    ("dE/dw13", f"{0.0406811251 * 0.2723259651 * 0.2175037376 * 0.35:.9f}", "stale-weight", "w₃₅"),
+    ("dE/dw35", f"{0.0276740349 / 0.2137921922 * slope(0.6902834929):.6f}", "derivative-at-output", "O₅"),
+    ("dE/dw13", f"{0.0009290712 * 0.3:.9f}", "extra-factor", "There is a factor w₃₅ too many."),
+    ("w35'", 0.3276740349, "sign", "The step goes the wrong way"),
+    ("O3", 0.69, "equals-other-quantity", "That is O₅ = 0.690283"),
+    ("O5", f"{1 / (1 + np.exp(0.8014449867)):.6f}", "sign", "x₅ has the wrong sign."),
+    ("x5", f"{0.9 * 0.6637386974:.6f}", "missing-path", "The term w₃₅ · O₃ is left out."),
+    ("E", 0.0362078, "constant-factor", "The constant factor 0.5 is missing."),
+    ("dE/dw13", 0.00131313, "unexplained", "no single slip explains it"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "kind", "words"), SLIPS)
+def test_the_slip_is_named(name: str, given: Any, kind: str, words: str) -> None:
+    found = finding(name, given)
+    assert (found.verdict, found.kind) == ("wrong", kind), found.message
+    assert words in found.message
+
+
+def test_every_kind_has_a_case() -> None:
+    assert set(KINDS) == {kind for _, _, kind, _ in SLIPS} | {"transposed"}
+
+
+def test_m6_errata() -> None:
+    output, optimizer = m6()
+    grading = check(output, {"O3": 0.69, "dE/dx5": 0.027, "dE/db": 0.00093, "w44'": 0.873}, optimizer=optimizer)
+    assert [f.kind for f in grading.values()] == ["equals-other-quantity"] * 4
+    assert "That is O₅" in grading["O3"].message
+    assert "That is ∂E/∂w₄₅ = 0.0270016: a factor O₄ too many." in grading["dE/dx5"].message
+    assert grading["dE/db"].message == "There is no dE/db in this calculation. The number 0.00093 is ∂E/∂w₁₃ = 0.000929071."
+    assert grading["w44'"].message == "There is no w44' in this calculation. The number 0.873 is w₄₅′ = 0.872998."
+
+
+def test_updated_weights_used_too_early_are_found_in_the_new_error() -> None:
+    names = ["w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "b1", "b2", "x1", "x2", "t1", "t2"]
+    numbers = [0.15, 0.2, 0.25, 0.3, 0.4, 0.45, 0.5, 0.55, 0.35, 0.6, 0.05, 0.1, 0.01, 0.99]
+    leaves = {n: cr.parameter(v, name=n) for n, v in zip(names, numbers, strict=True)}
+    output = expression(
+        """
+        n1 = w1*x1 + w2*x2 + b1; n2 = w3*x1 + w4*x2 + b1; h1 = sigmoid(n1); h2 = sigmoid(n2)
+        m1 = w5*h1 + w6*h2 + b2; m2 = w7*h1 + w8*h2 + b2; o1 = sigmoid(m1); o2 = sigmoid(m2)
+        E = 0.5*(t1 - o1)**2 + 0.5*(t2 - o2)**2
+        """,
+        **leaves,
+    )
+    optimizer = SGD([leaves[f"w{k}"] for k in range(1, 9)], lr=0.5)
+    claims = {"E": 0.298371109, "dE/dw5": 0.082167041, "w5'": "0.358916480", "dE/dw1": 0.000438568, "w1'": 0.149780716}
+    grading = check(output, claims | {"E'": 0.291027924}, optimizer=optimizer)
+    assert [f.verdict for f in grading.values()] == ["right"] * 5 + ["wrong"]
+    assert grading["E'"].kind == "stale-weight"
+    assert "w₅, w₆, w₇, w₈ were updated before" in grading["E'"].message
+    assert check(output, {"E'": 0.29102777369}, optimizer=optimizer).correct
+
+
+def matrices() -> Tensor:
+    w1 = cr.parameter([[0.1, 0.8], [0.4, 0.6]], name="W1")
+    w2 = cr.parameter([[0.3, 0.9], [-0.2, 0.5]], name="W2")
+    x, t = cr.tensor([0.35, 0.9], name="x"), cr.tensor([0.2, 0.7], name="t")
+    h = cr.sigmoid((w1 @ x).named("z1")).named("a1")
+    o = cr.sigmoid((w2 @ h).named("z2")).named("a2")
+    return (0.5 * ((o - t) ** 2).sum()).named("C")
+
+
+def test_matrices_and_their_elements() -> None:
+    output = matrices()
+    w1 = next(n for n in _nodes(output) if n.name == "W1")
+    (gradient,) = cr.grad(output, [Tensor(w1)])
+    g = gradient.numpy()
+    claims = {"dC/dW1": np.round(g, 6), "dC/dW1[0, 1]": round(float(g[0, 1]), 6), "a1": [0.680267, 0.663739]}
+    assert check(output, claims).correct
+    for given, kind in ((g.T, "transposed"), (-g, "sign"), (2 * g, "constant-factor"), (g + 0.01, "unexplained")):
+        assert check(output, {"dC/dW1": np.round(given, 6)})["dC/dW1"].kind == kind
+    delta2 = (_value(output, "a2") - [0.2, 0.7]) * _value(output, "a2") * (1 - _value(output, "a2"))
+    a1 = _value(output, "a1")
+    wrong = float(np.array([[0.3, 0.9], [-0.2, 0.5]])[0] @ delta2 * a1[0] * (1 - a1[0]) * 0.35)
+    found = check(output, {"dC/dW1[0, 0]": f"{wrong:.8f}"})["dC/dW1[0, 0]"]
+    assert (found.kind, "W₂" in found.message) == ("transposed", True)
+
+
+def _nodes(output: Tensor) -> list[Any]:
+    return ir.topological([output.node])
+
+
+def _value(output: Tensor, name: str) -> Any:
+    return next(n.value for n in _nodes(output) if n.name == name)
+
+
+# -------------------------------------------------------------------------------------------- formulas
+@pytest.mark.parametrize(
+    ("name", "formula", "kind"),
+    [
+        ("dE/dw13", "(O5 - t5)*O5*(1 - O5)*w35*O3*(1 - O3)*x1", None),
+        ("dE/dw13", "x1*w35*dE/dx5*O3*(1-O3)", None),
+        ("dE/dw13", "(t5 - O5)*O5*(1 - O5)*w35*O3*(1 - O3)*x1", "sign"),
+        ("dE/dw13", "(O5 - t5)*w35*O3*(1 - O3)*x1", "missing-factor"),
+        ("dE/dw35", "(O5 - t5)*O5*(1 - O5)*O4", "equals-other-quantity"),
+        ("O5", "sigmoid(w35*O3 + w45*O4)", None),
+        ("O5", "sigmoid(w35*O3)", "missing-path"),
+        ("E", "(O5 - t5)**2", "constant-factor"),
+        ("E", "O5*w13 + 7", "unexplained"),
+        ("E", "0.5*(O7 - t5)**2", "unexplained"),
+    ],
+)
+def test_formulas_are_compared_by_value(name: str, formula: str, kind: str | None) -> None:
+    found = finding(name, formula)
+    assert (found.verdict == "right", found.kind) == (kind is None, kind), found.message
+
+
+# -------------------------------------------------------------------------------------------- answers
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_messages_in_both_languages(language: str) -> None:
+    output, optimizer = m6()
+    grading = check(output, {"dE/dx5": 0.027, "O5": 0.6902834929, "dE/db": 0.1}, optimizer=optimizer, language=language)
+    assert ("That is" in str(grading)) == (language == "en")
+    assert ("多乘了" in str(grading)) == (language == "zh")
+
+
+def test_phrases_have_the_same_blanks_in_both_languages() -> None:
+    for key, (en, zh) in PHRASES.items():
+        blanks = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (en, zh)]
+        assert blanks[0] == blanks[1], key
+        assert en.strip()
+        assert any(ord(c) > 0x2E80 for c in zh), key
+
+
+def test_a_grading_is_a_mapping_and_json() -> None:
+    output, _ = m6()
+    grading = check(output, {"O5": 0.69, "dE/dx5": 0.027})
+    assert list(grading) == ["O5", "dE/dx5"]
+    assert len(grading) == 2
+    data = json.loads(json.dumps(grading.to_dict()))
+    assert data["schema"] == "chainrule/grading/1"
+    assert data["first_wrong"] == "dE/dx5"
+    assert data["counts"] == {"right": 1, "rounded": 0, "follow-on": 0, "wrong": 1}
+    assert data["claims"]["dE/dx5"]["kind"] == "equals-other-quantity"
+    assert data["claims"]["dE/dx5"]["true"] == pytest.approx(0.0406811251)
+
+
+def test_wrong_use() -> None:
+    output, _ = m6()
+    with pytest.raises(ArgumentError, match="no claims"):
+        check(output, {})
+    with pytest.raises(ArgumentError, match="takes a Tensor"):
+        check(3.0, {"E": 1})
+    with pytest.raises(ArgumentError, match="'en' and 'zh'"):
+        check(output, {"E": 1}, language="fr")
+    assert "no O9" in check(output, {"O9": 0.123456})["O9"].message
+
+
+# -------------------------------------------------------------------------------------------- homework
+def test_the_template_is_right(tmp_path: Any) -> None:
+    file = tmp_path / "homework.toml"
+    file.write_text(TEMPLATE, encoding="utf-8")
+    homework = read_homework(file)
+    assert homework.formula.strip() == M6_FORMULA.strip()
+    assert homework.given == M6_GIVEN
+    assert homework.claims["O3"] == "0.680"
+    assert homework.grade().correct
+    assert "正确" in str(homework.grade(language="zh"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("formula = 'x'\n[given]\nx = 1", "has no 'claims'"),
+        ("formula = 'x'\nextra = 1", "'extra'"),
+        ("formula = 3", "'formula'"),
+        ("formula = 'x'\n[given]\nx = 'one'\n[claims]\nx = 1", "x = 'one'"),
+        ("formula = [", "could not be read as TOML"),
+        ("formula = 'y = x'\n[given]\nx = 1\n[claims]\ny = 1\n[optimizer]\nname = 'Magic'", "'Magic'"),
+        ("formula = 'y = x'\n[given]\nx = 1\n[claims]\ny = 1\n[optimizer]\nparameters = ['w']", "the parameter 'w'"),
+    ],
+)
+def test_broken_homework(tmp_path: Any, text: str, message: str) -> None:
+    file = tmp_path / "homework.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ArgumentError) as caught:
+        read_homework(file).grade()
+    assert message in str(caught.value)
+
+
+def test_missing_homework(tmp_path: Any) -> None:
+    with pytest.raises(ArgumentError, match="no such file"):
+        read_homework(tmp_path / "nothing.toml")

@@ -1,0 +1,263 @@
+"""What `explain` takes, refuses and shows."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from derivation_checks import re_evaluated
+
+import chainrule as cr
+from chainrule.errors import ArgumentError, GradientError, ShapeError
+from chainrule.explain import Derivation, explain, expression
+from chainrule.explain.language import LANGUAGES
+from chainrule.explain.symbols import agreeing_digits, number, symbol
+from chainrule.optim import OPTIMIZERS
+
+
+# -------------------------------------------------------------------------------------------- symbols and numbers
+@pytest.mark.parametrize(
+    ("name", "text", "latex"),
+    [
+        ("w13", "w₁₃", "w_{13}"),
+        ("O5", "O₅", "O_{5}"),
+        ("dE/dw13", "∂E/∂w₁₃", r"\frac{\partial E}{\partial w_{13}}"),
+        ("d(dE/dx)/dx", "∂(∂E/∂x)/∂x", r"\frac{\partial \left(\frac{\partial E}{\partial x}\right)}{\partial x}"),
+        ("delta^2", "δ²", r"\delta^{2}"),
+        ("w13'", "w₁₃′", r"w_{13}^{\prime}"),
+        ("W1[0, 1]", "W₁[0, 1]", "W_{1}[0, 1]"),
+        ("price", "price", r"\mathrm{price}"),
+        ("h#2", "h⁽²⁾", "h^{(2)}"),
+        ("e_o1", "e_o1", r"e_{\mathrm{o1}}"),
+        ("0.weight", "0.weight", r"\mathrm{0.weight}"),
+        ("价格", "价格", r"\text{价格}"),
+        ("my_very_long_name", "my_very_long_name", r"\mathrm{my\_very\_long\_name}"),
+    ],
+)
+def test_symbols(name: str, text: str, latex: str) -> None:
+    assert (symbol(name).text, symbol(name).latex) == (text, latex)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "latex"),
+    [
+        (0.19028349, "0.190283", "0.190283"),
+        (440000.0, "440000", "440000"),
+        (-0.0, "0", "0"),
+        (9.8546e-9, "9.8546×10⁻⁹", r"9.8546 \times 10^{-9}"),
+        (1.5e12, "1.5×10¹²", r"1.5 \times 10^{12}"),
+        (math.inf, "∞", r"\infty"),
+        (math.nan, "nan", r"\mathrm{nan}"),
+        (True, "1", "1"),
+    ],
+)
+def test_numbers(value: float, text: str, latex: str) -> None:
+    assert (number(value, 6).text, number(value, 6).latex) == (text, latex)
+
+
+def test_shown_parts_give_the_shown_result() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        parts = list(rng.uniform(-1, 1, size=rng.integers(2, 6)) * 10.0 ** rng.integers(-3, 3))
+        for calculate in (math.prod, math.fsum):
+            digits, shown = agreeing_digits(parts, calculate, calculate(parts), 6)
+            displayed = [float(number(v, digits).text) for v in parts]
+            assert number(calculate(displayed), shown) == number(calculate(parts), shown)
+            assert shown >= 5
+
+
+def test_terms_that_nearly_cancel_get_more_digits() -> None:
+    digits, _ = agreeing_digits([1.23456789, -1.23456123], math.fsum, 1.23456789 - 1.23456123, 6)
+    assert digits > 6
+
+
+# -------------------------------------------------------------------------------------------- names
+def test_python_variables_give_names() -> None:
+    speed = cr.tensor(3.0)
+    time = cr.tensor(2.0)
+    distance = speed * time
+    found = explain(distance, speed)
+    assert (found.output, found.wrt) == ("distance", ("speed",))
+
+
+def test_made_up_names_are_unique() -> None:
+    values = [cr.tensor(float(k)) for k in range(3)]
+    found = explain(values[0] * values[1] + cr.sigmoid(values[2]), detail="all")
+    names = [s.name for s in found.steps() if s.kind in ("given", "value")]
+    assert len(set(names)) == len(names) == 6
+    one, other = cr.tensor(1.0, name="x"), cr.tensor(2.0, name="x")
+    assert explain(one * other).wrt == ("x", "x#2")
+
+
+def test_an_element_can_be_asked_for_in_three_ways() -> None:
+    w = cr.parameter([[0.1, 0.8], [0.4, 0.6]], name="W")
+    cost = ((w @ np.array([1.0, 2.0])) ** 2).sum()
+    by_index = explain(cost, w[0, 1])
+    by_name = explain(cost, "W[0, 1]")
+    by_negative = explain(cost, w[0, -1])
+    assert by_index.wrt == by_name.wrt == by_negative.wrt == ("W[0, 1]",)
+    assert float(by_index.value) == float(by_name.value) == pytest.approx(2 * 1.7 * 2)
+    assert float(explain(cost, "W[0, 1]", form="path").value) == pytest.approx(2 * 1.7 * 2)
+
+
+def test_values_can_be_given() -> None:
+    y = expression("y = w*x**2", w=1.0, x=1.0)
+    assert float(explain(y, "w", at={"x": 3.0}).value) == 9.0
+    with pytest.raises(ArgumentError, match="leaves of this calculation"):
+        explain(y, "w", at={"z": 3.0})
+    with pytest.raises(ShapeError, match="it must be"):
+        explain(y, "w", at={"x": [1.0, 2.0]})
+
+
+# -------------------------------------------------------------------------------------------- forms and options
+def test_paths_beyond_the_limit_are_summed() -> None:
+    w = cr.parameter(np.linspace(0.1, 1.0, 9), name="w")
+    x = cr.tensor(0.5, name="x")
+    found = explain((cr.sin(w * x)).sum(), x, form="path", most=3)
+    steps = list(found.steps())
+    assert sum(s.kind == "path" for s in steps) == 3
+    assert steps[-1].parts[-1].rule == "rest"
+    assert "the other 6 paths together" in steps[-1].parts[-1].formula.text
+    re_evaluated(found)
+
+
+def test_large_sums_list_the_largest_terms() -> None:
+    rng = np.random.default_rng(0)
+    w1, w2 = cr.parameter(rng.normal(size=(20, 4))), cr.parameter(rng.normal(size=(30, 20)))
+    x = cr.tensor(rng.normal(size=4), name="x")
+    cost = ((w2 @ cr.tanh(w1 @ x)) ** 2).sum()
+    found = explain(cost, w1[3, 2], form="matrix", most=5)
+    delta = next(s for s in found.steps() if s.name == "delta^1[3]")
+    assert [p.rule for p in delta.parts] == ["product"] * 5 + ["rest"]
+    assert delta.note.startswith("the 5 largest of 30 terms")
+    re_evaluated(found)
+    assert float(found.value) == pytest.approx(cr.grad(cost, [w1])[0].numpy()[3, 2], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_every_optimiser_is_explained_as_it_steps(name: str) -> None:
+    w = cr.parameter([0.4, -0.3], name="w")
+    b = cr.parameter(0.2, name="b")
+    optimizer = OPTIMIZERS[name]([w, b], lr=0.1, weight_decay=0.01)
+    for _ in range(3):
+        cost = ((w * np.array([1.0, 2.0])).sum() * b - 1.0) ** 2
+        found = explain(cost, [w, b, w[1]], form="update", optimizer=optimizer)
+        assert found.to_latex()
+        optimizer.zero_grad()
+        cost.backward()
+        optimizer.step()
+        np.testing.assert_allclose(found.results["w'"], w.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(found.results["b'"], b.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(found.results["w[1]'"], w.numpy()[1], rtol=1e-12)
+
+
+def test_float32_is_explained_as_it_ran() -> None:
+    w = cr.parameter(np.float32([0.1, 0.2]), name="w")
+    cost = cr.sigmoid(w).sum()
+    found = explain(cost, w)
+    assert found.value.dtype == np.float32
+    np.testing.assert_array_equal(found.value, cr.grad(cost, [w])[0].numpy())
+
+
+def test_a_chain_of_any_length() -> None:
+    x = cr.tensor(0.3, name="x")
+    y = x
+    for _ in range(3000):
+        y = cr.sin(y) + 0.001
+    found = explain(y.named("y"), x, detail="named")
+    assert float(found.value) == pytest.approx(cr.grad(y, [x])[0].item(), rel=1e-12)
+    assert float(explain(y, x, form="path").value) == pytest.approx(float(found.value), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"form": "poem"}, ArgumentError, "the form 'poem'"),
+        ({"language": "fr"}, ArgumentError, "speak 'en' and 'zh'"),
+        ({"precision": 0}, ArgumentError, "from 1 to 17"),
+        ({"wrt": "v"}, ArgumentError, "this calculation has"),
+        ({"wrt": "W[5, 0]"}, ArgumentError, "indices in range"),
+        ({"wrt": "W", "form": "path"}, ArgumentError, "one number"),
+        ({"form": "update"}, ArgumentError, "without an optimizer"),
+        ({"form": "attribution"}, ArgumentError, "hidden layer"),
+    ],
+)
+def test_wrong_use(settings: dict[str, object], error: type[Exception], words: str) -> None:
+    w = cr.parameter([[0.1, 0.2]], name="W")
+    cost = (w @ cr.tensor([1.0, 2.0], name="x")).sum()
+    with pytest.raises(error) as caught:
+        explain(cost, **settings)
+    assert words in str(caught.value)
+
+
+def test_more_wrong_use() -> None:
+    x = cr.tensor(1.0, name="x")
+    with pytest.raises(ArgumentError, match="takes a Tensor"):
+        explain(3.0)
+    with pytest.raises(GradientError, match="no part of the calculation"):
+        explain(x * 2.0, cr.tensor(1.0, name="y"))
+    with pytest.raises(GradientError, match="step"):
+        explain(cr.step(x) * 2.0, x)
+    with pytest.raises(ArgumentError, match="without layers"):
+        explain(x * 2.0, form="matrix")
+    with pytest.raises(ArgumentError, match="paths start at a scalar"):
+        explain(cr.tensor([1.0, 2.0], name="v") * 2.0, "v[0]", form="path")
+    with pytest.raises(GradientError, match="nothing to differentiate by"):
+        explain(cr.tensor([1, 2]).sum() * 1.0)
+    with pytest.raises(GradientError, match="must be floating"):
+        explain(cr.tensor([1, 2]).sum())
+
+
+# -------------------------------------------------------------------------------------------- data and formats
+def small() -> Derivation:
+    return explain(expression("h = sigmoid(w*x); E = 0.5*(h - t)**2", w=0.5, x=2.0, t=0.25), "w", form="path")
+
+
+def test_the_schema() -> None:
+    data = json.loads(json.dumps(small().to_dict()))
+    assert set(data) == {"schema", "form", "language", "title", "output", "wrt", "results", "sections"}
+    assert (data["schema"], data["form"], data["output"], data["wrt"]) == ("chainrule/derivation/1", "path", "E", ["w"])
+    assert [s["kind"] for s in data["sections"]] == ["given", "forward", "paths"]
+    step = data["sections"][-1]["steps"][0]
+    assert set(step) == {"kind", "name", "symbol", "equations", "value", "shape", "note", "parts"}
+    assert step["name"] == "dE/dw"
+    factors = step["parts"][0]["factors"]
+    assert [f["text"] for f in factors] == ["h - t", "h(1 - h)", "x"]
+    assert math.prod(f["value"] for f in factors) == pytest.approx(data["results"]["w"], rel=1e-12)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("ending", [".txt", ".md", ".tex", ".html", ".json"])
+def test_files(tmp_path, ending: str, language: str) -> None:
+    pytest.importorskip("math_core", reason="HTML needs math-core")
+    file = tmp_path / f"derivation{ending}"
+    explain(expression("y = w*x", w=1.0, x=2.0), "w", language=language).save(file)
+    assert ("已知" in file.read_text(encoding="utf-8")) == (language == "zh")
+    with pytest.raises(ArgumentError, match=r"written as .*\.json"):
+        small().save(tmp_path / "derivation.doc")
+
+
+def test_a_page_needs_nothing_from_outside() -> None:
+    pytest.importorskip("math_core", reason="HTML needs math-core")
+    page = small().to_html()
+    assert "http://" not in page.replace("http://www.w3.org/1998/Math/MathML", "")
+    assert "https://" not in page
+    assert "<script" not in page
+    assert page.count("<math") == page.count("</math>") > 10
+
+
+def test_notebooks_get_markdown_with_formulas() -> None:
+    text = small()._repr_markdown_()
+    assert r"$$ \frac{\partial E}{\partial w} = \left(h - t\right) \cdot h\left(1 - h\right) \cdot x = " in text
+
+
+@pytest.mark.parametrize("name", ["a$b", "50%", "x_{1}", "w & v", "价格_1", "a<b>", r"back\slash", "#1", "~", "^"])
+def test_names_with_special_characters(name: str) -> None:
+    pytest.importorskip("math_core", reason="HTML needs math-core")
+    x = cr.tensor(2.0, name=name)
+    found = explain(cr.sigmoid(x * x).named("y"), x)
+    assert found.to_html().count("<math") > 5
+    assert name in found.to_text() or symbol(name).text in found.to_text()
+    assert found.to_latex()
