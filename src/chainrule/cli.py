@@ -141,7 +141,8 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
     were held out, beside a baseline that does not look at the inputs.
 
     The run folder gets the model with its preprocessing (model.safetensors), every setting as used (config.toml), history.csv,
-    metrics.json and learning-curves.png. Ctrl-C ends training early and keeps what was learnt.
+    metrics.json, learning-curves.png, and report.html, a page that shows all of it and derives the backward pass of one row.
+    Ctrl-C ends training early and keeps what was learnt.
 
     \b
     Examples:

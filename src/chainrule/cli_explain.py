@@ -136,8 +136,9 @@ def draw(formula: str, given: tuple[str, ...], out: str, **options: Any) -> None
     """Draw FORMULA as a graph: forward values above the edges, gradients below.
 
     \b
-    Example:
+    Examples:
       chainrule draw "price * tax * count" price=20 tax=1.1 count=2 --out car.svg
+      chainrule draw "h = tanh(W1 @ x); y = sigmoid(W2 @ h)" x=[1,2] "W1=[[1,2],[3,4]]" "W2=[[0.5,-0.5]]" --kind network
     """
     from chainrule.explain import draw as drawing
 

@@ -81,7 +81,7 @@ OPTIONS = [
     (["--lr", "-1"], "Error: the setting learning_rate is -1.0; it must be above 0. Correct it."),
     (["--dropout", "1"], "Error: the setting dropout is 1.0; it must be from 0 up to but not including 1. Correct it."),
     (["--validation", "2"], "Error: the setting validation is 2.0; it must be a share between 0 and 1. Correct it."),
-    (["--backend", "gpu"], "Error: the backend 'gpu' was asked for; there are reference"),
+    (["--backend", "gpu"], "Error: the backend 'gpu' was asked for; there are native, reference"),
     (["--loss", "mse"], "Error: the loss 'mse' was chosen for 'answer'; its task is binary, which has the losses bce."),
     (["--task", "regression"], "Error: the target 'answer' holds words, such as 'no'; regression predicts numbers."),
     (["--delimiter", "ab"], "Error: the delimiter is 'ab'; it must be one character. Pass ','"),

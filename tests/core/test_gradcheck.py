@@ -7,7 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import autodiff, ops
-from chainrule.backends import REFERENCE
+from chainrule.backends.reference import REFERENCE
 from chainrule.errors import DTypeError
 from chainrule.ops.elementwise import stop_gradient
 from chainrule.ops.primitive import PRIMITIVES, pullbacks

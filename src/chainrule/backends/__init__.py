@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
+
 from chainrule.backends.contract import Backend, Program
-from chainrule.backends.reference import REFERENCE
 from chainrule.errors import ArgumentError, explain
 
-BACKENDS: dict[str, Backend] = {REFERENCE.name: REFERENCE}
+# Name: module, the object in it, and the package that it needs (chainrule itself: none). Fastest first; loaded when asked for.
+BACKENDS = {
+    "native": ("chainrule.backends.native", "NATIVE", "llvmlite"),
+    "reference": ("chainrule.backends.reference", "REFERENCE", "chainrule"),
+}
 
-__all__ = ["BACKENDS", "Backend", "Program", "get"]
+__all__ = ["BACKENDS", "Backend", "Program", "available", "get"]
+
+
+def available() -> list[str]:
+    """Names of the backends whose packages are installed, the fastest first."""
+    return [name for name, (_, _, package) in BACKENDS.items() if find_spec(package) is not None]
 
 
 def get(name: str = "auto") -> Backend:
@@ -16,11 +27,14 @@ def get(name: str = "auto") -> Backend:
 
     Raises:
         ArgumentError: there is no such backend.
+        MissingDependency: the package that it needs is not installed.
     """
     if name == "auto":
-        return REFERENCE
+        name = available()[0]
     if name not in BACKENDS:
         raise ArgumentError(
             explain(f"the backend {name!r} was asked for", f"there are {', '.join(BACKENDS)}", "Use one of these, or 'auto'.")
         )
-    return BACKENDS[name]
+    module, attribute, _ = BACKENDS[name]
+    backend: Backend = getattr(import_module(module), attribute)
+    return backend

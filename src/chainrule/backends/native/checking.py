@@ -1,0 +1,71 @@
+"""Checks of a plan: that no kernel reaches beyond a buffer, and that buffers alive at the same time do not overlap.
+
+Addresses are affine in the loop counters, so the first and the last element that an access can reach are known without running.
+Positions that are loaded are kept in their range by `Check` kernels, which run before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from chainrule.backends.native.kernels import SCRATCH, Access, Check, Contraction, Draw, Nest
+from chainrule.backends.native.lower import Buffer, Plan, Step
+from chainrule.errors import GraphError
+
+
+def check_plan(plan: Plan) -> None:
+    """Check every access of every kernel, and the places in the arena.
+
+    Raises:
+        GraphError: an access outside its buffer, or two buffers in one place: a defect of this package.
+    """
+    for step in plan.steps:
+        for access, sizes in _accesses(step):
+            _check_access(access, sizes, step)
+    _check_places(plan)
+
+
+def _accesses(step: Step) -> Iterator[tuple[Access, tuple[int, ...]]]:
+    kernel = step.kernel
+    if isinstance(kernel, Nest):
+        yield from ((a, kernel.sizes) for a in kernel.accesses())
+    elif isinstance(kernel, Check):
+        yield kernel.position, kernel.sizes
+    elif isinstance(kernel, Contraction):
+        sizes = (*kernel.batch, kernel.rows, kernel.columns, *kernel.inner)
+        yield kernel.a, sizes
+        yield kernel.b, sizes
+        if kernel.c is not None:
+            yield kernel.c, sizes[: len(kernel.c.strides)]
+        if kernel.epilogue is not None:
+            yield from ((a, kernel.epilogue.sizes) for a in kernel.epilogue.accesses() if a.buffer != SCRATCH)
+    else:
+        assert isinstance(kernel, Draw)
+        yield Access(1, kernel.dtype, 0, (1,)), (kernel.count,)
+
+
+def _check_access(access: Access, sizes: Sequence[int], step: Step) -> None:
+    if not all(sizes):
+        return
+    reach = [s * (n - 1) for s, n in zip(access.strides, sizes, strict=True)]
+    first = access.offset + sum(r for r in reach if r < 0)
+    last = access.offset + sum(r for r in reach if r > 0) + sum(d.stride * (d.size - 1) for d in access.dynamic)
+    buffer = step.buffers[access.buffer]
+    if first < 0 or last >= buffer.size or access.dtype != buffer.dtype:
+        raise GraphError(f"{step.label} reaches elements {first} … {last} of {buffer.label}, which has {buffer.size}.")
+
+
+def _check_places(plan: Plan) -> None:
+    lives: dict[Buffer, tuple[int, int]] = {}
+    for number, step in enumerate(plan.steps):
+        for buffer in step.buffers:
+            if buffer.place == "arena":
+                lives[buffer] = lives.get(buffer, (number, number))[0], number
+    found = sorted(lives, key=lambda b: b.number)
+    for k, buffer in enumerate(found):
+        if buffer.number % 64 or buffer.number + buffer.bytes > plan.arena_bytes:
+            raise GraphError(f"{buffer.label} lies at {buffer.number} in an arena of {plan.arena_bytes} bytes.")
+        for other in found[k + 1 :]:
+            together = lives[buffer][0] <= lives[other][1] and lives[other][0] <= lives[buffer][1]
+            if together and other.number < buffer.number + buffer.bytes and buffer.number < other.number + other.bytes:
+                raise GraphError(f"{buffer.label} and {other.label} are in use at the same time and share bytes.")

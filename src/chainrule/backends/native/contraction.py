@@ -1,0 +1,325 @@
+"""Machine code for contractions: tiles of sums in registers.
+
+for each strip of columns:                       (the panel of B that goes with it is packed first, if the tile says so)
+    for each block of rows:
+        for each tile of rows in it:
+            for k: load v vectors of B; for each row: broadcast A and multiply-add to v sums
+            write the sums: to C, or to scratch memory if there is an epilogue
+        epilogue over the block
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from chainrule.backends.native import nest, scalar
+from chainrule.backends.native.kernels import SCRATCH, Access, Contraction, Nest, map_accesses, simplified
+from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, loop, parts_of, repeat, share_of, store_vector
+from chainrule.backends.native.target import Target
+from chainrule.ir import DType
+
+_UNROLLED = 3  # inner axes up to this size are written out: those of the usual kernels of convolutions
+
+
+def emit(
+    b: ir.IRBuilder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None = None
+) -> None:
+    """Write the code of a contraction at the builder's place.
+
+    Args:
+        b: where to.
+        kernel: what.
+        pointers: its buffers by number; those for a thread's own use are cut into one piece per thread.
+        target: the processor.
+        share: if given, only this thread's share along `kernel.split` is computed.
+    """
+    _Emitter(b, kernel, pointers, target, share).run()
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """A strip of columns: where it begins, and its vectors as they are read from B and as they are written."""
+
+    column: ir.Value
+    read: list[Part]
+    written: list[Part]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a tile is: in which strip, its first row in the matrix and in the block, and how many rows it has."""
+
+    strip: _Strip
+    row: ir.Value
+    in_block: ir.Value
+    height: int
+
+
+class _Emitter:
+    def __init__(
+        self, b: ir.IRBuilder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None
+    ) -> None:
+        self.b = b
+        self.kernel = kernel
+        self.share = share
+        self.pointers = list(pointers)
+        self.target = target
+        self.tile = kernel.tile
+        self.dtype: DType = kernel.a.dtype
+        self.element = scalar.element_type(self.dtype)
+        self.batch: list[ir.Value] = []
+        self.outer: list[ir.Value] = []  # index of the inner axis that is the outermost loop, if one is
+
+    def run(self) -> None:
+        self._own(self.kernel.scratch, self.tile.block * self.tile.columns)
+        self._own(self.kernel.panel, self.kernel.inner[-1] * self.tile.columns)
+        if not self.kernel.accumulate:
+            self._over_batch()
+            return
+
+        def slab(i: ir.Value) -> None:
+            self.outer = [i]
+            self._over_batch()
+
+        self._for(0, self.kernel.inner[0], 1, slab)
+
+    def _own(self, number: int, size: int) -> None:
+        """Move the pointer of a buffer for every thread's own use to this thread's piece."""
+        if number >= 0 and self.share is not None:
+            place = self.b.mul(self.share.number, INDEX(size))
+            self.pointers[number] = self.b.gep(self.pointers[number], [place], source_etype=self.element)
+
+    def _over_batch(self) -> None:
+        """All matrices of the stack, or this thread's."""
+        count = math.prod(self.kernel.batch)
+
+        def body(i: ir.Value) -> None:
+            self.batch = []
+            for size in reversed(self.kernel.batch):
+                self.batch.insert(0, self.b.srem(i, INDEX(size)) if size > 1 else INDEX(0))
+                i = self.b.sdiv(i, INDEX(size)) if size > 1 else i
+            self._strips()
+
+        self._cut(count, 1, lambda i, _: body(i), shared=self.kernel.split == "batch")
+
+    def _for(self, start: int, stop: int, step: int, body: Callable[[ir.Value], None]) -> None:
+        """A loop that may run once, or not at all."""
+        if stop - start == step:
+            body(INDEX(start))
+        elif stop > start:
+            repeat(self.b, (INDEX(start), INDEX(stop), step), body)
+
+    def _cut(self, size: int, step: int, body: Callable[[ir.Value, int], None], *, shared: bool = False) -> None:
+        """body(start, length) for whole steps, then for what is left; or this thread's share of that."""
+        if shared and self.share is not None:
+            self._cut_share(size, step, body)
+            return
+        whole = size // step * step
+        self._for(0, whole, step, lambda i: body(i, step))
+        if size > whole:
+            body(INDEX(whole), size - whole)
+
+    def _cut_share(self, size: int, step: int, body: Callable[[ir.Value, int], None]) -> None:
+        b = self.b
+        units, whole = -(-size // step), size // step
+        first, after = share_of(b, units, self.share)
+        if whole:
+            last = b.select(b.icmp_signed("<", after, INDEX(whole)), after, INDEX(whole)) if units > whole else after
+            with b.if_then(b.icmp_signed("<", first, last)):
+                start, stop = b.mul(first, INDEX(step)), b.mul(last, INDEX(step))
+                repeat(b, (start, stop, step), lambda i: body(i, step))
+        if units > whole:
+            with b.if_then(b.and_(b.icmp_signed("==", after, INDEX(units)), b.icmp_signed("<", first, after))):
+                body(INDEX(whole * step), size - whole * step)
+
+    # ---------------------------------------------------------------------------------------- strips, blocks, tiles
+    def _strips(self) -> None:
+        self._cut(self.kernel.columns, self.tile.columns, self._strip, shared=self.kernel.split == "columns")
+
+    def _strip(self, column: ir.Value, width: int) -> None:
+        read = written = parts_of(width, self.tile.lanes, self.target.masks)
+        if self.tile.packing != "none":
+            self._pack(column, width)
+            # The packed panel has room for whole vectors, so nothing needs masking there.
+            read = parts_of(-(-width // self.tile.lanes) * self.tile.lanes, self.tile.lanes, True)
+            written = [Part(p.offset, p.lanes, min(p.lanes, width - p.offset)) for p in read]
+        strip = _Strip(column, read, written)
+
+        def block(row: ir.Value, height: int) -> None:
+            self._cut(height, self.tile.rows, lambda i, m: self._tile(_Place(strip, self.b.add(row, i), i, m)))
+            if self.kernel.epilogue is not None:
+                self._epilogue(row, height, column, width)
+
+        self._cut(self.kernel.rows, self.tile.block, block, shared=self.kernel.split == "rows")
+
+    def _tile(self, place: _Place) -> None:
+        sums = iter(self._inner(list(self.outer), place, self._start(place)))
+        for m in range(place.height):
+            for part in place.strip.written:
+                store_vector(self.b, next(sums), self._out(place, m, part.offset), self.dtype, part.active)
+
+    def _start(self, place: _Place) -> list[ir.Value]:
+        """What the sums begin with: zeros, or what is there when they accumulate."""
+        rows = range(place.height)
+        if not self.kernel.accumulate:
+            return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in rows for p in place.strip.read]
+        parts = place.strip.written
+        return [load_vector(self.b, self._out(place, m, p.offset), self.dtype, p.lanes, p.active) for m in rows for p in parts]
+
+    def _out(self, place: _Place, m: int, offset: int) -> ir.Value:
+        """Where the sums of row m of a tile go, from a column of the strip on."""
+        b = self.b
+        if self.kernel.epilogue is not None:
+            number = b.add(b.mul(b.add(place.in_block, INDEX(m)), INDEX(self.tile.columns)), INDEX(offset))
+            return b.gep(self.pointers[self.kernel.scratch], [number], source_etype=self.element)
+        assert self.kernel.c is not None, "without an epilogue, sums go to memory"
+        index = [*self.batch, b.add(place.row, INDEX(m)), b.add(place.strip.column, INDEX(offset))]
+        return self._at(self.kernel.c, index)
+
+    def _at(self, access: Access, index: Sequence[ir.Value]) -> ir.Value:
+        """Where an access is for an index of its first axes."""
+        b = self.b
+        total: ir.Value = INDEX(access.offset)
+        for i, stride in zip(index, access.strides, strict=False):
+            if stride:
+                total = b.add(total, b.mul(i, INDEX(stride)))
+        return b.gep(self.pointers[access.buffer], [total], source_etype=scalar.memory_type(access.dtype))
+
+    # ---------------------------------------------------------------------------------------- the sums
+    def _inner(self, index: list[ir.Value], place: _Place, sums: list[ir.Value]) -> list[ir.Value]:
+        """The loops over the inner axes that have no index yet."""
+        if len(index) == len(self.kernel.inner):
+            return self._multiply_add(index, place, sums)
+
+        def body(i: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            return self._inner([*index, i], place, carried)
+
+        size = self.kernel.inner[len(index)]
+        if size > _UNROLLED:
+            return loop(self.b, (INDEX(0), INDEX(size), 1), sums, body)
+        for i in range(size):
+            sums = body(INDEX(i), sums)
+        return sums
+
+    def _multiply_add(self, inner: list[ir.Value], place: _Place, sums: list[ir.Value]) -> list[ir.Value]:
+        b = self.b
+        factors = [self._factor(inner, place.strip.column, p) for p in place.strip.read]
+        start = self._at(self.kernel.a, [*self.batch, place.row, INDEX(0), *inner])
+        step = self.kernel.a.strides[len(self.kernel.batch)]
+        found = []
+        for m in range(place.height):
+            pointer = b.gep(start, [INDEX(step * m)], source_etype=self.element)
+            number = b.load(pointer, typ=self.element, align=self.dtype.itemsize)
+            for k, factor in enumerate(factors):
+                spread = scalar.splat(b, number, scalar.lanes_of(factor))
+                found.append(scalar.muladd(b, spread, factor, sums[m * len(factors) + k]))
+        return found
+
+    def _factor(self, inner: list[ir.Value], column: ir.Value, part: Part) -> ir.Value:
+        """A vector of B."""
+        b = self.b
+        if self.tile.packing == "none":
+            pointer = self._at(self.kernel.b, [*self.batch, INDEX(0), b.add(column, INDEX(part.offset)), *inner])
+            return load_vector(b, pointer, self.dtype, part.lanes, part.active)
+        (k,) = inner
+        return b.load(
+            self._in_panel(k, INDEX(part.offset)), typ=scalar.widened(self.element, part.lanes), align=self.dtype.itemsize
+        )
+
+    def _in_panel(self, k: ir.Value, column: ir.Value) -> ir.Value:
+        """Where a row of the packed panel is, from a column of the strip on."""
+        place = self.b.add(self.b.mul(k, INDEX(self.tile.columns)), column)
+        return self.b.gep(self.pointers[self.kernel.panel], [place], source_etype=self.element)
+
+    # ---------------------------------------------------------------------------------------- packing
+    def _pack(self, column: ir.Value, width: int) -> None:
+        if self.tile.packing == "straight":
+            self._pack_rows(column, width)
+        else:
+            self._pack_transposed(column, width)
+
+    def _pack_rows(self, column: ir.Value, width: int) -> None:
+        """panel[k, :] = B[k, column : column + width]."""
+        parts = parts_of(width, self.tile.lanes, True)
+
+        def row(k: ir.Value) -> None:
+            for part in parts:
+                pieces = [part] if self.target.masks else parts_of(part.active, part.lanes, False, part.offset)
+                for piece in pieces:
+                    source = self._at(self.kernel.b, [*self.batch, INDEX(0), self.b.add(column, INDEX(piece.offset)), k])
+                    vector = load_vector(self.b, source, self.dtype, piece.lanes, piece.active)
+                    self.b.store(vector, self._in_panel(k, INDEX(piece.offset)), align=self.dtype.itemsize)
+
+        self._for(0, self.kernel.inner[0], 1, row)
+
+    def _pack_transposed(self, column: ir.Value, width: int) -> None:
+        """The same where neighbours along k are neighbours in memory: square blocks, transposed in registers."""
+        lanes = self.tile.lanes if self.kernel.b.strides[-1] == 1 else 1
+        depth = self.kernel.inner[0]
+        whole_k, whole_n = depth // lanes * lanes, width // lanes * lanes
+
+        def square(k: ir.Value, n: ir.Value) -> None:
+            rows = [self._along_k(k, self.b.add(n, INDEX(i)), column, lanes) for i in range(lanes)]
+            for i, vector in enumerate(transposed(self.b, rows)):
+                self.b.store(vector, self._in_panel(self.b.add(k, INDEX(i)), n), align=self.dtype.itemsize)
+
+        def single(k: ir.Value, n: ir.Value) -> None:
+            self.b.store(self._along_k(k, n, column, 1), self._in_panel(k, n), align=self.dtype.itemsize)
+
+        if whole_k and whole_n:
+            self._for(0, whole_n, lanes, lambda n: self._for(0, whole_k, lanes, lambda k: square(k, n)))
+        self._for(0, whole_n, 1, lambda n: self._for(whole_k, depth, 1, lambda k: single(k, n)))
+        self._for(whole_n, width, 1, lambda n: self._for(0, depth, 1, lambda k: single(k, n)))
+
+    def _along_k(self, k: ir.Value, n: ir.Value, column: ir.Value, lanes: int) -> ir.Value:
+        source = self._at(self.kernel.b, [*self.batch, INDEX(0), self.b.add(column, n), k])
+        return self.b.load(source, typ=scalar.widened(self.element, lanes), align=self.dtype.itemsize)
+
+    # ---------------------------------------------------------------------------------------- epilogue
+    def _epilogue(self, row: ir.Value, height: int, column: ir.Value, width: int) -> None:
+        """Run the epilogue over one block: the same nest over fewer indices, with each access moved to the block's place."""
+        assert self.kernel.epilogue is not None
+        pointers: list[ir.Value] = []
+        known: dict[Access, Access] = {}
+        index = [*(i for i, n in zip(self.batch, self.kernel.batch, strict=True) if n != 1), row, column]
+
+        def moved(access: Access) -> Access:
+            if access not in known:
+                scratch = access.buffer == SCRATCH
+                pointers.append(self.pointers[self.kernel.scratch] if scratch else self._at(access, index))
+                strides = (self.tile.columns, 1) if scratch else access.strides[-2:]
+                known[access] = Access(len(pointers) - 1, access.dtype, 0, strides)
+            return known[access]
+
+        plain = map_accesses(self.kernel.epilogue, moved)
+        part = Nest((height, width), (False, False), plain.values, plain.stores)
+        nest.emit(self.b, simplified(part), pointers, self.target)
+
+
+def transposed(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
+    """The columns of a square matrix given as rows, by exchanging blocks of half the size, then of a quarter, and so on."""
+    size = len(rows)
+    if size == 1:
+        return rows
+    distance = size // 2
+    while distance:
+        swapped = list(rows)
+        for i in range(size):
+            if i & distance:
+                continue
+            first, second = rows[i], rows[i + distance]
+            low = [k if not k & distance else size + k - distance for k in range(size)]
+            high = [k + distance if not k & distance else size + k for k in range(size)]
+            swapped[i] = _shuffled(b, first, second, low)
+            swapped[i + distance] = _shuffled(b, first, second, high)
+        rows = swapped
+        distance //= 2
+    return rows
+
+
+def _shuffled(b: ir.IRBuilder, first: ir.Value, second: ir.Value, order: list[int]) -> ir.Value:
+    return b.shuffle_vector(first, second, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))

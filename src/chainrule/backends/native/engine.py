@@ -1,0 +1,93 @@
+"""From an LLVM module to machine code in memory."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from chainrule.backends.native import cache, codegen
+from chainrule.backends.native.kernels import work
+from chainrule.backends.native.lower import Plan
+from chainrule.backends.native.target import Target, host
+
+_SIGNATURE = ctypes.CFUNCTYPE(
+    ctypes.c_int64,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_int64,
+    ctypes.c_double,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_void_p,
+)
+
+_SMALL = 30_000  # operations on numbers in a step
+
+
+def object_code(plan: Plan, target: Target, *, profile: bool = False) -> bytes:
+    """The machine code of a plan, as an object file, from the cache if it is there.
+
+    With `profile`, the code takes the time of every kernel; such code is not kept.
+    """
+    name = cache.key(plan, target)
+    code = None if profile else cache.load(name)
+    if code is None:
+        code = _compiled(plan, target, profile)
+        if not profile:
+            cache.save(name, code)
+    return code
+
+
+def _compiled(plan: Plan, target: Target, profile: bool) -> bytes:
+    machine = target.machine()
+    module = llvm.parse_assembly(str(codegen.module_of(plan, target, profile=profile)))
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    # The loops are vectors already. Unrolling pays where a whole step takes a microsecond, and costs much compilation.
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_unrolling = sum(work(step.kernel) for step in plan.steps) < _SMALL
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    code: bytes = machine.emit_object(module)
+    return code
+
+
+class Code:
+    """Machine code that can be called. It lives as long as this object.
+
+    Attributes:
+        run: the function `run` of the code, as `signature` says (see `codegen`).
+    """
+
+    def __init__(self, code: bytes, target: Target, signature: Any = _SIGNATURE) -> None:
+        empty = llvm.parse_assembly("")
+        empty.triple = target.triple
+        self._engine = llvm.create_mcjit_compiler(empty, target.machine())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+        self.run: Callable[..., int] = signature(self._engine.get_function_address(codegen.ENTRY))
+
+
+@functools.cache
+def _clock() -> Code:
+    target = host()
+    module = ir.Module("clock")
+    module.triple = target.triple
+    type = ir.FunctionType(ir.IntType(64), [])
+    b = ir.IRBuilder(ir.Function(module, type, codegen.ENTRY).append_basic_block("entry"))
+    b.ret(b.call(ir.Function(module, type, "llvm.readcyclecounter"), []))
+    return Code(target.machine().emit_object(llvm.parse_assembly(str(module))), target, ctypes.CFUNCTYPE(ctypes.c_int64))
+
+
+def ticks() -> int:
+    """The processor's counter that profiled code reads."""
+    return _clock().run()

@@ -1,0 +1,268 @@
+"""Which nodes are computed together: a graph becomes a list of groups, each of which becomes one kernel (or a few).
+
+A node joins a group where its operands are still in registers: elementwise nodes over one domain share a loop, a reduction runs
+along in the loop that computes its operand, and what is done to the elements of a product joins the product's tiles. All a node
+reads from memory must come from earlier groups. The order of groups is the order in which they run.
+
+State is written in place. So a group may write a state only when every other group that reads the old value runs before it, and
+only after all outputs are known, because a step whose first output is not finite must leave the state alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chainrule.backends.native.scalar import INSTRUCTIONS
+from chainrule.backends.native.views import MOVES, View, stripped, view_of
+from chainrule.ir import LEAVES, Graph, Node, Shape, topological
+
+REDUCTIONS = frozenset(["sum", "prod", "max", "min", "argmax", "argmin"])
+ASSEMBLIES = frozenset(["pad", "concatenate", "windows_sum", "scatter_add", "accumulate"])
+_IN_REGISTERS = INSTRUCTIONS | {"gather", "contract"}
+KNOWN = _IN_REGISTERS | REDUCTIONS | ASSEMBLIES | frozenset(["matmul", "convolution", "uniform", *MOVES, *LEAVES])
+
+Kind = Literal["nest", "contraction", "assembly", "draw", "check"]
+Target = tuple[Literal["output", "state"], int]
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes that are computed together.
+
+    Attributes:
+        kind: what sort of kernel it becomes.
+        domain: the indices that it runs over, without axes of size 1.
+        nodes: in the order of computation.
+        sinks: values that go to outputs or state, with where they go.
+        reduced: the axes of the domain that its reductions run over, if it has any.
+        check: the positions and the size to check them against, for a check.
+    """
+
+    kind: Kind
+    domain: Shape
+    nodes: list[Node] = field(default_factory=list)
+    sinks: list[tuple[Node, Target]] = field(default_factory=list)
+    reduced: frozenset[int] | None = None
+    check: tuple[Node, int, str] | None = None
+
+
+def view(node: Node) -> View:
+    """The node as a view of a buffer, which it is after `rewrite.prepare`."""
+    found = view_of(node)
+    assert found is not None, f"{node!r} cannot be a view; a copy is missing"
+    return found
+
+
+def reduced_axes(node: Node) -> frozenset[int]:
+    """The axes that a reduction runs over, counted in the domain of its operand, which has no axes of size 1."""
+    shape = node.inputs[0].shape
+    places = [a for a, n in enumerate(shape) if n != 1]
+    return frozenset(places.index(a) for a in node.attributes["axis"] if shape[a] != 1)
+
+
+def same_elements(node: Node, found: View) -> bool:
+    """Whether a view of an operand has, at each index of a node's domain, the element computed at that index of its own."""
+    return found.plain and stripped(found.shape) == stripped(found.base.shape) == stripped(node.shape)
+
+
+def group_graph(graph: Graph) -> tuple[list[Group], int]:
+    """The groups of a prepared graph in order, and how many of them run before state may be written."""
+    return _Grouping(graph).run()
+
+
+class _Grouping:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.groups: list[Group] = []
+        self.place: dict[Node, int] = {}
+        self.waiting: set[Node] = set()
+        self.checks: dict[tuple[Node, int], int] = {}
+        self.reads: dict[Node, dict[int, bool]] = {}  # per leaf, the groups that read it: True if only element by element
+
+    def run(self) -> tuple[list[Group], int]:
+        self._place_numbers()
+        self._place_all(topological(self.graph.outputs))
+        for k, node in enumerate(self.graph.outputs):
+            self._sink(node, ("output", k), 0)
+        pending = [(s, u, k) for k, (s, u) in enumerate(zip(self.graph.state, self.graph.updates, strict=True)) if s is not u]
+        # The deepest updates first: they need the gradients of all layers after theirs, so each weight is read for
+        # those before its own gradient is made, and can be overwritten as soon as that one is known.
+        depth = _depths(self.graph)
+        nodes = topological(u for _, u, _ in sorted(pending, key=lambda p: -depth[p[1]]))
+        self._check_all(nodes)
+        before_state = 1 + max([g for g in range(len(self.groups)) if self._needed_first(g)], default=-1)
+        self._place_all(nodes)
+        for s, u, k in pending:
+            earliest = max([g + (not alike) for g, alike in self.reads.get(s, {}).items()], default=0)
+            self._sink(u, ("state", k), max(before_state, earliest))
+        return self.groups, before_state
+
+    def _needed_first(self, group: int) -> bool:
+        return self.groups[group].kind == "check" or any(kind == "output" for _, (kind, _) in self.groups[group].sinks)
+
+    def _place_numbers(self) -> None:
+        """Single numbers that depend on leaves only (corrections of moments, say) are computed first, for everybody."""
+        known: set[Node] = set()
+        for node in self.graph.nodes():
+            simple = node.size == 1 and (node.op in INSTRUCTIONS or node.op in MOVES)
+            if node.op in LEAVES or (simple and known.issuperset(node.inputs)):
+                known.add(node)
+        self._place_all(n for n in self.graph.nodes() if n in known and n.size == 1)
+
+    def _place_all(self, nodes: Iterable[Node]) -> None:
+        """Place nodes in an order where operands come first. An elementwise node of leaves only waits for its first reader."""
+        for node in nodes:
+            if node.op in LEAVES or node.op in MOVES or node in self.place:
+                continue
+            if node.size > 1 and node.op in INSTRUCTIONS and all(self._is_free(i) for i in node.inputs):
+                self.waiting.add(node)
+            else:
+                self._place(node)
+
+    def _is_free(self, operand: Node) -> bool:
+        base = view(operand).base
+        return base.op in LEAVES or base in self.waiting or base.size == 1
+
+    def _settle(self, reader: Node) -> None:
+        """Place the waiting nodes that a reader does not take element by element, since it needs them in memory."""
+        for operand in reader.inputs:
+            found = view(operand)
+            if found.base in self.waiting:
+                if self._in_register(reader, found):
+                    self._settle(found.base)
+                else:
+                    self._place(found.base)
+
+    def _reads(self, reader: Node) -> Iterator[tuple[Node, View]]:
+        """What a node reads, with who reads it: itself, or a waiting node that will be computed along with it."""
+        for operand in reader.inputs:
+            found = view(operand)
+            if found.base in self.waiting:
+                yield from self._reads(found.base)
+            else:
+                yield reader, found
+
+    def _check_all(self, nodes: Iterable[Node]) -> None:
+        """Checks of positions that only updates need are made with the outputs, before any state is written."""
+        positions = [n for n in nodes if n.op in ("gather", "scatter_add") and n not in self.place]
+        for node in positions:
+            self._place_all(topological(node.inputs[1:]))
+            self._settle(node)
+            self._check_positions(node)
+
+    # ---------------------------------------------------------------------------------------- nodes
+    def _place(self, node: Node) -> None:
+        self.waiting.discard(node)
+        self._settle(node)
+        if node.op in ("gather", "scatter_add"):
+            self._check_positions(node)
+        if node.op in REDUCTIONS:
+            self._join(node, stripped(node.inputs[0].shape), reduced_axes(node))
+        elif node.op in _IN_REGISTERS and node.op != "contract":
+            self._join(node, stripped(node.shape), None)
+        else:
+            kinds: dict[str, Kind] = {"contract": "contraction", "uniform": "draw"}
+            self._add(node, self._new(kinds.get(node.op, "assembly"), stripped(node.shape)))
+
+    def _check_positions(self, node: Node) -> None:
+        target = node.inputs[0].shape if node.op == "gather" else node.attributes["shape"]
+        for index, axis in zip(node.inputs[1:], node.attributes["axes"], strict=True):
+            key = (index, target[axis])
+            if key not in self.checks:
+                self.checks[key] = self._new("check", stripped(index.shape))
+                self.groups[-1].check = (index, target[axis], node.op)
+                self._note_read(index, self.checks[key], index)
+
+    def _new(self, kind: Kind, domain: Shape) -> int:
+        self.groups.append(Group(kind, domain))
+        return len(self.groups) - 1
+
+    def _add(self, node: Node, group: int) -> None:
+        """Compute a node in a group, after the waiting nodes that it takes along."""
+        for operand in node.inputs:
+            base = view(operand).base
+            if base in self.waiting:
+                self.waiting.discard(base)
+                self._add(base, group)
+        self.groups[group].nodes.append(node)
+        self.place[node] = group
+        for operand in node.inputs:
+            self._note_read(operand, group, node)
+
+    def _note_read(self, operand: Node, group: int, reader: Node) -> None:
+        found = view(operand)
+        if found.base.op in ("input", "variable"):
+            alike = self.groups[group].kind in ("nest", "contraction") and _element_by_element(reader, found)
+            known = self.reads.setdefault(found.base, {})
+            known[group] = known.get(group, True) and alike
+
+    def _join(self, node: Node, domain: Shape, reduced: frozenset[int] | None) -> None:
+        found = self._host(node, domain, reduced, self._earliest(node))
+        group = self._new("nest", domain) if found is None else found
+        if reduced is not None:
+            self.groups[group].reduced = reduced
+        self._add(node, group)
+
+    def _earliest(self, node: Node) -> int:
+        """The first group that a node could be in: after its operands, or with them where they are in registers."""
+        earliest = 0
+        for reader, found in self._reads(node):
+            if found.base in self.place:
+                earliest = max(earliest, self.place[found.base] + (not self._in_register(reader, found)))
+        if node.op == "gather":
+            sizes = (node.inputs[0].shape[a] for a in node.attributes["axes"])
+            earliest = max(earliest, *(self.checks[key] + 1 for key in zip(node.inputs[1:], sizes, strict=True)))
+        return earliest
+
+    def _in_register(self, node: Node, operand: View) -> bool:
+        return operand.base.op in _IN_REGISTERS and node.op != "gather" and _element_by_element(node, operand)
+
+    def _host(self, node: Node, domain: Shape, reduced: frozenset[int] | None, earliest: int) -> int | None:
+        """The group to join: one that has an operand in registers, else one that reads the same memory."""
+        bases = {found.base for _, found in self._reads(node)}
+        for index in range(earliest, len(self.groups)):
+            group = self.groups[index]
+            if group.domain != domain or group.kind not in ("nest", "contraction"):
+                continue
+            if reduced is not None and (group.kind == "contraction" or group.reduced not in (None, reduced)):
+                continue
+            if reduced is not None and (node.op.startswith("arg") or any(n.op.startswith("arg") for n in group.nodes)):
+                continue
+            computed = any(self.place.get(b) == index for b in bases)
+            read = group.kind == "nest" and any(index in self.reads.get(b, {}) for b in bases if b.op != "constant")
+            if computed or read or (domain == () and group.kind == "nest"):
+                return index
+        return None
+
+    # ---------------------------------------------------------------------------------------- results
+    def _sink(self, node: Node, target: Target, earliest: int) -> None:
+        base = view(node).base
+        if base in self.waiting:
+            self._place(base)
+        marker = Node("copy", (node,), {}, node.shape, node.dtype)
+        domain = stripped(node.shape)
+        group = self._host(marker, domain, None, max(earliest, self._earliest(marker)))
+        if group is None or (target[0] == "state" and not self._takes_state(group, base)):
+            group = self._new("nest", domain)
+        self.groups[group].sinks.append((node, target))
+        self._note_read(node, group, marker)
+
+    def _takes_state(self, group: int, base: Node) -> bool:
+        """Whether state may be written by a group: it computes the new value, or does nothing but such writing."""
+        return self.place.get(base) == group or not self.groups[group].nodes
+
+
+def _element_by_element(reader: Node, operand: View) -> bool:
+    """Whether the reader needs only the element at its own index."""
+    if reader.op in REDUCTIONS:
+        return same_elements(reader.inputs[0], operand)
+    return reader.op in INSTRUCTIONS and same_elements(reader, operand)
+
+
+def _depths(graph: Graph) -> dict[Node, int]:
+    depth: dict[Node, int] = {}
+    for node in graph.nodes():
+        depth[node] = 1 + max((depth[i] for i in node.inputs), default=0)
+    return depth

@@ -1,0 +1,133 @@
+"""What the code of every kernel is made of: counted loops, shares of them for threads, and vectors in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from chainrule.backends.native import scalar
+from chainrule.ir import DType
+
+INDEX = ir.IntType(64)
+Range = tuple[ir.Value, ir.Value, int]  # start, stop, step
+
+
+@dataclass(frozen=True)
+class Part:
+    """A vector's place in a piece of the vector axis: `lanes` of them from `offset`, of which the first `active` count."""
+
+    offset: int
+    lanes: int
+    active: int
+
+
+def parts_of(size: int, lanes: int, masks: bool, offset: int = 0) -> list[Part]:
+    """Cut `size` elements into vectors: whole ones, then one masked vector, or ever shorter ones where there are no masks."""
+    found = [Part(offset + k, lanes, lanes) for k in range(0, size - lanes + 1, lanes)]
+    done = len(found) * lanes
+    while done < size:
+        if masks:
+            found.append(Part(offset + done, lanes, size - done))
+            break
+        width = 1 << ((size - done).bit_length() - 1)
+        found.append(Part(offset + done, width, width))
+        done += width
+    return found
+
+
+@dataclass(frozen=True)
+class Share:
+    """Whose part of a kernel is computed.
+
+    Attributes:
+        number, count: of this thread, and how many there are.
+        most: how many there can be.
+    """
+
+    number: ir.Value
+    count: ir.Value
+    most: int
+
+
+def loop(
+    b: ir.IRBuilder,
+    over: Range,
+    carried: Sequence[ir.Value],
+    body: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
+) -> list[ir.Value]:
+    """A counted loop that runs at least once; `body` takes the counter and the carried values and gives the next ones."""
+    start, stop, step = over
+    before = b.block
+    head = b.append_basic_block("loop")
+    b.branch(head)
+    b.position_at_end(head)
+    counter = b.phi(INDEX)
+    counter.add_incoming(start, before)
+    phis = []
+    for value in carried:
+        phi = b.phi(value.type)
+        phi.add_incoming(value, before)
+        phis.append(phi)
+    results = body(counter, list(phis))
+    following = b.add(counter, INDEX(step), flags=("nuw", "nsw"))
+    counter.add_incoming(following, b.block)
+    for phi, value in zip(phis, results, strict=True):
+        phi.add_incoming(value, b.block)
+    after = b.append_basic_block("done")
+    b.cbranch(b.icmp_signed("<", following, stop), head, after)
+    b.position_at_end(after)
+    return results
+
+
+def repeat(b: ir.IRBuilder, over: Range, body: Callable[[ir.Value], None]) -> None:
+    """A counted loop that carries nothing along, and runs at least once."""
+
+    def each(i: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        body(i)
+        return []
+
+    loop(b, over, [], each)
+
+
+def share_of(b: ir.IRBuilder, units: int, share: Share | None) -> tuple[ir.Value, ir.Value]:
+    """The first unit of a thread's share, and the one after its last; all units if nothing is shared."""
+    if share is None:
+        return INDEX(0), INDEX(units)
+    following = b.add(share.number, INDEX(1))
+    first, after = (b.sdiv(b.mul(n, INDEX(units)), share.count) for n in (share.number, following))
+    return first, after
+
+
+def load_vector(b: ir.IRBuilder, pointer: ir.Value, dtype: DType, lanes: int, active: int) -> ir.Value:
+    """Neighbouring elements; lanes from `active` on are 0 and their memory is not touched."""
+    type = scalar.widened(scalar.memory_type(dtype), lanes)
+    if active == lanes:
+        return b.load(pointer, typ=type, align=dtype.itemsize)
+    name = f"llvm.masked.load.{_type_name(type)}.p0"
+    mask = _mask(lanes, active)
+    signature = ir.FunctionType(type, [pointer.type, ir.IntType(32), mask.type, type])
+    return b.call(scalar.declared(b, name, signature), [pointer, ir.IntType(32)(dtype.itemsize), mask, scalar.fill(type, 0)])
+
+
+def store_vector(b: ir.IRBuilder, value: ir.Value, pointer: ir.Value, dtype: DType, active: int) -> None:
+    """Neighbouring elements; memory of lanes from `active` on is not touched."""
+    lanes = scalar.lanes_of(value)
+    if active == lanes:
+        b.store(value, pointer, align=dtype.itemsize)
+        return
+    name = f"llvm.masked.store.{_type_name(value.type)}.p0"
+    mask = _mask(lanes, active)
+    signature = ir.FunctionType(ir.VoidType(), [value.type, pointer.type, ir.IntType(32), mask.type])
+    b.call(scalar.declared(b, name, signature), [value, pointer, ir.IntType(32)(dtype.itemsize), mask])
+
+
+def _mask(lanes: int, active: int) -> ir.Constant:
+    bit = ir.IntType(1)
+    return ir.Constant(ir.VectorType(bit, lanes), [bit(int(k < active)) for k in range(lanes)])
+
+
+def _type_name(type: ir.VectorType) -> str:
+    element = {ir.FloatType: "f32", ir.DoubleType: "f64"}.get(type.element.__class__) or f"i{type.element.width}"
+    return f"v{type.count}{element}"

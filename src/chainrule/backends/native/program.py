@@ -1,0 +1,193 @@
+"""Programs of the native backend: arrays in, machine code, arrays out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+
+from chainrule.backends.native import codegen, engine, memory, report, rewrite, threads
+from chainrule.backends.native.kernels import Check
+from chainrule.backends.native.lower import Plan, lower
+from chainrule.backends.native.target import Target
+from chainrule.errors import ShapeError, explain
+from chainrule.ir import Array, Graph, Node, Shape
+from chainrule.ops.indexing import check_range
+
+
+class NativeProgram:
+    """A graph as machine code. See `chainrule.backends.contract.Program`.
+
+    Attributes:
+        plan: the kernels, in order, and the memory they use.
+    """
+
+    def __init__(self, graph: Graph, target: Target, *, profile: bool = False) -> None:
+        self._graph = graph
+        self._target = target
+        self.plan: Plan = lower(rewrite.prepare(graph, target), target, threads.available())
+        self._slots = codegen.slot_numbers(self.plan)
+        self._code = engine.Code(engine.object_code(self.plan, target, profile=profile), target)
+        self._arena = _aligned_bytes(self.plan.arena_bytes)
+        self._staging: list[Array] | None = None
+        self._busy = Lock()  # one arena: calls from several Python threads take turns
+        self._choice = threads.Choice(self.plan.threads)
+        self.clocks = np.zeros((self.plan.threads, len(self.plan.steps)), np.int64)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the program uses beside the arrays it is given: intermediate results, constants and gathered batches."""
+        staging = sum(n.size * n.dtype.itemsize for n in self._graph.inputs)
+        return self.plan.arena_bytes + staging + sum(c.nbytes for c in self.plan.constants)
+
+    def explain(self) -> str:
+        """The kernels in order: loops and vectors (`784/16`: in vectors of 16; `32↓`: reduced), tiles, operations, bytes, and
+        the cycles that the cost model expects."""
+        return report.describe(self.plan, self._target)
+
+    def profile(self, inputs: Sequence[Array], state: Sequence[Array], steps: int = 20) -> str:
+        """As `explain`, with the time that each kernel takes on average over `steps` steps. State is left as it is."""
+        timed = NativeProgram(self._graph, self._target, profile=True)
+        repeated = [np.repeat(_ready(a, n)[None], steps, axis=0) for a, n in zip(inputs, self._graph.inputs, strict=True)]
+        outputs = [np.empty((steps, *n.shape), n.dtype) for n in self._graph.outputs]
+        for _ in range(2):  # the first time is for the caches
+            timed.clocks[:] = 0
+            start, ticks = time.perf_counter(), engine.ticks()
+            timed._call(repeated, [np.array(s) for s in state], outputs, steps=steps)
+            second = (engine.ticks() - ticks) / (time.perf_counter() - start)
+        return report.describe(self.plan, self._target, (timed.clocks[0] / (second * steps)).tolist())
+
+    def run(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Array]:
+        """See `Program.run`."""
+        outputs = [np.empty((1, *n.shape), n.dtype) for n in self._graph.outputs]
+        self._call([_ready(a, n) for a, n in zip(inputs, self._graph.inputs, strict=True)], state, outputs)
+        return [o[0] for o in outputs]
+
+    def run_steps(
+        self,
+        tables: Sequence[Array],
+        rows: Array,
+        per_step: Sequence[Array],
+        state: Sequence[Array],
+        until: float | None = None,
+    ) -> list[Array]:
+        """See `Program.run_steps`."""
+        steps = len(rows)
+        outputs = [np.empty((steps, *n.shape), n.dtype) for n in self._graph.outputs]
+        if steps == 0:
+            return outputs
+        leaves = self._graph.inputs
+        count = len(tables)
+        arrays = [_ready(t, n, (len(t), *n.shape[1:])) for t, n in zip(tables, leaves, strict=False)]
+        arrays += [_ready(v[:steps], n, (steps, *n.shape)) for v, n in zip(per_step, leaves[count:], strict=True)]
+        positions = np.ascontiguousarray(rows, dtype=np.int64)
+        for node in leaves[:count]:
+            _ready(positions, node, (steps, node.shape[0]))
+        for table in arrays[:count]:
+            if positions.size and (positions.min() < 0 or positions.max() >= len(table)):
+                check_range("run_steps", positions, len(table))
+                positions = np.where(positions < 0, positions + len(table), positions)
+        stop = -math.inf if until is None else until
+        done = self._call(arrays, state, outputs, steps=steps, gathered=count, rows=positions, until=stop)
+        return [o[:done] for o in outputs]
+
+    def _call(
+        self,
+        inputs: Sequence[Array],
+        state: Sequence[Array],
+        outputs: Sequence[Array],
+        *,
+        steps: int = 1,
+        gathered: int = 0,
+        rows: Array | None = None,
+        until: float = math.nan,
+    ) -> int:
+        """Run the machine code; gives the number of steps run. The first `gathered` inputs are tables.
+
+        Raises:
+            ArgumentError: a position outside what it points into.
+        """
+        state_arrays = [_writable(a, n) for a, n in zip(state, self._graph.state, strict=True)]
+        slots = np.zeros((self.plan.threads, self._slots["end"]), np.int64)
+        slots[:, 0] = self._arena.ctypes.data
+        self._set(slots, "constant", self.plan.constants)
+        self._set(slots, "state", state_arrays)
+        if gathered:
+            if self._staging is None:
+                self._staging = [_aligned_bytes(n.size * n.dtype.itemsize) for n in self._graph.inputs]
+            self._set(slots, "staging", self._staging)
+        bases = np.array([a.ctypes.data for a in (*inputs, *outputs)], np.int64)
+        flags = np.array([k < gathered for k in range(len(inputs))], np.int64)
+        # A single step is too short to judge by.
+        count = self._choice.next() if steps > 1 else self.plan.threads
+        status = np.zeros((self.plan.threads, 2), np.int64)
+        meeting = _aligned_bytes(8 * threads.BARRIER_WORDS)
+
+        def call(thread: int) -> int:
+            done: int = self._code.run(
+                slots[thread].ctypes.data,
+                bases.ctypes.data,
+                flags.ctypes.data,
+                0 if rows is None else rows.ctypes.data,
+                steps,
+                until,
+                status[thread].ctypes.data,
+                self.clocks[thread].ctypes.data,
+                thread,
+                count,
+                meeting.ctypes.data,
+            )
+            return done
+
+        start = time.perf_counter()
+        with self._busy:
+            done = call(0) if count == 1 else threads.CREW.run(call, count)
+        if done == steps > 1:
+            self._choice.note(count, (time.perf_counter() - start) / steps)
+        for given, used in zip(state, state_arrays, strict=True):
+            if used is not given:
+                np.copyto(given, used)
+        if done < 0:
+            kernel = self.plan.steps[int(status[0, 0])].kernel
+            assert isinstance(kernel, Check)
+            check_range(kernel.op, status[0, 1:], kernel.size)
+        return done
+
+    def _set(self, slots: Array, place: str, arrays: Sequence[Array]) -> None:
+        first = self._slots[place]
+        slots[:, first : first + len(arrays)] = [a.ctypes.data for a in arrays]
+
+
+def _ready(array: Array, node: Node, shape: Shape | None = None) -> Array:
+    """The array as the machine code reads it: in C order, of the node's dtype.
+
+    Raises:
+        ShapeError: it has not the shape given, or else the node's; machine code would read beyond it.
+    """
+    wanted = node.shape if shape is None else shape
+    if np.shape(array) != wanted:
+        raise ShapeError(
+            explain(
+                f"a program got an array of shape {np.shape(array)} for {node.name or node.op}",
+                f"it was compiled for {wanted}",
+                "Compile the graph for the new shape.",
+            )
+        )
+    return np.asarray(array, dtype=node.dtype, order="C")
+
+
+def _writable(array: Array, node: Node) -> Array:
+    """The array itself if machine code can write to it, else a copy."""
+    _ready(array, node)
+    fits = array.flags.c_contiguous and array.flags.aligned and array.dtype == node.dtype
+    return array if fits else np.array(array, dtype=node.dtype, order="C")
+
+
+def _aligned_bytes(size: int) -> Array:
+    """Bytes that begin at a cache line."""
+    raw = np.zeros(size + memory.ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % memory.ALIGNMENT
+    return raw[start : start + size]

@@ -1,0 +1,76 @@
+"""A plan in words: kernels in order with their loops, tiles, operations and bytes; and, from a profile, the time of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Load, Nest, cycles, traffic, work
+from chainrule.backends.native.lower import Plan, Step
+from chainrule.backends.native.nest import schedule
+from chainrule.backends.native.target import Target
+
+_LONGEST_LABEL = 60
+
+
+def describe(plan: Plan, target: Target, seconds: Sequence[float] | None = None) -> str:
+    """The plan as text, one line a kernel; with the seconds that each took in a step, if they were measured."""
+    lines = [
+        f"{len(plan.steps)} kernels for {target.level} ({target.cpu}) on {plan.threads} thread{'s' * (plan.threads > 1)}; "
+        f"{sum(work(s.kernel) for s in plan.steps):,} operations a step; "
+        f"{plan.arena_bytes:,} bytes for what lies between",
+        f"{'':>4} {'µs' if seconds else 'cycles':>9} {'operations':>13} {'bytes':>12}  kernel",
+    ]
+    for number, step in enumerate(plan.steps):
+        if number == plan.first_writer:
+            lines.append("     ---- all outputs are known: from here on, state is written ----")
+        kernel = step.kernel
+        time = f"{seconds[number] * 1e6:9.2f}" if seconds else f"{cycles(kernel, target.vector_bytes // 4):9,.0f}"
+        lines.append(f"{number:>4} {time} {work(kernel):>13,} {traffic(kernel):>12,}  {_kernel(kernel, target)}{_rest(step)}")
+    return "\n".join(lines)
+
+
+def _rest(step: Step) -> str:
+    label = step.label if len(step.label) <= _LONGEST_LABEL else step.label[: _LONGEST_LABEL - 1] + "…"
+    return f"{' shared by threads' if step.parallel else ''}: {label}"
+
+
+def _kernel(kernel: Kernel, target: Target) -> str:
+    if isinstance(kernel, Nest):
+        return _nest(kernel, target)
+    if isinstance(kernel, Contraction):
+        return _contraction(kernel)
+    if isinstance(kernel, Draw):
+        return f"draw {kernel.count} random {kernel.dtype}"
+    assert isinstance(kernel, Check)
+    return f"check that {_sizes(kernel.sizes)} positions lie within {kernel.size}"
+
+
+def _nest(nest: Nest, target: Target) -> str:
+    plan = schedule(nest, target)
+    axes = [f"{n}{'↓' * r}" for n, r in zip(nest.sizes, nest.reduced, strict=True)]
+    if plan.axis is not None:
+        axes[plan.axis] += f"/{plan.lanes}"
+    loads = sum(isinstance(v, Load) for v in nest.values)
+    kinds = sorted({r.kind for r in nest.reductions})
+    reduced = f", {' and '.join(kinds)}" if kinds else ""
+    return f"loop [{' × '.join(axes) or '1'}] {loads} loads, {len(nest.stores)} stores{reduced}"
+
+
+def _contraction(kernel: Contraction) -> str:
+    tile = kernel.tile
+    batch = f"{_sizes(kernel.batch)} × " if kernel.batch else ""
+    parts = [f"product {batch}[{kernel.rows} × {kernel.columns}] over {_sizes(kernel.inner)}"]
+    parts.append(f"tile {tile.rows} × {tile.vectors} vectors of {tile.lanes}")
+    if tile.packing != "none":
+        parts.append(f"{tile.packing} panels")
+    if kernel.accumulate:
+        parts.append("added up slab by slab")
+    if kernel.split != "none":
+        parts.append(f"{kernel.split} split")
+    if kernel.epilogue is not None:
+        parts.append(f"then {len(kernel.epilogue.stores)} stores per element")
+    return ", ".join(parts)
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    return " × ".join(map(str, sizes)) or "1"

@@ -1,0 +1,160 @@
+"""Several threads running one program: all execute the same code, each on its share, and meet at barriers.
+
+Which thread computes an element never changes how it is computed, so results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from llvmlite import ir
+
+from chainrule.backends.native import scalar
+from chainrule.backends.native.target import Target
+from chainrule.errors import ArgumentError, explain
+
+_INDEX = ir.IntType(64)
+_SPINS = 4000  # about 20 µs of waiting before the core is offered to somebody else
+_SHORT, _LONG, _MUCH = 8, 64, 1.25  # calls between two tries of the slower way, and how slow counts as much slower
+BARRIER_WORDS = 16  # int64: how many have arrived, and, a cache line further, which meeting this is
+_GENERATION = 8
+
+
+def available() -> int:
+    """How many threads programs may use: `CHAINRULE_THREADS`, or as many as there are processors for this process.
+
+    Raises:
+        ArgumentError: `CHAINRULE_THREADS` is not a whole number from 1 on.
+    """
+    wanted = os.environ.get("CHAINRULE_THREADS", "")
+    if not wanted:
+        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise ArgumentError(
+            explain(f"CHAINRULE_THREADS is {wanted!r}", "it must be a whole number from 1 on", "Unset it, or set it to 1.")
+        )
+    return int(wanted)
+
+
+# ------------------------------------------------------------------------------------------------ machine code
+def barrier_function(module: ir.Module, target: Target) -> ir.Function:
+    """A function (barrier, threads) that returns when so many threads have called it.
+
+    The last to arrive opens the way for all by raising the number of the meeting; the others watch that number, at first
+    without a pause, then offering their core to others in between.
+    """
+    name = "meet"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.PointerType(), _INDEX]), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    counter, threads = function.args
+    blocks = [function.append_basic_block(n) for n in ("entry", "last", "wait", "yield", "again", "done")]
+    entry, last, wait, give_way, again, done = blocks
+    b = ir.IRBuilder(entry)
+    meeting = b.gep(counter, [_INDEX(_GENERATION)], source_etype=_INDEX)
+    now = b.load_atomic(meeting, "acquire", 8, typ=_INDEX)
+    before = b.atomic_rmw("add", counter, _INDEX(1), "acq_rel")
+    b.cbranch(b.icmp_signed("==", before, b.sub(threads, _INDEX(1))), last, wait)
+    b.position_at_end(last)
+    # Exchanges, because llvmlite's atomic store does not take opaque pointers.
+    b.atomic_rmw("xchg", counter, _INDEX(0), "monotonic")
+    b.atomic_rmw("xchg", meeting, b.add(now, _INDEX(1)), "release")
+    b.ret_void()
+    b.position_at_end(wait)
+    spins = b.phi(_INDEX)
+    spins.add_incoming(_INDEX(0), entry)
+    _pause(b, target)
+    patient = b.icmp_signed("<", spins, _INDEX(_SPINS))
+    b.cbranch(patient, again, give_way)
+    b.position_at_end(give_way)
+    if sys.platform != "win32":
+        b.call(scalar.declared(b, "sched_yield", ir.FunctionType(ir.IntType(32), [])), [])
+    b.branch(again)
+    b.position_at_end(again)
+    spins.add_incoming(b.add(spins, _INDEX(1)), again)
+    b.cbranch(b.icmp_signed("==", b.load_atomic(meeting, "acquire", 8, typ=_INDEX), now), wait, done)
+    b.position_at_end(done)
+    b.ret_void()
+    return function
+
+
+def _pause(b: ir.IRBuilder, target: Target) -> None:
+    """Tell the processor that this is a waiting loop."""
+    if target.level != "neon":
+        b.call(scalar.declared(b, "llvm.x86.sse2.pause", ir.FunctionType(ir.VoidType(), [])), [])
+
+
+# ------------------------------------------------------------------------------------------------ Python's side
+class Crew:
+    """Threads that wait for work, for as long as the process lives. They start when first needed."""
+
+    def __init__(self) -> None:
+        self._queues: list[SimpleQueue[Callable[[], None]]] = []
+        self._busy = threading.Lock()
+
+    def run(self, task: Callable[[int], int], threads: int) -> int:
+        """Call task(0) here and task(1), … on other threads, at the same time; gives what task(0) returned."""
+        with self._busy:
+            while len(self._queues) < threads - 1:
+                self._hire()
+            finished: SimpleQueue[None] = SimpleQueue()
+            for number in range(1, threads):
+
+                def errand(number: int = number) -> None:
+                    task(number)
+                    finished.put(None)
+
+                self._queues[number - 1].put(errand)
+            result = task(0)
+            for _ in range(1, threads):
+                finished.get()
+            return result
+
+    def forget(self) -> None:
+        """Start anew: after a fork, the child has none of the threads."""
+        self._queues, self._busy = [], threading.Lock()
+
+    def _hire(self) -> None:
+        queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._queues.append(queue)
+        threading.Thread(target=_work, args=(queue,), daemon=True, name="chainrule").start()
+
+
+def _work(queue: SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        queue.get()()
+
+
+CREW = Crew()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=CREW.forget)
+
+
+class Choice:
+    """Whether several threads or one run a program: what was faster lately.
+
+    Several are faster while every one has a processor; when other programs take one of them, all wait at every barrier. So the
+    slower way is tried again now and then: seldom if it was much slower.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._seconds: dict[int, float] = dict.fromkeys((threads, 1), 0.0)  # per step; 0 asks to be tried
+        self._calls = 0
+
+    def next(self) -> int:
+        """How many threads to use now."""
+        self._calls += 1
+        order = sorted(self._seconds, key=lambda n: self._seconds[n])
+        best, other = order[0], order[-1]
+        patience = _LONG if self._seconds[other] > _MUCH * self._seconds[best] else _SHORT
+        return best if self._calls % patience else other
+
+    def note(self, threads: int, seconds: float) -> None:
+        """Take down how long a step took."""
+        self._seconds[threads] = seconds

@@ -1,0 +1,138 @@
+"""How a contraction is cut up: the tile that is held in registers, chosen by a small cost model.
+
+A tile of m rows and v vectors of columns keeps m · v sums in registers. Per step of the inner axis it needs v loads of B, m
+broadcasts of A, and m · v multiply-adds; processors do two of each kind per cycle, and a sum can take its next term only four
+cycles after the last.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+from chainrule.backends.native.target import Target
+from chainrule.ir import DType
+
+Packing = Literal["none", "straight", "transposed"]
+Split = Literal["none", "batch", "columns", "rows"]
+_LATENCY = 4.0
+_L1_BYTES = 32 * 1024
+_BLOCK_BYTES = 16 * 1024  # sums of a block wait for their epilogue in the first-level cache
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A way to cut up a contraction.
+
+    Attributes:
+        rows, vectors: of a tile; a vector has `lanes` columns.
+        lanes: elements in a vector.
+        block: rows that are finished before the epilogue runs over them; a multiple of `rows`, or all.
+        packing: how the panel of B that goes with a strip of columns is copied first, so that it lies in order.
+        cycles: what the model expects.
+    """
+
+    rows: int
+    vectors: int
+    lanes: int
+    block: int
+    packing: Packing
+    cycles: float
+
+    @property
+    def columns(self) -> int:
+        """Columns of a tile."""
+        return self.vectors * self.lanes
+
+
+def choose(
+    rows: int,
+    columns: int,
+    inner: tuple[int, ...],
+    steps_of_a: tuple[int, ...],
+    steps_of_b: tuple[int, ...],
+    *,
+    dtype: DType,
+    target: Target,
+    epilogue: bool,
+    repeats: int = 1,
+) -> Tile:
+    """The tile with the least expected time.
+
+    Args:
+        rows, columns, inner: sizes.
+        steps_of_a: elements from one row of A to the next, and from one index of each inner axis to the next.
+        steps_of_b: elements from one column of B to the next, and from one index of each inner axis to the next.
+        dtype: float32 or float64.
+        target: the processor.
+        epilogue: whether finished tiles are computed on.
+        repeats: how many such products there are, one after the other.
+    """
+    depth = math.prod(inner)
+    lanes = min(target.lanes(dtype), max(1, 1 << (columns - 1).bit_length()))
+    total = math.ceil(columns / lanes)
+    most = _rows_that_fit_the_cache(steps_of_a, dtype.itemsize)
+    best: tuple[float, int, int] | None = None
+    for vectors in range(1, min(total, 6) + 1):
+        for m in range(1, min(rows, (target.registers - 2 - vectors) // vectors, most) + 1):
+            cost = _cycles(rows, total, depth, m, vectors)
+            if best is None or cost < best[0]:
+                best = cost, m, vectors
+    assert best is not None
+    cycles, m, vectors = best
+    packing = _packing(rows // m, depth * vectors * lanes * dtype.itemsize, steps_of_b, dtype.itemsize)
+    assert packing == "none" or len(inner) == 1, "only matrix products need packing; convolutions are given neighbours"
+    block = rows
+    if epilogue:
+        fitting = max(1, _BLOCK_BYTES // (vectors * lanes * dtype.itemsize) // m) * m
+        block = min(rows, fitting)
+    return Tile(m, vectors, lanes, block, packing, cycles * repeats)
+
+
+def _rows_that_fit_the_cache(steps_of_a: tuple[int, ...], itemsize: int) -> int:
+    """Rows of A that can be read side by side. Those a multiple of 4096 bytes apart all want the same places in the first-level
+    cache, of which there are 8 to 12."""
+    return 8 if steps_of_a[-1] == 1 and steps_of_a[0] * itemsize % 4096 == 0 else 14
+
+
+def _cycles(rows: int, vectors: int, depth: int, m: int, v: int) -> float:
+    total = 0.0
+    for count_m, tile_m in ((rows // m, m), (1, rows % m)):
+        for count_v, tile_v in ((vectors // v, v), (1, vectors % v)):
+            if count_m and count_v and tile_m and tile_v:
+                per_step = max(_LATENCY, tile_m * tile_v / 2, (tile_m + tile_v) / 2)
+                total += count_m * count_v * (depth * per_step + 10 + 2 * tile_m * tile_v)
+    return total
+
+
+def _packing(tiles: int, panel_bytes: int, steps_of_b: tuple[int, ...], itemsize: int) -> Packing:
+    """Packing costs a pass over B. It is needed where columns are not neighbours, and pays where a panel is read many times
+    but is too scattered to stay in the first-level cache."""
+    if steps_of_b[0] != 1:
+        return "transposed"
+    spread = steps_of_b[1] * itemsize
+    alone = len(steps_of_b) == 2
+    return "straight" if alone and tiles >= 8 and panel_bytes > _L1_BYTES and spread >= 1024 else "none"
+
+
+def share_out(tile: Tile, batch: int, rows: int, columns: int, threads: int) -> tuple[Tile, Split]:
+    """What several threads share out, so that the one with the most has the least; splitting rows may need smaller blocks."""
+    if threads == 1:
+        return tile, "none"
+    block = min(tile.block, max(tile.rows, math.ceil(rows / threads / tile.rows) * tile.rows))
+    largest: dict[Split, float] = {
+        "batch": _largest_share(batch, 1, threads),
+        "columns": _largest_share(columns, tile.columns, threads),
+        "rows": _largest_share(rows, block, threads),
+    }
+    best = min(largest, key=lambda name: largest[name])
+    return (replace(tile, block=block), "rows") if best == "rows" else (tile, best)
+
+
+def _largest_share(size: int, step: int, threads: int) -> float:
+    """The part of the indices that the busiest thread has, where steps are dealt out in one run to each."""
+    units = math.ceil(size / step)
+    edges = [min(size, units * t // threads * step) for t in range(threads + 1)]
+    return max(b - a for a, b in pairwise(edges)) / size

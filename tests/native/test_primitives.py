@@ -1,0 +1,106 @@
+"""Every primitive of the table, on its own random cases, in both dtypes, at every vector length."""
+
+import numpy as np
+import pytest
+from comparing import assert_same_run
+from native_levels import LEVELS
+
+from chainrule import ir, ops
+from chainrule.backends.native import scalar
+
+
+@pytest.mark.parametrize("name", ops.PRIMITIVES)
+def test_agrees_with_the_reference(name, level):
+    primitive = ops.PRIMITIVES[name]
+    inputs, outputs, arrays = [], [], []
+    first = 2 * LEVELS.index(level)
+    for seed in (first, first + 1):
+        case = primitive.cases(np.random.default_rng(seed))
+        for dtype in (np.float64, np.float32):
+            own = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.inputs]
+            leaves = [ir.placeholder("input", a.shape, a.dtype) for a in own]
+            outputs.append(primitive(*leaves, **case.attributes))
+            inputs += leaves
+            arrays += own
+    assert_same_run(ir.Graph(tuple(inputs), tuple(outputs)), arrays)
+
+
+@pytest.mark.parametrize("name", sorted(scalar.INSTRUCTIONS & ops.PRIMITIVES.keys()))
+def test_elementwise_over_whole_vectors_and_tails(name, level):
+    """Sizes around the vector lengths, one operand broadcast along the rows, another one along the columns."""
+    primitive = ops.PRIMITIVES[name]
+    rng = np.random.default_rng(1)
+    case = primitive.cases(rng)
+    shapes = [(3, 37), (37,), (3, 1)][: len(case.inputs)]
+    inputs, outputs, arrays = [], [], []
+    for dtype in (np.float64, np.float32):
+        own = [
+            rng.uniform(0.4, 0.9, size=s).astype(dtype) if a.dtype.kind == "f" else rng.integers(0, 2, s).astype(a.dtype)
+            for s, a in zip(shapes, case.inputs, strict=True)
+        ]
+        leaves = [ir.placeholder("input", a.shape, a.dtype) for a in own]
+        outputs.append(primitive(*leaves, **case.attributes))
+        inputs += leaves
+        arrays += own
+    assert_same_run(ir.Graph(tuple(inputs), tuple(outputs)), arrays)
+
+
+INTEGERS = ["add", "subtract", "multiply", "negative", "abs", "sign", "maximum", "minimum", "floor", "square", "power"]
+COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_integers(dtype, level):
+    rng = np.random.default_rng(0)
+    low = 0 if dtype == "uint8" else -5
+    a, b = rng.integers(low, 6, (2, 3, 11)).astype(dtype)
+    x, y = (ir.placeholder("input", a.shape, dtype) for _ in range(2))
+    unary = {"negative", "abs", "sign", "floor", "square"}
+    names = [n for n in (*INTEGERS, *COMPARISONS) if not (dtype == "uint8" and n in ("negative", "power"))]
+    # Whole powers need exponents ≥ 0.
+    second = {"power": ops.lookup("abs")(y)}
+    outputs = [ops.lookup(n)(x) if n in unary else ops.lookup(n)(x, second.get(n, y)) for n in names]
+    outputs += [ops.lookup(n)(x, axis=1) for n in ("sum", "prod", "max", "min", "argmax", "argmin")]
+    assert_same_run(ir.Graph((x, y), tuple(outputs)), [a, b])
+
+
+def test_booleans(level):
+    a, b = np.random.default_rng(0).random((2, 5, 19)) < 0.5
+    x, y = (ir.placeholder("input", a.shape, bool) for _ in range(2))
+    names = ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "equal", "not_equal")
+    outputs = [ops.lookup(n)(x, y) for n in names]
+    outputs += [ops.lookup("logical_not")(x), ops.lookup("isfinite")(x), ops.lookup("max")(x, axis=0)]
+    outputs += [ops.lookup("sum")(x, axis=1), ops.lookup("where")(x, y, x)]
+    assert_same_run(ir.Graph((x, y), tuple(outputs)), [a, b])
+
+
+@pytest.mark.parametrize("source", ir.DTYPES, ids=str)
+def test_casts(source, level):
+    x = np.random.default_rng(0).uniform(0, 100, (3, 21)).astype(source)
+    leaf = ir.placeholder("input", x.shape, source)
+    outputs = tuple(ops.lookup("cast")(leaf, dtype=d) for d in ir.DTYPES)
+    assert_same_run(ir.Graph((leaf,), outputs), [x])
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 70), (2, 70, 3), (1, 1, 1), (70, 1, 2)])
+def test_reductions_along_any_axes(shape, level):
+    rng = np.random.default_rng(0)
+    inputs, outputs, arrays = [], [], []
+    for dtype in (np.float64, np.float32):
+        arrays.append(rng.uniform(0.9, 1.1, shape).astype(dtype))
+        inputs.append(ir.placeholder("input", shape, dtype))
+        outputs += [ops.lookup("sum")(inputs[-1], axis=a) for a in (0, 1, 2, (0, 1), (0, 2), (1, 2), None)]
+        outputs += [ops.lookup(n)(inputs[-1], axis=a, keepdims=True) for n in ("prod", "max", "min") for a in (0, (0, 2), 2)]
+        outputs += [ops.lookup(n)(inputs[-1], axis=a) for n in ("argmax", "argmin") for a in range(3)]
+    assert_same_run(ir.Graph(tuple(inputs), tuple(outputs)), arrays)
+
+
+def test_not_a_number_in_extremes_and_positions(level):
+    x = np.random.default_rng(0).normal(size=(4, 40))
+    x[1, 7] = x[1, 30] = x[2, 0] = np.nan
+    x[3, 5], x[3, 6] = np.inf, -np.inf
+    leaf = ir.placeholder("input", x.shape, x.dtype)
+    outputs = [ops.lookup(n)(leaf, axis=a) for n in ("max", "min", "argmax", "argmin", "logsumexp") for a in (0, 1)]
+    outputs += [ops.lookup("maximum")(leaf, 0.0), ops.lookup("maximum")(leaf, ops.lookup("negative")(leaf))]
+    outputs += [ops.lookup("minimum")(0.5, leaf), ops.lookup("sign")(leaf), ops.lookup("isfinite")(leaf)]
+    assert_same_run(ir.Graph((leaf,), tuple(outputs)), [x])
