@@ -18,7 +18,7 @@ import warnings
 from chainrule import ops
 from chainrule.backends.contract import Program
 from chainrule.backends.reference import REFERENCE
-from chainrule.errors import missing_dependency
+from chainrule.errors import MissingDependency, explain
 from chainrule.ir import Graph, verify
 from chainrule.passes import expand_blocks
 
@@ -29,7 +29,13 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "llvmlite":
         raise
-    raise missing_dependency("llvmlite", "the native backend", "native") from None
+    raise MissingDependency(
+        explain(
+            "the native backend needs the package llvmlite, which is not installed",
+            "it is installed together with chainrule",
+            "Install it with: pip install llvmlite, or use the backend 'reference'.",
+        )
+    ) from None
 
 
 class NativeBackend:
