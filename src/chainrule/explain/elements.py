@@ -85,7 +85,7 @@ class Elements:
             inputs = [self.of(i, broadcast_position(i, node, position)) for i in node.inputs]
             assert node.value is not None
             return Node(node.op, tuple(inputs), node.attributes, (), node.dtype, None, node.value.flat[position])
-        if node.op in _MOVES:
+        if node.op in _MOVES and node.dtype.kind == "f":
             return self._moved(primitive, node, position)
         if node.op == "sum":
             (x,) = node.inputs

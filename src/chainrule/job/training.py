@@ -21,11 +21,18 @@ from chainrule.train import Callback, CSVLog, EarlyStopping, History, LearningRa
 from chainrule.train.files import replace as replace_file
 
 CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE = "config.toml", "history.csv", "learning-curves.png", "metrics.json"
-RUN_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE)
+REPORT_FILE = "report.html"
+RUN_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE, REPORT_FILE)
 
-_STEPS = 3000  # about how many steps a run takes when nobody says otherwise
-_LEAST_EPOCHS, _MOST_EPOCHS = 4, 300
-_MIDDLE_LAYER = 128
+# The reasons for these, with measurements: docs/decisions/0003-training-defaults.md.
+_HIDDEN = (128, 128)
+_DROPOUT = 0.1
+_LEAST_BATCH, _MOST_BATCH = 16, 256  # √rows between these
+_LEAST_STEPS, _STEPS_PER_ROOT_ROW = 600, 30
+_LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "rmsprop": 2e-3, "adadelta": 1.0}
+_OTHER_LEARNING_RATE = 0.05
+_SHRINKAGE, _MOST_SHRINKAGE = 80.0, 4.0  # see _weight_decay
+_OTHER_L2 = 1e-4
 
 
 @dataclass(frozen=True)
@@ -52,19 +59,34 @@ class Result:
 def resolved(config: Config, problem: Problem) -> Config:
     """The configuration with every open setting chosen from the data."""
     rows = len(problem.X)
-    batch = config.batch_size or max(8, min(256, 2 ** round(math.log2(max(rows, 1) / 40 + 1))))
+    batch = config.batch_size or max(_LEAST_BATCH, min(_MOST_BATCH, 2 ** round(math.log2(math.sqrt(rows)))))
     steps_per_epoch = -(-rows // batch)
+    steps = max(_LEAST_STEPS, _STEPS_PER_ROOT_ROW * math.sqrt(rows))
+    epochs = config.epochs or max(1, round(steps / steps_per_epoch))
+    rate = config.learning_rate or _LEARNING_RATES.get(config.optimizer, _OTHER_LEARNING_RATE)
+    decay = _weight_decay(problem, rate, epochs * steps_per_epoch) if config.optimizer == "adamw" else _OTHER_L2
     chosen = {
         "target": problem.target.name if config.target is None and problem.X.ndim == 2 else config.target,
-        "hidden": (_MIDDLE_LAYER, _MIDDLE_LAYER) if config.hidden is None else config.hidden,
-        "dropout": 0.1 if config.dropout is None else config.dropout,
+        "hidden": _HIDDEN if config.hidden is None else config.hidden,
+        "dropout": _DROPOUT if config.dropout is None else config.dropout,
         "loss": config.loss or next(iter(LOSSES[problem.target.task])),
-        "learning_rate": config.learning_rate or (2e-3 if config.optimizer in ("adam", "adamw", "rmsprop") else 0.05),
-        "l2": (1e-2 if config.optimizer == "adamw" else 1e-4) if config.l2 is None else config.l2,
+        "learning_rate": rate,
+        "l2": decay if config.l2 is None else config.l2,
         "batch_size": batch,
-        "epochs": config.epochs or max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_STEPS / steps_per_epoch))),
+        "epochs": epochs,
     }
     return replace(config, **chosen)  # type: ignore[arg-type]
+
+
+def _weight_decay(problem: Problem, rate: float, steps: int) -> float:
+    """The λ of AdamW with which a run pulls weights towards 0 the more, the more inputs there are per row.
+
+    AdamW multiplies weights by 1 − ηλ in each step: what counts is ηλ · steps (Wang, Aitchison 2024, "How to set AdamW's weight
+    decay as you scale model and dataset size"). It is 80 · inputs / rows, but at most 4.
+    """
+    shrinkage = min(_SHRINKAGE * problem.X[0].size / len(problem.X), _MOST_SHRINKAGE)
+    # A run of a few steps must not pull so hard that weights change sign.
+    return float(f"{shrinkage / (rate * max(steps, _LEAST_STEPS)):.3g}")
 
 
 def build(config: Config, problem: Problem) -> nn.Module:
@@ -178,7 +200,7 @@ def train(
         failure = error
     result = _judged(trainer, problem, config)
     if folder is not None:
-        write_run(result, folder)
+        write_run(result, problem, folder)
     if failure is not None:
         raise NonFiniteLoss(f"{failure} The network as it was before that is saved in {folder}.") from failure
     return result
@@ -207,8 +229,8 @@ def _judged(trainer: Trainer, problem: Problem, config: Config) -> Result:
     return Result(predictor, history, metrics, guess, config, history.stopped == "interrupted")
 
 
-def write_run(result: Result, folder: Path) -> None:
-    """Write model, configuration, metrics and learning curves into a run folder, the model first.
+def write_run(result: Result, problem: Problem, folder: Path) -> None:
+    """Write model, configuration, metrics, learning curves and report into a run folder, the model first.
 
     Without matplotlib there are no learning curves.
 
@@ -221,6 +243,9 @@ def write_run(result: Result, folder: Path) -> None:
     replace_file(folder / METRICS_FILE, (json.dumps(values, indent=2) + "\n").encode())
     with suppress(MissingDependency):
         result.history.plot(folder / CURVES_FILE)
+    from chainrule.job.report import write_report  # noqa: PLC0415 -- explanations and drawings are loaded only here
+
+    write_report(result, problem, folder / REPORT_FILE)
 
 
 @contextmanager

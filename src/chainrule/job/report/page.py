@@ -1,0 +1,122 @@
+"""The page of a report: its style, its sections and tables, and what stands where a part could not be made."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from chainrule.errors import ChainruleError, MissingDependency
+from chainrule.explain.render.html import style
+from chainrule.job.report.words import LANGUAGES, say
+
+_STYLE = """
+:root { --second: #b4581f; }
+@media (prefers-color-scheme: dark) { :root { --second: #ffae7a; } }
+.choice { position: absolute; opacity: 0; pointer-events: none; }
+#en:checked ~ * [lang="zh-Hans"], #zh:checked ~ * [lang="en"] { display: none; }
+.switch { display: flex; justify-content: flex-end; gap: .35rem; font-size: .9rem; }
+.switch label { padding: .3rem .8rem; border: 1px solid var(--line); border-radius: 1rem; cursor: pointer; color: var(--soft); }
+#en:checked ~ header [for="en"], #zh:checked ~ header [for="zh"] { color: var(--paper); background: var(--mark);
+  border-color: var(--mark); }
+#en:focus-visible ~ header [for="en"], #zh:focus-visible ~ header [for="zh"] {
+  outline: 2px solid var(--mark); outline-offset: 2px; }
+.settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 11rem), 1fr));
+  gap: .6rem 1.2rem; margin: 0; }
+.settings dt { color: var(--soft); font-size: .9rem; } .settings dd { margin: 0; overflow-wrap: anywhere; }
+.contents { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; font-size: .95rem; }
+a { color: var(--mark); text-decoration: none; } a:hover { text-decoration: underline; }
+h1 { overflow-wrap: anywhere; margin-top: .6rem; }
+h2 { font-size: 1.25rem; margin-top: 2.6rem; } h3 { font-size: 1rem; margin: 1.4rem 0 .5rem; }
+p { margin: .5rem 0; max-width: 46rem; }
+th, td { vertical-align: top; }
+td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+td.kind { white-space: nowrap; }
+td.name { min-width: 6rem; max-width: 18rem; overflow-wrap: anywhere; } td.wide { min-width: 13rem; }
+.confusion td, .confusion th { padding: .25rem .55rem; text-align: center; border: 1px solid var(--line); max-width: 9rem;
+  font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.confusion th { min-width: 2.2rem; white-space: normal; }
+.confusion th.corner { white-space: nowrap; max-width: none; }
+.bar { display: block; height: .55rem; min-width: 1px; border-radius: 2px; background: var(--mark); margin-top: .1rem; }
+.bar.second { background: var(--second); }
+td.bars { min-width: 7.5rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18.5rem), 1fr)); gap: 1rem; }
+figure { margin: 0; min-width: 0; display: flex; flex-direction: column; justify-content: space-between; }
+figcaption { font-size: .9rem; color: var(--soft); }
+svg.chart { width: 100%; height: auto; max-width: 25rem; display: block; }
+.chart text { font-size: 12px; fill: var(--soft); } .chart .axis { stroke: var(--line); stroke-width: 1; }
+.chart .first { fill: none; stroke: var(--mark); stroke-width: 2; }
+.chart .second { fill: none; stroke: var(--second); stroke-width: 2; stroke-dasharray: 5 3; }
+.chart .point { fill: var(--mark); fill-opacity: .45; } .chart .dot { fill: var(--mark); stroke: none; }
+.chart .second.dot { fill: var(--second); }
+.key { display: inline-block; width: 1.6rem; border-top: 2px solid var(--mark); vertical-align: middle;
+  margin-right: .3rem; }
+.key.second { margin-left: 1rem; border-top: 2px dashed var(--second); }
+.drawing img { max-width: none; display: block; }
+img.pixels { image-rendering: pixelated; width: 7rem; height: auto; display: block; margin: .6rem 0;
+  border: 1px solid var(--line); }
+.missing { padding: .6rem .9rem; border: 1px dashed var(--line); border-radius: 6px; color: var(--soft); }
+code { font-size: .92em; white-space: nowrap; }
+@media (max-width: 40rem) { td, th { padding-right: .8rem; } .step { padding: .5rem .6rem; } .eq { flex-wrap: wrap; } }
+@media print { :root { --second: #777; } .switch, .contents { display: none; } .scroll, .step { overflow: visible; }
+  .confusion td { background: none !important; }
+  .drawing img { max-width: 100%; height: auto; } figure, tr { break-inside: avoid; } * { print-color-adjust: exact; } }
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of a report.
+
+    Attributes:
+        key: its heading in `words`, and its anchor.
+        body: HTML.
+    """
+
+    key: str
+    body: str
+
+
+def page(target: str, source: str, parts: Sequence[Part]) -> str:
+    """The whole page."""
+    names = dict(zip(LANGUAGES, ("English", "中文"), strict=True))
+    radios = "".join(
+        f'<input class="choice" type="radio" name="language" id="{code}" aria-label="{name}"'
+        f"{' checked' if code == 'en' else ''}>"
+        for code, name in names.items()
+    )
+    labels = "".join(f'<label for="{code}" lang="und">{name}</label>' for code, name in names.items())
+    contents = "".join(f'<a href="#{part.key}">{say(part.key)}</a>' for part in parts)
+    sections = "\n".join(f'<section id="{part.key}">\n<h2>{say(part.key)}</h2>\n{part.body}\n</section>' for part in parts)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(f'{target} · {source} · chainrule')}</title>\n<style>{style()}{_STYLE}</style>\n</head>\n"
+        f'<body>\n<main>\n{radios}\n<header>\n<div class="switch">{labels}</div>\n'
+        f'<h1>{say("title", target=target, source=source)}</h1>\n<nav class="contents">{contents}</nav>\n</header>\n'
+        f"{sections}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kinds: Sequence[str] = ()) -> str:
+    """A table of HTML cells; `kinds` are the classes of its columns, "n" for numbers."""
+    classes = [f' class="{kind}"' if kind else "" for kind in kinds] or [""] * len(heads)
+    head = "".join(f"<th{c}>{cell}</th>" for cell, c in zip(heads, classes, strict=True))
+    lines = ("".join(f"<td{c}>{cell}</td>" for cell, c in zip(row, classes, strict=True)) for row in rows)
+    body = "".join(f"<tr>{line}</tr>\n" for line in lines)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+
+
+def paragraph(key: str, **values: object) -> str:
+    """A paragraph in both languages."""
+    return f"<p>{say(key, **values)}</p>"
+
+
+def attempt(make: Callable[[], str], package: str) -> str:
+    """What `make` gives, or a sentence on why it is not there: `package` is not installed, or what chainrule says."""
+    try:
+        return make()
+    except MissingDependency:
+        return f'<p class="missing">{say("missing-package", package=package)}</p>'
+    except ChainruleError as error:
+        return f'<p class="missing">{say("not-made", error=error)}</p>'

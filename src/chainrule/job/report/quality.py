@@ -1,0 +1,136 @@
+"""How well a network learnt, and what it answers on the held-out rows."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chainrule.ir import Array
+from chainrule.job.problem import Problem
+from chainrule.job.report.charts import Point, curves, scatter
+from chainrule.job.report.page import Part, paragraph, table
+from chainrule.job.report.words import say, translated
+from chainrule.train import History
+
+if TYPE_CHECKING:
+    from chainrule.job.training import Result
+
+_DRAWN = ("loss", "accuracy", "rmse", "lr")
+_MOST_CLASSES = 20  # in a confusion matrix
+_MOST_PAIRS = 20
+_MOST_POINTS = 1000
+
+
+def curves_section(history: History) -> Part:
+    """Loss, metric and learning rate by epoch."""
+    count, seconds = len(history), f"{sum(history['seconds']):.1f}"
+    said = paragraph("one-epoch", seconds=seconds) if count == 1 else paragraph("epochs", count=f"{count:,}", seconds=seconds)
+    if history.stopped:
+        said += f"<p>{say('stopped')} {translated(history.stopped)}</p>"
+    figures = "".join(_figure(history, name) for name in _DRAWN if name in history.columns)
+    return Part("curves", f'{said}<div class="charts">{figures}</div>')
+
+
+def _figure(history: History, name: str) -> str:
+    columns = [c for c in (name, f"val_{name}") if c in history.columns]
+    lines = [[(row["epoch"], row[c]) for row in history.epochs if c in row] for c in columns]
+    if not any(math.isfinite(y) for line in lines for _, y in line):
+        return ""
+    keys = ""
+    if len(columns) == 2:
+        keys = f'<div><span class="key"></span>{say("training")}<span class="key second"></span>{say("held-out")}</div>'
+    caption = f"<div><strong>{say(f'curve-{name}')}</strong> {say('epoch-axis')}</div>{keys}"
+    return f"<figure><figcaption>{caption}</figcaption>{curves(lines)}</figure>"
+
+
+def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
+    """Measures beside the baseline; for classes the confusion matrix, for numbers the residuals.
+
+    Args:
+        result: the run.
+        problem: its data.
+        outputs: (n, outputs) of the network for `problem.X_held`.
+    """
+    count = f"{len(problem.X_held):,}"
+    body = [paragraph("judged" if problem.held_out else "judged-training", count=count)]
+    rows = [
+        (say(name), f"{value:.4f}", f"{result.baseline[name]:.4f}" if name in result.baseline else "")
+        for name, value in result.metrics.items()
+    ]
+    body.append(table([say("measure"), say("of-network"), say("baseline")], rows, ("", "n", "n")))
+    numbers = problem.target.task == "regression"
+    body.append(paragraph("baseline-mean" if numbers else "baseline-class"))
+    if result.config.patience and problem.held_out:
+        body.append(paragraph("chose"))
+    body.append(_residuals(problem, outputs) if numbers else _confusion(result, problem, outputs))
+    return Part("quality", "\n".join(body))
+
+
+# -------------------------------------------------------------------------------------------- classes
+def _confusion(result: Result, problem: Problem, outputs: Array) -> str:
+    probabilities = result.predictor.probabilities(outputs)
+    assert probabilities is not None
+    classes = problem.target.classes
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (problem.y_held, probabilities.argmax(axis=1)), 1)
+    return _matrix(counts, classes) if len(classes) <= _MOST_CLASSES else _pairs(counts, classes)
+
+
+def _matrix(counts: Array, classes: Sequence[str]) -> str:
+    heads = "".join(f"<th>{html.escape(label)}</th>" for label in classes)
+    totals = np.maximum(counts.sum(axis=1), 1)
+    lines = []
+    for i, label in enumerate(classes):
+        cells = "".join(_cell(int(n), n / totals[i], "--mark" if i == j else "--second") for j, n in enumerate(counts[i]))
+        lines.append(f"<tr><th>{html.escape(label)}</th>{cells}</tr>")
+    corner = f'<th class="corner">{say("truth")} ↓ {say("answer")} →</th>'
+    body = f"<thead><tr>{corner}{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    return f'<h3>{say("confusion")}</h3><div class="scroll"><table class="confusion">{body}</table></div>'
+
+
+def _cell(count: int, share: float, colour: str) -> str:
+    """A count on a wash of colour, the stronger the larger its share of the row."""
+    if not count:
+        return "<td></td>"
+    return f'<td style="background: color-mix(in srgb, var({colour}) {10 + 45 * share:.0f}%, transparent)">{count:,}</td>'
+
+
+def _pairs(counts: Array, classes: Sequence[str]) -> str:
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
+    places = [(int(k) // len(classes), int(k) % len(classes)) for k in order]
+    rows = [(html.escape(classes[i]), html.escape(classes[j]), f"{wrong[i, j]:,}") for i, j in places if wrong[i, j]]
+    if not rows:
+        return paragraph("no-mistake")
+    return f"<h3>{say('confused')}</h3>" + table([say("truth"), say("answer"), say("count")], rows, ("name", "name", "n"))
+
+
+# -------------------------------------------------------------------------------------------- numbers
+def _residuals(problem: Problem, outputs: Array) -> str:
+    """Answers by truth, and residuals by answer, in the target's own unit."""
+    answers = problem.target.decode(outputs)
+    truth = problem.y_held.astype(np.float64) * problem.target.std + problem.target.mean
+    finite = np.flatnonzero(np.isfinite(answers))
+    shown = finite[:: -(-len(finite) // _MOST_POINTS) or 1]
+    if not len(shown):
+        return ""
+    x, y = truth[shown], answers[shown]
+    ends = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    figures = [
+        _plot("answers-plot", _points(x, y), [(ends[0], ends[0]), (ends[1], ends[1])]),
+        _plot("residuals-plot", _points(y, x - y), [(float(y.min()), 0.0), (float(y.max()), 0.0)]),
+    ]
+    thinned = paragraph("thinned", shown=f"{len(shown):,}", count=f"{len(truth):,}") if len(shown) < len(truth) else ""
+    return f'<div class="charts">{"".join(figures)}</div>{thinned}'
+
+
+def _points(x: Array, y: Array) -> list[Point]:
+    return list(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def _plot(caption: str, points: Sequence[Point], guide: Sequence[Point]) -> str:
+    return f"<figure><figcaption>{say(caption)}</figcaption>{scatter(points, guide)}</figure>"

@@ -1,0 +1,154 @@
+"""The backward pass of one sample, derived step by step by `chainrule.explain`."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chainrule import nn
+from chainrule.data import FeatureEncoder
+from chainrule.explain import Derivation, explain
+from chainrule.explain.derivation import Step
+from chainrule.explain.language import LANGUAGES, Language
+from chainrule.explain.render.html import math, section_body
+from chainrule.explain.render.latex import equation_sides
+from chainrule.ir import Array
+from chainrule.job.problem import Problem
+from chainrule.job.report.charts import picture
+from chainrule.job.report.forward import Run, largest, loss_of, run
+from chainrule.job.report.page import Part, attempt, paragraph
+from chainrule.job.report.words import divided, say
+from chainrule.tensor import Tensor, grad, tensor
+
+if TYPE_CHECKING:
+    from chainrule.job.training import Result
+
+_PRECISION = 4
+_MOST_TERMS = 6  # of a sum that are listed before the rest is summed
+_MOST_INPUTS = 12
+
+
+def worst_row(result: Result, problem: Problem, outputs: Array) -> int:
+    """The row of X_held with the least probable truth or the largest error: its gradients say most."""
+    if problem.target.task == "regression":
+        return int(np.abs(outputs[:, 0] - problem.y_held).argmax())
+    probabilities = result.predictor.probabilities(outputs)
+    assert probabilities is not None
+    return int(probabilities[np.arange(len(outputs)), problem.y_held].argmin())
+
+
+def sample_section(result: Result, problem: Problem, outputs: Array) -> Part:
+    """What the sample is, the derivation of all gradients of its loss, and that of one weight."""
+    row = worst_row(result, problem, outputs)
+    X, y = problem.X_held[row : row + 1], problem.y_held[row : row + 1]
+    which = "which" if problem.held_out else "which-training"
+    said = paragraph(which, row=f"{row + 1:,}", count=f"{len(outputs):,}") + _said(result, problem, outputs, row)
+    derived = attempt(lambda: _derived(result, problem, X, y), "math-core")
+    return Part("sample", said + _read(problem, X[0]) + derived)
+
+
+def _said(result: Result, problem: Problem, outputs: Array, row: int) -> str:
+    target = problem.target
+    answers = result.predictor.answers(outputs[row : row + 1])
+    if answers.probabilities is None:
+        truth = float(problem.y_held[row]) * target.std + target.mean
+        return paragraph("said-number", truth=f"{truth:.6g}", answer=f"{float(answers.values[0]):.6g}")
+    p = f"{answers.probabilities.max():.3g}"
+    return paragraph("said-class", truth=target.classes[problem.y_held[row]], answer=answers.values[0], p=p)
+
+
+def _read(problem: Problem, x: Array) -> str:
+    """The inputs of the sample: the picture, or names and values, the largest if they are many."""
+    if not isinstance(problem.features, FeatureEncoder):
+        return picture(x) if x.shape[0] in (1, 3) else ""
+    names = problem.features.feature_names
+    chosen = np.sort(np.argsort(-np.abs(x), kind="stable")[:_MOST_INPUTS])
+    items = "".join(f"<span>{html.escape(names[k])} = {x[k]:.4g}</span>" for k in chosen)
+    all_of_them = len(chosen) == len(names)
+    heading = say("network-reads") if all_of_them else say("network-reads-some", shown=len(chosen), count=len(names))
+    return f'<h3>{heading}</h3><div class="given">{items}</div>'
+
+
+# -------------------------------------------------------------------------------------------- derivations
+def _derived(result: Result, problem: Problem, X: Array, y: Array) -> str:
+    """All gradients, then one weight; of a network with convolutions node by node, and one weight of its dense layers."""
+    if problem.X.ndim == 2:
+        sample = run(result, problem, X, y)
+        weights = sample.model.parameters()
+        everything = _in_both(lambda language: _all_sections(_matrix(sample.loss, weights, language)))
+        return paragraph("all-layers") + everything + _one_weight(sample.loss, sample.model, problem)
+    sample = run(result, problem, X, y, named=True)
+    weights = sample.model.parameters()
+    everything = _in_both(
+        lambda language: _all_sections(explain(sample.loss, weights, detail="named", language=language, precision=_PRECISION))
+    )
+    head, loss = _head(result, problem, run(result, problem, X, y), y)
+    return paragraph("all-layers") + everything + _one_weight(loss, head, problem)
+
+
+def _head(result: Result, problem: Problem, sample: Run, y: Array) -> tuple[nn.Sequential, Tensor]:
+    """The dense layers of a network with convolutions, and their loss for the feature maps of the sample."""
+    assert sample.flattened is not None
+    layers = list(sample.model)
+    start = next(k for k, layer in enumerate(layers) if isinstance(layer, nn.Flatten)) + 1
+    head = nn.Sequential(*layers[start:])
+    output = head(tensor(sample.flattened.numpy()).named("f"))
+    return head, loss_of(result, problem, head, output, y)
+
+
+def _one_weight(loss: Tensor, model: nn.Sequential, problem: Problem) -> str:
+    """The weight of the first layer of `model` whose gradient is largest."""
+    weight = model.parameters()[0]
+    unit, column = largest(grad(loss, [weight])[0].numpy())
+    if isinstance(problem.features, FeatureEncoder):
+        name = problem.features.feature_names[column]
+        what = paragraph("weight-of-table", column=column, name=name, unit=unit)
+    else:
+        what = paragraph("weight-of-head", column=column, unit=unit)
+
+    def element(language: Language) -> str:
+        derivation = _matrix(loss, [weight[unit, column]], language)
+        steps = [step for section in derivation.sections if section.kind == "element" for step in section.steps]
+        return "".join(_sum(step, language) for step in steps)
+
+    return f"<h3>{say('one-weight')}</h3>{what}{_in_both(element)}"
+
+
+def _matrix(loss: Tensor, wrt: list[Tensor], language: Language) -> Derivation:
+    return explain(loss, wrt, form="matrix", language=language, precision=_PRECISION, most=_MOST_TERMS)
+
+
+def _sum(step: Step, language: Language) -> str:
+    """A step whose sums may be broken after any term, so that long ones fit a narrow page."""
+    note = f'<p class="note">{html.escape(step.note)}</p>' if step.note else ""
+    first, *sides = equation_sides(step, language)
+    broken = [terms(f"= {side}") for side in sides]
+    broken[0].insert(0, first)
+    if not step.note:  # all of it is short
+        broken = [[piece for pieces in broken for piece in pieces]]
+    lines = ("".join(f"<span>{math(piece, block=True)}</span>" for piece in pieces) for pieces in broken)
+    return f'<div class="step">{note}{"".join(f"""<div class="eq">{line}</div>""" for line in lines)}</div>'
+
+
+def terms(latex: str) -> list[str]:
+    """A sum in LaTeX as its terms, each with its sign in front."""
+    found, depth = [""], 0
+    for token in re.split(r"( [+-] |[{}()\[\]])", latex):
+        depth += (token in "{([") - (token in "})]") if len(token) == 1 else 0
+        if depth == 0 and token in (" + ", " - "):
+            found.append("{}")  # something for the sign to stand after, as between two terms
+        found[-1] += token
+    return found
+
+
+def _all_sections(derivation: Derivation) -> str:
+    return "".join(f"<h3>{html.escape(s.heading)}</h3>{section_body(s, derivation)}" for s in derivation.sections)
+
+
+def _in_both(make: Callable[[Language], str]) -> str:
+    english, chinese = (make(language) for language in LANGUAGES)
+    return divided((english, chinese))

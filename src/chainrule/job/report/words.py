@@ -1,0 +1,258 @@
+"""Every word of a report, in English and Chinese."""
+
+from __future__ import annotations
+
+import html
+import re
+
+LANGUAGES = ("en", "zh")
+_TAGS = ("en", "zh-Hans")
+
+PHRASES: dict[str, tuple[str, str]] = {
+    "title": ("Learning to predict “{target}” from {source}", "从 {source} 学习预测 “{target}”"),
+    # sections
+    "data": ("Data", "数据"),
+    "settings": ("Settings", "设置"),
+    "curves": ("Learning curves", "学习曲线"),
+    "quality": ("How good it is", "效果"),
+    "network": ("Network", "网络"),
+    "flow": ("Gradient flow", "梯度流动"),
+    "sample": ("Backward pass of one sample", "一个样本的反向传播"),
+    # data
+    "rows": ("{train} rows to train on, {held} held out.", "{train} 行用于训练, 留出 {held} 行用于评估。"),
+    "rows-all": (
+        "{train} rows: too few to hold any out, so the network is judged on the rows that it was trained on.",
+        "共 {train} 行: 太少, 无法留出数据, 因此在训练数据上评估网络。",
+    ),
+    "dropped": ("{count} rows have no target and are left out.", "{count} 行缺少目标值, 未使用。"),
+    "classes": ("“{target}” is one of {count} classes: {classes}.", "“{target}” 是 {count} 个类别之一: {classes}。"),
+    "number": (
+        "“{target}” is a number; over the training rows its mean is {mean} and its standard deviation {std}.",
+        "“{target}” 是数值; 在训练数据上均值为 {mean}, 标准差为 {std}。",
+    ),
+    "pixels": (
+        "Every row is a picture: {channels} × {height} × {width} (channels, height, width).",
+        "每行是一张图片: {channels} × {height} × {width} (通道, 高, 宽)。",
+    ),
+    "number-of": ("number", "数量"),
+    "columns": ("columns", "列"),
+    "column": ("column", "列"),
+    "kind": ("kind", "类型"),
+    "missing": ("missing", "缺失"),
+    "inputs": ("inputs", "输入数"),
+    "treatment": ("treatment", "处理方式"),
+    # settings
+    "none": ("none", "无"),
+    # curves
+    "epoch-axis": ("by epoch", "横轴: 轮次"),
+    "training": ("training", "训练"),
+    "held-out": ("held out", "留出"),
+    "curve-loss": ("Loss", "损失"),
+    "curve-accuracy": ("Accuracy", "准确率"),
+    "curve-rmse": ("Root mean squared error (standardised target)", "均方根误差 (标准化目标)"),
+    "curve-lr": ("Learning rate", "学习率"),
+    "epochs": ("{count} epochs in {seconds} s.", "{count} 轮, 用时 {seconds} 秒。"),
+    "one-epoch": ("1 epoch in {seconds} s.", "1 轮, 用时 {seconds} 秒。"),
+    "stopped": ("Training stopped early:", "训练提前结束:"),
+    # quality
+    "judged": ("On the {count} held-out rows:", "在 {count} 行留出数据上:"),
+    "judged-training": ("On the {count} training rows:", "在 {count} 行训练数据上:"),
+    "chose": (
+        "These rows also chose the epoch at which training ended, so the measures are a little optimistic.",
+        "这些数据也决定了训练在哪一轮结束, 因此指标略偏乐观。",
+    ),
+    "measure": ("measure", "指标"),
+    "of-network": ("network", "网络"),
+    "baseline": ("baseline", "基线"),
+    "baseline-class": (
+        "The baseline always answers the most frequent class of the training rows.",
+        "基线总是回答训练数据中最常见的类别。",
+    ),
+    "baseline-mean": ("The baseline always answers the mean of the training rows.", "基线总是回答训练数据的均值。"),
+    "accuracy": ("accuracy", "准确率"),
+    "balanced_accuracy": ("balanced accuracy", "平衡准确率"),
+    "log_loss": ("log loss", "对数损失"),
+    "mae": ("mean absolute error", "平均绝对误差"),
+    "rmse": ("root mean squared error", "均方根误差"),
+    "r2": ("R²", "R²"),
+    "confusion": (
+        "Confusion matrix: one row per true class, one column per answer",
+        "混淆矩阵: 每行一个真实类别, 每列一个回答",
+    ),
+    "confused": ("The classes that are most often taken for another", "最常被混淆的类别"),
+    "no-mistake": ("No row was taken for another class.", "没有一行被分错类别。"),
+    "truth": ("truth", "真实"),
+    "answer": ("answer", "回答"),
+    "count": ("rows", "行数"),
+    "answers-plot": (
+        "Answer (upwards) by true value; the dashed line is a perfect answer",
+        "纵轴: 回答, 横轴: 真实值; 虚线为完美回答",
+    ),
+    "residuals-plot": ("Residual, truth − answer (upwards), by answer", "纵轴: 残差 (真实值 − 回答), 横轴: 回答"),
+    "thinned": ("{shown} of {count} rows are drawn.", "图中画出 {count} 行中的 {shown} 行。"),
+    # network
+    "layer": ("layer", "层"),
+    "shape": ("output of one sample", "单个样本的输出形状"),
+    "parameters": ("parameters", "参数数"),
+    "all-parameters": ("{count} parameters.", "共 {count} 个参数。"),
+    "drawing-network": (
+        "The layers in the notation used below; of small ones every unit with its value for the sample below, and every "
+        "weight, blue if positive, red if negative.",
+        "各层, 采用下文的记号; 对于小的层, 画出每个单元及其对下文样本的取值, 以及每个权重 (蓝色为正, 红色为负)。",
+    ),
+    "drawing-graph": (
+        "Values go forward (above the lines), gradients come back (below them), for the sample below.",
+        "对下文的样本: 连线上方是前向传播的值, 下方是反向传播的梯度。",
+    ),
+    # flow
+    "flow-what": (
+        "Root mean square of the weights, and of the gradient of the loss by them, over {count} training rows at the end of "
+        "training (dropout off). Bars are logarithmic, from {low} to {high}. Gradients that get much smaller from the last "
+        "layer to the first vanish; ones that get much larger explode.",
+        "训练结束时, 在 {count} 行训练数据上 (不使用 dropout), 各层权重的均方根以及损失对权重的梯度的均方根。"
+        "条形为对数刻度, 从 {low} 到 {high}。"
+        "从最后一层到第一层, 梯度若大幅变小则为梯度消失, 大幅变大则为梯度爆炸。",
+    ),
+    "flow-zero": (
+        "Every gradient is exactly 0 on these rows.",
+        "在这些数据上所有梯度都恰好为 0。",
+    ),
+    "parameter": ("parameter", "参数"),
+    "size": ("shape", "形状"),
+    "rms-weight": ("rms of weights", "权重的均方根"),
+    "rms-gradient": ("rms of gradient", "梯度的均方根"),
+    # sample
+    "which": (
+        "Held-out row {row} of {count}, the one with the largest error.",
+        "留出数据的第 {row} 行 (共 {count} 行), 即误差最大的一行。",
+    ),
+    "which-training": (
+        "Training row {row} of {count}, the one with the largest error.",
+        "训练数据的第 {row} 行 (共 {count} 行), 即误差最大的一行。",
+    ),
+    "said-class": (
+        "Truth: “{truth}”; the network answers “{answer}”, with probability {p}.",
+        "真实类别: “{truth}”; 网络回答 “{answer}”, 概率为 {p}。",
+    ),
+    "said-number": ("Truth: {truth}; the network answers {answer}.", "真实值: {truth}; 网络回答 {answer}。"),
+    "network-reads": ("What the network reads", "网络的输入"),
+    "network-reads-some": (
+        "What the network reads: the {shown} largest of {count} inputs",
+        "网络的输入: {count} 个中最大的 {shown} 个",
+    ),
+    "all-layers": (
+        "L is the loss of this row (dropout off). Every step is read off the graph that ran; matrices too large to be written "
+        "out are given by their shape and range.",
+        "L 是这一行的损失 (不使用 dropout)。每一步都取自实际运行的计算图; 太大的矩阵只给出形状和取值范围。",
+    ),
+    "one-weight": ("One weight", "一个权重"),
+    "weight-of-table": (
+        "The weight of the first layer with the largest gradient: from input {column} (“{name}”) to unit {unit}, counted "
+        "from 0.",
+        "第一层中梯度最大的权重: 从输入 {column} (“{name}”) 到单元 {unit}, 从 0 开始编号。",
+    ),
+    "weight-of-head": (
+        "The weight with the largest gradient in the first dense layer: from number {column} of the flattened feature maps f "
+        "to unit {unit}, counted from 0. f is taken as given here, and the dense layers after it are counted from 1.",
+        "第一个全连接层中梯度最大的权重: 从展平的特征图 f 的第 {column} 个数到单元 {unit}, 从 0 开始编号。"
+        "这里把 f 看作已知, 其后的全连接层从 1 开始编号。",
+    ),
+    # parts that are not there
+    "missing-package": (
+        'This part needs the package {package}, which is not installed. It comes with: pip install "chainrule[app]"',
+        '这一部分需要未安装的软件包 {package}。安装方法: pip install "chainrule[app]"',
+    ),
+    "not-made": ("This part could not be made: {error}", "无法生成这一部分: {error}"),
+}
+
+SETTINGS: dict[str, tuple[str, str]] = {
+    "target": ("target", "目标列"),
+    "task": ("task", "任务"),
+    "include": ("columns included", "额外使用的列"),
+    "exclude": ("columns excluded", "排除的列"),
+    "delimiter": ("delimiter", "分隔符"),
+    "hidden": ("units of the hidden layers", "隐藏层单元数"),
+    "activation": ("activation", "激活函数"),
+    "dropout": ("dropout", "随机失活 (dropout)"),
+    "loss": ("loss", "损失函数"),
+    "optimizer": ("optimiser", "优化器"),
+    "learning_rate": ("learning rate", "学习率"),
+    "schedule": ("schedule of the learning rate", "学习率调度"),
+    "l2": ("L2 penalty", "L2 惩罚"),
+    "batch_size": ("batch size", "批大小"),
+    "epochs": ("epochs", "轮数"),
+    "validation": ("share held out", "留出比例"),
+    "patience": ("patience", "早停耐心轮数"),
+    "seed": ("seed", "随机种子"),
+    "backend": ("backend", "后端"),
+}
+
+KINDS: dict[str, str] = {
+    "numeric": "数值", "boolean": "布尔", "categorical": "类别", "text": "文本", "date": "日期", "identifier": "标识符",
+    "constant": "常量", "empty": "空",
+}  # fmt: skip
+
+# What `FeatureEncoder.describe` says of a column, and a history of why training stopped, piece by piece.
+_SENTENCES: tuple[tuple[str, str], ...] = (
+    (r"days since 1970-01-01, standardised", "自 1970-01-01 起的天数, 标准化"),
+    (r"0 or 1, standardised", "0 或 1, 标准化"),
+    (r"standardised", "标准化"),
+    (r" after arsinh \(heavy tails\)", " (重尾, 先取 arsinh)"),
+    (r"; missing filled with the median and marked", "; 缺失值用中位数填补并标记"),
+    (r"one-hot, (\d+) categories", r"独热编码, \1 个类别"),
+    (r", (\d+) rare ones pooled", r", 另有 \1 个罕见类别合并"),
+    (r"; missing is a category", "; 缺失值作为一个类别"),
+    (r"left out: ", "未使用: "),
+    (r"it identifies rows", "只标识各行"),
+    (r"it has too many different values", "不同的值太多"),
+    (r"it has one value only", "只有一个值"),
+    (r"it has no values in the training rows", "在训练数据中没有值"),
+    (r"it has no values", "没有值"),
+    (r"excluded", "被排除"),
+    (
+        r"dates that could be day/month/year or month/day/year: name the order with the kind '(.*?)'",
+        r"日期可能是日/月/年或月/日/年: 请用类型 '\1' 指明顺序",
+    ),
+    (
+        r"(\w+) did not improve for (\d+) epochs; the best was epoch (\d+)",
+        r"\1 连续 \2 轮没有改善; 最好的是第 \3 轮",
+    ),
+    (r"interrupted", "被中断"),
+)
+
+
+def both(english: str, chinese: str) -> str:
+    """HTML of one thing in both languages, of which the page shows one."""
+    if english == chinese:
+        return english
+    return f'<span lang="{_TAGS[0]}">{english}</span><span lang="{_TAGS[1]}">{chinese}</span>'
+
+
+def divided(bodies: tuple[str, str]) -> str:
+    """Blocks of HTML in both languages."""
+    return "".join(f'<div lang="{tag}">{body}</div>' for tag, body in zip(_TAGS, bodies, strict=True))
+
+
+def say(key: str, **values: object) -> str:
+    """HTML of a phrase in both languages, its blanks filled with text (which is escaped)."""
+    escaped = {name: html.escape(str(value)) for name, value in values.items()}
+    english, chinese = (html.escape(text).format(**escaped) for text in PHRASES[key])
+    return both(english, chinese)
+
+
+def setting(name: str) -> str:
+    """The name of a setting of `Config`."""
+    return both(*SETTINGS[name])
+
+
+def kind(name: str) -> str:
+    """The kind of a column."""
+    return both(name, KINDS[name])
+
+
+def translated(text: str) -> str:
+    """A sentence that other parts of chainrule made in English, in both languages."""
+    chinese = text
+    for english, translation in _SENTENCES:
+        chinese = re.sub(english, translation, chinese)
+    return both(html.escape(text), html.escape(chinese))

@@ -1,0 +1,383 @@
+"""The report of a run: what it shows for every kind of task, in both languages, without anything from outside."""
+
+import base64
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.data import ImageSet, Table
+from chainrule.errors import OutputError
+from chainrule.job import Config, Predictor, Problem, train
+from chainrule.job.report import report_html, words, write_report
+from chainrule.job.report.charts import curves, picture, ticks
+from chainrule.job.report.sample import terms, worst_row
+from chainrule.job.training import REPORT_FILE
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--v=0",
+)  # fmt: skip
+NASTY = '<script>alert("&\'{x}$")</script>'
+TASKS = ("binary", "multiclass", "regression", "pictures", "colours", "few", "plain")
+needs_math = pytest.mark.skipif(importlib.util.find_spec("math_core") is None, reason="formulas need math-core")
+needs_layout = pytest.mark.skipif(importlib.util.find_spec("graphlay") is None, reason="drawings need graphlay")
+
+
+def table(n=60, labels=("no", "yes"), nasty="b"):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=n), np.where(rng.uniform(size=n) < 0.5, "low", "high")
+    score = np.argsort(np.argsort(a + (b == "high"))) * len(labels) // n
+    columns = {"a": a, nasty: b, "number": 3 * a + 100, "constant": np.ones(n), "answer": np.array(labels)[score]}
+    return Table.from_columns(columns, "the table")
+
+
+def pictures(channels, n=40):
+    X = np.random.default_rng(0).integers(0, 255, (n, channels, 8, 8)).astype(np.uint8)
+    return ImageSet(X, np.arange(n) % 3, ["ant", "bee", "cat"])
+
+
+def problem_of(task):
+    settings = {"epochs": 2, "patience": 1, "exclude": ("constant",), "backend": "reference"}
+    if task in ("pictures", "colours"):
+        config = Config(epochs=1, hidden=(4,), backend="reference")
+        return Problem.from_images(pictures(1 if task == "pictures" else 3), config), config
+    config = Config(**settings | {"hidden": () if task == "plain" else (5,)})
+    three = ("red", "green", "blue")
+    data = table(12 if task == "few" else 60, three if task in ("multiclass", "plain") else ("no", "yes"))
+    return Problem.from_table(data, "number" if task == "regression" else "answer", config), config
+
+
+@pytest.fixture(scope="module")
+def reports():
+    """Problem, result and report of every kind of task."""
+    found = {}
+    for task in TASKS:
+        problem, config = problem_of(task)
+        result = train(problem, config)
+        found[task] = problem, result, report_html(result, problem)
+    return found
+
+
+class Seen(HTMLParser):
+    """Checks nesting, and gathers tags, attributes, and the text that each language shows."""
+
+    VOID = frozenset({"meta", "input", "img"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.attributes, self.tags, self.text = [], [], [], {"en": "", "zh-Hans": ""}
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append((tag, dict(attrs).get("lang")))
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        if "style" in [tag for tag, _ in self.open]:
+            return
+        languages = {language for tag, language in self.open if tag != "html"} & set(self.text)
+        for language in languages or self.text:
+            self.text[language] += data
+
+
+def seen(page):
+    parser = Seen()
+    parser.feed(page)
+    parser.close()
+    assert not parser.open
+    return parser
+
+
+# ---------------------------------------------------------------------------------------- what it shows
+@needs_math
+@needs_layout
+@pytest.mark.parametrize("task", TASKS)
+def test_every_section_is_there_in_both_languages(reports, task):
+    problem, result, page = reports[task]
+    parser = seen(page)
+    for k, text in enumerate(parser.text.values()):
+        for key in (
+            "data",
+            "settings",
+            "curves",
+            "quality",
+            "network",
+            "flow",
+            "sample",
+            "one-weight",
+            "baseline",
+            "curve-loss",
+        ):
+            assert words.PHRASES[key][k] in text, key
+        for value in result.metrics.values():
+            assert f"{value:.4f}" in text
+        assert f"{nn.summary(result.predictor.model, problem.X.shape[1:]).parameters:,}" in text
+        assert words.PHRASES["missing-package"][k][:8] not in text
+        assert words.PHRASES["not-made"][k][:8] not in text
+    assert parser.tags.count("math") > 20
+    assert parser.tags.count("svg") >= 2
+
+
+@needs_math
+def test_the_chinese_text_has_no_english_sentence_left(reports):
+    for _, _, page in reports.values():
+        text = seen(page).text["zh-Hans"]
+        assert not re.search(r"\b(the|of|rows|and|is|left|gradient|layer)\b", re.sub("the (table|pictures)", "", text))
+
+
+@pytest.mark.parametrize("table_of", [words.PHRASES, words.SETTINGS])
+def test_both_languages_have_every_phrase_with_the_same_blanks(table_of):
+    for english, chinese in table_of.values():
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese))
+        assert re.search("[一-鿿]", chinese) or english == chinese == "R²"
+
+
+def test_every_setting_and_every_measure_has_a_name():
+    assert set(words.SETTINGS) == set(Config.__dataclass_fields__)
+    assert {"accuracy", "balanced_accuracy", "log_loss", "mae", "rmse", "r2"} <= set(words.PHRASES)
+
+
+TREATMENTS = (
+    "standardised after arsinh (heavy tails); missing filled with the median and marked",
+    "0 or 1, standardised",
+    "days since 1970-01-01, standardised",
+    "one-hot, 7 categories, 12 rare ones pooled; missing is a category",
+    "left out: it identifies rows",
+    "left out: it has too many different values",
+    "left out: it has no values in the training rows",
+    "left out: excluded",
+    "val_loss did not improve for 5 epochs; the best was epoch 12",
+    "interrupted",
+)
+
+
+@pytest.mark.parametrize("text", TREATMENTS)
+def test_what_is_done_with_columns_is_translated(text):
+    english, chinese = re.findall(r'lang="[\w-]+">(.*?)</span>', words.translated(text))
+    assert english == text
+    assert not re.search("[a-z]{2,}", chinese.replace("arsinh", "").replace("val_loss", ""))
+
+
+def test_counts_in_the_confusion_matrix_are_those_of_the_answers(reports):
+    problem, result, page = reports["multiclass"]
+    answers = result.predictor.model.predict(problem.X_held).argmax(axis=1)
+    matrix = page.split('<table class="confusion">')[1].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(\d*)</td>", row) for row in matrix.split("<tr>")[2:]]
+    counts = np.zeros((3, 3), int)
+    np.add.at(counts, (problem.y_held, answers), 1)
+    assert [[int(n or 0) for n in row] for row in rows] == counts.tolist()
+
+
+def test_residuals_have_a_point_per_held_out_row(reports):
+    problem, _, page = reports["regression"]
+    assert page.count('class="point"') == 2 * len(problem.X_held)
+    assert 'class="confusion"' not in page
+
+
+def test_rows_that_were_not_held_out_are_not_called_so(reports):
+    text = seen(reports["few"][2]).text["en"]
+    assert "too few to hold any out" in text
+    assert "On the 12 training rows" in text
+    assert "Training row " in text
+    assert "held-out" not in text
+
+
+@needs_math
+def test_the_derived_weight_has_the_gradient_that_training_computes(reports):
+    problem, result, page = reports["regression"]
+    row = worst_row(result, problem, result.predictor.model.predict(problem.X_held))
+    model = result.predictor.model.eval()
+    target = problem.y_held[row : row + 1, None]
+    loss = nn.MSELoss()(model(cr.tensor(problem.X_held[row : row + 1])), target)
+    (gradient,) = cr.grad(loss, [model.parameters()[0]])
+    largest = gradient.numpy().flat[np.abs(gradient.numpy()).argmax()]
+    last = page.split('<div class="step">')[-1]
+    shown = re.sub("<[^>]*>", "", last).replace("−", "-").split("=")[-1]
+    assert float(shown) == pytest.approx(float(largest), rel=2e-3)
+
+
+def test_the_trained_network_is_left_as_it_was(reports):
+    problem, result, page = reports["binary"]
+    before, names = result.predictor.model.state_dict(), [p.name for p in result.predictor.model.parameters()]
+    assert report_html(result, problem) == page
+    assert [p.name for p in result.predictor.model.parameters()] == names
+    for name, value in result.predictor.model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+# ---------------------------------------------------------------------------------------- what users typed
+@needs_math
+def test_names_and_labels_are_escaped():
+    config = Config(target="answer", epochs=1, hidden=(3,), backend="reference")
+    problem = Problem.from_table(table(labels=(NASTY, "<b>"), nasty=NASTY), "answer", config, f"x{NASTY}.csv")
+    parser = seen(report_html(train(problem, config), problem))
+    assert not {"script", "b"} & set(parser.tags)
+    for text in parser.text.values():
+        assert text.count(NASTY) > 5
+
+
+def test_many_columns_and_classes_are_summed_up():
+    rng = np.random.default_rng(0)
+    columns = {f"column {k}": rng.normal(size=300) for k in range(40)}
+    columns["answer"] = np.array([f"class {k}" for k in range(30)] * 10)
+    config = Config(target="answer", epochs=1, hidden=(3,), task="classification", backend="reference")
+    problem = Problem.from_table(Table.from_columns(columns, "t"), "answer", config)
+    page = report_html(train(problem, config), problem)
+    assert "column 0, column 1, …, column 39" in page
+    assert "column 20" not in page.split('id="sample"')[0]
+    assert words.PHRASES["confused"][0] in page
+    assert 'class="confusion"' not in page
+
+
+# ---------------------------------------------------------------------------------------- alone, and when something is missing
+@pytest.mark.parametrize("task", TASKS)
+def test_nothing_comes_from_outside(reports, task):
+    page = reports[task][2]
+    parser = seen(page)
+    for name, value in parser.attributes:
+        if name in ("src", "href"):
+            assert value.startswith(("data:", "#"))
+    drawings = [base64.b64decode(d).decode() for d in re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", page)]
+    for text in (page, *drawings):
+        assert not re.search(r"(https?:)?//(?!www\.w3\.org/(2000/svg|1998/Math))\w+\.\w", re.sub(r"base64,[\w+/=]+", "", text))
+    assert not {"script", "link", "iframe"} & set(parser.tags)
+
+
+@pytest.mark.parametrize(
+    "package, left, gone", [("math_core", "svg+xml", "<math"), ("graphlay", "<math", "svg+xml")], ids=["math-core", "graphlay"]
+)
+def test_without_optional_packages_the_rest_is_written(monkeypatch, package, left, gone):
+    pytest.importorskip({"math_core": "graphlay", "graphlay": "math_core"}[package], reason="one of the two must be there")
+    from chainrule.explain.render import html
+
+    html._converter.cache_clear()
+    monkeypatch.setitem(sys.modules, package, None)
+    problem, config = problem_of("pictures")
+    page = report_html(train(problem, config), problem)
+    html._converter.cache_clear()
+    assert left in page
+    assert gone not in page
+    for text in seen(page).text.values():
+        assert package.replace("_", "-") in text
+        assert 'pip install "chainrule[app]"' in text
+
+
+def test_a_part_that_cannot_be_made_says_why(monkeypatch):
+    def refused(*args, **kwargs):
+        raise cr.errors.GradientError("no derivative <here>")
+
+    monkeypatch.setattr("chainrule.job.report.sample.explain", refused)
+    problem, config = problem_of("binary")
+    text = seen(report_html(train(problem, config), problem)).text
+    assert "This part could not be made: no derivative <here>" in text["en"]
+    assert "无法生成这一部分: no derivative <here>" in text["zh-Hans"]
+
+
+def test_a_run_writes_it_after_the_model(tmp_path, monkeypatch):
+    problem, config = problem_of("binary")
+    result = train(problem, config, tmp_path)
+    assert (tmp_path / REPORT_FILE).read_text(encoding="utf-8") == report_html(result, problem)
+
+    def broken(*args):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("chainrule.job.report.report_html", broken)
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(RuntimeError, match="planted"):
+        train(problem, config, other)
+    Predictor.load(other)
+    assert not (other / REPORT_FILE).exists()
+
+
+def test_a_page_that_cannot_be_written_is_an_error(reports, tmp_path):
+    problem, result, _ = reports["plain"]
+    with pytest.raises(OutputError, match="could not be written"):
+        write_report(result, problem, tmp_path / "missing" / "r.html")
+
+
+# ---------------------------------------------------------------------------------------- small functions
+@pytest.mark.parametrize(
+    "low, high, whole, expected",
+    [
+        (0.0, 1.0, False, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (1.0, 3.0, True, [1.0, 2.0, 3.0]),
+        (0.5, 1.5, True, [1.0]),
+        (-130.0, 95.0, False, [-100.0, -50.0, 0.0, 50.0]),
+        (2e-7, 6e-7, False, [2e-7, 3e-7, 4e-7, 5e-7, 6e-7]),
+    ],
+)
+def test_ticks_are_round_numbers_inside_the_range(low, high, whole, expected):
+    assert ticks(low, high, whole=whole) == pytest.approx(expected)
+
+
+def test_values_that_are_not_finite_are_not_drawn():
+    drawn = curves([[(1, 0.5), (2, float("inf")), (3, 0.25)], [(1, float("nan")), (3, 0.3)]])
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+    assert drawn.count("<polyline") == 1
+    assert drawn.count("<circle") == 1
+
+
+def test_a_picture_is_a_png_of_its_pixels():
+    pixels = np.arange(12.0).reshape(1, 3, 4)
+    png = base64.b64decode(re.search(r"base64,([\w+/=]+)", picture(pixels)).group(1))
+    assert png[16:24] == (4).to_bytes(4, "big") + (3).to_bytes(4, "big")
+    start = png.index(b"IDAT") + 4
+    rows = np.frombuffer(zlib.decompress(png[start : png.index(b"IEND") - 8]), np.uint8).reshape(3, 5)
+    np.testing.assert_array_equal(rows[:, 1:], np.round(pixels[0] * 255 / 11))
+
+
+def test_sums_break_only_between_terms():
+    assert terms(r"= a[0, 1] \cdot \left( b + c \right) - x_{i + 1} + d") == [
+        r"= a[0, 1] \cdot \left( b + c \right)",
+        "{} - x_{i + 1}",
+        "{} + d",
+    ]
+
+
+# ---------------------------------------------------------------------------------------- in a browser
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_math
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_browser_shows_it(reports, tmp_path: Path, language):
+    # The page says itself what it asked for, which language it shows and whether it fits a phone; the script is the test's.
+    probe = (
+        f"<script>addEventListener('load', () => {{ document.getElementById('{language}').click();"
+        "const shown = l => [...document.querySelectorAll(`[lang=${l}]`)].filter(e => e.getClientRects().length).length;"
+        "document.title = [performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length,"
+        "document.documentElement.scrollWidth <= innerWidth, shown('en') > 1, shown('zh-Hans') > 0].join('|'); })</script>"
+    )
+    file = tmp_path / "page.html"
+    file.write_text(reports["pictures"][2].replace("</head>", f"{probe}</head>"), encoding="utf-8")
+    command = [
+        CHROMIUM,
+        *FLAGS,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=390,800",
+        "--dump-dom",
+        file.as_uri(),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    english, chinese = ("true", "false") if language == "en" else ("false", "true")
+    assert result.stdout.split("<title>")[1].split("</title>")[0] == f"0|true|{english}|{chinese}"
+    assert "CONSOLE" not in result.stderr
