@@ -1,0 +1,39 @@
+"""Why a network does not learn, in numbers.
+
+diagnosing    `diagnose`: measure, then let every rule judge
+problem       what is diagnosed: model, loss, data, optimiser
+measuring     the numbers that rules read
+  one_pass      one forward and one backward pass
+  layers        the layers of a network, found in its graph
+  layer_numbers what the pass shows at each of them
+  expected      what a loss should be before anything is learnt
+  trials        short runs on copies
+  relation      whether inputs say anything of targets
+  non_finite    the first NaN or infinity of a calculation, traced to its node
+replay        a training run, replayed to the step that breaks down
+rule          what a rule is
+  data_rules, network_rules, learning_rules     the tables of rules: a new one is a record in one of them
+remedies      changes that can be made mechanically
+findings      what a diagnosis says
+"""
+
+from chainrule.diagnose.diagnosing import RULES, diagnose, diagnose_problem
+from chainrule.diagnose.findings import Diagnosis, Finding
+from chainrule.diagnose.non_finite import NonFinite, first_non_finite
+from chainrule.diagnose.problem import Problem
+from chainrule.diagnose.remedies import Remedy
+from chainrule.diagnose.replay import Breakdown, first_breakdown
+
+__all__ = [
+    "RULES",
+    "Breakdown",
+    "Diagnosis",
+    "Finding",
+    "NonFinite",
+    "Problem",
+    "Remedy",
+    "diagnose",
+    "diagnose_problem",
+    "first_breakdown",
+    "first_non_finite",
+]

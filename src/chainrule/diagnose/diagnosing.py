@@ -1,0 +1,79 @@
+"""Diagnosing: measure, then let every rule judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from chainrule.diagnose.data_rules import RULES as DATA_RULES
+from chainrule.diagnose.findings import Diagnosis
+from chainrule.diagnose.learning_rules import RULES as LEARNING_RULES
+from chainrule.diagnose.measuring import Measurements
+from chainrule.diagnose.network_rules import RULES as NETWORK_RULES
+from chainrule.diagnose.problem import Problem
+from chainrule.diagnose.rule import Rule, Sign
+from chainrule.explain.language import Language, index_of
+from chainrule.nn import Loss, Module
+from chainrule.optim import Optimizer
+from chainrule.train import History
+
+RULES: tuple[Rule, ...] = tuple(sorted((*NETWORK_RULES, *DATA_RULES, *LEARNING_RULES), key=lambda rule: rule.urgency))
+
+
+def diagnose(
+    model: Module,
+    loss: Loss,
+    X: Any,
+    y: Any,
+    *,
+    optimizer: Optimizer | None = None,
+    validation_data: tuple[Any, Any] | None = None,
+    history: History | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+    language: Language = "en",
+) -> Diagnosis:
+    """Why a network does not learn, in numbers; nothing is found where it learns well.
+
+    The model can be in any state: fresh, half trained, or ruined. One forward and one backward pass over up to 256 samples are
+    measured, and short runs are made on copies. Model, optimiser, modes and random stream are left as they are, bit for bit.
+
+    Args:
+        model: the network.
+        loss: from `chainrule.nn`.
+        X: inputs (samples, …), numbers.
+        y: targets (samples,) or (samples, …), as the loss takes them.
+        optimizer: over the model's parameters; without one its settings are not judged, and short runs use Adam.
+        validation_data: (X, y) that the model did not learn from, to see overfitting.
+        history: of the training so far, as `Trainer.fit` returns it.
+        seed: of the sample and of the short runs.
+        batch_size: samples per step of the short runs.
+        language: of the findings, "en" or "zh".
+
+    Returns:
+        The findings, worst first: what breaks the calculation, then what is asked for, the data, the network, the settings, and
+        what comes out. Within a group causes stand before their effects.
+
+    Raises:
+        DataError, ShapeError, ArgumentError: data that does not fit, or a language that is not known.
+        GradientError: a loss that cannot be differentiated.
+    """
+    return diagnose_problem(
+        Problem(model, loss, X, y, optimizer, validation_data, history, batch_size), seed=seed, language=language
+    )
+
+
+def diagnose_problem(problem: Problem, *, seed: int = 0, language: Language = "en") -> Diagnosis:
+    """`diagnose` for a `Problem`, such as a remedy returns. Raises as `diagnose` does."""
+    index_of(language)
+    measured = Measurements(problem, seed)
+    return Diagnosis(_judged(measured), len(RULES), [asdict(numbers) for numbers in measured.layers], language)
+
+
+def _judged(measured: Measurements) -> Sequence[tuple[Rule, Sign]]:
+    found: list[tuple[Rule, Sign]] = []
+    for rule in RULES:
+        if not (rule.alone and found):
+            found += [(rule, sign) for sign in rule.examine(measured)]
+    return found

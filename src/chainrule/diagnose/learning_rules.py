@@ -1,0 +1,223 @@
+"""Rules about learning, judged by short runs on copies, by held-out data, and by what happened so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from chainrule.diagnose.measuring import Measurements
+from chainrule.diagnose.problem import rebuilt
+from chainrule.diagnose.remedies import remedy
+from chainrule.diagnose.rule import Rule, Sign, Urgency
+from chainrule.nn import Dropout
+
+_MODERATE_DECAY, _MODERATE_DROPOUT = 1e-4, 0.3
+_PERMUTATIONS = 3
+_DIFFERENCE = 0.15  # of what can be learnt; less can be luck, as the best rate is chosen on the labels as they are
+_FEW = 30  # samples below which permuted labels prove nothing
+
+
+def _strong_decay(m: Measurements) -> Iterator[Sign]:
+    optimizer = m.problem.optimizer
+    if optimizer is None or not m.can_learn:
+        return
+    decay = max(float(group.settings.get("weight_decay", 0.0)) for group in optimizer.groups)
+    if decay <= 10 * _MODERATE_DECAY:
+        return
+    free = m.trials.with_optimizer(rebuilt(optimizer, weight_decay=0.0))
+    if free.end < m.given.end - 0.2 * m.scale:
+        penalty = decay * float(np.mean([n.weight for n in m.layers]))
+        gradient = float(np.mean([n.gradient for n in m.layers]))
+        evidence = {"weight_decay": decay, "penalty": penalty, "gradient": gradient, "loss": m.given.end, "without": free.end}
+        yield Sign(None, evidence | {"steps": free.steps}, remedy("set-weight-decay", weight_decay=_MODERATE_DECAY))
+
+
+def _strong_dropout(m: Measurements) -> Iterator[Sign]:
+    p = max((module.p for _, module in m.problem.model.named_modules() if isinstance(module, Dropout)), default=0.0)
+    if p <= 0.75 or not m.can_learn:
+        return
+    free = m.trials.without_dropout()
+    if free.end < m.given.end - 0.1 * m.scale:
+        evidence = {"p": p, "noise": p / (1.0 - p), "loss": m.given.end, "without": free.end, "steps": free.steps}
+        yield Sign(None, evidence, remedy("set-dropout", p=_MODERATE_DROPOUT))
+
+
+def _rate_evidence(m: Measurements) -> dict[str, float]:
+    return {
+        "rate": m.given.rate,
+        "steps": m.given.steps,
+        "start": m.given.start,
+        "loss": m.given.end,
+        "best_rate": m.best.rate,
+        "best_loss": m.best.end,
+        "update": m.longest_update,
+    }
+
+
+def _rate_counts(m: Measurements) -> bool:
+    """Whether there is a rate to judge, and something to gain by a good one."""
+    return m.problem.optimizer is not None and m.can_learn and m.given.start - m.best.end > 0.1 * m.scale
+
+
+def _rate_too_high(m: Measurements) -> Iterator[Sign]:
+    lost = (0.3 if m.longest_update <= 1.0 else 0.05) * m.scale  # steps longer than the weights need less of a proof
+    if _rate_counts(m) and m.best.rate < 0.5 * m.given.rate and m.given.end > m.best.end + lost:
+        yield Sign(None, _rate_evidence(m), remedy("set-learning-rate", lr=m.best.rate))
+
+
+def _rate_too_low(m: Measurements) -> Iterator[Sign]:
+    if not _rate_counts(m) or m.best.rate < 50.0 * m.given.rate:
+        return
+    if m.given.start - m.given.end < 0.03 * (m.given.start - m.best.end):
+        yield Sign(None, _rate_evidence(m), remedy("set-learning-rate", lr=m.best.rate))
+
+
+def _overfitting(m: Measurements) -> Iterator[Sign]:
+    history = m.problem.history
+    rows = [row for row in history.epochs if "val_loss" in row] if history else []
+    if len(rows) >= 5:
+        lowest = min(rows, key=lambda row: row["val_loss"])
+        last = rows[-1]
+        if last["val_loss"] > 1.15 * lowest["val_loss"] and last["loss"] < 0.9 * lowest["loss"]:
+            yield Sign(
+                None,
+                {
+                    "loss": last["loss"],
+                    "held_out": last["val_loss"],
+                    "lowest": lowest["val_loss"],
+                    "epoch": int(lowest["epoch"]),
+                },
+            )
+            return
+    if m.problem.validation_data is None or not m.can_learn:
+        return
+    held_out, training = m.evaluated(*m.problem.validation_data[:2]), m.given.start
+    if training < 0.5 * m.scale and held_out > 2.0 * training and held_out - training > 0.3 * m.scale:
+        yield Sign(None, {"loss": training, "held_out": held_out, "lowest": math.nan, "epoch": 0})
+
+
+def _unrelated(m: Measurements) -> Iterator[Sign]:
+    if not m.can_learn or len(m.x) < _FEW or not math.isfinite(m.best.end):
+        return
+    if m.relation.shows:
+        return
+    permuted = [trial.end for trial in m.trials.with_permuted_labels(m.best.rate / m.given.rate, _PERMUTATIONS)]
+    mean, deviation = float(np.mean(permuted)), float(np.std(permuted))
+    if math.isfinite(mean) and m.best.end > mean - max(3.0 * deviation, _DIFFERENCE * m.scale):
+        evidence = {"loss": m.best.end, "permuted": mean, "deviation": deviation, "steps": m.best.steps, "constant": m.scale}
+        near, chance, _ = m.relation.neighbours
+        yield Sign(None, evidence | {"neighbours": near, "chance": chance})
+
+
+RULES = (
+    Rule(
+        "weight-decay-too-strong",
+        Urgency.SETTINGS,
+        _strong_decay,
+        (
+            "With weight_decay={weight_decay:g} the loss is {loss:.4g} after {steps} steps, without it {without:.4g}.",
+            "weight_decay={weight_decay:g} 时, {steps} 步后损失为 {loss:.4g}; 不加时为 {without:.4g}。",
+        ),
+        (
+            "dW + reg W: the penalty's gradient is {penalty:.3g} (rms) where that of the loss is {gradient:.3g}, so the "
+            "steps mainly shrink W.",
+            "dW + reg W: 正则化项的梯度均方根为 {penalty:.3g}, 损失的梯度为 {gradient:.3g}, 所以每步主要是在缩小 W。",
+        ),
+        ("Use 1e-4, and more only if the network overfits.", "改用 1e-4, 只在过拟合时再加大。"),
+    ),
+    Rule(
+        "dropout-too-strong",
+        Urgency.SETTINGS,
+        _strong_dropout,
+        (
+            "With p={p:g} the loss is {loss:.4g} after {steps} steps, without dropout {without:.4g}.",
+            "p={p:g} 时, {steps} 步后损失为 {loss:.4g}; 不用 dropout 时为 {without:.4g}。",
+        ),
+        (
+            "a·mask/(1 − p) has the mean a and the variance a² p / (1 − p): noise of {noise:.3g} times the signal's square "
+            "in every step.",
+            "a·mask/(1 − p) 的均值为 a, 方差为 a² p / (1 − p): 每一步的噪声是信号平方的 {noise:.3g} 倍。",
+        ),
+        ("Use p from 0.1 to 0.5.", "p 取 0.1 到 0.5。"),
+    ),
+    Rule(
+        "learning-rate-too-high",
+        Urgency.SETTINGS,
+        _rate_too_high,
+        (
+            "At lr={rate:.3g} the loss goes from {start:.4g} to {loss:.4g} in {steps} steps, at {best_rate:.3g} to "
+            "{best_loss:.4g}.",
+            "lr={rate:.3g} 时, 损失在 {steps} 步内从 {start:.4g} 变到 {loss:.4g}; lr={best_rate:.3g} 时变到 {best_loss:.4g}。",
+        ),
+        (
+            "C(W − η dW) ≈ C − η ‖dW‖² + ½ η² dWᵀ H dW: above η = 2 / λ_max(H) the second term wins and steps climb. "
+            "A step changes a weight matrix by {update:.2g} of its size; 0.001 to 0.01 is usual.",
+            "C(W − η dW) ≈ C − η ‖dW‖² + ½ η² dWᵀ H dW: 当 η > 2 / λ_max(H) 时二次项占优, 损失上升。"
+            "一步使权重矩阵改变其大小的 {update:.2g}; 通常为 0.001 到 0.01。",
+        ),
+        ("Set the learning rate to about {best_rate:.2g}.", "把学习率设为约 {best_rate:.2g}。"),
+        alone=True,
+    ),
+    Rule(
+        "learning-rate-too-low",
+        Urgency.SETTINGS,
+        _rate_too_low,
+        (
+            "At lr={rate:.3g} the loss goes from {start:.4g} to {loss:.4g} in {steps} steps, at {best_rate:.3g} to "
+            "{best_loss:.4g}.",
+            "lr={rate:.3g} 时, 损失在 {steps} 步内从 {start:.4g} 变到 {loss:.4g}; lr={best_rate:.3g} 时变到 {best_loss:.4g}。",
+        ),
+        (
+            "C(W − η dW) ≈ C − η ‖dW‖²: the gain of a step is proportional to η. "
+            "A step changes a weight matrix by {update:.2g} of its size; 0.001 to 0.01 is usual.",
+            "C(W − η dW) ≈ C − η ‖dW‖²: 每步的下降与 η 成正比。一步使权重矩阵改变其大小的 {update:.2g}; 通常为 0.001 到 0.01。",
+        ),
+        ("Set the learning rate to about {best_rate:.2g}.", "把学习率设为约 {best_rate:.2g}。"),
+        alone=True,
+    ),
+    Rule(
+        "overfitting",
+        Urgency.OUTCOME,
+        _overfitting,
+        (
+            "The loss is {loss:.4g} on the training data and {held_out:.4g} on held-out data (lowest {lowest:.4g}, epoch "
+            "{epoch}).",
+            "训练数据上的损失为 {loss:.4g}, 留出数据上为 {held_out:.4g} (最低 {lowest:.4g}, 第 {epoch} 轮)。",
+        ),
+        (
+            "Gradients follow the training samples, noise included; what lowers their loss further no longer lowers that "
+            "of other samples.",
+            "梯度只跟随训练样本, 包括其中的噪声; 继续降低它们的损失, 已不再降低其他样本的损失。",
+        ),
+        (
+            "Stop at the lowest held-out loss (cr.EarlyStopping); more data, weight_decay, dropout, or a smaller network.",
+            "在留出损失最低时停止 (cr.EarlyStopping); 增加数据, weight_decay, dropout, 或用更小的网络。",
+        ),
+    ),
+    Rule(
+        "unrelated-labels",
+        Urgency.OUTCOME,
+        _unrelated,
+        (
+            "After {steps} steps the loss is {loss:.4g} with the labels as they are and {permuted:.4g} ± {deviation:.2g} "
+            "with labels dealt out at random; nearest neighbours differ by {neighbours:.3g}, random pairs by {chance:.3g}: "
+            "there is no difference.",
+            "{steps} 步后, 用原标签时损失为 {loss:.4g}, 把标签随机打乱后为 {permuted:.4g} ± {deviation:.2g}; "
+            "最近邻的目标值相差 {neighbours:.3g}, 随机配对相差 {chance:.3g}: 没有差别。",
+        ),
+        (
+            "If x says something of y, learning from pairs (x, y) is faster than from pairs that do not belong together; "
+            "the loss then "
+            "falls below that of the best constant prediction, {constant:.4g}.",
+            "如果 x 含有 y 的信息, 从配对的 (x, y) 学习就会比从错配的快; 损失会降到最优常数预测的 {constant:.4g} 以下。",
+        ),
+        (
+            "Check that rows of X and y belong together (sorting, joining, shuffling one of them), and that the features "
+            "can tell.",
+            "检查 X 和 y 的行是否对应 (排序, 连接, 只打乱了其中之一), 以及特征是否含有所需信息。",
+        ),
+        alone=True,
+    ),
+)

@@ -1,0 +1,128 @@
+"""The numbers that a diagnosis rests on; what they mean is the business of the rules.
+
+What one pass shows is measured at once; what goes on while learning is found in short runs on copies, made when a rule asks.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from chainrule.diagnose.expected import expected_loss
+from chainrule.diagnose.layer_numbers import measured_layers
+from chainrule.diagnose.layers import Layer
+from chainrule.diagnose.one_pass import OnePass
+from chainrule.diagnose.problem import Problem, arrays, targets_for
+from chainrule.diagnose.relation import Relation, related
+from chainrule.diagnose.trials import Trial, Trials
+from chainrule.nn.forward import inputs_array, model_dtype
+from chainrule.optim import Adam
+
+_SAMPLES = 256
+_LOOKED_AT = 4096
+
+
+class Measurements:
+    """Everything measured of a problem. Nothing of the problem is changed.
+
+    Args:
+        problem: what is diagnosed.
+        seed: of the sample and of the short runs.
+
+    Attributes:
+        problem: as given.
+        x, t: inputs and targets as the training step reads them.
+        features: the inputs of up to 4096 samples, float64, a column per feature; a picture or a sequence counts as one.
+        output: what the network gives for the sample, in training mode.
+        loss: the loss of the sample.
+        ending: name of the activation function that the output comes out of, or None.
+        expected: what the loss should be at the start; None if that is not known.
+        layers: see `LayerNumbers`.
+        infected: names of the parameters that hold NaN or infinities.
+        non_finite: where the first NaN or infinity of the training step came from, or None.
+
+    Raises:
+        DataError, ShapeError, ArgumentError: data that does not fit model and loss.
+        GradientError: a loss that cannot be differentiated.
+    """
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.problem, self._seed = problem, seed
+        model, loss = problem.model, problem.loss
+        self.x, self.t = arrays(problem)
+        sample = np.random.default_rng([seed, 0]).permutation(len(self.x))[:_SAMPLES]
+        rows = self.x[:: max(1, len(self.x) // _LOOKED_AT)]
+        self.features = (rows if rows.ndim == 2 else rows.reshape(-1, 1)).astype(np.float64)
+        batch = [self.x[sample], self.t[sample], np.ones(len(sample), model_dtype(model))]
+        one = OnePass(problem, batch)
+        self.output, self.loss, self.ending, self.non_finite = one.output, one.loss, one.ending, one.non_finite
+        self.expected = expected_loss(loss, self.output.shape, self.t)
+        self.infected = [name for name, p in model.named_parameters() if not np.isfinite(p.numpy()).all()]
+        self.layers = measured_layers(one, problem.optimizer)
+        self._products = sum(_products(layer) for layer in one.layers) / len(sample)
+
+    # ---------------------------------------------------------------------------------------- short runs
+    @property
+    def can_learn(self) -> bool:
+        """Whether a training step can be taken: parameters and loss are finite, and there is something to learn."""
+        return bool(self.layers) and self.non_finite is None
+
+    @cached_property
+    def trials(self) -> Trials:
+        """Short runs with the problem's optimiser, or with Adam at its default rate."""
+        problem = self.problem
+        optimizer = problem.optimizer or Adam(problem.model.parameters())
+        s = np.ones(len(self.x), model_dtype(problem.model))
+        return Trials(
+            problem.model,
+            problem.loss,
+            optimizer,
+            (self.x, self.t, s),
+            batch_size=problem.batch_size,
+            seed=self._seed,
+            products=self._products,
+        )
+
+    @cached_property
+    def given(self) -> Trial:
+        """The short run at the given learning rate."""
+        return self.trials.at(1.0)
+
+    @cached_property
+    def best(self) -> Trial:
+        """The short run at the best learning rate, in powers of 10 times the given one.
+
+        Where the given one learns at least half of what can be learnt, in steps shorter than the weights, only the one below is
+        tried.
+        """
+        if self.problem.optimizer is None:
+            return self.trials.best(range(-1, 3))
+        learns = self.given.start - self.given.end > 0.5 * self.scale
+        return self.trials.best((-1, 0) if learns and self.longest_update <= 1.0 else range(-4, 5))
+
+    @property
+    def longest_update(self) -> float:
+        """The largest rms(ΔW) / rms(W) of a layer in the next step; 0 without an optimiser."""
+        return max((n.update for n in self.layers if math.isfinite(n.update)), default=0.0)
+
+    @property
+    def scale(self) -> float:
+        """What can be learnt, as a loss: that of the best constant prediction, or where that is not known, of the start."""
+        known = self.expected.constant if self.expected and self.expected.constant > 0 else None
+        return known or max(abs(self.given.start), 1e-12)
+
+    def evaluated(self, X: object, y: object) -> float:
+        """The loss of the model as it is, in evaluation mode, on other data."""
+        x = inputs_array(self.problem.model, X)
+        return self.trials.evaluate(x, targets_for(self.problem, x, y))
+
+    @cached_property
+    def relation(self) -> Relation:
+        """How x and t are related, seen without the network."""
+        return related(self.x, self.t, self._seed)
+
+
+def _products(layer: Layer) -> float:
+    return layer.z.size * layer.weight.size / max(layer.weight.shape[0] if layer.weight.shape else 1, 1)

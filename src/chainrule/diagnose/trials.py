@@ -1,0 +1,150 @@
+"""Short training runs on copies: what would happen at other learning rates, with other labels, without a penalty.
+
+The runs are those of the trainer (`chainrule.train.steps`), on the reference backend. Programs work on arrays of their own, so
+the model, its optimiser and the random stream stay as they are, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.backends.reference import REFERENCE
+from chainrule.diagnose.problem import modes_kept
+from chainrule.ir import Array
+from chainrule.nn import Dropout, Loss, Module
+from chainrule.optim import Optimizer
+from chainrule.train.steps import Clipping, Steps
+
+_MOST_STEPS, _FEWEST_STEPS = 100, 20
+_PRODUCTS_PER_RUN = 6e7  # about how many multiplications a run may take, so that all of them together stay under two seconds
+_JUDGED = 256
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A short run.
+
+    Attributes:
+        rate: learning rate of the first group.
+        steps: number of updates.
+        start, end: the loss in evaluation mode before and after; infinite if it is not finite.
+    """
+
+    rate: float
+    steps: int
+    start: float
+    end: float
+
+
+class Trials:
+    """Short runs of one model, each from the state in which the model is.
+
+    Args:
+        model, loss, optimizer: as the trainer takes them.
+        data: inputs, targets and sample weights.
+        batch_size: samples per step.
+        seed: of the order of the samples, the same in every run.
+        products: multiplications per sample forward, which decide how many steps a run can afford.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        data: tuple[Array, Array, Array],
+        *,
+        batch_size: int,
+        seed: int,
+        products: float,
+    ) -> None:
+        self._model, self._loss, self.optimizer, self._data = model, loss, optimizer, data
+        samples, size = len(data[0]), min(batch_size, len(data[0]))
+        self.steps = int(np.clip(_PRODUCTS_PER_RUN / (3 * size * max(products, 1.0)), _FEWEST_STEPS, _MOST_STEPS))
+        rng = np.random.default_rng([seed, 1])
+        epochs = -(-self.steps * size // samples)
+        order = np.concatenate([rng.permutation(samples) for _ in range(epochs)])
+        self._rows = order[: self.steps * size].reshape(self.steps, size)
+        self._judged = rng.permutation(samples)[:_JUDGED]
+        self._seed = seed
+        self._programs = self._new(optimizer)
+        self._sweep: dict[float, Trial] = {}
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that the optimiser has."""
+        return float(self.optimizer.groups[0].lr.item())
+
+    def at(self, factor: float) -> Trial:
+        """A run at `factor` times the learning rate; computed once."""
+        if factor not in self._sweep:
+            self._sweep[factor] = self._run(self._programs, factor, self._data[1])
+        return self._sweep[factor]
+
+    def best(self, exponents: Iterable[int]) -> Trial:
+        """The run that ends lowest, among learning rates 10ᵏ times the given one."""
+        return min((self.at(10.0**k) for k in exponents), key=lambda trial: trial.end)
+
+    def with_permuted_labels(self, factor: float, times: int) -> list[Trial]:
+        """Runs in which the targets are dealt out to the samples at random."""
+        t = self._data[1]
+        orders = [np.random.default_rng([self._seed, 2, k]).permutation(len(t)) for k in range(times)]
+        return [self._run(self._programs, factor, t[order]) for order in orders]
+
+    def with_optimizer(self, optimizer: Optimizer) -> Trial:
+        """A run with another optimiser for the same parameters."""
+        return self._run(self._new(optimizer), 1.0, self._data[1])
+
+    def without_dropout(self) -> Trial:
+        """A run in which no unit is dropped."""
+        return self._run(self._new(self.optimizer), 1.0, self._data[1], dropout=False)
+
+    def evaluate(self, x: Array, t: Array) -> float:
+        """The loss of the model as it is, in evaluation mode; infinite if it is not finite."""
+        with modes_kept(self._model):
+            self._programs.state.read_again()
+            return _loss(self._programs, x, t)
+
+    def _new(self, optimizer: Optimizer) -> Steps:
+        return Steps(self._model, REFERENCE, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
+
+    def _rates(self, steps: int, factor: float) -> Array:
+        rates = [float(group.lr.item()) * factor for group in self.optimizer.groups]
+        return np.tile(np.asarray(rates, np.float64), (steps, 1))
+
+    def _run(self, programs: Steps, factor: float, t: Array, *, dropout: bool = True) -> Trial:
+        x, _, s = self._data
+        with modes_kept(self._model), nullcontext() if dropout else _no_dropout(self._model):
+            programs.state.read_again()
+            start = self._judged_loss(programs, t)
+            losses, *_ = programs.train((x, t, s), self._rows, self._rates(self.steps, factor), None)
+            finite = len(losses) == self.steps and bool(np.isfinite(losses).all())
+            end = self._judged_loss(programs, t) if finite else math.inf
+        return Trial(self.rate * factor, self.steps, start, end)
+
+    def _judged_loss(self, programs: Steps, t: Array) -> float:
+        return _loss(programs, self._data[0][self._judged], t[self._judged])
+
+
+def _loss(programs: Steps, x: Array, t: Array) -> float:
+    """Mean loss of the programs' present state, in evaluation mode."""
+    total, weight = programs.evaluate([x, t, np.ones(len(x), np.float32)])
+    loss = total / weight if weight else math.inf
+    return loss if math.isfinite(loss) else math.inf
+
+
+@contextmanager
+def _no_dropout(model: Module) -> Iterator[None]:
+    kept = [(module, module.p) for _, module in model.named_modules() if isinstance(module, Dropout)]
+    for module, _ in kept:
+        module.p = 0.0
+    try:
+        yield
+    finally:
+        for module, p in kept:
+            module.p = p
