@@ -114,16 +114,20 @@ from chainrule.train import (
 )
 
 if TYPE_CHECKING:
+    from chainrule.diagnose import diagnose
     from chainrule.explain import check, draw
 
 __version__ = "0.1.0"
 
 
+_LATER = {"check": "chainrule.explain", "diagnose": "chainrule.diagnose", "draw": "chainrule.explain"}
+
+
 def __getattr__(name: str) -> Any:
     """Load what few programs use when it is first asked for, so that `import chainrule` stays quick."""
-    if name not in ("check", "draw"):
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("chainrule.explain"), name)
+    return getattr(import_module(_LATER[name]), name)
 
 
 __all__ = [
@@ -154,6 +158,7 @@ __all__ = [
     "conv_transpose2d",
     "cos",
     "data",
+    "diagnose",
     "divide",
     "draw",
     "einsum",

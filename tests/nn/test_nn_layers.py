@@ -139,7 +139,7 @@ def test_captured_equals_eager(case: LayerCase, mode: bool):
         for a, b in zip(compiled(x), expected, strict=True):
             np.testing.assert_allclose(a.numpy(), b, rtol=1e-12, atol=1e-12)
     for a, b in zip(captured.buffers(), eager.buffers(), strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)

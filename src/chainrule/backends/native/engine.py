@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,15 @@ def _compiled(plan: Plan, target: Target, profile: bool) -> bytes:
     return code
 
 
+@functools.cache
+def _linker() -> Any:
+    """What brings object files into memory. It keeps the parts of each together, within reach of a jump (LLVM's JITLink)."""
+    return llvm.create_lljit_compiler(host().machine(), use_jit_link=True)
+
+
+_numbers = itertools.count()
+
+
 class Code:
     """Machine code that can be called. It lives as long as this object.
 
@@ -68,13 +78,10 @@ class Code:
         run: the function `run` of the code, as `signature` says (see `codegen`).
     """
 
-    def __init__(self, code: bytes, target: Target, signature: Any = _SIGNATURE) -> None:
-        empty = llvm.parse_assembly("")
-        empty.triple = target.triple
-        self._engine = llvm.create_mcjit_compiler(empty, target.machine())
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
-        self.run: Callable[..., int] = signature(self._engine.get_function_address(codegen.ENTRY))
+    def __init__(self, code: bytes, signature: Any = _SIGNATURE) -> None:
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(codegen.ENTRY)
+        self._library = builder.link(_linker(), f"program {next(_numbers)}")
+        self.run: Callable[..., int] = signature(self._library[codegen.ENTRY])
 
 
 @functools.cache
@@ -85,7 +92,7 @@ def _clock() -> Code:
     type = ir.FunctionType(ir.IntType(64), [])
     b = ir.IRBuilder(ir.Function(module, type, codegen.ENTRY).append_basic_block("entry"))
     b.ret(b.call(ir.Function(module, type, "llvm.readcyclecounter"), []))
-    return Code(target.machine().emit_object(llvm.parse_assembly(str(module))), target, ctypes.CFUNCTYPE(ctypes.c_int64))
+    return Code(target.machine().emit_object(llvm.parse_assembly(str(module))), ctypes.CFUNCTYPE(ctypes.c_int64))
 
 
 def ticks() -> int:

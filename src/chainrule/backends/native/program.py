@@ -30,7 +30,7 @@ class NativeProgram:
         self._target = target
         self.plan: Plan = lower(rewrite.prepare(graph, target), target, threads.available())
         self._slots = codegen.slot_numbers(self.plan)
-        self._code = engine.Code(engine.object_code(self.plan, target, profile=profile), target)
+        self._code = engine.Code(engine.object_code(self.plan, target, profile=profile))
         self._arena = _aligned_bytes(self.plan.arena_bytes)
         self._staging: list[Array] | None = None
         self._busy = Lock()  # one arena: calls from several Python threads take turns
