@@ -157,11 +157,6 @@ def as_node(operand: Operand | Array, dtype: DType | None = None) -> Node:
     return operand if isinstance(operand, Node) else ir.constant(operand, dtype)
 
 
-def nodes_only(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
-    """The plainest `prepare`: numbers become constants, attributes stay."""
-    return tuple(as_node(o) for o in operands), attributes
-
-
 def pullbacks(*rules: Callable[[Node, Node], Node | None]) -> Pullback:
     """A pullback from one rule (g, node) per input."""
     return lambda g, node, index: rules[index](g, node)
