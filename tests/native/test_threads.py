@@ -46,7 +46,7 @@ def test_same_bits_with_any_number_of_threads(layers, features, share_everything
     results = []
     for count in (1, 2, 3, 4):
         monkeypatch.setenv("CHAINRULE_THREADS", str(count))
-        monkeypatch.setattr(threads.Choice, "next", lambda self, count=count: count)
+        monkeypatch.setattr(threads.Choice, "next", lambda self, steps, count=count: (count, steps))
         program = compiled(found.graph)
         assert program.plan.threads == count
         assert any(step.parallel for step in program.plan.steps) == (count > 1)
@@ -83,20 +83,28 @@ def test_a_wrong_number_of_threads(wrong, monkeypatch):
         threads.available()
 
 
-def _chosen(choice, seconds, calls):
-    found = []
+def _steps_by_threads(choice, seconds, calls):
+    """How many of 100 steps per call each number of threads is given, at so many seconds per step."""
+    found = dict.fromkeys(seconds, 0)
     for _ in range(calls):
-        count = choice.next()
-        choice.note(count, seconds[count])
-        found.append(count)
+        left = 100
+        while left:
+            count, some = choice.next(left)
+            choice.note(count, some, some * seconds[count])
+            found[count] += some
+            left -= some
     return found
 
 
-def test_the_faster_number_of_threads_is_used_and_the_other_tried_now_and_then():
+def test_the_faster_number_of_threads_is_used_and_the_other_tried_for_a_small_share_of_the_time():
     choice = threads.Choice(4)
-    first = _chosen(choice, {1: 2.0, 4: 1.0}, 60)
-    assert set(first[:2]) == {1, 4}
-    assert first[2:].count(4) == 58
-    crowded = _chosen(choice, {1: 2.0, 4: 9.0}, 60)
-    assert crowded.count(4) <= 2
-    assert _chosen(choice, {1: 2.0, 4: 1.9}, 200).count(4) > 60
+    first = _steps_by_threads(choice, {1: 2e-4, 4: 1e-4}, 200)
+    assert 0 < first[1] * 2e-4 <= 0.03 * first[4] * 1e-4
+    crowded = _steps_by_threads(choice, {1: 2e-4, 4: 9e-4}, 200)
+    assert crowded[1] > 0.9 * 20_000
+    again = _steps_by_threads(choice, {1: 2e-4, 4: 1e-4}, 400)
+    assert again[4] > 0.9 * 40_000
+
+
+def test_one_thread_is_not_a_choice():
+    assert threads.Choice(1).next(7) == (1, 7)

@@ -91,8 +91,32 @@ class NativeProgram:
                 check_range("run_steps", positions, len(table))
                 positions = np.where(positions < 0, positions + len(table), positions)
         stop = -math.inf if until is None else until
-        done = self._call(arrays, state, outputs, steps=steps, gathered=count, rows=positions, until=stop)
+        done = 0
+        while done < steps:
+            threads_used, some = self._choice.next(steps - done)
+            begun = time.perf_counter()
+            ran = self._call(
+                [*arrays[:count], *(a[done:] for a in arrays[count:])],
+                state,
+                [o[done:] for o in outputs],
+                steps=some,
+                gathered=count,
+                rows=positions[done:],
+                until=stop,
+                threads_used=threads_used,
+            )
+            self._choice.note(threads_used, ran, time.perf_counter() - begun)
+            done += ran
+            if ran < some or self._ends(outputs, done - 1, stop):
+                break
         return [o[:done] for o in outputs]
+
+    def _ends(self, outputs: Sequence[Array], step: int, until: float) -> bool:
+        """Whether the machine code stopped after a step because of its first output."""
+        if not outputs or self._graph.outputs[0].size != 1:
+            return False
+        value = outputs[0][step].item()
+        return not (math.isfinite(value) and value > until)
 
     def _call(
         self,
@@ -104,8 +128,10 @@ class NativeProgram:
         gathered: int = 0,
         rows: Array | None = None,
         until: float = math.nan,
+        threads_used: int | None = None,
     ) -> int:
-        """Run the machine code; gives the number of steps run. The first `gathered` inputs are tables.
+        """Run the machine code on so many threads, or all of the plan; gives the number of steps run. The first `gathered`
+        inputs are tables.
 
         Raises:
             ArgumentError: a position outside what it points into.
@@ -121,8 +147,7 @@ class NativeProgram:
             self._set(slots, "staging", self._staging)
         bases = np.array([a.ctypes.data for a in (*inputs, *outputs)], np.int64)
         flags = np.array([k < gathered for k in range(len(inputs))], np.int64)
-        # A single step is too short to judge by.
-        count = self._choice.next() if steps > 1 else self.plan.threads
+        count = threads_used or self.plan.threads
         status = np.zeros((self.plan.threads, 2), np.int64)
         meeting = _aligned_bytes(8 * threads.BARRIER_WORDS)
 
@@ -142,11 +167,8 @@ class NativeProgram:
             )
             return done
 
-        start = time.perf_counter()
         with self._busy:
             done = call(0) if count == 1 else threads.CREW.run(call, count)
-        if done == steps > 1:
-            self._choice.note(count, (time.perf_counter() - start) / steps)
         for given, used in zip(state, state_arrays, strict=True):
             if used is not given:
                 np.copyto(given, used)

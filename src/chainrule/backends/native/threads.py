@@ -5,9 +5,12 @@ Which thread computes an element never changes how it is computed, so results do
 
 from __future__ import annotations
 
+import math
 import os
+import statistics
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
@@ -19,7 +22,9 @@ from chainrule.errors import ArgumentError, explain
 
 _INDEX = ir.IntType(64)
 _SPINS = 4000  # about 20 µs of waiting before the core is offered to somebody else
-_SHORT, _LONG, _MUCH = 8, 64, 1.25  # calls between two tries of the slower way, and how slow counts as much slower
+_MEASUREMENTS = 3  # of each way; the median counts
+_TRIAL_SECONDS = 1e-3
+_SHARE_OF_TRIALS = 0.02  # of the time goes into trying the slower way again
 BARRIER_WORDS = 16  # int64: how many have arrived, and, a cache line further, which meeting this is
 _GENERATION = 8
 
@@ -139,22 +144,36 @@ if hasattr(os, "register_at_fork"):
 class Choice:
     """Whether several threads or one run a program: what was faster lately.
 
-    Several are faster while every one has a processor; when other programs take one of them, all wait at every barrier. So the
-    slower way is tried again now and then: seldom if it was much slower.
+    Several are faster while every one has a processor; when other programs take one of them, all wait at every barrier. So both
+    ways are measured a few times at first, and the slower one again and again for a small share of the time.
     """
 
     def __init__(self, threads: int) -> None:
-        self._seconds: dict[int, float] = dict.fromkeys((threads, 1), 0.0)  # per step; 0 asks to be tried
-        self._calls = 0
+        ways = dict.fromkeys((threads, 1))
+        self._paces: dict[int, deque[float]] = {n: deque(maxlen=_MEASUREMENTS) for n in ways}  # seconds per step
+        self._spent = dict.fromkeys(ways, 0.0)
+        self._best = threads
 
-    def next(self) -> int:
-        """How many threads to use now."""
-        self._calls += 1
-        order = sorted(self._seconds, key=lambda n: self._seconds[n])
-        best, other = order[0], order[-1]
-        patience = _LONG if self._seconds[other] > _MUCH * self._seconds[best] else _SHORT
-        return best if self._calls % patience else other
+    def next(self, steps: int) -> tuple[int, int]:
+        """How many threads to use now, and for how many of so many steps."""
+        if len(self._paces) == 1:
+            return self._best, steps
+        unsure = min(self._paces, key=lambda n: len(self._paces[n]))
+        if len(self._paces[unsure]) < _MEASUREMENTS:
+            return unsure, self._trial(unsure, steps)
+        best, other = sorted(self._paces, key=lambda n: statistics.median(self._paces[n]))
+        if best != self._best:
+            self._best, self._spent = best, dict.fromkeys(self._spent, 0.0)
+        if self._spent[other] <= _SHARE_OF_TRIALS * self._spent[best]:
+            return other, self._trial(other, steps)
+        return best, steps
 
-    def note(self, threads: int, seconds: float) -> None:
-        """Take down how long a step took."""
-        self._seconds[threads] = seconds
+    def _trial(self, threads: int, steps: int) -> int:
+        """Steps that take long enough to be timed; the very first one finds cold caches and says little."""
+        paces = self._paces[threads]
+        return min(steps, math.ceil(_TRIAL_SECONDS / paces[-1])) if paces else 1
+
+    def note(self, threads: int, steps: int, seconds: float) -> None:
+        """Take down how long so many steps took."""
+        self._paces[threads].append(max(seconds, 1e-9) / steps)
+        self._spent[threads] += seconds
