@@ -20,6 +20,7 @@ from chainrule.backends.native import nest, scalar
 from chainrule.backends.native.kernels import SCRATCH, Access, Contraction, Nest, map_accesses, simplified
 from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, loop, parts_of, repeat, share_of, store_vector
 from chainrule.backends.native.target import Target
+from chainrule.backends.native.turning import transposed
 from chainrule.ir import DType
 
 _UNROLLED = 3  # inner axes up to this size are written out: those of the usual kernels of convolutions
@@ -298,28 +299,3 @@ class _Emitter:
         plain = map_accesses(self.kernel.epilogue, moved)
         part = Nest((height, width), (False, False), plain.values, plain.stores)
         nest.emit(self.b, simplified(part), pointers, self.target)
-
-
-def transposed(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """The columns of a square matrix given as rows, by exchanging blocks of half the size, then of a quarter, and so on."""
-    size = len(rows)
-    if size == 1:
-        return rows
-    distance = size // 2
-    while distance:
-        swapped = list(rows)
-        for i in range(size):
-            if i & distance:
-                continue
-            first, second = rows[i], rows[i + distance]
-            low = [k if not k & distance else size + k - distance for k in range(size)]
-            high = [k + distance if not k & distance else size + k for k in range(size)]
-            swapped[i] = _shuffled(b, first, second, low)
-            swapped[i + distance] = _shuffled(b, first, second, high)
-        rows = swapped
-        distance //= 2
-    return rows
-
-
-def _shuffled(b: ir.IRBuilder, first: ir.Value, second: ir.Value, order: list[int]) -> ir.Value:
-    return b.shuffle_vector(first, second, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))

@@ -19,9 +19,9 @@ from chainrule.backends.native.views import MOVES, View, stripped, view_of
 from chainrule.ir import LEAVES, Graph, Node, Shape, topological
 
 REDUCTIONS = frozenset(["sum", "prod", "max", "min", "argmax", "argmin"])
-ASSEMBLIES = frozenset(["pad", "concatenate", "windows_sum", "scatter_add", "accumulate"])
+ASSEMBLIES = frozenset(["concatenate", "windows_sum", "scatter_add", "accumulate"])
 _IN_REGISTERS = INSTRUCTIONS | {"gather", "contract"}
-KNOWN = _IN_REGISTERS | REDUCTIONS | ASSEMBLIES | frozenset(["matmul", "convolution", "uniform", *MOVES, *LEAVES])
+KNOWN = _IN_REGISTERS | REDUCTIONS | ASSEMBLIES | frozenset(["matmul", "convolution", "pad", "uniform", *MOVES, *LEAVES])
 
 Kind = Literal["nest", "contraction", "assembly", "draw", "check"]
 Target = tuple[Literal["output", "state"], int]
@@ -60,11 +60,6 @@ def reduced_axes(node: Node) -> frozenset[int]:
     shape = node.inputs[0].shape
     places = [a for a, n in enumerate(shape) if n != 1]
     return frozenset(places.index(a) for a in node.attributes["axis"] if shape[a] != 1)
-
-
-def same_elements(node: Node, found: View) -> bool:
-    """Whether a view of an operand has, at each index of a node's domain, the element computed at that index of its own."""
-    return found.plain and stripped(found.shape) == stripped(found.base.shape) == stripped(node.shape)
 
 
 def group_graph(graph: Graph) -> tuple[list[Group], int]:
@@ -159,9 +154,9 @@ class _Grouping:
         if node.op in ("gather", "scatter_add"):
             self._check_positions(node)
         if node.op in REDUCTIONS:
-            self._join(node, stripped(node.inputs[0].shape), reduced_axes(node))
-        elif node.op in _IN_REGISTERS and node.op != "contract":
-            self._join(node, stripped(node.shape), None)
+            self._join(node, computed_over(node), reduced_axes(node))
+        elif node.op == "place" or (node.op in _IN_REGISTERS and node.op != "contract"):
+            self._join(node, computed_over(node), None)
         else:
             kinds: dict[str, Kind] = {"contract": "contraction", "uniform": "draw"}
             self._add(node, self._new(kinds.get(node.op, "assembly"), stripped(node.shape)))
@@ -194,7 +189,7 @@ class _Grouping:
     def _note_read(self, operand: Node, group: int, reader: Node) -> None:
         found = view(operand)
         if found.base.op in ("input", "variable"):
-            alike = self.groups[group].kind in ("nest", "contraction") and _element_by_element(reader, found)
+            alike = self.groups[group].kind in ("nest", "contraction") and element_by_element(reader, found)
             known = self.reads.setdefault(found.base, {})
             known[group] = known.get(group, True) and alike
 
@@ -217,7 +212,7 @@ class _Grouping:
         return earliest
 
     def _in_register(self, node: Node, operand: View) -> bool:
-        return operand.base.op in _IN_REGISTERS and node.op != "gather" and _element_by_element(node, operand)
+        return operand.base.op in _IN_REGISTERS and node.op != "gather" and element_by_element(node, operand)
 
     def _host(self, node: Node, domain: Shape, reduced: frozenset[int] | None, earliest: int) -> int | None:
         """The group to join: one that has an operand in registers, else one that reads the same memory."""
@@ -254,11 +249,16 @@ class _Grouping:
         return self.place.get(base) == group or not self.groups[group].nodes
 
 
-def _element_by_element(reader: Node, operand: View) -> bool:
+def computed_over(node: Node) -> Shape:
+    """The indices at which an elementwise node, a reduction or a `place` is computed."""
+    return stripped(node.inputs[0].shape if node.op in REDUCTIONS or node.op == "place" else node.shape)
+
+
+def element_by_element(reader: Node, operand: View) -> bool:
     """Whether the reader needs only the element at its own index."""
-    if reader.op in REDUCTIONS:
-        return same_elements(reader.inputs[0], operand)
-    return reader.op in INSTRUCTIONS and same_elements(reader, operand)
+    if reader.op not in INSTRUCTIONS and reader.op not in REDUCTIONS and reader.op != "place":
+        return False
+    return operand.plain and computed_over(reader) == stripped(operand.shape) == stripped(operand.base.shape)
 
 
 def _depths(graph: Graph) -> dict[Node, int]:

@@ -123,6 +123,40 @@ def store_vector(b: ir.IRBuilder, value: ir.Value, pointer: ir.Value, dtype: DTy
     b.call(scalar.declared(b, name, signature), [value, pointer, ir.IntType(32)(dtype.itemsize), mask])
 
 
+def load_every_second(b: ir.IRBuilder, pointer: ir.Value, dtype: DType, lanes: int, active: int) -> ir.Value:
+    """`active` elements, two apart: two vectors of neighbours, of which every second one is taken. Touches nothing beyond."""
+    element = scalar.memory_type(dtype)
+    span = 2 * active - 1
+    if active == lanes:  # the second vector overlaps the first by one
+        second = load_vector(b, b.gep(pointer, [INDEX(lanes - 1)], source_etype=element), dtype, lanes, lanes)
+        order = [2 * k if 2 * k < lanes else 2 * k + 1 for k in range(lanes)]
+    else:
+        rest = span - lanes
+        second = load_vector(b, b.gep(pointer, [INDEX(lanes)], source_etype=element), dtype, lanes, rest) if rest > 0 else None
+        order = [2 * k for k in range(lanes)]
+    first = load_vector(b, pointer, dtype, lanes, min(span, lanes))
+    return b.shuffle_vector(first, first if second is None else second, _order(order))
+
+
+def store_alternating(
+    b: ir.IRBuilder, values: tuple[ir.Value, ir.Value], pointer: ir.Value, dtype: DType, active: int
+) -> None:
+    """x₀ y₀ x₁ y₁ …: `active` elements of each of two vectors."""
+    lanes = scalar.lanes_of(values[0])
+    half = lanes // 2
+    for start in (0, half):
+        count = min(2 * active - 2 * start, lanes)
+        if count <= 0:
+            break
+        mixed = b.shuffle_vector(*values, _order([start + k // 2 + (k % 2) * lanes for k in range(lanes)]))
+        place = b.gep(pointer, [INDEX(2 * start)], source_etype=scalar.memory_type(dtype))
+        store_vector(b, mixed, place, dtype, count)
+
+
+def _order(places: Sequence[int]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
+
+
 def _mask(lanes: int, active: int) -> ir.Constant:
     bit = ir.IntType(1)
     return ir.Constant(ir.VectorType(bit, lanes), [bit(int(k < active)) for k in range(lanes)])

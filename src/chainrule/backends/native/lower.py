@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule.backends.native import memory, nest, tiling
-from chainrule.backends.native.grouping import REDUCTIONS, Group, group_graph, same_elements, view
+from chainrule.backends.native.grouping import REDUCTIONS, Group, element_by_element, group_graph, view
 from chainrule.backends.native.kernels import (
     SCRATCH,
     Access,
@@ -158,10 +158,9 @@ class _Lowering:
     def in_register(self, reader: Node, operand: Node, group: int) -> bool:
         """Whether a node computed in a group finds its operand there."""
         found = view(operand)
-        if self.home.get(found.base) != group or found.base.op in REDUCTIONS:
+        if self.home.get(found.base) != group or found.base.op in REDUCTIONS or found.base.op == "place":
             return False
-        target = reader.inputs[0] if reader.op in REDUCTIONS else reader
-        return (reader.op in INSTRUCTIONS or reader.op in REDUCTIONS) and same_elements(target, found)
+        return element_by_element(reader, found)
 
     def buffer(self, node: Node) -> Buffer:
         """The memory of a leaf or of a stored node."""
@@ -195,7 +194,9 @@ class _KernelsOf:
             "check": self._check_step,
             "assembly": self._assembly_steps,
         }
-        return makers[self.group.kind]()
+        fills = [step for node in self.group.nodes if node.op == "place" for step in self._surroundings(node)]
+        self._restart()
+        return fills + makers[self.group.kind]()
 
     def _step(self, kernel: Kernel) -> Step:
         if isinstance(kernel, Nest):
@@ -262,12 +263,20 @@ class _KernelsOf:
         stores = [
             Store(self.known[n], self._access(whole(n), n.shape))
             for n in self.group.nodes
-            if n in self.all.stored and n.op not in REDUCTIONS
+            if n in self.all.stored and n.op not in REDUCTIONS and n.op != "place"
         ]
+        stores += [store for n in self.group.nodes if n.op == "place" for store in self._placements(n)]
         for node, target in self.group.sinks:
             value = self._operand(Node("copy", (node,), {}, node.shape, node.dtype), node, node.shape)
             stores.append(Store(value, self._access(whole(node), node.shape, self.all.external[target])))
         return stores
+
+    def _placements(self, node: Node) -> list[Store]:
+        """The stores that put the inputs of a `place` where they belong."""
+        return [
+            Store(self._operand(node, x, x.shape), self._access(View(node, offset, x.shape, strides), x.shape))
+            for x, (offset, strides) in zip(node.inputs, node.attributes["places"], strict=True)
+        ]
 
     def _reduction(self, node: Node) -> Reduction:
         (x,) = node.inputs
@@ -347,7 +356,8 @@ class _KernelsOf:
             epilogue=epilogue,
             repeats=math.prod(batch),
         )
-        tile, split = tiling.share_out(tile, math.prod(batch), rows, columns, self.all.threads)
+        updates = any(kind == "state" for _, (kind, _) in self.group.sinks)
+        tile, split = tiling.share_out(tile, math.prod(batch), rows, columns, self.all.threads, updates=updates)
         panel = self._temporary("packed panel", inner[-1] * tile.columns, node.dtype) if tile.packing != "none" else -1
         steps = contiguous(node.shape)
         c = (
@@ -386,20 +396,11 @@ class _KernelsOf:
     def _assembly_steps(self) -> list[Step]:
         (node,) = self.group.nodes
         return {
-            "pad": self._pad,
             "concatenate": self._concatenate,
             "windows_sum": self._windows_sum,
             "scatter_add": self._scatter_add,
             "accumulate": self._accumulate,
         }[node.op](node)
-
-    def _pad(self, node: Node) -> list[Step]:
-        a = node.attributes
-        out = contiguous(node.shape)
-        offset = sum(low * s for (low, _), s in zip(a["widths"], out, strict=True))
-        strides = tuple(s * (gap + 1) for s, gap in zip(out, a["interior"], strict=True))
-        x = node.inputs[0]
-        return [self._filled(node, a["value"]), self._placed(x, View(node, offset, x.shape, strides))]
 
     def _concatenate(self, node: Node) -> list[Step]:
         axis = node.attributes["axis"]
@@ -431,12 +432,23 @@ class _KernelsOf:
     def _restart(self) -> None:
         self.used, self.values, self.known = [], [], {}
 
-    def _filled(self, node: Node, number: Any) -> Step:
+    def _filled(self, node: Node, number: Any, part: View | None = None) -> Step:
+        """A buffer, or a part of it, filled with one number."""
         self._restart()
-        access = self._access(whole(node), node.shape)
-        domain = stripped(node.shape)
+        found = whole(node) if part is None else part
+        access = self._access(found, found.shape)
+        domain = stripped(found.shape)
         value = Immediate(node.dtype.type(number).item(), node.dtype)
         return self._step(Nest(domain, (False,) * len(domain), (value,), (Store(0, access),)))
+
+    def _surroundings(self, node: Node) -> list[Step]:
+        """What the inputs of a `place` leave free, filled: its border, slab by slab, or all of it before they come."""
+        fill, border = node.attributes["fill"], node.attributes["border"]
+        if fill is None:
+            return []
+        if border is None:
+            return [self._filled(node, fill)]
+        return [self._filled(node, fill, slab) for axis in range(node.ndim) for slab in _slabs(node, border, axis)]
 
     def _placed(self, x: Node, target: View, *, add: bool = False) -> Step:
         """x written to, or added to, where a view of another buffer says."""
@@ -445,6 +457,22 @@ class _KernelsOf:
         domain = stripped(x.shape)
         access = self._access(target, x.shape)
         return self._step(Nest(domain, (False,) * len(domain), tuple(self.values), (Store(value, access, add=add),)))
+
+
+def _slabs(node: Node, border: Sequence[tuple[int, int]], axis: int) -> list[View]:
+    """The border of an array along one axis: between the borders along earlier axes, and as far as later axes go.
+
+    Low and high end are one view if they are equally thick.
+    """
+    steps = contiguous(node.shape)
+    low, high = border[axis]
+    offset = sum(first * s for (first, _), s in zip(border[:axis], steps, strict=False))
+    before = tuple(n - sum(ends) for n, ends in zip(node.shape[:axis], border[:axis], strict=True))
+    after, far = node.shape[axis + 1 :], (node.shape[axis] - high) * steps[axis]
+    if low == high > 0:
+        return [View(node, offset, (*before, 2, low, *after), (*steps[:axis], far, *steps[axis:]))]
+    ends = [(thick, start) for thick, start in ((low, 0), (high, far)) if thick]
+    return [View(node, offset + start, (*before, thick, *after), steps) for thick, start in ends]
 
 
 def _uniform_number(node: Node) -> Any:

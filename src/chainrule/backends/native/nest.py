@@ -10,20 +10,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native import scalar
+from chainrule.backends.native import scalar, turning
 from chainrule.backends.native.kernels import Access, Apply, Immediate, Load, Nest, Reduction, Store
-from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, loop, parts_of, share_of, store_vector
+from chainrule.backends.native.loops import (
+    INDEX,
+    Part,
+    Share,
+    load_every_second,
+    load_vector,
+    loop,
+    parts_of,
+    share_of,
+    store_alternating,
+    store_vector,
+)
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
 _ACCUMULATORS = 4  # partial results side by side, to hide the latency of additions
 _LANEWISE = 2.0  # cost of moving one lane by itself, against 1 for a whole vector
+_ALTERNATING = 3.0  # of a vector of every second element
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,8 @@ def _cost(nest: Nest, axis: int, lanes: int) -> float:
     for access in nest.accesses():
         if abs(access.strides[axis]) == 1 and not any(axis in d.position.axes for d in access.dynamic):
             work += 1.0
+        elif _alternates(access, axis):
+            work += _ALTERNATING
         elif axis in access.axes:
             work += _LANEWISE * width
     trips = math.prod(n for a, n in enumerate(nest.sizes) if a != axis)
@@ -80,8 +94,27 @@ def _cost(nest: Nest, axis: int, lanes: int) -> float:
     return work * trips * math.ceil(nest.sizes[axis] / lanes) + across
 
 
+def _alternates(access: Access, axis: int) -> bool:
+    """Whether lanes along an axis are every second element of a piece of memory."""
+    return access.strides[axis] == 2 and not any(axis in d.position.axes for d in access.dynamic)
+
+
+def _pairs(stores: Sequence[Store], axis: int) -> dict[int, int]:
+    """Stores to every second element, and those to the elements between, by their numbers."""
+    numbers = {s.access: n for n, s in enumerate(stores) if _alternates(s.access, axis) and not s.add}
+    found: dict[int, int] = {}
+    for access, n in numbers.items():
+        other = numbers.get(replace(access, offset=access.offset + 1))
+        if other is not None and n not in found.values():
+            found[n] = other
+    return found
+
+
 def split_axis(nest: Nest, target: Target, threads: int) -> int | None:
     """The axis whose indices threads can share out; None if there is none that keeps them busy and out of each other's way."""
+    turn = turning.turn_of(nest)
+    if turn is not None:
+        return turning.split_axis(turn, threads)
     vector = schedule(nest, target).axis
     kept = [a for a, reduced in enumerate(nest.reduced) if not reduced and a != vector]
     for axis in kept:
@@ -112,7 +145,10 @@ def emit(builder: ir.IRBuilder, nest: Nest, pointers: Sequence[ir.Value], target
         target: the processor.
         share: if given, only this thread's share of the indices of `split_axis` is computed.
     """
-    if all(nest.sizes):
+    turn = turning.turn_of(nest)
+    if turn is not None:
+        turning.emit(builder, turn, pointers, target, share)
+    elif all(nest.sizes):
         _Emitter(builder, nest, pointers, target, share).run()
 
 
@@ -131,6 +167,7 @@ class _Emitter:
         self._index: dict[int, ir.Value] = {}
         self._parts: list[Part] = []
         self._scopes: list[dict[Any, ir.Value]] = [{}]
+        self._pairs = {} if self.axis is None else _pairs(nest.stores, self.axis)
         self._axes: list[frozenset[int]] = []
         for value in nest.values:
             self._axes.append(self._axes_of(value))
@@ -267,10 +304,20 @@ class _Emitter:
             for reduction in self.nest.reductions:
                 total = [next(old) for _ in range(_width(reduction))]
                 found += self._combine(reduction, total, self._value(reduction.value, k, part.lanes), part)
-            stored += [(s, self._value(s.value, k, part.lanes), k, part.lanes) for s in self.nest.stores]
-        for store, value, k, lanes in stored:
-            self._write(store, value, k, lanes)
+            stored.append([self._value(s.value, k, part.lanes) for s in self.nest.stores])
+        for k, values in enumerate(stored):
+            self._write_all(values, k)
         return found
+
+    def _write_all(self, values: Sequence[ir.Value], part: int) -> None:
+        """Store what was computed for a part; what goes to alternating places goes there together."""
+        lanes = self._parts[part].lanes
+        pairs = self._pairs if lanes > 1 else {}
+        for n, store in enumerate(self.nest.stores):
+            if n in pairs:
+                self._store_pair(store.access, (values[n], values[pairs[n]]), part)
+            elif n not in pairs.values():
+                self._write(store, values[n], part, lanes)
 
     def _reduce_along_vector(self) -> None:
         """The vector axis is reduced: partial results per lane, combined across lanes at the end."""
@@ -381,11 +428,17 @@ class _Emitter:
         if self._in_one_piece(access):
             vector = load_vector(self.b, self._pointer(access, place.offset), access.dtype, lanes, place.active)
             return _from_memory(self.b, vector, access.dtype)
+        if self.axis is not None and _alternates(access, self.axis):
+            return self._load_alternating(access, place, lanes)
         vector = ir.Constant(ir.VectorType(scalar.element_type(access.dtype), lanes), ir.Undefined)
         for lane in range(place.active):
             number = self._load_one(access, place.offset + lane)
             vector = self.b.insert_element(vector, number, ir.IntType(32)(lane))
         return vector
+
+    def _load_alternating(self, access: Access, place: Part, lanes: int) -> ir.Value:
+        vector = load_every_second(self.b, self._pointer(access, place.offset), access.dtype, lanes, place.active)
+        return _from_memory(self.b, vector, access.dtype)
 
     def _in_one_piece(self, access: Access) -> bool:
         """Whether neighbouring lanes are neighbours in memory."""
@@ -397,6 +450,11 @@ class _Emitter:
             old = self._load(store.access, part, lanes)
             value = scalar.apply(self.b, "add", (scalar.splat(self.b, old, lanes), value), {})
         self._store(store.access, value, part, lanes)
+
+    def _store_pair(self, access: Access, values: tuple[ir.Value, ir.Value], part: int) -> None:
+        place = self._parts[part]
+        first, second = (_to_memory(self.b, v, access.dtype) for v in values)
+        store_alternating(self.b, (first, second), self._pointer(access, place.offset), access.dtype, place.active)
 
     def _store(self, access: Access, value: ir.Value, part: int, lanes: int) -> None:
         place = self._parts[part]

@@ -2,9 +2,10 @@
 
     matmul        a contraction of two stacks of matrices; or products and a sum where a matrix is a vector
     convolution   padding, and a contraction of the windows of the padded image, which are views, with the weights
+    windows       of pooling: written out, and put together again by `place` (see `placing`)
     copy          put in where a view would not do
 
-`contract`, `accumulate` (see `_contract`) and `copy` are operations of this backend only.
+`contract`, `accumulate` (see `_contract`), `place` and `copy` are operations of this backend only.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.backends.native.placing import padded, write_out_windows
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import view_of
 from chainrule.ir import LEAVES, Graph, Node, constant
@@ -24,7 +26,7 @@ from chainrule.passes import expand_blocks, rewrite, simplify
 
 def prepare(graph: Graph, target: Target) -> Graph:
     """The graph in basic operations that `lower` has kernels for."""
-    graph = simplify(expand_blocks(graph))
+    graph = write_out_windows(simplify(expand_blocks(graph)))
     # From here on there are operations that only this backend knows, which cannot be folded.
     graph = simplify(rewrite(graph, lambda node: _in_simpler_terms(node, target)), disable=("fold",))
     graph = rewrite(_with_turned_products(graph), lambda node: _product(node) if node.op == "matmul" else node)
@@ -34,9 +36,19 @@ def prepare(graph: Graph, target: Target) -> Graph:
 def _in_simpler_terms(node: Node, target: Target) -> Node:
     if node.op == "matmul":
         return _matmul(node)
+    if node.op == "pad":
+        return padded(node)
     if node.op in ("argmax", "argmin") and node.inputs[0].shape[node.attributes["axis"][0]] == 1:
         return constant(np.zeros(node.shape), node.dtype)
+    if node.op == "divide" and node.dtype.kind == "f" and node.inputs[1].size == 1 < node.size:
+        return _times_reciprocal(node)
     return _convolution(node, target) if node.op == "convolution" else node
+
+
+def _times_reciprocal(node: Node) -> Node:
+    """x / c as x (1/c) for a single number c: one division in place of many, and half a unit in the last place off."""
+    x, c = node.inputs
+    return lookup("multiply")(x, lookup("divide")(1.0, c))
 
 
 def copy(x: Node) -> Node:
@@ -233,11 +245,16 @@ def _plain_convolution(p: _Patches) -> Node:
 
 
 def _padded(x: Node, padding: tuple[tuple[int, int], ...], spacing: tuple[int, ...]) -> Node:
-    """x with gaps between neighbours and zeros around it; negative padding cuts off."""
+    """x with gaps between neighbours and zeros around it; negative padding cuts off.
+
+    What is padded and then turned can often be shared with the forward pass, which pads the same image.
+    """
+    if x.op == "transpose" and x.attributes["axes"] == (1, 0, *range(2, x.ndim)):
+        return _transpose(_padded(x.inputs[0], padding, spacing), x.attributes["axes"])
     widths = ((0, 0), (0, 0), *((max(low, 0), max(high, 0)) for low, high in padding))
     y = x
     if any(n for pair in widths for n in pair) or any(n > 1 for n in spacing):
-        y = lookup("pad")(x, widths, interior=(0, 0, *(n - 1 for n in spacing)))
+        y = padded(lookup("pad")(x, widths, interior=(0, 0, *(n - 1 for n in spacing))))
     start = (0, 0, *(max(-low, 0) for low, _ in padding))
     stop = (*y.shape[:2], *(n - max(-high, 0) for n, (_, high) in zip(y.shape[2:], padding, strict=True)))
     return y if y.shape == stop and not any(start) else lookup("slice")(y, start, stop)

@@ -32,6 +32,7 @@ class Target:
         vector_bytes: bytes in a vector register.
         registers: number of vector registers.
         masks: whether vector loads and stores can leave out lanes at no cost.
+        rate: multiply-adds of whole vectors, or loads of them, that start per cycle.
     """
 
     level: str
@@ -41,6 +42,7 @@ class Target:
     vector_bytes: int
     registers: int
     masks: bool
+    rate: int = 2
 
     def lanes(self, dtype: DType) -> int:
         """Elements of `dtype` in a vector register."""
@@ -56,6 +58,8 @@ class Target:
 _LEVELS = {"avx512": (64, 32, True), "avx2": (32, 16, False), "sse2": (16, 16, False), "neon": (16, 32, False)}
 # What each restricted level is compiled for: a processor model that has exactly these features, and no tuning by chance.
 _MODELS = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "sse2": "x86-64", "neon": "generic"}
+
+_HALF_WIDTH = ("znver4",)  # they work on vectors of 64 bytes one half after the other
 
 
 @cache
@@ -91,7 +95,8 @@ def _host(wanted: str) -> Target:
     features = llvm.get_host_cpu_features().flatten()
     if levels[0] == "avx512":
         features += ",-prefer-256-bit"
-    return Target(levels[0], triple, llvm.get_host_cpu_name(), features, *_LEVELS[levels[0]])
+    name = llvm.get_host_cpu_name()
+    return Target(levels[0], triple, name, features, *_LEVELS[levels[0]], rate=1 if name in _HALF_WIDTH else 2)
 
 
 def _available(triple: str) -> list[str]:

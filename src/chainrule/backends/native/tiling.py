@@ -19,7 +19,8 @@ Packing = Literal["none", "straight", "transposed"]
 Split = Literal["none", "batch", "columns", "rows"]
 _LATENCY = 4.0
 _L1_BYTES = 32 * 1024
-_BLOCK_BYTES = 16 * 1024  # sums of a block wait for their epilogue in the first-level cache
+_BLOCK_BYTES = 4 * 1024  # sums of a block wait for their epilogue in the first-level cache
+_ABOUT = 0.95  # shares that differ by less than this are taken as equal
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def choose(
     best: tuple[float, int, int] | None = None
     for vectors in range(1, min(total, 6) + 1):
         for m in range(1, min(rows, (target.registers - 2 - vectors) // vectors, most) + 1):
-            cost = _cycles(rows, total, depth, m, vectors)
+            cost = _cycles(rows, total, depth, m, vectors, rate=target.rate)
             if best is None or cost < best[0]:
                 best = cost, m, vectors
     assert best is not None
@@ -97,12 +98,12 @@ def _rows_that_fit_the_cache(steps_of_a: tuple[int, ...], itemsize: int) -> int:
     return 8 if steps_of_a[-1] == 1 and steps_of_a[0] * itemsize % 4096 == 0 else 14
 
 
-def _cycles(rows: int, vectors: int, depth: int, m: int, v: int) -> float:
+def _cycles(rows: int, vectors: int, depth: int, m: int, v: int, *, rate: int) -> float:
     total = 0.0
     for count_m, tile_m in ((rows // m, m), (1, rows % m)):
         for count_v, tile_v in ((vectors // v, v), (1, vectors % v)):
             if count_m and count_v and tile_m and tile_v:
-                per_step = max(_LATENCY, tile_m * tile_v / 2, (tile_m + tile_v) / 2)
+                per_step = max(_LATENCY, tile_m * tile_v / rate, (tile_m + tile_v) / rate)
                 total += count_m * count_v * (depth * per_step + 10 + 2 * tile_m * tile_v)
     return total
 
@@ -114,18 +115,25 @@ def _packing(tiles: int, panel_bytes: int, steps_of_b: tuple[int, ...], itemsize
         return "transposed"
     spread = steps_of_b[1] * itemsize
     alone = len(steps_of_b) == 2
-    return "straight" if alone and tiles >= 8 and panel_bytes > _L1_BYTES and spread >= 1024 else "none"
+    return "straight" if alone and tiles >= 8 and (panel_bytes > _L1_BYTES or spread % 4096 == 0) and spread >= 1024 else "none"
 
 
-def share_out(tile: Tile, batch: int, rows: int, columns: int, threads: int) -> tuple[Tile, Split]:
-    """What several threads share out, so that the one with the most has the least; splitting rows may need smaller blocks."""
+def share_out(
+    tile: Tile, batch: int, rows: int, columns: int, threads: int, *, updates: bool = False
+) -> tuple[Tile, Split]:
+    """What several threads share out, so that the one with the most has the least; splitting rows may need other blocks.
+
+    Products that update a matrix are shared out by rows if that is about as good: then each thread writes the rows that it
+    reads in the forward pass (the columns of the result there), and need not take them from another processor's cache.
+    """
     if threads == 1:
         return tile, "none"
-    block = min(tile.block, max(tile.rows, math.ceil(rows / threads / tile.rows) * tile.rows))
+    share = math.ceil(rows / threads / tile.rows) * tile.rows
+    block = math.ceil(share / math.ceil(share / tile.block) / tile.rows) * tile.rows
     largest: dict[Split, float] = {
         "batch": _largest_share(batch, 1, threads),
         "columns": _largest_share(columns, tile.columns, threads),
-        "rows": _largest_share(rows, block, threads),
+        "rows": _largest_share(rows, block, threads) * (_ABOUT if updates else 1.0),
     }
     best = min(largest, key=lambda name: largest[name])
     return (replace(tile, block=block), "rows") if best == "rows" else (tile, best)

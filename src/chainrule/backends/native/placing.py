@@ -1,0 +1,188 @@
+"""Graph to graph: windows written out, and what is put together in place.
+
+Pooling looks at few elements per window. Their axis is written out: work on an array of windows becomes the same work on one
+strided slice of the image per element, and reductions over the elements become chains. The way back (`windows_sum`, where
+windows do not overlap) and padding become `place`: values go straight from where they are computed to where they belong.
+
+    place(x₀, x₁, …)   an array in which xᵢ lies at element offset + Σ stride · index, and `fill` wherever none of them does;
+                       attributes: `places`, (offset, strides) per input, all inputs of one shape; `fill`, None if they cover
+                       everything; `border`, (low, high) per axis if what they leave free is a border, else None
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from functools import reduce
+
+import numpy as np
+
+from chainrule.backends.native.scalar import INSTRUCTIONS
+from chainrule.backends.native.views import contiguous, window_strides
+from chainrule.ir import Graph, Node, Shape, constant
+from chainrule.ops import lookup
+from chainrule.passes import rewrite
+
+_MOST_ELEMENTS = 16  # of a window that is written out
+_CHAINS = {"max": "maximum", "min": "minimum", "sum": "add", "prod": "multiply"}
+
+
+def padded(node: Node) -> Node:
+    """A `pad` as `place`."""
+    a = node.attributes
+    steps = contiguous(node.shape)
+    offset = sum(low * s for (low, _), s in zip(a["widths"], steps, strict=True))
+    strides = tuple(s * (gap + 1) for s, gap in zip(steps, a["interior"], strict=True))
+    border = a["widths"] if not any(a["interior"]) else None
+    return _place(node.inputs, node.shape, [(offset, strides)], node.dtype.type(a["value"]).item(), border)
+
+
+def _place(
+    parts: Sequence[Node],
+    shape: Shape,
+    places: Sequence[tuple[int, tuple[int, ...]]],
+    fill: float | None,
+    border: tuple[tuple[int, int], ...] | None,
+) -> Node:
+    attributes = {"places": tuple(places), "fill": fill, "border": border}
+    return Node("place", tuple(parts), attributes, shape, parts[0].dtype)
+
+
+def write_out_windows(graph: Graph) -> Graph:
+    """The graph with the elements of small windows written out."""
+    known: dict[Node, list[Node] | None] = {}
+
+    def rule(node: Node) -> Node:
+        if node.op in _CHAINS and node.attributes["axis"] == (node.inputs[0].ndim - 1,):
+            return _chain(node, _parts(node.inputs[0], known))
+        return _interleaved(node, known) if node.op == "windows_sum" else node
+
+    return rewrite(graph, rule)
+
+
+def _chain(node: Node, parts: list[Node] | None) -> Node:
+    if parts is None:
+        return node
+    return _shaped(reduce(lookup(_CHAINS[node.op]), parts), node.shape)
+
+
+def _shaped(x: Node, shape: Shape) -> Node:
+    return x if x.shape == shape else lookup("reshape")(x, shape=shape)
+
+
+def _parts(node: Node, known: dict[Node, list[Node] | None]) -> list[Node] | None:
+    """One node per index of the last axis, if that is the axis of a small window's elements."""
+    if node not in known:
+        known[node] = _find_parts(node, known) if node.ndim and 1 < node.shape[-1] <= _MOST_ELEMENTS else None
+    return known[node]
+
+
+def _find_parts(node: Node, known: dict[Node, list[Node] | None]) -> list[Node] | None:
+    source = node.inputs[0] if node.op == "reshape" else node
+    if source.op == "windows" and node.ndim == source.ndim - len(source.attributes["size"]) + 1:
+        return [_shaped(x, node.shape[:-1]) for x in _slices(source)]
+    if node.op == "broadcast_to" and node.inputs[0].ndim == node.ndim and node.inputs[0].shape[-1] == 1:
+        (x,) = node.inputs
+        part = _shaped(x, x.shape[:-1])
+        return [part if part.shape == node.shape[:-1] else lookup("broadcast_to")(part, shape=node.shape[:-1])] * node.shape[-1]
+    if node.op not in INSTRUCTIONS:
+        return None
+    found = _is_first(node, known) if node.op == "equal" else None
+    return found or _elementwise_parts(node, known)
+
+
+def _slices(node: Node) -> list[Node]:
+    """Per element of a window, the image's elements that come to lie there: (…, *positions)."""
+    (x,) = node.inputs
+    a = node.attributes
+    axes = len(a["size"])
+    lead = x.ndim - axes
+    positions = node.shape[lead : lead + axes]
+    found = []
+    for element in np.ndindex(*a["size"]):
+        start = (0,) * lead + tuple(e * d for e, d in zip(element, a["dilation"], strict=True))
+        step = (1,) * lead + a["stride"]
+        counts = (*x.shape[:lead], *positions)
+        stop = tuple(low + (n - 1) * s + 1 for low, n, s in zip(start, counts, step, strict=True))
+        found.append(lookup("slice")(x, start, stop, step))
+    return found
+
+
+def _elementwise_parts(node: Node, known: dict[Node, list[Node] | None]) -> list[Node] | None:
+    columns = [_operand_parts(i, node, known) for i in node.inputs]
+    if any(c is None for c in columns) or all(_parts(i, known) is None for i in node.inputs):
+        return None
+    parts = []
+    for inputs in zip(*(c for c in columns if c is not None), strict=True):
+        shape = np.broadcast_shapes(*(i.shape for i in inputs))
+        parts.append(Node(node.op, tuple(inputs), node.attributes, shape, node.dtype))
+    return parts
+
+
+def _operand_parts(x: Node, reader: Node, known: dict[Node, list[Node] | None]) -> list[Node] | None:
+    """What each part of a reader reads of an operand: its part, or the whole of what is the same for all elements."""
+    count = reader.shape[-1]
+    if x.ndim == 0:
+        return [x] * count
+    if x.shape[-1] == 1:
+        return [_shaped(x, x.shape[:-1])] * count
+    if x.op == "constant" and x.value is not None:
+        return [constant(x.value[..., k], x.dtype) for k in range(count)]
+    return _parts(x, known)
+
+
+def _is_first(node: Node, known: dict[Node, list[Node] | None]) -> list[Node] | None:
+    """`argmax(x) == (0, 1, …)` as one mask per element: it beats all before it, and none after it beats it.
+
+    As for the reduction itself, the first NaN beats everything.
+    """
+    position, numbers = node.inputs
+    position = position.inputs[0] if position.op == "reshape" else position
+    if position.op != "argmax" or position.attributes["axis"] != (position.inputs[0].ndim - 1,):
+        return None
+    values = _parts(position.inputs[0], known)
+    if values is None or numbers.value is None or not np.array_equal(numbers.value, np.arange(len(values))):
+        return None
+    best, beats = values[0], []
+    for x in values[1:]:
+        larger = lookup("logical_not")(lookup("less_equal")(x, best))
+        beats.append(lookup("logical_and")(larger, lookup("equal")(best, best)))
+        best = lookup("maximum")(best, x)
+    masks = []
+    for k in range(len(values)):
+        beaten = reduce(lookup("logical_or"), beats[k:]) if k < len(beats) else None
+        mask = beats[k - 1] if k else None
+        if beaten is not None:
+            unbeaten = lookup("logical_not")(beaten)
+            mask = unbeaten if mask is None else lookup("logical_and")(mask, unbeaten)
+        assert mask is not None, "a window has at least two elements"
+        masks.append(mask)
+    return masks
+
+
+def _interleaved(node: Node, known: dict[Node, list[Node] | None]) -> Node:
+    """`windows_sum` of windows that do not overlap: every element has its place."""
+    (x,) = node.inputs
+    a = node.attributes
+    axes = len(a["shape"])
+    size = x.shape[x.ndim - axes :]
+    extents = [(k - 1) * d + 1 for k, d in zip(size, a["dilation"], strict=True)]
+    if any(e > s for e, s in zip(extents, a["stride"], strict=True)):
+        return node
+    flat = x.inputs[0] if x.op == "reshape" and axes > 1 else x
+    parts = _parts(flat, known) if flat.shape == (*x.shape[: x.ndim - axes], math.prod(size)) else None
+    if parts is None:
+        return node
+    lead = node.ndim - axes
+    positions = x.shape[lead : lead + axes]
+    strides = window_strides(contiguous(node.shape), a)
+    inside, element = strides[: lead + axes], strides[lead + axes :]
+    elements = itertools.product(*map(range, size))
+    places = [(sum(e * s for e, s in zip(index, element, strict=True)), inside) for index in elements]
+    dense = all(k == s == e for k, s, e in zip(size, a["stride"], extents, strict=True))
+    free = [n - p * s for n, p, s in zip(a["shape"], positions, a["stride"], strict=True)]
+    if dense and not any(free):
+        return _place(parts, node.shape, places, None, None)
+    border = ((0, 0),) * lead + tuple((0, n) for n in free) if dense else None
+    return _place(parts, node.shape, places, 0, border)
