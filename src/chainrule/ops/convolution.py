@@ -220,10 +220,13 @@ def _kernel_gradient(g: Node, node: Node) -> Node:
     for n, k, o, stride, (low, _), spacing, dilation in _geometry(node, g):
         padding.append((low, _spread(k, dilation) - 1 + _spread(o, stride) - _spread(n, spacing) - low))
     batch, channels, *spatial = x.shape
-    split = reshape(x, (batch, groups, channels // groups, *spatial))
-    by_channel = transpose(split, (2, 1, 0, *range(3, split.ndim)))
+    by_channel = transpose(x, (1, 0, *_spatial_axes(x)))
+    if groups > 1:
+        split = reshape(x, (batch, groups, channels // groups, *spatial))
+        turned = transpose(split, (2, 1, 0, *range(3, split.ndim)))
+        by_channel = reshape(turned, (channels // groups, groups * batch, *spatial))
     result = convolution(
-        reshape(by_channel, (channels // groups, groups * batch, *spatial)),
+        by_channel,
         transpose(g, (1, 0, *_spatial_axes(g))),
         stride=a["kernel_dilation"],
         padding=padding,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
@@ -285,16 +285,17 @@ class _Emitter:
         """Run the epilogue over one block: the same nest over fewer indices, with each access moved to the block's place."""
         assert self.kernel.epilogue is not None
         pointers: list[ir.Value] = []
-        known: dict[Access, Access] = {}
+        known: dict[Access, int] = {}
         index = [*(i for i, n in zip(self.batch, self.kernel.batch, strict=True) if n != 1), row, column]
 
         def moved(access: Access) -> Access:
-            if access not in known:
-                scratch = access.buffer == SCRATCH
-                pointers.append(self.pointers[self.kernel.scratch] if scratch else self._at(access, index))
-                strides = (self.tile.columns, 1) if scratch else access.strides[-2:]
-                known[access] = Access(len(pointers) - 1, access.dtype, 0, strides)
-            return known[access]
+            base = replace(access, offset=0)
+            scratch = access.buffer == SCRATCH
+            if base not in known:
+                known[base] = len(pointers)
+                pointers.append(self.pointers[self.kernel.scratch] if scratch else self._at(base, index))
+            strides = (self.tile.columns, 1) if scratch else access.strides[-2:]
+            return Access(known[base], access.dtype, access.offset, strides)
 
         plain = map_accesses(self.kernel.epilogue, moved)
         part = Nest((height, width), (False, False), plain.values, plain.stores)

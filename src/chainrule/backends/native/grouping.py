@@ -74,6 +74,7 @@ class _Grouping:
         self.place: dict[Node, int] = {}
         self.waiting: set[Node] = set()
         self.checks: dict[tuple[Node, int], int] = {}
+        self.readers: dict[Node, set[int]] = {}  # per node in memory, the groups that read it
         self.reads: dict[Node, dict[int, bool]] = {}  # per leaf, the groups that read it: True if only element by element
 
     def run(self) -> tuple[list[Group], int]:
@@ -107,18 +108,22 @@ class _Grouping:
         self._place_all(n for n in self.graph.nodes() if n in known and n.size == 1)
 
     def _place_all(self, nodes: Iterable[Node]) -> None:
-        """Place nodes in an order where operands come first. An elementwise node of leaves only waits for its first reader."""
+        """Place nodes in an order where operands come first.
+
+        An elementwise node waits for its first reader if all it reads are leaves and at most one node that is in memory anyway:
+        to compute it there (the mask of a ReLU, from its output) costs less than to keep it until then.
+        """
         for node in nodes:
             if node.op in LEAVES or node.op in MOVES or node in self.place:
                 continue
-            if node.size > 1 and node.op in INSTRUCTIONS and all(self._is_free(i) for i in node.inputs):
+            if node.size > 1 and node.op in INSTRUCTIONS and self._can_wait(node):
                 self.waiting.add(node)
             else:
                 self._place(node)
 
-    def _is_free(self, operand: Node) -> bool:
-        base = view(operand).base
-        return base.op in LEAVES or base in self.waiting or base.size == 1
+    def _can_wait(self, node: Node) -> bool:
+        computed = {found.base for _, found in self._reads(node) if found.base.op not in LEAVES and found.base.size > 1}
+        return len(computed) <= 1 and computed <= self.readers.keys()
 
     def _settle(self, reader: Node) -> None:
         """Place the waiting nodes that a reader does not take element by element, since it needs them in memory."""
@@ -188,6 +193,8 @@ class _Grouping:
 
     def _note_read(self, operand: Node, group: int, reader: Node) -> None:
         found = view(operand)
+        if found.base.op != "constant" and self.place.get(found.base) != group:
+            self.readers.setdefault(found.base, set()).add(group)
         if found.base.op in ("input", "variable"):
             alike = self.groups[group].kind in ("nest", "contraction") and element_by_element(reader, found)
             known = self.reads.setdefault(found.base, {})
@@ -226,7 +233,7 @@ class _Grouping:
             if reduced is not None and (node.op.startswith("arg") or any(n.op.startswith("arg") for n in group.nodes)):
                 continue
             computed = any(self.place.get(b) == index for b in bases)
-            read = group.kind == "nest" and any(index in self.reads.get(b, {}) for b in bases if b.op != "constant")
+            read = group.kind == "nest" and any(index in self.readers.get(b, ()) for b in bases)
             if computed or read or (domain == () and group.kind == "nest"):
                 return index
         return None

@@ -138,9 +138,7 @@ def load_every_second(b: ir.IRBuilder, pointer: ir.Value, dtype: DType, lanes: i
     return b.shuffle_vector(first, first if second is None else second, _order(order))
 
 
-def store_alternating(
-    b: ir.IRBuilder, values: tuple[ir.Value, ir.Value], pointer: ir.Value, dtype: DType, active: int
-) -> None:
+def store_alternating(b: ir.IRBuilder, values: tuple[ir.Value, ir.Value], pointer: ir.Value, dtype: DType, active: int) -> None:
     """x₀ y₀ x₁ y₁ …: `active` elements of each of two vectors."""
     lanes = scalar.lanes_of(values[0])
     half = lanes // 2

@@ -51,7 +51,7 @@ def schedule(nest: Nest, target: Target) -> Schedule:
     lanes = _lanes(nest, target)
     allowed = [a for a in range(len(nest.sizes)) if _can_be_vector(nest, a)]
     best = min(allowed, key=lambda a: (_cost(nest, a, lanes), -a), default=None)
-    if best is None or lanes == 1:
+    if best is None or lanes == 1 or _cost_of_numbers(nest) < _cost(nest, best, lanes):
         return Schedule(None, 1)
     while lanes > 1 and lanes // 2 >= nest.sizes[best]:
         lanes //= 2
@@ -92,6 +92,11 @@ def _cost(nest: Nest, axis: int, lanes: int) -> float:
             * math.prod((n for a, n in enumerate(nest.sizes) if not nest.reduced[a]), start=len(nest.reductions))
         )
     return work * trips * math.ceil(nest.sizes[axis] / lanes) + across
+
+
+def _cost_of_numbers(nest: Nest) -> float:
+    """The same without vectors."""
+    return (0.5 * len(nest.values) + len(list(nest.accesses()))) * math.prod(nest.sizes)
 
 
 def _alternates(access: Access, axis: int) -> bool:

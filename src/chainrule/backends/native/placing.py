@@ -24,7 +24,7 @@ from chainrule.ir import Graph, Node, Shape, constant
 from chainrule.ops import lookup
 from chainrule.passes import rewrite
 
-_MOST_ELEMENTS = 16  # of a window that is written out
+_MOST_ELEMENTS = 9  # of a window that is written out
 _CHAINS = {"max": "maximum", "min": "minimum", "sum": "add", "prod": "multiply"}
 
 
@@ -135,7 +135,8 @@ def _operand_parts(x: Node, reader: Node, known: dict[Node, list[Node] | None]) 
 def _is_first(node: Node, known: dict[Node, list[Node] | None]) -> list[Node] | None:
     """`argmax(x) == (0, 1, …)` as one mask per element: it beats all before it, and none after it beats it.
 
-    As for the reduction itself, the first NaN beats everything.
+    As for the reduction itself, the first NaN beats everything. All is said of pairs of elements, so that nothing but the
+    image itself has to be kept for it.
     """
     position, numbers = node.inputs
     position = position.inputs[0] if position.op == "reshape" else position
@@ -144,21 +145,20 @@ def _is_first(node: Node, known: dict[Node, list[Node] | None]) -> list[Node] | 
     values = _parts(position.inputs[0], known)
     if values is None or numbers.value is None or not np.array_equal(numbers.value, np.arange(len(values))):
         return None
-    best, beats = values[0], []
-    for x in values[1:]:
-        larger = lookup("logical_not")(lookup("less_equal")(x, best))
-        beats.append(lookup("logical_and")(larger, lookup("equal")(best, best)))
-        best = lookup("maximum")(best, x)
+    count = range(len(values))
+    beats = {(k, j): _beats(values[k], values[j]) for k in count for j in range(k)}
     masks = []
-    for k in range(len(values)):
-        beaten = reduce(lookup("logical_or"), beats[k:]) if k < len(beats) else None
-        mask = beats[k - 1] if k else None
-        if beaten is not None:
-            unbeaten = lookup("logical_not")(beaten)
-            mask = unbeaten if mask is None else lookup("logical_and")(mask, unbeaten)
-        assert mask is not None, "a window has at least two elements"
-        masks.append(mask)
+    for k in count:
+        won = [beats[k, j] for j in range(k)]
+        held = [lookup("logical_not")(beats[later, k]) for later in count[k + 1 :]]
+        masks.append(reduce(lookup("logical_and"), [*won, *held]))
     return masks
+
+
+def _beats(later: Node, earlier: Node) -> Node:
+    """Whether an element is larger than one before it, or the first NaN."""
+    larger = lookup("logical_not")(lookup("less_equal")(later, earlier))
+    return lookup("logical_and")(larger, lookup("equal")(earlier, earlier))
 
 
 def _interleaved(node: Node, known: dict[Node, list[Node] | None]) -> Node:

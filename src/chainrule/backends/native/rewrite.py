@@ -26,7 +26,7 @@ from chainrule.passes import expand_blocks, rewrite, simplify
 
 def prepare(graph: Graph, target: Target) -> Graph:
     """The graph in basic operations that `lower` has kernels for."""
-    graph = write_out_windows(simplify(expand_blocks(graph)))
+    graph = write_out_windows(_with_masks_from_outputs(simplify(expand_blocks(graph))))
     # From here on there are operations that only this backend knows, which cannot be folded.
     graph = simplify(rewrite(graph, lambda node: _in_simpler_terms(node, target)), disable=("fold",))
     graph = rewrite(_with_turned_products(graph), lambda node: _product(node) if node.op == "matmul" else node)
@@ -43,6 +43,32 @@ def _in_simpler_terms(node: Node, target: Target) -> Node:
     if node.op == "divide" and node.dtype.kind == "f" and node.inputs[1].size == 1 < node.size:
         return _times_reciprocal(node)
     return _convolution(node, target) if node.op == "convolution" else node
+
+
+def _with_masks_from_outputs(graph: Graph) -> Graph:
+    """x > 0 as max(x, 0) > 0 where that maximum is computed anyway: it is kept for the backward pass, and x need not be."""
+    nodes = graph.nodes()
+    outputs = {node.inputs[0]: node for node in nodes if node.op == "maximum" and _is_zero(node.inputs[1])}
+    masks = {node: outputs[node.inputs[0]] for node in nodes if _is_mask(node) and node.inputs[0] in outputs}
+    rebuilt: dict[Node, Node] = {}
+    originals = iter(nodes)
+
+    def rule(node: Node) -> Node:
+        original = next(originals)
+        if original in masks:
+            node = _replaced(node, (rebuilt[masks[original]], node.inputs[1]))
+        rebuilt[original] = node
+        return node
+
+    return rewrite(graph, rule) if masks else graph
+
+
+def _is_mask(node: Node) -> bool:
+    return node.op == "greater" and _is_zero(node.inputs[1])
+
+
+def _is_zero(node: Node) -> bool:
+    return node.op == "constant" and node.value is not None and not node.value.any()
 
 
 def _times_reciprocal(node: Node) -> Node:

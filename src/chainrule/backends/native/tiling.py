@@ -118,9 +118,7 @@ def _packing(tiles: int, panel_bytes: int, steps_of_b: tuple[int, ...], itemsize
     return "straight" if alone and tiles >= 8 and (panel_bytes > _L1_BYTES or spread % 4096 == 0) and spread >= 1024 else "none"
 
 
-def share_out(
-    tile: Tile, batch: int, rows: int, columns: int, threads: int, *, updates: bool = False
-) -> tuple[Tile, Split]:
+def share_out(tile: Tile, batch: int, rows: int, columns: int, threads: int, *, updates: bool = False) -> tuple[Tile, Split]:
     """What several threads share out, so that the one with the most has the least; splitting rows may need other blocks.
 
     Products that update a matrix are shared out by rows if that is about as good: then each thread writes the rows that it

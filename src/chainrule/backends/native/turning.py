@@ -106,9 +106,7 @@ def emit(b: ir.IRBuilder, turn: Turn, pointers: Sequence[ir.Value], target: Targ
             return
         (i0, i1), (j0, j1) = ((INDEX(low), INDEX(high)) for low, high in (rows, columns))
         one = (1, 1)
-        repeat(
-            b, (i0, i1, 1), lambda i: repeat(b, (j0, j1, 1), lambda j: block(index | {turn.first: i, turn.last: j}, one))
-        )
+        repeat(b, (i0, i1, 1), lambda i: repeat(b, (j0, j1, 1), lambda j: block(index | {turn.first: i, turn.last: j}, one)))
 
     def over(axes: Sequence[int], index: dict[int, ir.Value]) -> None:
         if not axes:
