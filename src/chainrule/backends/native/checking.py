@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chainrule.backends.native.kernels import SCRATCH, Access, Check, Contraction, Draw, Nest
-from chainrule.backends.native.lower import Buffer, Plan, Step
+from chainrule.backends.native.lower import Plan, Step
+from chainrule.backends.native.memory import lives_of
 from chainrule.errors import GraphError
 
 
@@ -56,11 +57,7 @@ def _check_access(access: Access, sizes: Sequence[int], step: Step) -> None:
 
 
 def _check_places(plan: Plan) -> None:
-    lives: dict[Buffer, tuple[int, int]] = {}
-    for number, step in enumerate(plan.steps):
-        for buffer in step.buffers:
-            if buffer.place == "arena":
-                lives[buffer] = lives.get(buffer, (number, number))[0], number
+    lives = lives_of([step.buffers for step in plan.steps])
     found = sorted(lives, key=lambda b: b.number)
     for k, buffer in enumerate(found):
         if buffer.number % 64 or buffer.number + buffer.bytes > plan.arena_bytes:

@@ -90,6 +90,10 @@ class _Grouping:
         self._check_all(nodes)
         before_state = 1 + max([g for g in range(len(self.groups)) if self._needed_first(g)], default=-1)
         self._place_all(nodes)
+        # Whatever reads a state has its place before places are found for writing.
+        for base in (view(u).base for _, u, _ in pending):
+            if base in self.waiting:
+                self._place(base)
         for s, u, k in pending:
             earliest = max([g + (not alike) for g, alike in self.reads.get(s, {}).items()], default=0)
             self._sink(u, ("state", k), max(before_state, earliest))
@@ -201,7 +205,7 @@ class _Grouping:
             known[group] = known.get(group, True) and alike
 
     def _join(self, node: Node, domain: Shape, reduced: frozenset[int] | None) -> None:
-        found = self._host(node, domain, reduced, self._earliest(node))
+        found = None if _turns(node) else self._host(node, domain, reduced, self._earliest(node))
         group = self._new("nest", domain) if found is None else found
         if reduced is not None:
             self.groups[group].reduced = reduced
@@ -223,10 +227,15 @@ class _Grouping:
 
     def _host(self, node: Node, domain: Shape, reduced: frozenset[int] | None, earliest: int) -> int | None:
         """The group to join: one that has an operand in registers, else one that reads the same memory."""
-        bases = {found.base for _, found in self._reads(node)}
+        reads = list(self._reads(node))
+        bases = {found.base for _, found in reads}
+        # What hops through memory is no work for the small blocks in which products are finished.
+        scattered = any(found.base.op not in LEAVES and found.strides[-1:] > (1,) for _, found in reads)
         for index in range(earliest, len(self.groups)):
             group = self.groups[index]
-            if group.domain != domain or group.kind not in ("nest", "contraction"):
+            if group.domain != domain or group.kind not in ("nest", "contraction") or any(map(_turns, group.nodes)):
+                continue
+            if group.kind == "contraction" and scattered:
                 continue
             if reduced is not None and (group.kind == "contraction" or group.reduced not in (None, reduced)):
                 continue
@@ -241,7 +250,7 @@ class _Grouping:
     # ---------------------------------------------------------------------------------------- results
     def _sink(self, node: Node, target: Target, earliest: int) -> None:
         base = view(node).base
-        if base in self.waiting:
+        if base in self.waiting:  # an output that only moves or scales leaves
             self._place(base)
         marker = Node("copy", (node,), {}, node.shape, node.dtype)
         domain = stripped(node.shape)
@@ -259,6 +268,11 @@ class _Grouping:
 def computed_over(node: Node) -> Shape:
     """The indices at which an elementwise node, a reduction or a `place` is computed."""
     return stripped(node.inputs[0].shape if node.op in REDUCTIONS or node.op == "place" else node.shape)
+
+
+def _turns(node: Node) -> bool:
+    """Whether a node is a copy in another order, which is best done by itself."""
+    return node.op == "copy" and not view(node.inputs[0]).plain
 
 
 def element_by_element(reader: Node, operand: View) -> bool:

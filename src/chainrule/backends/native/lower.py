@@ -54,6 +54,7 @@ class Buffer:
         number: which input, state, output or constant; for the arena its byte offset.
         dtype, size: of its elements.
         label: for people.
+        kept: whether its bytes in the arena are its own for good. They are zero at first, and what no kernel writes stays so.
     """
 
     place: Place
@@ -61,6 +62,7 @@ class Buffer:
     dtype: DType
     size: int
     label: str
+    kept: bool = False
 
     @property
     def bytes(self) -> int:
@@ -170,7 +172,8 @@ class _Lowering:
                 self.plan.constants.append(np.ascontiguousarray(node.value))
                 found = Buffer("constant", len(self.plan.constants) - 1, node.dtype, node.size, "constant")
             else:
-                found = Buffer("arena", 0, node.dtype, node.size, node.name or node.op)
+                kept = node.op == "place" and node.attributes["fill"] == 0
+                found = Buffer("arena", 0, node.dtype, node.size, node.name or node.op, kept)
             self.buffers[node] = found
         return self.buffers[node]
 
@@ -194,7 +197,7 @@ class _KernelsOf:
             "check": self._check_step,
             "assembly": self._assembly_steps,
         }
-        fills = [step for node in self.group.nodes if node.op == "place" for step in self._surroundings(node)]
+        fills = [self._filled(n, n.attributes["fill"]) for n in self.group.nodes if n.op == "place" and n.attributes["fill"]]
         self._restart()
         return fills + makers[self.group.kind]()
 
@@ -432,23 +435,12 @@ class _KernelsOf:
     def _restart(self) -> None:
         self.used, self.values, self.known = [], [], {}
 
-    def _filled(self, node: Node, number: Any, part: View | None = None) -> Step:
-        """A buffer, or a part of it, filled with one number."""
+    def _filled(self, node: Node, number: Any) -> Step:
         self._restart()
-        found = whole(node) if part is None else part
-        access = self._access(found, found.shape)
-        domain = stripped(found.shape)
+        access = self._access(whole(node), node.shape)
+        domain = stripped(node.shape)
         value = Immediate(node.dtype.type(number).item(), node.dtype)
         return self._step(Nest(domain, (False,) * len(domain), (value,), (Store(0, access),)))
-
-    def _surroundings(self, node: Node) -> list[Step]:
-        """What the inputs of a `place` leave free, filled: its border, slab by slab, or all of it before they come."""
-        fill, border = node.attributes["fill"], node.attributes["border"]
-        if fill is None:
-            return []
-        if border is None:
-            return [self._filled(node, fill)]
-        return [self._filled(node, fill, slab) for axis in range(node.ndim) for slab in _slabs(node, border, axis)]
 
     def _placed(self, x: Node, target: View, *, add: bool = False) -> Step:
         """x written to, or added to, where a view of another buffer says."""
@@ -457,22 +449,6 @@ class _KernelsOf:
         domain = stripped(x.shape)
         access = self._access(target, x.shape)
         return self._step(Nest(domain, (False,) * len(domain), tuple(self.values), (Store(value, access, add=add),)))
-
-
-def _slabs(node: Node, border: Sequence[tuple[int, int]], axis: int) -> list[View]:
-    """The border of an array along one axis: between the borders along earlier axes, and as far as later axes go.
-
-    Low and high end are one view if they are equally thick.
-    """
-    steps = contiguous(node.shape)
-    low, high = border[axis]
-    offset = sum(first * s for (first, _), s in zip(border[:axis], steps, strict=False))
-    before = tuple(n - sum(ends) for n, ends in zip(node.shape[:axis], border[:axis], strict=True))
-    after, far = node.shape[axis + 1 :], (node.shape[axis] - high) * steps[axis]
-    if low == high > 0:
-        return [View(node, offset, (*before, 2, low, *after), (*steps[:axis], far, *steps[axis:]))]
-    ends = [(thick, start) for thick, start in ((low, 0), (high, far)) if thick]
-    return [View(node, offset + start, (*before, thick, *after), steps) for thick, start in ends]
 
 
 def _uniform_number(node: Node) -> Any:

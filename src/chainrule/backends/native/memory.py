@@ -20,12 +20,7 @@ def lay_out(uses: Sequence[Sequence[Buffer]]) -> int:
     Returns:
         Bytes in all.
     """
-    lives: dict[Buffer, tuple[int, int]] = {}
-    for step, buffers in enumerate(uses):
-        for buffer in buffers:
-            if buffer.place == "arena":
-                first, _ = lives.get(buffer, (step, step))
-                lives[buffer] = first, step
+    lives = lives_of(uses)
     order = sorted(lives, key=lambda b: (-b.bytes, lives[b], b.label))
     placed: list[Buffer] = []
     total = 0
@@ -45,6 +40,17 @@ def lay_out(uses: Sequence[Sequence[Buffer]]) -> int:
         placed.append(buffer)
         total = max(total, offset + aligned(buffer.bytes))
     return total
+
+
+def lives_of(uses: Sequence[Sequence[Buffer]]) -> dict[Buffer, tuple[int, int]]:
+    """The first and the last step in which each arena buffer is needed; all steps for those that are kept."""
+    lives: dict[Buffer, tuple[int, int]] = {}
+    for step, buffers in enumerate(uses):
+        for buffer in buffers:
+            if buffer.place == "arena":
+                first, _ = lives.get(buffer, (step, step))
+                lives[buffer] = (0, len(uses)) if buffer.kept else (first, step)
+    return lives
 
 
 def aligned(size: int) -> int:

@@ -6,7 +6,7 @@ windows do not overlap) and padding become `place`: values go straight from wher
 
     place(x₀, x₁, …)   an array in which xᵢ lies at element offset + Σ stride · index, and `fill` wherever none of them does;
                        attributes: `places`, (offset, strides) per input, all inputs of one shape; `fill`, None if they cover
-                       everything; `border`, (low, high) per axis if what they leave free is a border, else None
+                       everything. Zeros are there from the start, as nobody else writes to the memory of such an array.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.backends.native.scalar import INSTRUCTIONS
 from chainrule.backends.native.views import contiguous, window_strides
-from chainrule.ir import Graph, Node, Shape, constant
+from chainrule.ir import LEAVES, Graph, Node, Shape, constant, topological
 from chainrule.ops import lookup
 from chainrule.passes import rewrite
 
@@ -34,18 +34,13 @@ def padded(node: Node) -> Node:
     steps = contiguous(node.shape)
     offset = sum(low * s for (low, _), s in zip(a["widths"], steps, strict=True))
     strides = tuple(s * (gap + 1) for s, gap in zip(steps, a["interior"], strict=True))
-    border = a["widths"] if not any(a["interior"]) else None
-    return _place(node.inputs, node.shape, [(offset, strides)], node.dtype.type(a["value"]).item(), border)
+    return _place(node.inputs, node.shape, [(offset, strides)], node.dtype.type(a["value"]).item())
 
 
 def _place(
-    parts: Sequence[Node],
-    shape: Shape,
-    places: Sequence[tuple[int, tuple[int, ...]]],
-    fill: float | None,
-    border: tuple[tuple[int, int], ...] | None,
+    parts: Sequence[Node], shape: Shape, places: Sequence[tuple[int, tuple[int, ...]]], fill: float | None
 ) -> Node:
-    attributes = {"places": tuple(places), "fill": fill, "border": border}
+    attributes = {"places": tuple(places), "fill": fill}
     return Node("place", tuple(parts), attributes, shape, parts[0].dtype)
 
 
@@ -175,14 +170,44 @@ def _interleaved(node: Node, known: dict[Node, list[Node] | None]) -> Node:
     if parts is None:
         return node
     lead = node.ndim - axes
-    positions = x.shape[lead : lead + axes]
     strides = window_strides(contiguous(node.shape), a)
     inside, element = strides[: lead + axes], strides[lead + axes :]
     elements = itertools.product(*map(range, size))
     places = [(sum(e * s for e, s in zip(index, element, strict=True)), inside) for index in elements]
-    dense = all(k == s == e for k, s, e in zip(size, a["stride"], extents, strict=True))
-    free = [n - p * s for n, p, s in zip(a["shape"], positions, a["stride"], strict=True)]
-    if dense and not any(free):
-        return _place(parts, node.shape, places, None, None)
-    border = ((0, 0),) * lead + tuple((0, n) for n in free) if dense else None
-    return _place(parts, node.shape, places, 0, border)
+    covered = x.size == node.size  # as windows do not overlap
+    return _place(parts, node.shape, places, None if covered else 0)
+
+
+def read_where_placed(graph: Graph) -> Graph:
+    """The graph in which the backward pass reads what was padded from there, so that it is not kept a second time."""
+    forward = set(topological(graph.outputs))
+    homes = {n.inputs[0]: n for n in graph.nodes() if n.op == "place" and len(n.inputs) == 1 and n.inputs[0].op not in LEAVES}
+    built: dict[Node, Node] = {}
+    originals = iter(graph.nodes())
+
+    def at_home(original: Node, x: Node) -> Node:
+        home = homes.get(original)
+        if home is None:
+            return x
+        place = built.setdefault(home, Node("place", (x,), home.attributes, home.shape, home.dtype, home.name))
+        return _taken_out(place, x.shape)
+
+    def rule(node: Node) -> Node:
+        original = next(originals)
+        if original.op == "place":
+            return built.setdefault(original, node)
+        if original.op in INSTRUCTIONS and original not in forward:
+            inputs = tuple(map(at_home, original.inputs, node.inputs))
+            return Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.name)
+        return node
+
+    return rewrite(graph, rule)
+
+
+def _taken_out(place: Node, shape: Shape) -> Node:
+    """What was put into a `place` with one input, as a slice of it."""
+    ((offset, strides),) = place.attributes["places"]
+    step = [s // own for s, own in zip(strides, contiguous(place.shape), strict=True)]
+    start = [int(i) for i in np.unravel_index(offset, place.shape)]
+    stop = [low + (n - 1) * s + 1 for low, n, s in zip(start, shape, step, strict=True)]
+    return lookup("slice")(place, start, stop, step)

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.backends.native.placing import padded, write_out_windows
+from chainrule.backends.native.placing import padded, read_where_placed, write_out_windows
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import view_of
 from chainrule.ir import LEAVES, Graph, Node, constant
 from chainrule.ops import lookup
 from chainrule.passes import expand_blocks, rewrite, simplify
+
+_IN_STEPS = ("sum", "max", "min", "prod")
+_WORTH_A_STEP = 16  # elements in the last axes
 
 
 def prepare(graph: Graph, target: Target) -> Graph:
@@ -29,6 +32,7 @@ def prepare(graph: Graph, target: Target) -> Graph:
     graph = write_out_windows(_with_masks_from_outputs(simplify(expand_blocks(graph))))
     # From here on there are operations that only this backend knows, which cannot be folded.
     graph = simplify(rewrite(graph, lambda node: _in_simpler_terms(node, target)), disable=("fold",))
+    graph = simplify(read_where_placed(graph), disable=("fold",))
     graph = rewrite(_with_turned_products(graph), lambda node: _product(node) if node.op == "matmul" else node)
     return _with_safe_updates(rewrite(graph, _with_copies))
 
@@ -42,7 +46,22 @@ def _in_simpler_terms(node: Node, target: Target) -> Node:
         return constant(np.zeros(node.shape), node.dtype)
     if node.op == "divide" and node.dtype.kind == "f" and node.inputs[1].size == 1 < node.size:
         return _times_reciprocal(node)
+    if node.op in _IN_STEPS:
+        return _reduced_in_order(node)
     return _convolution(node, target) if node.op == "convolution" else node
+
+
+def _reduced_in_order(node: Node) -> Node:
+    """A reduction over axes on both sides of those that are kept, last axes first: so memory is read in its order."""
+    (x,) = node.inputs
+    axes = node.attributes["axis"]
+    last = tuple(a for a in axes if all(k in axes for k in range(a, x.ndim)))
+    first = tuple(a for a in axes if a not in last)
+    between = [x.shape[a] for a in range(max(first, default=0), x.ndim) if a not in axes]
+    if not first or math.prod(between) == 1 or math.prod(x.shape[a] for a in last) < _WORTH_A_STEP:
+        return node
+    reduction = lookup(node.op)
+    return _reshape(reduction(reduction(x, axis=last), axis=first), node.shape)
 
 
 def _with_masks_from_outputs(graph: Graph) -> Graph:
