@@ -18,12 +18,24 @@ from llvmlite import ir
 
 from chainrule.backends.native import nest, scalar
 from chainrule.backends.native.kernels import SCRATCH, Access, Contraction, Nest, map_accesses, simplified
-from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, loop, parts_of, repeat, share_of, store_vector
+from chainrule.backends.native.loops import (
+    INDEX,
+    Part,
+    Share,
+    element_at,
+    load_vector,
+    loop,
+    parts_of,
+    repeat,
+    share_of,
+    store_vector,
+    sum_of,
+)
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.turning import transposed
 from chainrule.ir import DType
 
-_UNROLLED = 3  # inner axes up to this size are written out: those of the usual kernels of convolutions
+_UNROLLED = 3  # the last inner axis is written out up to this size: that of the usual kernels of convolutions
 
 
 def emit(
@@ -73,6 +85,7 @@ class _Emitter:
         self.dtype: DType = kernel.a.dtype
         self.element = scalar.element_type(self.dtype)
         self.batch: list[ir.Value] = []
+        self.bases: tuple[ir.Value, ir.Value]  # where A and B are for a tile, at the first inner index
         self.outer: list[ir.Value] = []  # index of the inner axis that is the outermost loop, if one is
 
     def run(self) -> None:
@@ -151,13 +164,17 @@ class _Emitter:
         strip = _Strip(column, read, written)
 
         def block(row: ir.Value, height: int) -> None:
-            self._cut(height, self.tile.rows, lambda i, m: self._tile(_Place(strip, self.b.add(row, i), i, m)))
+            self._cut(height, self.tile.rows, lambda i, m: self._tile(_Place(strip, sum_of(self.b, row, i), i, m)))
             if self.kernel.epilogue is not None:
                 self._epilogue(row, height, column, width)
 
         self._cut(self.kernel.rows, self.tile.block, block, shared=self.kernel.split == "rows")
 
     def _tile(self, place: _Place) -> None:
+        self.bases = (
+            self._at(self.kernel.a, [*self.batch, place.row]),
+            self._at(self.kernel.b, [*self.batch, INDEX(0), place.strip.column]),
+        )
         sums = iter(self._inner(list(self.outer), place, self._start(place)))
         for m in range(place.height):
             for part in place.strip.written:
@@ -175,20 +192,16 @@ class _Emitter:
         """Where the sums of row m of a tile go, from a column of the strip on."""
         b = self.b
         if self.kernel.epilogue is not None:
-            number = b.add(b.mul(b.add(place.in_block, INDEX(m)), INDEX(self.tile.columns)), INDEX(offset))
+            number = element_at(b, m * self.tile.columns + offset, [place.in_block], [self.tile.columns])
             return b.gep(self.pointers[self.kernel.scratch], [number], source_etype=self.element)
         assert self.kernel.c is not None, "without an epilogue, sums go to memory"
-        index = [*self.batch, b.add(place.row, INDEX(m)), b.add(place.strip.column, INDEX(offset))]
-        return self._at(self.kernel.c, index)
+        row, column = self.kernel.c.strides[-2:]
+        return self._at(self.kernel.c, [*self.batch, place.row, place.strip.column], m * row + offset * column)
 
-    def _at(self, access: Access, index: Sequence[ir.Value]) -> ir.Value:
-        """Where an access is for an index of its first axes."""
-        b = self.b
-        total: ir.Value = INDEX(access.offset)
-        for i, stride in zip(index, access.strides, strict=False):
-            if stride:
-                total = b.add(total, b.mul(i, INDEX(stride)))
-        return b.gep(self.pointers[access.buffer], [total], source_etype=scalar.memory_type(access.dtype))
+    def _at(self, access: Access, index: Sequence[ir.Value], shift: int = 0) -> ir.Value:
+        """Where an access is for an index of its first axes, and so many elements further."""
+        place = element_at(self.b, access.offset + shift, index, access.strides)
+        return self.b.gep(self.pointers[access.buffer], [place], source_etype=scalar.memory_type(access.dtype))
 
     # ---------------------------------------------------------------------------------------- the sums
     def _inner(self, index: list[ir.Value], place: _Place, sums: list[ir.Value]) -> list[ir.Value]:
@@ -200,7 +213,7 @@ class _Emitter:
             return self._inner([*index, i], place, carried)
 
         size = self.kernel.inner[len(index)]
-        if size > _UNROLLED:
+        if size > _UNROLLED or len(index) + 1 < len(self.kernel.inner):
             return loop(self.b, (INDEX(0), INDEX(size), 1), sums, body)
         for i in range(size):
             sums = body(INDEX(i), sums)
@@ -208,23 +221,26 @@ class _Emitter:
 
     def _multiply_add(self, inner: list[ir.Value], place: _Place, sums: list[ir.Value]) -> list[ir.Value]:
         b = self.b
-        factors = [self._factor(inner, place.strip.column, p) for p in place.strip.read]
-        start = self._at(self.kernel.a, [*self.batch, place.row, INDEX(0), *inner])
-        step = self.kernel.a.strides[len(self.kernel.batch)]
+        lead = len(self.kernel.batch) + 2
+        factors = [self._factor(inner, part) for part in place.strip.read]
+        step = self.kernel.a.strides[lead - 2]
         found = []
         for m in range(place.height):
-            pointer = b.gep(start, [INDEX(step * m)], source_etype=self.element)
+            number = element_at(b, step * m, inner, self.kernel.a.strides[lead:])
+            pointer = b.gep(self.bases[0], [number], source_etype=self.element)
             number = b.load(pointer, typ=self.element, align=self.dtype.itemsize)
+            spread = {lanes: scalar.splat(b, number, lanes) for lanes in {scalar.lanes_of(f) for f in factors}}
             for k, factor in enumerate(factors):
-                spread = scalar.splat(b, number, scalar.lanes_of(factor))
-                found.append(scalar.muladd(b, spread, factor, sums[m * len(factors) + k]))
+                found.append(scalar.muladd(b, spread[scalar.lanes_of(factor)], factor, sums[m * len(factors) + k]))
         return found
 
-    def _factor(self, inner: list[ir.Value], column: ir.Value, part: Part) -> ir.Value:
+    def _factor(self, inner: list[ir.Value], part: Part) -> ir.Value:
         """A vector of B."""
         b = self.b
         if self.tile.packing == "none":
-            pointer = self._at(self.kernel.b, [*self.batch, INDEX(0), b.add(column, INDEX(part.offset)), *inner])
+            lead = len(self.kernel.batch) + 2
+            number = element_at(b, part.offset * self.kernel.b.strides[lead - 1], inner, self.kernel.b.strides[lead:])
+            pointer = b.gep(self.bases[1], [number], source_etype=self.element)
             return load_vector(b, pointer, self.dtype, part.lanes, part.active)
         (k,) = inner
         return b.load(
@@ -233,7 +249,7 @@ class _Emitter:
 
     def _in_panel(self, k: ir.Value, column: ir.Value) -> ir.Value:
         """Where a row of the packed panel is, from a column of the strip on."""
-        place = self.b.add(self.b.mul(k, INDEX(self.tile.columns)), column)
+        place = element_at(self.b, 0, [k, column], [self.tile.columns, 1])
         return self.b.gep(self.pointers[self.kernel.panel], [place], source_etype=self.element)
 
     # ---------------------------------------------------------------------------------------- packing
@@ -251,7 +267,7 @@ class _Emitter:
             for part in parts:
                 pieces = [part] if self.target.masks else parts_of(part.active, part.lanes, False, part.offset)
                 for piece in pieces:
-                    source = self._at(self.kernel.b, [*self.batch, INDEX(0), self.b.add(column, INDEX(piece.offset)), k])
+                    source = self._at(self.kernel.b, [*self.batch, INDEX(0), column, k], piece.offset)
                     vector = load_vector(self.b, source, self.dtype, piece.lanes, piece.active)
                     self.b.store(vector, self._in_panel(k, INDEX(piece.offset)), align=self.dtype.itemsize)
 
@@ -264,9 +280,9 @@ class _Emitter:
         whole_k, whole_n = depth // lanes * lanes, width // lanes * lanes
 
         def square(k: ir.Value, n: ir.Value) -> None:
-            rows = [self._along_k(k, self.b.add(n, INDEX(i)), column, lanes) for i in range(lanes)]
+            rows = [self._along_k(k, sum_of(self.b, n, INDEX(i)), column, lanes) for i in range(lanes)]
             for i, vector in enumerate(transposed(self.b, rows)):
-                self.b.store(vector, self._in_panel(self.b.add(k, INDEX(i)), n), align=self.dtype.itemsize)
+                self.b.store(vector, self._in_panel(sum_of(self.b, k, INDEX(i)), n), align=self.dtype.itemsize)
 
         def single(k: ir.Value, n: ir.Value) -> None:
             self.b.store(self._along_k(k, n, column, 1), self._in_panel(k, n), align=self.dtype.itemsize)
@@ -277,7 +293,7 @@ class _Emitter:
         self._for(whole_n, width, 1, lambda n: self._for(0, depth, 1, lambda k: single(k, n)))
 
     def _along_k(self, k: ir.Value, n: ir.Value, column: ir.Value, lanes: int) -> ir.Value:
-        source = self._at(self.kernel.b, [*self.batch, INDEX(0), self.b.add(column, n), k])
+        source = self._at(self.kernel.b, [*self.batch, INDEX(0), sum_of(self.b, column, n), k])
         return self.b.load(source, typ=scalar.widened(self.element, lanes), align=self.dtype.itemsize)
 
     # ---------------------------------------------------------------------------------------- epilogue

@@ -52,14 +52,25 @@ def _compiled(plan: Plan, target: Target, profile: bool) -> bytes:
     machine = target.machine()
     module = llvm.parse_assembly(str(codegen.module_of(plan, target, profile=profile)))
     options = llvm.create_pipeline_tuning_options(speed_level=2)
-    # The loops are vectors already. Unrolling pays where a whole step takes a microsecond, and costs much compilation.
-    options.loop_vectorization = False
+    options.loop_vectorization = False  # the loops are vectors already
     options.slp_vectorization = False
-    options.loop_unrolling = sum(work(step.kernel) for step in plan.steps) < _SMALL
     builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    # All of LLVM's passes, unrolling above all, pay where a whole step takes a microsecond. What they find in larger steps is
+    # what the emitters did not hoist or fold themselves: next to nothing, in most of the time that compilation would take.
+    small = sum(work(step.kernel) for step in plan.steps) < _SMALL
+    passes = builder.getModulePassManager() if small else _few_passes()
+    passes.run(module, builder)
     code: bytes = machine.emit_object(module)
     return code
+
+
+def _few_passes() -> Any:
+    """Combine instructions, compute equal things once, and tidy up the branches."""
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_instruction_combine_pass()
+    passes.add_new_gvn_pass()
+    passes.add_simplify_cfg_pass()
+    return passes
 
 
 @functools.cache

@@ -100,6 +100,25 @@ def share_of(b: ir.IRBuilder, units: int, share: Share | None) -> tuple[ir.Value
     return first, after
 
 
+def element_at(b: ir.IRBuilder, offset: int, index: Sequence[ir.Value], strides: Sequence[int]) -> ir.Value:
+    """offset + Σ index · stride, with all that is known now added up now: it saves the compiler most of its work."""
+    total: ir.Value | None = None
+    for i, stride in zip(index, strides, strict=False):
+        if isinstance(i, ir.Constant):
+            offset += i.constant * stride
+        elif stride:
+            term = b.mul(i, INDEX(stride)) if stride != 1 else i
+            total = term if total is None else b.add(total, term)
+    if total is None:
+        return INDEX(offset)
+    return b.add(total, INDEX(offset)) if offset else total
+
+
+def sum_of(b: ir.IRBuilder, i: ir.Value, j: ir.Value) -> ir.Value:
+    """i + j."""
+    return element_at(b, 0, [i, j], [1, 1])
+
+
 def load_vector(b: ir.IRBuilder, pointer: ir.Value, dtype: DType, lanes: int, active: int) -> ir.Value:
     """Neighbouring elements; lanes from `active` on are 0 and their memory is not touched."""
     type = scalar.widened(scalar.memory_type(dtype), lanes)

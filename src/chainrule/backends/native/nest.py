@@ -22,6 +22,7 @@ from chainrule.backends.native.loops import (
     INDEX,
     Part,
     Share,
+    element_at,
     load_every_second,
     load_vector,
     loop,
@@ -398,17 +399,13 @@ class _Emitter:
         return scalar.apply(self.b, value.op, arguments, dict(value.attributes))
 
     # ---------------------------------------------------------------------------------------- memory
-    def _position(self, access: Access, lane: ir.Value | int) -> ir.Value:
+    def _position(self, access: Access, lane: int) -> ir.Value:
         """Element number of an access, `lane` elements into the current place on the vector axis."""
         b = self.b
-        total: ir.Value = INDEX(access.offset)
-        for axis, stride in enumerate(access.strides):
-            if not stride:
-                continue
-            index = self._index[axis]
-            if axis == self.axis:
-                index = b.add(index, INDEX(lane))
-            total = b.add(total, b.mul(index, INDEX(stride)))
+        shift = 0 if self.axis is None else lane * access.strides[self.axis]
+        axes = [a for a, stride in enumerate(access.strides) if stride]
+        index = [self._index[a] for a in axes]
+        total = element_at(b, access.offset + shift, index, [access.strides[a] for a in axes])
         for dynamic in access.dynamic:
             index = scalar.convert(b, self._load_one(dynamic.position, lane), np.dtype(np.int64))
             index = b.select(b.icmp_signed("<", index, INDEX(0)), b.add(index, INDEX(dynamic.size)), index)

@@ -37,9 +37,7 @@ def padded(node: Node) -> Node:
     return _place(node.inputs, node.shape, [(offset, strides)], node.dtype.type(a["value"]).item())
 
 
-def _place(
-    parts: Sequence[Node], shape: Shape, places: Sequence[tuple[int, tuple[int, ...]]], fill: float | None
-) -> Node:
+def _place(parts: Sequence[Node], shape: Shape, places: Sequence[tuple[int, tuple[int, ...]]], fill: float | None) -> Node:
     attributes = {"places": tuple(places), "fill": fill}
     return Node("place", tuple(parts), attributes, shape, parts[0].dtype)
 

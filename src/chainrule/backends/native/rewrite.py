@@ -276,7 +276,7 @@ def _weight_gradient(p: _Patches) -> Node:
     rows = _reshape(rows, (*rows.shape[: 2 + p.axes], 1, *rows.shape[2 + p.axes :]))
     columns = _reshape(_channels_last(p.weights), (groups, *(1,) * p.axes, 1, *p.weights.shape[1:]))
     total = _contract(rows, columns, 1 + p.axes, tuple(range(3 + p.axes)), accumulate=True)
-    return _transpose(total, (1 + p.axes, 0, 2 + p.axes, *range(1, 1 + p.axes)))
+    return copy(_transpose(total, (1 + p.axes, 0, 2 + p.axes, *range(1, 1 + p.axes))))
 
 
 def _plain_convolution(p: _Patches) -> Node:

@@ -59,10 +59,31 @@ def lanes_of(value: Value) -> int:
     return value.type.count if isinstance(value.type, ir.VectorType) else 1
 
 
+class _Same(ir.Constant):
+    """A vector with one constant in every lane, written once; llvmlite would write every lane, and LLVM read them."""
+
+    def __init__(self, type: ir.VectorType, one: ir.Constant) -> None:
+        super().__init__(type, [one] * type.count)
+        self._text = f"splat ({one.type} {one.get_reference()})"
+
+    def _get_reference(self) -> str:
+        return self._text
+
+
+class _Nothing(ir.Constant):
+    """A vector whose lanes do not matter."""
+
+    def __init__(self, type: ir.VectorType) -> None:
+        super().__init__(type, ir.Undefined)
+
+    def _get_reference(self) -> str:
+        return "poison"
+
+
 def fill(type: ir.Type, number: Any) -> ir.Constant:
     """A constant with `number` in every lane."""
     if isinstance(type, ir.VectorType):
-        return ir.Constant(type, [fill(type.element, number)] * type.count)
+        return _Same(type, fill(type.element, number))
     if isinstance(type, ir.IntType):
         return ir.Constant(type, int(number))
     return ir.Constant(type, float(np.float32(number)) if isinstance(type, ir.FloatType) else float(number))
@@ -72,13 +93,11 @@ def splat(b: Builder, value: Value, lanes: int) -> Value:
     """A vector with `value` in every lane."""
     if lanes == 1 or isinstance(value.type, ir.VectorType):
         return value
-    if isinstance(value, ir.Constant):
-        return ir.Constant(ir.VectorType(value.type, lanes), [value] * lanes)
     vector = ir.VectorType(value.type, lanes)
-    first = b.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
-    return b.shuffle_vector(
-        first, ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-    )
+    if isinstance(value, ir.Constant):
+        return _Same(vector, value)
+    first = b.insert_element(_Nothing(vector), value, ir.IntType(32)(0))
+    return b.shuffle_vector(first, _Nothing(vector), fill(ir.VectorType(ir.IntType(32), lanes), 0))
 
 
 def intrinsic(b: Builder, name: str, *arguments: Value) -> Value:

@@ -12,7 +12,7 @@ from llvmlite import ir
 
 from chainrule.backends.native import scalar
 from chainrule.backends.native.kernels import Access, Apply, Load, Nest
-from chainrule.backends.native.loops import INDEX, Share, load_vector, repeat, share_of, store_vector
+from chainrule.backends.native.loops import INDEX, Share, element_at, load_vector, repeat, share_of, store_vector
 from chainrule.backends.native.target import Target
 
 _SMALLEST = 4  # below so many elements along an axis there is nothing to turn
@@ -66,9 +66,7 @@ def emit(b: ir.IRBuilder, turn: Turn, pointers: Sequence[ir.Value], target: Targ
     element = scalar.memory_type(dtype)
 
     def place(access: Access, index: dict[int, ir.Value]) -> ir.Value:
-        total: ir.Value = INDEX(access.offset)
-        for axis, i in index.items():
-            total = b.add(total, b.mul(i, INDEX(access.strides[axis])))
+        total = element_at(b, access.offset, list(index.values()), [access.strides[axis] for axis in index])
         return b.gep(pointers[access.buffer], [total], source_etype=element)
 
     def block(index: dict[int, ir.Value], heights: tuple[int, int]) -> None:
