@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from llvmlite import ir
 
 from chainrule.backends.native import nest, scalar
-from chainrule.backends.native.kernels import SCRATCH, Access, Contraction, Nest, map_accesses, simplified
+from chainrule.backends.native.kernels import SCRATCH, Access, Contraction, Nest, apart, map_accesses, simplified
 from chainrule.backends.native.loops import (
     INDEX,
     Part,
@@ -104,7 +104,7 @@ class _Emitter:
     def _own(self, number: int, size: int) -> None:
         """Move the pointer of a buffer for every thread's own use to this thread's piece."""
         if number >= 0 and self.share is not None:
-            place = self.b.mul(self.share.number, INDEX(size))
+            place = self.b.mul(self.share.number, INDEX(apart(size, self.dtype)))
             self.pointers[number] = self.b.gep(self.pointers[number], [place], source_etype=self.element)
 
     def _over_batch(self) -> None:

@@ -17,6 +17,7 @@ from chainrule.backends.native.tiling import Split, Tile
 from chainrule.ir import DType
 
 Strides = tuple[int, ...]
+_PAGE_BYTES = 4096
 SCRATCH = -1  # the buffer number of a contraction's sums in its epilogue
 
 
@@ -182,6 +183,13 @@ class Check:
 
 
 Kernel = Nest | Contraction | Draw | Check
+
+
+def apart(size: int, dtype: DType) -> int:
+    """From one thread's own piece of a buffer to the next, in elements: pieces must not lie so close that what a processor
+    fetches along with its own piece belongs to another's."""
+    page = _PAGE_BYTES // dtype.itemsize
+    return (-(-size // page) + 1) * page
 
 
 def work(kernel: Kernel) -> int:

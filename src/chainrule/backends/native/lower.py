@@ -30,6 +30,7 @@ from chainrule.backends.native.kernels import (
     Nest,
     Reduction,
     Store,
+    apart,
     cycles,
     reordered,
     simplified,
@@ -377,7 +378,8 @@ class _KernelsOf:
 
     def _temporary(self, label: str, size: int, dtype: DType) -> int:
         """Memory for this kernel alone, as much for every thread."""
-        return self._argument(Buffer("arena", 0, dtype, size * self.all.threads, label))
+        threads = self.all.threads
+        return self._argument(Buffer("arena", 0, dtype, size if threads == 1 else threads * apart(size, dtype), label))
 
     def _factor(self, found: View, domain: Shape) -> Access:
         """A factor of a contraction over its whole domain, axes of size 1 included."""

@@ -59,7 +59,7 @@ def lanes_of(value: Value) -> int:
     return value.type.count if isinstance(value.type, ir.VectorType) else 1
 
 
-class _Same(ir.Constant):
+class _Same(ir.Constant):  # type: ignore[misc]  # llvmlite has no types
     """A vector with one constant in every lane, written once; llvmlite would write every lane, and LLVM read them."""
 
     def __init__(self, type: ir.VectorType, one: ir.Constant) -> None:
@@ -70,7 +70,7 @@ class _Same(ir.Constant):
         return self._text
 
 
-class _Nothing(ir.Constant):
+class _Nothing(ir.Constant):  # type: ignore[misc]
     """A vector whose lanes do not matter."""
 
     def __init__(self, type: ir.VectorType) -> None:
