@@ -22,7 +22,8 @@ def share_everything(monkeypatch):
     monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
 
 
-def _step(layers, features):
+def training_step(layers, features):
+    """One step of training with Adam, captured."""
     cr.manual_seed(0)
     model = nn.Sequential(*layers)
     loss, optimizer = nn.CrossEntropyLoss(), optim.Adam(model.parameters())
@@ -39,7 +40,7 @@ def _step(layers, features):
 
 @pytest.mark.parametrize(("layers", "features"), [(DENSE, (70,)), (CONVOLUTIONAL, (3, 10, 10))], ids=["dense", "convolutional"])
 def test_same_bits_with_any_number_of_threads(layers, features, share_everything, monkeypatch):
-    found = _step(layers, features)
+    found = training_step(layers, features)
     rng = np.random.default_rng(0)
     tables = [rng.normal(size=(40, *features)).astype(np.float32), rng.integers(0, 4, 40)]
     rows = rng.integers(0, 40, (6, 13))
@@ -71,7 +72,7 @@ def test_a_refused_position_ends_all_threads(share_everything, monkeypatch):
 
 def test_small_steps_stay_on_one_thread(monkeypatch):
     monkeypatch.setenv("CHAINRULE_THREADS", "4")
-    assert compiled(_step([nn.Linear(4, 4)], (4,)).graph).plan.threads == 1
+    assert compiled(training_step([nn.Linear(4, 4)], (4,)).graph).plan.threads == 1
 
 
 @pytest.mark.parametrize("wrong", ["0", "two", "-1", "1.5"])

@@ -19,11 +19,13 @@ after a failed check:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
 from chainrule.backends.native import contraction, draw, nest, scalar, threads
+from chainrule.backends.native.bounds import Builder, CheckedBuilder
 from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Nest
 from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, parts_of, repeat, share_of, store_vector
 from chainrule.backends.native.lower import Buffer, Plan, Step
@@ -53,29 +55,33 @@ def slot_numbers(plan: Plan) -> dict[str, int]:
     return {**starts, "end": total}
 
 
-def module_of(plan: Plan, target: Target, *, profile: bool = False) -> ir.Module:
-    """The LLVM module of a plan; with `profile`, one that takes the time of every kernel."""
+def module_of(plan: Plan, target: Target, *, profile: bool = False, checked: bool = False) -> ir.Module:
+    """The LLVM module of a plan.
+
+    With `profile` it takes the time of every kernel; if `checked`, it watches every access (see `bounds`).
+    """
     module = ir.Module("program")
     module.triple = target.triple
-    _Program(module, plan, target, profile).build()
+    _Program(module, plan, target, profile=profile, checked=checked).build()
     return module
 
 
 class _Program:
-    def __init__(self, module: ir.Module, plan: Plan, target: Target, profile: bool) -> None:
+    def __init__(self, module: ir.Module, plan: Plan, target: Target, *, profile: bool, checked: bool) -> None:
         self.profile = profile
+        self.checked = checked
         self.module = module
         self.plan = plan
         self.target = target
         self.slots = slot_numbers(plan)
-        self.functions: dict[tuple[Kernel, bool], ir.Function] = {}
+        self.functions: dict[Any, ir.Function] = {}
         self.apart = False  # whether one thread may be ahead of, or behind, the others
 
     # ---------------------------------------------------------------------------------------- kernels
-    def _function(self, step: Step) -> ir.Function:
-        """The function of a kernel; equal kernels share one."""
+    def _function(self, step: Step, number: int) -> ir.Function:
+        """The function of a kernel; equal kernels share one, unless the sizes of their buffers are watched."""
         kernel = step.kernel
-        key = kernel, step.parallel
+        key = kernel, step.parallel, number if self.checked else None
         if key in self.functions:
             return self.functions[key]
         checks = isinstance(kernel, Check)
@@ -88,7 +94,9 @@ class _Program:
         pointers = function.args[: len(step.buffers)]
         for argument in pointers:
             argument.add_attribute("noalias")
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        block = function.append_basic_block("entry")
+        sizes = {pointer: buffer.bytes for pointer, buffer in zip(pointers, step.buffers, strict=True)}
+        builder = CheckedBuilder(block, sizes, number) if self.checked else Builder(block)
         if isinstance(kernel, Check):
             _emit_check(builder, kernel, function.args)
         else:
@@ -129,14 +137,14 @@ class _Program:
                 self._together(b)
                 b.store(INDEX(number), status)
                 passed = function.append_basic_block("passed")
-                b.cbranch(b.call(self._function(step), [*arguments, status]), failed, passed)
+                b.cbranch(b.call(self._function(step, number), [*arguments, status]), failed, passed)
                 b.position_at_end(passed)
             elif step.parallel:
                 self._together(b)
-                b.call(self._function(step), [*arguments, self.thread, self.count])
+                b.call(self._function(step, number), [*arguments, self.thread, self.count])
                 self._meet(b)
             else:
-                self._alone(b, self._function(step), arguments)
+                self._alone(b, self._function(step, number), arguments)
             self._add_ticks(b, before, clocks, number)
         if self.plan.first_writer == len(self.plan.steps):
             self._stop_if_done(b, slots, until, stopped)
@@ -241,7 +249,7 @@ class _Program:
         table, rows, step, out, thread, count = function.args
         for argument in (table, rows, out):
             argument.add_attribute("noalias")
-        b = ir.IRBuilder(function.append_basic_block("entry"))
+        b = Builder(function.append_basic_block("entry"))
         element = scalar.memory_type(node.dtype)
         lanes = self.target.lanes(node.dtype)
 
@@ -269,7 +277,7 @@ class _Program:
         return function
 
 
-def _emit(b: ir.IRBuilder, kernel: Kernel, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
+def _emit(b: Builder, kernel: Kernel, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
     if isinstance(kernel, Nest):
         nest.emit(b, kernel, pointers, target, share)
     elif isinstance(kernel, Contraction):
@@ -279,7 +287,7 @@ def _emit(b: ir.IRBuilder, kernel: Kernel, pointers: Sequence[ir.Value], target:
         draw.emit(b, kernel, pointers, target)
 
 
-def _emit_check(b: ir.IRBuilder, check: Check, arguments: Sequence[ir.Value]) -> None:
+def _emit_check(b: Builder, check: Check, arguments: Sequence[ir.Value]) -> None:
     """Return whether a position is outside; the first such one is left in the second number of `status`."""
     *pointers, status = arguments
     dtype = check.position.dtype

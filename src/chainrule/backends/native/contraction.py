@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from llvmlite import ir
 
 from chainrule.backends.native import nest, scalar
+from chainrule.backends.native.bounds import Builder
 from chainrule.backends.native.kernels import SCRATCH, Access, Contraction, Nest, apart, map_accesses, simplified
 from chainrule.backends.native.loops import (
     INDEX,
@@ -38,9 +39,7 @@ from chainrule.ir import DType
 _UNROLLED = 3  # the last inner axis is written out up to this size: that of the usual kernels of convolutions
 
 
-def emit(
-    b: ir.IRBuilder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None = None
-) -> None:
+def emit(b: Builder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None = None) -> None:
     """Write the code of a contraction at the builder's place.
 
     Args:
@@ -74,7 +73,7 @@ class _Place:
 
 class _Emitter:
     def __init__(
-        self, b: ir.IRBuilder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None
+        self, b: Builder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None
     ) -> None:
         self.b = b
         self.kernel = kernel

@@ -9,6 +9,7 @@ import numpy as np
 from llvmlite import ir
 
 from chainrule.backends.native import scalar
+from chainrule.backends.native.bounds import Builder
 from chainrule.backends.native.kernels import Draw
 from chainrule.backends.native.loops import INDEX, repeat
 from chainrule.backends.native.target import Target
@@ -19,7 +20,7 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 
 
-def emit(b: ir.IRBuilder, draw: Draw, pointers: Sequence[ir.Value], target: Target) -> None:
+def emit(b: Builder, draw: Draw, pointers: Sequence[ir.Value], target: Target) -> None:
     """Fill buffer 1 with `draw.count` numbers from the key (seed, draw) in buffer 0.
 
     Whole vectors of blocks are followed by single blocks; what a last, partial block has too much is not written.
@@ -43,7 +44,7 @@ def _per_block(draw: Draw) -> int:
     return 4 if draw.dtype == np.float32 else 2
 
 
-def _key_words(b: ir.IRBuilder, pointer: ir.Value) -> list[ir.Value]:
+def _key_words(b: Builder, pointer: ir.Value) -> list[ir.Value]:
     """Seed low, seed high, draw low, draw high."""
     words = []
     for k in range(2):
@@ -52,7 +53,7 @@ def _key_words(b: ir.IRBuilder, pointer: ir.Value) -> list[ir.Value]:
     return words
 
 
-def _write(b: ir.IRBuilder, draw: Draw, out: ir.Value, first: ir.Value, words: list[ir.Value], *, count: int) -> None:
+def _write(b: Builder, draw: Draw, out: ir.Value, first: ir.Value, words: list[ir.Value], *, count: int) -> None:
     """The first `count` numbers of every block from `first`, whose words are given."""
     singles = draw.dtype == np.float32
     numbers = [_single(b, w) for w in words] if singles else [_double(b, *words[:2]), _double(b, *words[2:])]
@@ -65,7 +66,7 @@ def _write(b: ir.IRBuilder, draw: Draw, out: ir.Value, first: ir.Value, words: l
         b.store(numbers[k], b.gep(out, [b.add(start, INDEX(k))], source_etype=element), align=draw.dtype.itemsize)
 
 
-def _philox(b: ir.IRBuilder, key: Sequence[ir.Value], first: ir.Value, lanes: int) -> list[ir.Value]:
+def _philox(b: Builder, key: Sequence[ir.Value], first: ir.Value, lanes: int) -> list[ir.Value]:
     wide, word = scalar.widened(_WIDE, lanes), scalar.widened(_WORD, lanes)
     numbers = scalar.splat(b, first, lanes)
     if lanes > 1:
@@ -80,20 +81,20 @@ def _philox(b: ir.IRBuilder, key: Sequence[ir.Value], first: ir.Value, lanes: in
     return [c0, c1, c2, c3]
 
 
-def _product(b: ir.IRBuilder, c: ir.Value, multiplier: int, wide: ir.Type, word: ir.Type) -> tuple[ir.Value, ir.Value]:
+def _product(b: Builder, c: ir.Value, multiplier: int, wide: ir.Type, word: ir.Type) -> tuple[ir.Value, ir.Value]:
     """Low and high half of a product of words."""
     product = b.mul(b.zext(c, wide), scalar.fill(wide, multiplier))
     return b.trunc(product, word), b.trunc(b.lshr(product, scalar.fill(wide, 32)), word)
 
 
-def _single(b: ir.IRBuilder, word: ir.Value) -> ir.Value:
+def _single(b: Builder, word: ir.Value) -> ir.Value:
     """24 bits as a float32 in [0, 1)."""
     bits = b.lshr(word, scalar.fill(word.type, 8))
     type = scalar.widened(ir.FloatType(), scalar.lanes_of(word))
     return b.fmul(b.sitofp(bits, type), scalar.fill(type, 2.0**-24))
 
 
-def _double(b: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
+def _double(b: Builder, first: ir.Value, second: ir.Value) -> ir.Value:
     """27 and 26 bits as a float64 in [0, 1); the halves are converted by themselves, as 32-bit integers."""
     type = scalar.widened(ir.DoubleType(), scalar.lanes_of(first))
     high = b.sitofp(b.lshr(first, scalar.fill(first.type, 5)), type)
@@ -101,7 +102,7 @@ def _double(b: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
     return b.fmul(scalar.muladd(b, high, scalar.fill(type, 2.0**26), low), scalar.fill(type, 2.0**-53))
 
 
-def _interleaved(b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Value:
+def _interleaved(b: Builder, vectors: Sequence[ir.Value]) -> ir.Value:
     """v₀[0], v₁[0], …, v₀[1], v₁[1], …"""
     if len(vectors) == 1:
         return vectors[0]

@@ -11,7 +11,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from chainrule.backends.native import cache, codegen
+from chainrule.backends.native import bounds, cache, codegen
 from chainrule.backends.native.kernels import work
 from chainrule.backends.native.lower import Plan
 from chainrule.backends.native.target import Target, host
@@ -34,23 +34,24 @@ _SIGNATURE = ctypes.CFUNCTYPE(
 _SMALL = 30_000  # operations on numbers in a step
 
 
-def object_code(plan: Plan, target: Target, *, profile: bool = False) -> bytes:
+def object_code(plan: Plan, target: Target, *, profile: bool = False, checked: bool = False) -> bytes:
     """The machine code of a plan, as an object file, from the cache if it is there.
 
-    With `profile`, the code takes the time of every kernel; such code is not kept.
+    Code that takes the time of every kernel, or watches every access (see `codegen.module_of`), is not kept.
     """
+    if profile or checked:
+        return _compiled(plan, target, codegen.module_of(plan, target, profile=profile, checked=checked))
     name = cache.key(plan, target)
-    code = None if profile else cache.load(name)
+    code = cache.load(name)
     if code is None:
-        code = _compiled(plan, target, profile)
-        if not profile:
-            cache.save(name, code)
+        code = _compiled(plan, target, codegen.module_of(plan, target))
+        cache.save(name, code)
     return code
 
 
-def _compiled(plan: Plan, target: Target, profile: bool) -> bytes:
+def _compiled(plan: Plan, target: Target, written: ir.Module) -> bytes:
     machine = target.machine()
-    module = llvm.parse_assembly(str(codegen.module_of(plan, target, profile=profile)))
+    module = llvm.parse_assembly(str(written))
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = False  # the loops are vectors already
     options.slp_vectorization = False
@@ -87,12 +88,16 @@ class Code:
 
     Attributes:
         run: the function `run` of the code, as `signature` says (see `codegen`).
+        outside: for code that watches every access, the number in memory where it notes one outside (see `bounds`).
     """
 
-    def __init__(self, code: bytes, signature: Any = _SIGNATURE) -> None:
+    def __init__(self, code: bytes, signature: Any = _SIGNATURE, *, checked: bool = False) -> None:
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(codegen.ENTRY)
+        if checked:
+            builder = builder.export_symbol(bounds.FOUND)
         self._library = builder.link(_linker(), f"program {next(_numbers)}")
         self.run: Callable[..., int] = signature(self._library[codegen.ENTRY])
+        self.outside = ctypes.c_int64.from_address(self._library[bounds.FOUND]) if checked else ctypes.c_int64()
 
 
 @functools.cache

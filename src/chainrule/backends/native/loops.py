@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from chainrule.backends.native import scalar
+from chainrule.backends.native.bounds import Builder
 from chainrule.ir import DType
 
 INDEX = ir.IntType(64)
@@ -52,7 +53,7 @@ class Share:
 
 
 def loop(
-    b: ir.IRBuilder,
+    b: Builder,
     over: Range,
     carried: Sequence[ir.Value],
     body: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
@@ -81,7 +82,7 @@ def loop(
     return results
 
 
-def repeat(b: ir.IRBuilder, over: Range, body: Callable[[ir.Value], None]) -> None:
+def repeat(b: Builder, over: Range, body: Callable[[ir.Value], None]) -> None:
     """A counted loop that carries nothing along, and runs at least once."""
 
     def each(i: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
@@ -91,7 +92,7 @@ def repeat(b: ir.IRBuilder, over: Range, body: Callable[[ir.Value], None]) -> No
     loop(b, over, [], each)
 
 
-def share_of(b: ir.IRBuilder, units: int, share: Share | None) -> tuple[ir.Value, ir.Value]:
+def share_of(b: Builder, units: int, share: Share | None) -> tuple[ir.Value, ir.Value]:
     """The first unit of a thread's share, and the one after its last; all units if nothing is shared."""
     if share is None:
         return INDEX(0), INDEX(units)
@@ -100,7 +101,7 @@ def share_of(b: ir.IRBuilder, units: int, share: Share | None) -> tuple[ir.Value
     return first, after
 
 
-def element_at(b: ir.IRBuilder, offset: int, index: Sequence[ir.Value], strides: Sequence[int]) -> ir.Value:
+def element_at(b: Builder, offset: int, index: Sequence[ir.Value], strides: Sequence[int]) -> ir.Value:
     """offset + Σ index · stride, with all that is known now added up now: it saves the compiler most of its work."""
     total: ir.Value | None = None
     for i, stride in zip(index, strides, strict=False):
@@ -114,35 +115,37 @@ def element_at(b: ir.IRBuilder, offset: int, index: Sequence[ir.Value], strides:
     return b.add(total, INDEX(offset)) if offset else total
 
 
-def sum_of(b: ir.IRBuilder, i: ir.Value, j: ir.Value) -> ir.Value:
+def sum_of(b: Builder, i: ir.Value, j: ir.Value) -> ir.Value:
     """i + j."""
     return element_at(b, 0, [i, j], [1, 1])
 
 
-def load_vector(b: ir.IRBuilder, pointer: ir.Value, dtype: DType, lanes: int, active: int) -> ir.Value:
+def load_vector(b: Builder, pointer: ir.Value, dtype: DType, lanes: int, active: int) -> ir.Value:
     """Neighbouring elements; lanes from `active` on are 0 and their memory is not touched."""
     type = scalar.widened(scalar.memory_type(dtype), lanes)
     if active == lanes:
         return b.load(pointer, typ=type, align=dtype.itemsize)
+    pointer = b.guarded(pointer, active * dtype.itemsize)
     name = f"llvm.masked.load.{_type_name(type)}.p0"
     mask = _mask(lanes, active)
     signature = ir.FunctionType(type, [pointer.type, ir.IntType(32), mask.type, type])
     return b.call(scalar.declared(b, name, signature), [pointer, ir.IntType(32)(dtype.itemsize), mask, scalar.fill(type, 0)])
 
 
-def store_vector(b: ir.IRBuilder, value: ir.Value, pointer: ir.Value, dtype: DType, active: int) -> None:
+def store_vector(b: Builder, value: ir.Value, pointer: ir.Value, dtype: DType, active: int) -> None:
     """Neighbouring elements; memory of lanes from `active` on is not touched."""
     lanes = scalar.lanes_of(value)
     if active == lanes:
         b.store(value, pointer, align=dtype.itemsize)
         return
+    pointer = b.guarded(pointer, active * dtype.itemsize)
     name = f"llvm.masked.store.{_type_name(value.type)}.p0"
     mask = _mask(lanes, active)
     signature = ir.FunctionType(ir.VoidType(), [value.type, pointer.type, ir.IntType(32), mask.type])
     b.call(scalar.declared(b, name, signature), [value, pointer, ir.IntType(32)(dtype.itemsize), mask])
 
 
-def load_every_second(b: ir.IRBuilder, pointer: ir.Value, dtype: DType, lanes: int, active: int) -> ir.Value:
+def load_every_second(b: Builder, pointer: ir.Value, dtype: DType, lanes: int, active: int) -> ir.Value:
     """`active` elements, two apart: two vectors of neighbours, of which every second one is taken. Touches nothing beyond."""
     element = scalar.memory_type(dtype)
     span = 2 * active - 1
@@ -157,7 +160,7 @@ def load_every_second(b: ir.IRBuilder, pointer: ir.Value, dtype: DType, lanes: i
     return b.shuffle_vector(first, first if second is None else second, _order(order))
 
 
-def store_alternating(b: ir.IRBuilder, values: tuple[ir.Value, ir.Value], pointer: ir.Value, dtype: DType, active: int) -> None:
+def store_alternating(b: Builder, values: tuple[ir.Value, ir.Value], pointer: ir.Value, dtype: DType, active: int) -> None:
     """x₀ y₀ x₁ y₁ …: `active` elements of each of two vectors."""
     lanes = scalar.lanes_of(values[0])
     half = lanes // 2

@@ -17,6 +17,7 @@ import numpy as np
 from llvmlite import ir
 
 from chainrule.backends.native import scalar, turning
+from chainrule.backends.native.bounds import Builder
 from chainrule.backends.native.kernels import Access, Apply, Immediate, Load, Nest, Reduction, Store
 from chainrule.backends.native.loops import (
     INDEX,
@@ -141,7 +142,7 @@ def _apart(store: Store, sizes: Sequence[int], axis: int) -> bool:
     return not store.access.dynamic and strides[axis] > others
 
 
-def emit(builder: ir.IRBuilder, nest: Nest, pointers: Sequence[ir.Value], target: Target, share: Share | None = None) -> None:
+def emit(builder: Builder, nest: Nest, pointers: Sequence[ir.Value], target: Target, share: Share | None = None) -> None:
     """Write the code of a nest at the builder's place.
 
     Args:
@@ -159,9 +160,7 @@ def emit(builder: ir.IRBuilder, nest: Nest, pointers: Sequence[ir.Value], target
 
 
 class _Emitter:
-    def __init__(
-        self, builder: ir.IRBuilder, nest: Nest, pointers: Sequence[ir.Value], target: Target, share: Share | None
-    ) -> None:
+    def __init__(self, builder: Builder, nest: Nest, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
         self.share = share
         self.shared_axis = None if share is None else split_axis(nest, target, share.most)
         self.b = builder
@@ -532,18 +531,18 @@ def _neutral(kind: str, dtype: DType) -> Any:
     return np.iinfo(dtype).min if low else np.iinfo(dtype).max
 
 
-def _lanes_from(b: ir.IRBuilder, vector: ir.Value, start: int, count: int) -> ir.Value:
+def _lanes_from(b: Builder, vector: ir.Value, start: int, count: int) -> ir.Value:
     if count == 1:
         return b.extract_element(vector, ir.IntType(32)(start))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(start, start + count)))
     return b.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
 
 
-def _from_memory(b: ir.IRBuilder, value: ir.Value, dtype: DType) -> ir.Value:
+def _from_memory(b: Builder, value: ir.Value, dtype: DType) -> ir.Value:
     return b.icmp_unsigned("!=", value, scalar.fill(value.type, 0)) if dtype == np.bool_ else value
 
 
-def _to_memory(b: ir.IRBuilder, value: ir.Value, dtype: DType) -> ir.Value:
+def _to_memory(b: Builder, value: ir.Value, dtype: DType) -> ir.Value:
     if dtype != np.bool_:
         return value
     return b.zext(value, scalar.widened(ir.IntType(8), scalar.lanes_of(value)))

@@ -9,11 +9,11 @@ from threading import Lock
 
 import numpy as np
 
-from chainrule.backends.native import codegen, engine, memory, report, rewrite, threads
+from chainrule.backends.native import bounds, codegen, engine, memory, report, rewrite, threads
 from chainrule.backends.native.kernels import Check
 from chainrule.backends.native.lower import Plan, lower
 from chainrule.backends.native.target import Target
-from chainrule.errors import ShapeError, explain
+from chainrule.errors import GraphError, ShapeError, explain
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.indexing import check_range
 
@@ -30,7 +30,8 @@ class NativeProgram:
         self._target = target
         self.plan: Plan = lower(rewrite.prepare(graph, target), target, threads.available())
         self._slots = codegen.slot_numbers(self.plan)
-        self._code = engine.Code(engine.object_code(self.plan, target, profile=profile))
+        checked = bounds.wanted()
+        self._code = engine.Code(engine.object_code(self.plan, target, profile=profile, checked=checked), checked=checked)
         self._arena = _aligned_bytes(self.plan.arena_bytes)
         self._staging: list[Array] | None = None
         self._busy = Lock()  # one arena: calls from several Python threads take turns
@@ -135,6 +136,7 @@ class NativeProgram:
 
         Raises:
             ArgumentError: a position outside what it points into.
+            GraphError: an access outside its buffer, found by `CHAINRULE_CHECK_BOUNDS=1`.
         """
         state_arrays = [_writable(a, n) for a, n in zip(state, self._graph.state, strict=True)]
         slots = np.zeros((self.plan.threads, self._slots["end"]), np.int64)
@@ -169,6 +171,9 @@ class NativeProgram:
 
         with self._busy:
             done = call(0) if count == 1 else threads.CREW.run(call, count)
+        if self._code.outside.value:
+            step = self.plan.steps[self._code.outside.value - 1]
+            raise GraphError(f"{step.label} reaches outside its buffers: this is a defect of chainrule; please report it.")
         for given, used in zip(state, state_arrays, strict=True):
             if used is not given:
                 np.copyto(given, used)

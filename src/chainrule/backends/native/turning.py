@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from chainrule.backends.native import scalar
+from chainrule.backends.native.bounds import Builder
 from chainrule.backends.native.kernels import Access, Apply, Load, Nest
 from chainrule.backends.native.loops import INDEX, Share, element_at, load_vector, repeat, share_of, store_vector
 from chainrule.backends.native.target import Target
@@ -59,7 +60,7 @@ def split_axis(turn: Turn, threads: int) -> int | None:
     return next((a for a in turn.others if turn.sizes[a] >= 4 * threads or turn.sizes[a] % threads == 0), None)
 
 
-def emit(b: ir.IRBuilder, turn: Turn, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
+def emit(b: Builder, turn: Turn, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
     """Write the code of a turning copy at the builder's place; with `share`, of this thread's share along `split_axis`."""
     lanes = target.lanes(turn.source.dtype)
     dtype = turn.source.dtype
@@ -122,7 +123,7 @@ def emit(b: ir.IRBuilder, turn: Turn, pointers: Sequence[ir.Value], target: Targ
         repeat(b, (start, stop, 1), lambda i: over(rest, {shared: i}))
 
 
-def transposed(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
+def transposed(b: Builder, rows: list[ir.Value]) -> list[ir.Value]:
     """The columns of a square matrix given as rows, by exchanging blocks of half the size, then of a quarter, and so on."""
     size = len(rows)
     if size == 1:
@@ -143,5 +144,5 @@ def transposed(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
     return rows
 
 
-def _shuffled(b: ir.IRBuilder, first: ir.Value, second: ir.Value, order: list[int]) -> ir.Value:
+def _shuffled(b: Builder, first: ir.Value, second: ir.Value, order: list[int]) -> ir.Value:
     return b.shuffle_vector(first, second, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))

@@ -1,0 +1,100 @@
+"""The debug mode that watches every access: `CHAINRULE_CHECK_BOUNDS=1`.
+
+`checking.check_plan` proves that the accesses of a plan stay inside their buffers. This mode also tries the code made from it,
+with all its vectors, masks and remainders: before each load and store the address is compared with the buffer that it was made
+from. One that is outside is noted, and led to a place where it does no harm. It costs several times the speed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from llvmlite import ir
+
+from chainrule.errors import ArgumentError, explain
+
+FOUND = "outside"  # the global that holds 1 + the number of the step that reached outside last, or 0
+_NOWHERE = "nowhere"
+_LARGEST = 256  # bytes of an access
+_INDEX = ir.IntType(64)
+
+
+def wanted() -> bool:
+    """Whether `CHAINRULE_CHECK_BOUNDS` asks for checks.
+
+    Raises:
+        ArgumentError: it is neither 0 nor 1.
+    """
+    given = os.environ.get("CHAINRULE_CHECK_BOUNDS", "0")
+    if given not in ("0", "1"):
+        raise ArgumentError(explain(f"CHAINRULE_CHECK_BOUNDS is {given!r}", "it is 0 or 1", "Unset it, or set it to 1."))
+    return given == "1"
+
+
+class Builder(ir.IRBuilder):  # type: ignore[misc]  # llvmlite has no types
+    """Writes the code of kernels. What `guarded` does to a pointer is decided by whoever makes one."""
+
+    def guarded(self, pointer: ir.Value, size: int) -> ir.Value:
+        """The pointer to use for an access of so many bytes."""
+        return pointer
+
+
+class CheckedBuilder(Builder):
+    """A builder that compares every address with the buffer it belongs to.
+
+    Args:
+        block: where to write.
+        sizes: bytes per pointer to a buffer.
+        number: of the step, to be noted if it reaches outside.
+    """
+
+    def __init__(self, block: ir.Block, sizes: Mapping[ir.Value, int], number: int) -> None:
+        super().__init__(block)
+        self._sizes = dict(sizes)
+        self._number = number
+        self._buffers: dict[ir.Value, ir.Value] = {pointer: pointer for pointer in sizes}
+
+    def gep(self, ptr: ir.Value, indices: Any, *arguments: Any, **settings: Any) -> ir.Value:
+        """An address that belongs to the buffer of the one it is made from."""
+        made = super().gep(ptr, indices, *arguments, **settings)
+        if ptr in self._buffers:
+            self._buffers[made] = self._buffers[ptr]
+        return made
+
+    def load(self, ptr: ir.Value, name: str = "", align: int | None = None, typ: ir.Type | None = None) -> ir.Value:
+        """A checked load."""
+        return super().load(self.guarded(ptr, _bytes(typ)), name, align, typ)
+
+    def store(self, value: ir.Value, ptr: ir.Value, align: int | None = None) -> ir.Value:
+        """A checked store."""
+        return super().store(value, self.guarded(ptr, _bytes(value.type)), align)
+
+    def guarded(self, pointer: ir.Value, size: int) -> ir.Value:
+        """The pointer itself, or if it leads outside, one to where nobody is."""
+        buffer = self._buffers.get(pointer)
+        if buffer is None:
+            return pointer
+        start, place = (self.ptrtoint(p, _INDEX) for p in (buffer, pointer))
+        offset = self.sub(place, start)
+        low = self.icmp_signed(">=", offset, _INDEX(0))
+        inside = self.and_(low, self.icmp_signed("<=", offset, _INDEX(self._sizes[buffer] - size)))
+        found = _global(self.module, FOUND, _INDEX)
+        noted = self.select(inside, super().load(found, typ=_INDEX, align=8), _INDEX(self._number + 1))
+        super().store(noted, found, align=8)
+        return self.select(inside, pointer, _global(self.module, _NOWHERE, ir.ArrayType(ir.IntType(8), _LARGEST)))
+
+
+def _bytes(type: ir.Type) -> int:
+    count, element = (type.count, type.element) if isinstance(type, ir.VectorType) else (1, type)
+    widths = {ir.FloatType: 4, ir.DoubleType: 8, ir.PointerType: 8}
+    return count * (widths.get(element.__class__) or element.width // 8)
+
+
+def _global(module: ir.Module, name: str, type: ir.Type) -> ir.GlobalVariable:
+    if name not in module.globals:
+        variable = ir.GlobalVariable(module, type, name)
+        variable.initializer = ir.Constant(type, None if isinstance(type, ir.ArrayType) else 0)
+        variable.align = 64
+    return module.globals[name]
