@@ -3,7 +3,9 @@
 One graph is run, differentiated and explained. Arrays follow NumPy, networks PyTorch, estimators scikit-learn.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from chainrule import data, errors, functional, nn, ops, optim, testing, train
@@ -115,12 +117,24 @@ from chainrule.train import (
 
 if TYPE_CHECKING:
     from chainrule.diagnose import diagnose
-    from chainrule.explain import check, draw
+    from chainrule.drawing import draw
+    from chainrule.explain import check
 
 __version__ = "0.1.0"
 
 
-_LATER = {"check": "chainrule.explain", "diagnose": "chainrule.diagnose", "draw": "chainrule.explain"}
+_LATER = {"check": "chainrule.explain", "diagnose": "chainrule.diagnose", "draw": "chainrule.drawing"}
+
+
+class _Package(ModuleType):
+    """Keeps `chainrule.diagnose` the function: importing the module of that name, from anywhere, would put it in its place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _LATER and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -74,6 +74,7 @@ def main() -> None:
     chainrule info titanic.csv                       what is in the table
     chainrule explain "(w*x - t)**2" w=2 x=3 t=5     a gradient, derived step by step
     chainrule check homework.toml                    a hand calculation, graded
+    chainrule draw runs/titanic-1 --kind curves      a network, its learning curves, a formula: as SVG or PNG
 
     `chainrule COMMAND --help` shows the options of a command, with examples.
     """
@@ -243,7 +244,7 @@ def _show_result(result: Result, problem: Problem, folder: Path) -> None:
     _show_measures(result.metrics, result.baseline)
     click.echo(f"The baseline always answers {guess} of the training rows.")
     if not (folder / CURVES_FILE).exists():
-        click.echo(f'There is no {CURVES_FILE}: matplotlib is not installed. It comes with pip install "chainrule[app]".')
+        click.echo(f'There is no {CURVES_FILE}: it takes a font, and resvg-py, which comes with pip install "chainrule[app]".')
     click.echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from chainrule.errors import ArgumentError, OutputError
+from chainrule.errors import ArgumentError
 from chainrule.errors import explain as message
 from chainrule.tensor import Tensor, parameter
 
+if TYPE_CHECKING:
+    from chainrule.drawing import Drawing
+
 FORMS = ("graph", "path", "matrix", "update", "attribution")
 LANGUAGES = ("en", "zh")
+PICTURES = ("graph", "network", "curves", "regions", "gradient-flow")
 WRONG_CLAIMS = 1
+_RUN = re.compile(r"[\w.-]*[A-Za-z_][\w.-]*(/[\w.-]+)+/?")  # a path, where no values are given for a formula
 
 
 def _calculation(formula: str, givens: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
@@ -125,30 +131,57 @@ def check(context: click.Context, homework: str | None, new: bool, language: Any
         context.exit(WRONG_CLAIMS)
 
 
-@click.command(short_help="Draw the graph of a typed formula, with values and gradients.")
-@click.argument("formula")
+@click.command(short_help="Draw a formula, or the network and training of a run, as SVG or PNG.")
+@click.argument("source", metavar="FORMULA|RUN")
 @click.argument("given", nargs=-1, metavar="[NAME=NUMBER]…")
-@click.option("--out", "-o", type=click.Path(), default="graph.svg", show_default=True, help="File to write: .svg or .html.")
-@click.option("--kind", type=click.Choice(("graph", "network")), default="graph", show_default=True)
+@click.option("--out", "-o", type=click.Path(), help="File to write: .svg, .png or .html. [default: KIND.svg]")
+@click.option("--kind", type=click.Choice(PICTURES), help="What is drawn. [default: graph of a formula, network of a run]")
+@click.option("--data", help="For regions and gradient-flow: a table, pictures or built-in set that has the target.")
 @click.option("--theme", type=click.Choice(("auto", "light", "dark")), default="auto", show_default=True)
-@click.option("--expand", is_flag=True, help="Unfold blocks such as softmax.")
-def draw(formula: str, given: tuple[str, ...], out: str, **options: Any) -> None:
-    """Draw FORMULA as a graph: forward values above the edges, gradients below.
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
+@click.option(
+    "--detail", type=click.Choice(("all", "named", "auto", "layers")), default="all", show_default=True, help="Of a graph."
+)
+@click.option("--expand", is_flag=True, help="Unfold blocks such as softmax in a graph.")
+def draw(source: str, given: tuple[str, ...], **options: Any) -> None:
+    """Draw a FORMULA as a graph, or what a RUN of `chainrule train` (its folder, or model.safetensors) has learnt.
+
+    \b
+    Of a formula:
+      graph          operations, forward values above the lines, gradients below   (default)
+      network        units and weights, of a calculation in layers
+    Of a run:
+      network        units and weights of small networks, layers with shapes of large ones   (default)
+      curves         learning curves, the best epoch marked
+      regions        of a network of two inputs: its answer all over the plane, with the points of --data
+      gradient-flow  size of weights and gradients in every layer, for --data
 
     \b
     Examples:
       chainrule draw "price * tax * count" price=20 tax=1.1 count=2 --out car.svg
       chainrule draw "h = tanh(W1 @ x); y = sigmoid(W2 @ h)" x=[1,2] "W1=[[1,2],[3,4]]" "W2=[[0.5,-0.5]]" --kind network
+      chainrule draw runs/iris-1 --out network.png --theme dark
+      chainrule draw runs/iris-1 --kind curves --language zh
+      chainrule draw runs/moons-1 --kind regions --data moons --out moons.png
+      chainrule draw runs/iris-1 --kind gradient-flow --data iris
     """
-    from chainrule.explain import draw as drawing
+    of_run = Path(source).exists() or source.endswith(".safetensors") or (not given and _RUN.fullmatch(source) is not None)
+    out = options["out"] or f"{options['kind'] or ('network' if of_run else 'graph')}.svg"
+    (_picture_of_run if of_run else _picture_of_formula)(source, given, options).save(out)
+    click.echo(f"Drawn to {Path(out)}.")
+
+
+def _picture_of_run(run: str, given: Sequence[str], options: Mapping[str, Any]) -> Drawing:
+    from chainrule.job.pictures import draw_run
+
+    if given:
+        raise ArgumentError(message(f"{given[0]!r} was given beside the run {run}", "a run has its values", "Leave it out."))
+    return draw_run(run, options["kind"] or "network", options["data"], options["theme"], options["language"])
+
+
+def _picture_of_formula(formula: str, given: Sequence[str], options: Mapping[str, Any]) -> Drawing:
+    from chainrule.drawing import draw as drawing
 
     output, _ = _calculation(formula, given)
-    blocks = "expanded" if options["expand"] else "whole"
-    picture = drawing(output, kind=options["kind"], theme=options["theme"], blocks=blocks)
-    try:
-        picture.save(out)
-    except OSError as error:
-        raise OutputError(
-            message(f"{out} could not be written ({error.strerror})", "its folder must exist and have room", "Choose another.")
-        ) from None
-    click.echo(f"Drawn to {Path(out)}.")
+    shown = {name: options[name] for name in ("kind", "detail", "theme", "language")}
+    return drawing(output, blocks="expanded" if options["expand"] else "whole", **shown)

@@ -1,6 +1,7 @@
 """chainrule explain, check and draw, from the shell."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -86,3 +87,54 @@ def test_a_drawing_shows_values_and_gradients(tmp_path):
     assert picture.startswith("<svg")
     assert "2.2" in picture
     assert "could not be written" in run("draw", "x*x", "x=2", "--out", str(tmp_path / "no" / "x.svg"), code=2).stderr
+    run("draw", "softmax(x)[0]", "x=[1,2]", "--expand", "--language", "zh", "--theme", "dark", "--out", str(file))
+    unfolded = file.read_text(encoding="utf-8")
+    assert "exp" in unfolded
+    assert "线上方" in unfolded
+    assert "#15181c" in unfolded
+    assert "prefers-color-scheme" not in unfolded
+
+
+@pytest.fixture(scope="module")
+def moons(tmp_path_factory):
+    """The folder of a run on points in the plane."""
+    folder = tmp_path_factory.mktemp("runs") / "moons-1"
+    options = ["--hidden", "5", "--epochs", "4", "--patience", "1", "--backend", "reference", "--no-progress"]
+    run("train", "moons", *options, "--out", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".html"])
+@pytest.mark.parametrize("kind", ["network", "curves", "regions", "gradient-flow"])
+def test_pictures_of_a_run(moons, tmp_path, kind, suffix):
+    if suffix == ".png":
+        pytest.importorskip("resvg_py", reason="PNG pictures are rendered by resvg-py")
+    file = tmp_path / f"picture{suffix}"
+    data = [] if kind in ("network", "curves") else ["--data", "moons"]
+    assert f"Drawn to {file}." in run("draw", str(moons), "--kind", kind, *data, "--out", str(file)).output
+    starts = {".svg": b"<svg", ".png": b"\x89PNG", ".html": b"<!doctype html>"}
+    assert file.read_bytes().startswith(starts[suffix])
+
+
+def test_a_run_is_drawn_as_its_network_beside_the_caller(moons, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("draw", str(moons), "--language", "zh")
+    picture = Path("network.svg").read_text(encoding="utf-8")
+    assert "正权重" in picture
+    assert "ReLU" in picture
+    run("draw", str(moons / "model.safetensors"), "--out", "model.svg")
+    assert "positive weight" in Path("model.svg").read_text(encoding="utf-8")
+
+
+def test_draw_says_what_it_needs(moons, tmp_path):
+    def said(*arguments):
+        return run("draw", *arguments, "--out", str(tmp_path / "x.svg"), code=2).stderr
+
+    assert "Add --data DATA" in said(str(moons), "--kind", "regions")
+    assert "of a run there is network, curves, regions, gradient-flow" in said(str(moons), "--kind", "graph")
+    assert "a run has its values" in said(str(moons), "x=1")
+    assert "history.csv does not exist" in said(str(moons / "model.safetensors"), "--kind", "curves")
+    assert "the model file runs/none-1 could not be read" in said("runs/none-1")
+    assert "of a Tensor there is graph, network" in said("x*x", "x=2", "--kind", "curves")
+    assert "pictures are written as .svg, .png or .html" in run("draw", "x*x", "x=2", "--out", "x.gif", code=2).stderr
+    assert "chainrule draw runs/iris-1 --kind curves" in run("draw", "--help").output

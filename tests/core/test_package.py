@@ -16,6 +16,7 @@ SOURCE = Path(cr.__file__).parent
 LAYERS = [
     {"cli", "cli_explain"},
     {"job"},
+    {"drawing"},
     {"diagnose"},
     {"train", "explain", "data"},
     {"nn", "optim"},
@@ -29,7 +30,7 @@ LAYERS = [
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY = ["torch", "sklearn", "pyarrow", "matplotlib", "PIL", "pandas", "scipy", "llvmlite", "rich", "click", "jax"]
+HEAVY = ["torch", "sklearn", "pyarrow", "matplotlib", "PIL", "pandas", "scipy", "llvmlite", "rich", "click", "jax", "resvg_py"]
 
 
 def _part(path):
@@ -118,6 +119,8 @@ def test_modules_and_functions_of_one_name_live_together():
         "assert callable(cr.compile) and callable(capture) and callable(cr.tensor)\n"
         "assert cr.compile(lambda x: x + 1.0)(1.0).item() == 2.0\n"
         "assert isinstance(cr.random, Generator)\n"
+        "import chainrule.diagnose.measuring\n"
+        "assert callable(cr.diagnose) and callable(cr.diagnose) and callable(cr.draw)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

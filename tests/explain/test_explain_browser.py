@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_explain_missions import m6
 
-from chainrule.explain import draw, explain
+from chainrule.explain import explain
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -54,11 +54,3 @@ def test_a_derivation(tmp_path: Path, language: str) -> None:
     assert requests == "0"
     assert int(width) > 5
     assert fits == "true"
-
-
-def test_a_drawing(tmp_path: Path) -> None:
-    pytest.importorskip("graphlay", reason="pictures need graphlay")
-    output, _ = m6()
-    draw(output).save(tmp_path / "drawing.html")
-    _, said = opened((tmp_path / "drawing.html").read_text(encoding="utf-8"), tmp_path)
-    assert "CONSOLE" not in said

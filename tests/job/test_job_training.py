@@ -38,7 +38,7 @@ def run(tmp_path, name="run", target="answer", **settings):
 
 # ---------------------------------------------------------------------------------------- a run
 def test_a_run_folder_holds_everything(tmp_path):
-    pytest.importorskip("matplotlib", reason="the picture is drawn with matplotlib")
+    pytest.importorskip("resvg_py", reason="the picture is rendered by resvg-py")
     result = run(tmp_path)
     folder = tmp_path / "run"
     assert {path.name for path in folder.iterdir()} == set(RUN_FILES)
@@ -48,8 +48,8 @@ def test_a_run_folder_holds_everything(tmp_path):
     assert Config.from_toml(folder / "config.toml") == result.config
 
 
-def test_without_matplotlib_there_is_no_picture_and_no_failure(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+def test_without_resvg_there_is_no_picture_and_no_failure(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "resvg_py", None)
     run(tmp_path)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {*RUN_FILES} - {"learning-curves.png"}
 

@@ -1,4 +1,4 @@
-"""Show the work: derive gradients, grade hand calculations, draw graphs.
+"""Show the work: derive gradients, grade hand calculations.
 
 derive        `explain`: the gradient of a value by others, as steps (see `Derivation`)
   request, calculation                                    what was asked for; the graph with values and names
@@ -13,8 +13,6 @@ grader        `check`: hand calculations graded (see `Grading`)
   slips, forward_slips, update_slips                      the slips that are looked for
   formula_claims                                          claims that are formulas
   homework                                                a calculation in a file
-pictures      `draw`: pictures of graphs
-  drawing, network                                        shapes and SVG; layered networks
 render        text, Markdown, LaTeX, HTML
 language      every word, in English and Chinese
 """
@@ -27,33 +25,27 @@ from chainrule.explain.derive import explain
 from chainrule.explain.expression import expression
 
 if TYPE_CHECKING:
-    from chainrule.explain.drawing import Drawing
     from chainrule.explain.grader import check
     from chainrule.explain.grading import Finding, Grading
     from chainrule.explain.homework import Homework, read_homework
-    from chainrule.explain.pictures import draw
 
 __all__ = [
     "Derivation",
-    "Drawing",
     "Finding",
     "Grading",
     "Homework",
     "check",
-    "draw",
     "explain",
     "expression",
     "read_homework",
 ]
 
-# Grading and drawing are loaded when they are first used, so that `import chainrule` stays quick.
+# Grading is loaded when it is first used, so that `import chainrule` stays quick.
 _LATER = {
-    "Drawing": "drawing",
     "Finding": "grading",
     "Grading": "grading",
     "Homework": "homework",
     "check": "grader",
-    "draw": "pictures",
     "read_homework": "homework",
 }
 

@@ -143,10 +143,19 @@ class Predictor:
         second = sigmoid(scores).numpy()
         return np.concatenate([1.0 - second, second], axis=1)
 
+    def labelled(self, data: Table | ImageSet) -> tuple[Array, Array]:
+        """What the network reads, and the encoded targets (n,); rows without a target are left out.
+
+        Raises:
+            DataError: data that does not fit, or has no target.
+        """
+        rows, truth = self._truth(data)
+        return self.inputs(data)[rows], truth
+
     def evaluate(self, data: Table | ImageSet) -> dict[str, float]:
         """Measures of the answers against the targets in the data; rows without a target are left out. See `measure`."""
-        rows, truth = self._truth(data)
-        return measure(self, self.model.predict(self.inputs(data)[rows]), truth)
+        inputs, truth = self.labelled(data)
+        return measure(self, self.model.predict(inputs), truth)
 
     def _truth(self, data: Table | ImageSet) -> tuple[Array, Array]:
         """Rows that have a target, and the encoded targets."""

@@ -232,7 +232,7 @@ def _judged(trainer: Trainer, problem: Problem, config: Config) -> Result:
 def write_run(result: Result, problem: Problem, folder: Path) -> None:
     """Write model, configuration, metrics, learning curves and report into a run folder, the model first.
 
-    Without matplotlib there are no learning curves.
+    There are no learning curves without resvg-py and a font, or where no epoch has a finite value.
 
     Raises:
         OutputError: a file could not be written; those before it are whole.
@@ -241,10 +241,11 @@ def write_run(result: Result, problem: Problem, folder: Path) -> None:
     replace_file(folder / CONFIG_FILE, result.config.to_toml().encode())
     values = {"held_out": result.metrics, "baseline": result.baseline}
     replace_file(folder / METRICS_FILE, (json.dumps(values, indent=2) + "\n").encode())
-    with suppress(MissingDependency):
-        result.history.plot(folder / CURVES_FILE)
-    from chainrule.job.report import write_report  # noqa: PLC0415 -- explanations and drawings are loaded only here
+    from chainrule.drawing import draw  # noqa: PLC0415 -- explanations and drawings are loaded only here
+    from chainrule.job.report import write_report  # noqa: PLC0415
 
+    with suppress(MissingDependency, ArgumentError):
+        draw(result.history).save(folder / CURVES_FILE)
     write_report(result, problem, folder / REPORT_FILE)
 
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from chainrule.errors import ArgumentError, explain, missing_dependency
-from chainrule.train import files
-
-_NOT_DRAWN = ("epoch", "lr", "seconds")
+from chainrule.errors import ArgumentError, DataError, explain
 
 
 @dataclass
@@ -64,6 +60,29 @@ class History:
         writer.writerows(self.epochs)
         return text.getvalue()
 
+    @staticmethod
+    def from_csv(text: str, stopped: str = "") -> History:
+        """The inverse of `to_csv`; steps are not in it.
+
+        Args:
+            text: a header and a line per epoch.
+            stopped: see `History`.
+
+        Raises:
+            DataError: a field is not a number.
+        """
+        try:
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(io.StringIO(text))]
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                explain(
+                    f"a history holds something else than numbers ({error})",
+                    "it has a header and a line per epoch",
+                    "Train again.",
+                )
+            ) from None
+        return History([], rows, stopped)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able data."""
         return {"step_loss": self.step_loss, "epochs": self.epochs, "stopped": self.stopped}
@@ -72,53 +91,3 @@ class History:
     def from_dict(data: Mapping[str, Any]) -> History:
         """The inverse of `to_dict`."""
         return History(list(data["step_loss"]), [dict(row) for row in data["epochs"]], str(data["stopped"]))
-
-    def plot(self, path: str | Path | None = None, names: Sequence[str] | None = None) -> Any:
-        """Draw learning curves with matplotlib: one panel for the loss, one per metric, training beside validation.
-
-        Args:
-            path: file to write; its suffix (.png, .svg, .pdf) chooses the format. None writes none.
-            names: columns to draw without their "val_" twins; the loss and all metrics if None.
-
-        Returns:
-            The matplotlib figure.
-
-        Raises:
-            MissingDependency: matplotlib is not installed.
-            ArgumentError: a column that is not there, no epoch at all, or a suffix that matplotlib does not know.
-            OutputError: the file cannot be written.
-        """
-        try:
-            from matplotlib.figure import Figure  # noqa: PLC0415 -- optional and heavy
-        except ImportError:
-            raise missing_dependency("matplotlib", "drawing learning curves", "app") from None
-        self["loss"]  # there is something to draw
-        found = names or [c for c in self.columns if c not in _NOT_DRAWN and not c.startswith("val_")]
-        figure = Figure(figsize=(5.5 * len(found), 3.8), layout="constrained")
-        for axes, name in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
-            self._draw(axes, name)
-        if path is not None:
-            _save(figure, Path(path))
-        return figure
-
-    def _draw(self, axes: Any, name: str) -> None:
-        self[name]  # a misspelt column is an error
-        for column, label in ((name, "training"), (f"val_{name}", "validation")):
-            points = [(row["epoch"], row[column]) for row in self.epochs if column in row]
-            if points:
-                axes.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) == 1 else "")
-        axes.set(title=name, xlabel="epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        axes.legend()
-
-
-def _save(figure: Any, path: Path) -> None:
-    content = io.BytesIO()
-    try:
-        figure.savefig(content, dpi=120, format=path.suffix.removeprefix(".") or "png")
-    except ValueError as error:
-        raise ArgumentError(
-            explain(f"the picture was to be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
-        ) from None
-    files.replace(path, content.getvalue())

@@ -1,7 +1,6 @@
 """The report of a run: one HTML page that needs nothing else, in English and Chinese.
 
 page        the page, its style, tables; parts that could not be made
-charts      curves and points as SVG; pixels as a picture
 words       every word, in both languages
 data        what was learnt from, and with which settings
 quality     learning curves, measures, confusion matrix, residuals

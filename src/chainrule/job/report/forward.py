@@ -56,11 +56,26 @@ def run(result: Result, problem: Problem, X: Array, y: Array, *, named: bool = F
 
 def loss_of(result: Result, problem: Problem, model: nn.Module, output: Tensor, y: Array) -> Tensor:
     """The loss that was trained with, named L, of outputs (n, outputs) and encoded targets (n,)."""
-    assert result.config.loss is not None
-    loss = getattr(nn, LOSSES[problem.target.task][result.config.loss])()
+    loss = loss_function(result, problem)
     target = tensor(targets_array(model, loss, output.shape, y, len(y))).named("y")
     found: Tensor = loss(output, target)
     return found.named("L")
+
+
+def loss_function(result: Result, problem: Problem) -> nn.Loss:
+    """The loss that was trained with."""
+    assert result.config.loss is not None
+    found: nn.Loss = getattr(nn, LOSSES[problem.target.task][result.config.loss])()
+    return found
+
+
+def without_dropout(model: nn.Module) -> nn.Sequential:
+    """A copy of the network that leaves no unit out, so that what is measured of it in training does not depend on chance."""
+    copy = _copy(model)
+    for _, layer in copy.named_modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    return copy
 
 
 def _copy(model: nn.Module) -> nn.Sequential:

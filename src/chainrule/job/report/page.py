@@ -6,9 +6,11 @@ import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from chainrule.drawing import Drawing
 from chainrule.errors import ChainruleError, MissingDependency
+from chainrule.explain.language import LANGUAGES, Language
 from chainrule.explain.render.html import style
-from chainrule.job.report.words import LANGUAGES, say
+from chainrule.job.report.words import divided, say
 
 _STYLE = """
 :root { --second: #b4581f; }
@@ -37,21 +39,10 @@ td.name { min-width: 6rem; max-width: 18rem; overflow-wrap: anywhere; } td.wide 
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .confusion th { min-width: 2.2rem; white-space: normal; }
 .confusion th.corner { white-space: nowrap; max-width: none; }
-.bar { display: block; height: .55rem; min-width: 1px; border-radius: 2px; background: var(--mark); margin-top: .1rem; }
-.bar.second { background: var(--second); }
-td.bars { min-width: 7.5rem; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18.5rem), 1fr)); gap: 1rem; }
 figure { margin: 0; min-width: 0; display: flex; flex-direction: column; justify-content: space-between; }
 figcaption { font-size: .9rem; color: var(--soft); }
-svg.chart { width: 100%; height: auto; max-width: 25rem; display: block; }
-.chart text { font-size: 12px; fill: var(--soft); } .chart .axis { stroke: var(--line); stroke-width: 1; }
-.chart .first { fill: none; stroke: var(--mark); stroke-width: 2; }
-.chart .second { fill: none; stroke: var(--second); stroke-width: 2; stroke-dasharray: 5 3; }
-.chart .point { fill: var(--mark); fill-opacity: .45; } .chart .dot { fill: var(--mark); stroke: none; }
-.chart .second.dot { fill: var(--second); }
-.key { display: inline-block; width: 1.6rem; border-top: 2px solid var(--mark); vertical-align: middle;
-  margin-right: .3rem; }
-.key.second { margin-left: 1rem; border-top: 2px dashed var(--second); }
+img.chart { width: 100%; height: auto; max-width: 26rem; display: block; }
 .drawing img { max-width: none; display: block; }
 img.pixels { image-rendering: pixelated; width: 7rem; height: auto; display: block; margin: .6rem 0;
   border: 1px solid var(--line); }
@@ -110,6 +101,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kinds: Sequence[s
 def paragraph(key: str, **values: object) -> str:
     """A paragraph in both languages."""
     return f"<p>{say(key, **values)}</p>"
+
+
+def in_both(make: Callable[[Language], str]) -> str:
+    """Blocks of HTML made once in each language."""
+    english, chinese = (make(language) for language in LANGUAGES)
+    return divided((english, chinese))
+
+
+def drawn(make: Callable[[Language], Drawing]) -> str:
+    """A picture made once in each language; it scrolls where it is wider than the page."""
+    return in_both(lambda language: f'<div class="scroll drawing">{make(language).to_img()}</div>')
 
 
 def attempt(make: Callable[[], str], package: str) -> str:

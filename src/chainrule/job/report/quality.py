@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chainrule.drawing import Drawing
+from chainrule.drawing.chart import Line, Panel, panels_drawing
+from chainrule.drawing.curves import curve_drawings
+from chainrule.drawing.picture import Look
+from chainrule.drawing.shapes import Point
 from chainrule.ir import Array
 from chainrule.job.problem import Problem
-from chainrule.job.report.charts import Point, curves, scatter
-from chainrule.job.report.page import Part, paragraph, table
+from chainrule.job.report.page import Part, in_both, paragraph, table
 from chainrule.job.report.words import say, translated
 from chainrule.train import History
 
 if TYPE_CHECKING:
     from chainrule.job.training import Result
 
-_DRAWN = ("loss", "accuracy", "rmse", "lr")
 _MOST_CLASSES = 20  # in a confusion matrix
 _MOST_PAIRS = 20
 _MOST_POINTS = 1000
@@ -31,20 +33,15 @@ def curves_section(history: History) -> Part:
     said = paragraph("one-epoch", seconds=seconds) if count == 1 else paragraph("epochs", count=f"{count:,}", seconds=seconds)
     if history.stopped:
         said += f"<p>{say('stopped')} {translated(history.stopped)}</p>"
-    figures = "".join(_figure(history, name) for name in _DRAWN if name in history.columns)
-    return Part("curves", f'{said}<div class="charts">{figures}</div>')
+    if "rmse" in history.columns:
+        said += paragraph("standardised")
+    figures = in_both(lambda language: _figures(curve_drawings(history, Look(language=language))))
+    return Part("curves", said + figures)
 
 
-def _figure(history: History, name: str) -> str:
-    columns = [c for c in (name, f"val_{name}") if c in history.columns]
-    lines = [[(row["epoch"], row[c]) for row in history.epochs if c in row] for c in columns]
-    if not any(math.isfinite(y) for line in lines for _, y in line):
-        return ""
-    keys = ""
-    if len(columns) == 2:
-        keys = f'<div><span class="key"></span>{say("training")}<span class="key second"></span>{say("held-out")}</div>'
-    caption = f"<div><strong>{say(f'curve-{name}')}</strong> {say('epoch-axis')}</div>{keys}"
-    return f"<figure><figcaption>{caption}</figcaption>{curves(lines)}</figure>"
+def _figures(drawings: Sequence[Drawing]) -> str:
+    figures = "".join(f"<figure>{each.to_img('chart')}</figure>" for each in drawings)
+    return f'<div class="charts">{figures}</div>'
 
 
 def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
@@ -133,4 +130,6 @@ def _points(x: Array, y: Array) -> list[Point]:
 
 
 def _plot(caption: str, points: Sequence[Point], guide: Sequence[Point]) -> str:
-    return f"<figure><figcaption>{say(caption)}</figcaption>{scatter(points, guide)}</figure>"
+    panel = Panel([Line(points, "first", joined=False), Line(guide, "second")], "", "")
+    drawing = panels_drawing([panel], "", Look())
+    return f"<figure><figcaption>{say(caption)}</figcaption>{drawing.to_img('chart')}</figure>"

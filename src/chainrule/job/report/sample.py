@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chainrule import nn
 from chainrule.data import FeatureEncoder
+from chainrule.drawing.shapes import png_data
 from chainrule.explain import Derivation, explain
 from chainrule.explain.derivation import Step
-from chainrule.explain.language import LANGUAGES, Language
+from chainrule.explain.language import Language
 from chainrule.explain.render.html import math, section_body
 from chainrule.explain.render.latex import equation_sides
 from chainrule.ir import Array
 from chainrule.job.problem import Problem
-from chainrule.job.report.charts import picture
 from chainrule.job.report.forward import Run, largest, loss_of, run
-from chainrule.job.report.page import Part, attempt, paragraph
-from chainrule.job.report.words import divided, say
+from chainrule.job.report.page import Part, attempt, in_both, paragraph
+from chainrule.job.report.words import say
 from chainrule.tensor import Tensor, grad, tensor
 
 if TYPE_CHECKING:
@@ -73,17 +72,24 @@ def _read(problem: Problem, x: Array) -> str:
     return f'<h3>{heading}</h3><div class="given">{items}</div>'
 
 
+def picture(pixels: Array) -> str:
+    """A picture (channels, height, width) of one or three channels as an <img>, from black at its least value to white."""
+    low, high = float(pixels.min()), float(pixels.max())
+    grey = np.round((pixels - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
+    return f'<img class="pixels" alt="" src="{png_data(np.moveaxis(grey, 0, -1))}">'
+
+
 # -------------------------------------------------------------------------------------------- derivations
 def _derived(result: Result, problem: Problem, X: Array, y: Array) -> str:
     """All gradients, then one weight; of a network with convolutions node by node, and one weight of its dense layers."""
     if problem.X.ndim == 2:
         sample = run(result, problem, X, y)
         weights = sample.model.parameters()
-        everything = _in_both(lambda language: _all_sections(_matrix(sample.loss, weights, language)))
+        everything = in_both(lambda language: _all_sections(_matrix(sample.loss, weights, language)))
         return paragraph("all-layers") + everything + _one_weight(sample.loss, sample.model, problem)
     sample = run(result, problem, X, y, named=True)
     weights = sample.model.parameters()
-    everything = _in_both(
+    everything = in_both(
         lambda language: _all_sections(explain(sample.loss, weights, detail="named", language=language, precision=_PRECISION))
     )
     head, loss = _head(result, problem, run(result, problem, X, y), y)
@@ -115,7 +121,7 @@ def _one_weight(loss: Tensor, model: nn.Sequential, problem: Problem) -> str:
         steps = [step for section in derivation.sections if section.kind == "element" for step in section.steps]
         return "".join(_sum(step, language) for step in steps)
 
-    return f"<h3>{say('one-weight')}</h3>{what}{_in_both(element)}"
+    return f"<h3>{say('one-weight')}</h3>{what}{in_both(element)}"
 
 
 def _matrix(loss: Tensor, wrt: list[Tensor], language: Language) -> Derivation:
@@ -147,8 +153,3 @@ def terms(latex: str) -> list[str]:
 
 def _all_sections(derivation: Derivation) -> str:
     return "".join(f"<h3>{html.escape(s.heading)}</h3>{section_body(s, derivation)}" for s in derivation.sections)
-
-
-def _in_both(make: Callable[[Language], str]) -> str:
-    english, chinese = (make(language) for language in LANGUAGES)
-    return divided((english, chinese))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 
-LANGUAGES = ("en", "zh")
 _TAGS = ("en", "zh-Hans")
 
 PHRASES: dict[str, tuple[str, str]] = {
@@ -44,13 +43,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     # settings
     "none": ("none", "无"),
     # curves
-    "epoch-axis": ("by epoch", "横轴: 轮次"),
-    "training": ("training", "训练"),
-    "held-out": ("held out", "留出"),
-    "curve-loss": ("Loss", "损失"),
-    "curve-accuracy": ("Accuracy", "准确率"),
-    "curve-rmse": ("Root mean squared error (standardised target)", "均方根误差 (标准化目标)"),
-    "curve-lr": ("Learning rate", "学习率"),
+    "standardised": (
+        "Loss and root mean squared error are those of the standardised target.",
+        "损失和均方根误差均针对标准化后的目标值。",
+    ),
     "epochs": ("{count} epochs in {seconds} s.", "{count} 轮, 用时 {seconds} 秒。"),
     "one-epoch": ("1 epoch in {seconds} s.", "1 轮, 用时 {seconds} 秒。"),
     "stopped": ("Training stopped early:", "训练提前结束:"),
@@ -96,31 +92,19 @@ PHRASES: dict[str, tuple[str, str]] = {
     "parameters": ("parameters", "参数数"),
     "all-parameters": ("{count} parameters.", "共 {count} 个参数。"),
     "drawing-network": (
-        "The layers in the notation used below; of small ones every unit with its value for the sample below, and every "
-        "weight, blue if positive, red if negative.",
-        "各层, 采用下文的记号; 对于小的层, 画出每个单元及其对下文样本的取值, 以及每个权重 (蓝色为正, 红色为负)。",
-    ),
-    "drawing-graph": (
-        "Values go forward (above the lines), gradients come back (below them), for the sample below.",
-        "对下文的样本: 连线上方是前向传播的值, 下方是反向传播的梯度。",
+        "Small networks are drawn with every weight, and every unit with its value for the sample below; large ones layer by "
+        "layer, with the shape of one sample between them.",
+        "小网络画出每个权重以及每个单元对下文样本的取值; 大网络逐层画出, 层与层之间是单个样本的形状。",
     ),
     # flow
     "flow-what": (
         "Root mean square of the weights, and of the gradient of the loss by them, over {count} training rows at the end of "
-        "training (dropout off). Bars are logarithmic, from {low} to {high}. Gradients that get much smaller from the last "
-        "layer to the first vanish; ones that get much larger explode.",
+        "training (dropout off). Gradients that get much smaller from the last layer to the first vanish; ones that get much "
+        "larger explode. On the right, what happens to the error term δ = ∂L/∂z on its way back through a layer.",
         "训练结束时, 在 {count} 行训练数据上 (不使用 dropout), 各层权重的均方根以及损失对权重的梯度的均方根。"
-        "条形为对数刻度, 从 {low} 到 {high}。"
-        "从最后一层到第一层, 梯度若大幅变小则为梯度消失, 大幅变大则为梯度爆炸。",
+        "从最后一层到第一层, 梯度若大幅变小则为梯度消失, 大幅变大则为梯度爆炸。"
+        "右侧是误差项 δ = ∂L/∂z 反向经过一层时的变化。",
     ),
-    "flow-zero": (
-        "Every gradient is exactly 0 on these rows.",
-        "在这些数据上所有梯度都恰好为 0。",
-    ),
-    "parameter": ("parameter", "参数"),
-    "size": ("shape", "形状"),
-    "rms-weight": ("rms of weights", "权重的均方根"),
-    "rms-gradient": ("rms of gradient", "梯度的均方根"),
     # sample
     "which": (
         "Held-out row {row} of {count}, the one with the largest error.",

@@ -1,0 +1,202 @@
+"""A layered network as units and weights, in the notation of the matrix form; large ones as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.drawing.graph import CARRIERS, graph_drawing
+from chainrule.drawing.picture import Drawing, Look
+from chainrule.drawing.scene import legend_shapes
+from chainrule.drawing.shapes import Point, box, line, tag, text
+from chainrule.drawing.words import phrase
+from chainrule.errors import ArgumentError, explain
+from chainrule.explain.calculation import Calculation
+from chainrule.explain.language import Language
+from chainrule.explain.matrix import Layer, find_layers, in_layer_notation, operands
+from chainrule.explain.symbols import number, symbol
+from chainrule.ir import Array, Node
+
+MOST_UNITS = 16
+_MOST_LABELS = 12  # weights between two layers that are written beside their lines
+_COLUMN, _ROW, _RADIUS = 170.0, 66.0, 20.0
+_TOP, _SIDE = 40.0, 75.0
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Units of one layer.
+
+    Attributes:
+        heading: "a¹ = σ(z¹)".
+        names: of the units, where they have no values.
+        values: of one sample, or None.
+        weights: (units, inputs) that lead to them, or None.
+        biases: (units,) or None.
+    """
+
+    heading: str
+    names: tuple[str, ...]
+    values: Array | None
+    weights: Array | None = None
+    biases: Array | None = None
+
+    @property
+    def units(self) -> int:
+        return len(self.names)
+
+    @property
+    def shows_numbers(self) -> bool:
+        """Whether there is room for its weights and biases as numbers."""
+        return self.weights is not None and self.weights.size <= _MOST_LABELS
+
+
+def network_drawing(calc: Calculation, look: Look) -> Drawing:
+    """Draw the layers of a calculation.
+
+    Raises:
+        ArgumentError: it has none.
+        MissingDependency: it is large, and graphlay is not installed.
+    """
+    layers = find_layers(calc)
+    if not layers:
+        raise ArgumentError(
+            explain(
+                "a network was to be drawn of a calculation without layers",
+                "it needs products of a weight matrix with activations, such as W @ x + b or affine(x, W, b)",
+                "Draw it with kind='graph'.",
+            )
+        )
+    if not is_chain(layers) or max(max(la.weight.shape) for la in layers) > MOST_UNITS:
+        return graph_drawing(calc, look, layers=True, gradients=False)
+    return units_drawing(calc, layers, look, values=True)
+
+
+def is_chain(layers: Sequence[Layer]) -> bool:
+    """Whether every layer has a matrix, and reads what the one before it gives."""
+    for before, layer in zip([None, *layers], layers, strict=False):
+        source = operands(layer)[0]
+        while source.op in CARRIERS:
+            source = source.inputs[0]
+        if layer.weight.ndim != 2 or (before is not None and source not in (before.activation, before.weighted)):
+            return False
+    return True
+
+
+def units_drawing(calc: Calculation, layers: Sequence[Layer], look: Look, *, values: bool) -> Drawing:
+    """Units as circles, weights as lines: thicker where larger, blue where positive, red where negative.
+
+    Args:
+        calc: a calculation.
+        layers: its layers, each of up to 16 units.
+        look: see `draw`.
+        values: whether units hold what they are for this sample, if it is one.
+    """
+    calc = in_layer_notation(calc, layers)
+    columns = [_input(layers[0], values), *(_column(layer, values) for layer in layers)]
+    height = max(c.units for c in columns) * _ROW + _TOP + 16.0
+    width = (len(columns) - 1) * _COLUMN + 2 * _SIDE
+    places = [
+        [(_SIDE + k * _COLUMN, _TOP + (height - _TOP) / 2 + (j - (c.units - 1) / 2) * _ROW - 8.0) for j in range(c.units)]
+        for k, c in enumerate(columns)
+    ]
+    lines, labels, circles = [], [], []
+    for k, column in enumerate(columns):
+        if k:
+            lines += _weight_lines(column, places[k - 1], places[k])
+            labels += _weight_labels(column, places[k - 1], places[k], look.precision)
+        circles += _circles(column, places[k], look.precision, "leaf" if k == 0 else "out" if k == len(columns) - 1 else "op")
+    legend = _legend(columns, look.language)
+    keys, room = legend_shapes(legend, 16.0, height + 8.0, width)
+    shapes = (*lines, *labels, *circles, *keys)
+    return Drawing(width, height + room, shapes, phrase("network", look.language), look.theme, look.language)
+
+
+def _legend(columns: Sequence[_Column], language: Language) -> list[tuple[str, str]]:
+    found = [(phrase("positive-weight", language), "forward"), (phrase("negative-weight", language), "gradient")]
+    found.append((phrase("width", language), "soft"))
+    return (
+        [*found, (phrase("bias", language), "soft")]
+        if any(c.shows_numbers and c.biases is not None for c in columns)
+        else found
+    )
+
+
+# -------------------------------------------------------------------------------------------- columns
+def _input(layer: Layer, values: bool) -> _Column:
+    source, _, left = operands(layer)
+    units = source.shape[0] if left and source.ndim > 1 else source.shape[-1]
+    while source.op in CARRIERS:
+        source = source.inputs[0]
+    name = source.name if source.name and source.name.isalpha() else "x"
+    names = tuple(symbol(f"{name}{k + 1}").text for k in range(units))
+    return _Column(symbol(source.name or "x").text, names, _one_sample(source, units) if values else None)
+
+
+def _column(layer: Layer, values: bool) -> _Column:
+    _, matrix, left = operands(layer)
+    assert matrix.value is not None
+    weights = matrix.value if left else matrix.value.T
+    node = layer.activation or layer.weighted
+    units = weights.shape[0]
+    name = symbol(node.name or f"a^{layer.number}").text
+    heading = name
+    if layer.activation is not None:
+        heading += f" = {_function(layer.activation)}({symbol(layer.weighted.name or 'z').text})"
+    bias = None if layer.bias is None else layer.bias.value
+    biases = bias.reshape(-1) if bias is not None and bias.size == units else None
+    numbers = tuple(map(str, range(1, units + 1)))
+    return _Column(heading, numbers, _one_sample(node, units) if values else None, weights, biases)
+
+
+def _function(node: Node) -> str:
+    return {"sigmoid": "σ", "relu": "ReLU"}.get(node.op, node.op)
+
+
+def _short(value: float) -> str:
+    """A number that fits into a circle."""
+    return f"{value:.2f}" if abs(value) < 10.0 else f"{value:.0f}" if abs(value) < 1e5 else f"{value:.0e}".replace("e+0", "e")
+
+
+def _one_sample(node: Node, units: int) -> Array | None:
+    return node.value.reshape(-1) if node.value is not None and node.value.size == units else None
+
+
+# -------------------------------------------------------------------------------------------- shapes
+def _weight_lines(column: _Column, starts: Sequence[Point], ends: Sequence[Point]) -> list[str]:
+    assert column.weights is not None
+    largest = float(np.max(np.abs(column.weights))) or 1.0
+    found = []
+    for j, i in np.ndindex(*column.weights.shape):
+        w = float(column.weights[j, i])
+        kind = f"edge {'positive' if w >= 0 else 'negative'}"
+        found.append(line([starts[i], ends[j]], kind, arrow=False, width=0.4 + 2.8 * abs(w) / largest))
+    return found
+
+
+def _weight_labels(column: _Column, starts: Sequence[Point], ends: Sequence[Point], precision: int) -> list[str]:
+    """Weights beside their lines, those of one input at one height on their way, so that they do not meet."""
+    assert column.weights is not None
+    if not column.shows_numbers:
+        return []
+    found = []
+    for j, i in np.ndindex(*column.weights.shape):
+        share = 0.28 + 0.4 * i / max(len(starts) - 1, 1)
+        x, y = (starts[i][n] + (ends[j][n] - starts[i][n]) * share for n in (0, 1))
+        w = float(column.weights[j, i])
+        found.append(tag(x, y, number(w, min(precision, 3)).text, "forward" if w >= 0 else "gradient"))
+    return found
+
+
+def _circles(column: _Column, places: Sequence[Point], precision: int, kind: str) -> list[str]:
+    found = [text(places[0][0], 20, column.heading)]
+    for j, (x, y) in enumerate(places):
+        found.append(box((x, y), (2 * _RADIUS, 2 * _RADIUS), kind, _RADIUS))
+        inside = column.names[j] if column.values is None else _short(float(column.values[j]))
+        found.append(text(x, y, inside, "small"))
+        if column.shows_numbers and column.biases is not None:
+            bias = number(float(column.biases[j]), min(precision, 3)).text
+            found.append(text(x, y + _RADIUS + 9.0, f"b {bias}", "small soft halo"))
+    return found

@@ -1,0 +1,204 @@
+"""What a network of two inputs answers all over the plane, with the data that it learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.compile import capture
+from chainrule.diagnose.layers import final_activation
+from chainrule.drawing.chart import Area, Axis, label, spread
+from chainrule.drawing.picture import Drawing, Look
+from chainrule.drawing.shapes import SMALL_SIZE, box, dot, image, text, text_width
+from chainrule.drawing.words import phrase
+from chainrule.errors import DataError, ShapeError, explain
+from chainrule.explain.language import Language
+from chainrule.ir import Array
+from chainrule.nn import Module
+from chainrule.nn.forward import inputs_array, numbers
+
+# Paul Tol's "bright" colours, which people with any colour vision tell apart; grey only when they are used up.
+CLASS_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
+_LOW, _HIGH = (0x44, 0x77, 0xAA), (0xEE, 0x66, 0x77)
+_SIDE = 360.0
+_PIXELS = 360
+_LEFT, _TOP, _BOTTOM = 58.0, 20.0, 40.0
+_MOST_POINTS = 1000
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What a network says at some places.
+
+    Attributes:
+        classes: (n,) its class, or None where it gives numbers.
+        strengths: (n,) from 0, no surer than chance, to 1; or the numbers.
+        count: of classes; 0 for numbers.
+    """
+
+    classes: Array | None
+    strengths: Array
+    count: int
+
+
+def regions_drawing(model: Module, X: Any, y: Any, look: Look, classes: Sequence[str] | None = None) -> Drawing:
+    """Draw the class that a network gives to every place, the stronger the surer, or its number; and the data.
+
+    Args:
+        model: takes (n, 2). Of one output it gives a probability (after a sigmoid) or its logit if all y are 0 or 1, else a
+            number; of several the class is the largest.
+        X: (n, 2).
+        y: (n,) or (n, 1): classes 0, 1, …, or numbers.
+        classes: names of the classes.
+        look: see `draw`.
+
+    Raises:
+        ShapeError, DataError: data that does not fit.
+    """
+    x, t = _data(model, X, y)
+    xs, ys = spread(x[:, 0].tolist(), 0.08), spread(x[:, 1].tolist(), 0.08)
+    places = _places(xs, ys).astype(x.dtype)
+    binary = bool(np.isin(t, (0.0, 1.0)).all())
+    everywhere, here = (_answers(model, points, binary) for points in (places, x))
+    area = Area(_LEFT, _TOP, _SIDE, _SIDE, xs, ys)
+    chosen = np.arange(len(x))[:: -(-len(x) // _MOST_POINTS)]
+    if everywhere.classes is None:
+        limits = _limits(everywhere.strengths, t)
+        pixels, legend = _heat(everywhere.strengths, limits), _scale(limits, _LEFT + _SIDE + 22.0)
+        dots = [_point(area, x[k], _mixed(_where(t[k], limits)), wrong=False) for k in chosen]
+        title, width = phrase("predictions", look.language), 56.0
+    else:
+        _check_classes(t, everywhere.count)
+        assert here.classes is not None
+        wrong = here.classes != t
+        pixels = _coloured(everywhere.classes, everywhere.strengths)
+        dots = [_point(area, x[k], _colour(int(t[k])), wrong=bool(wrong[k])) for k in chosen]
+        names = classes or [phrase("class", look.language, number=k) for k in range(everywhere.count)]
+        legend, width = _legend(names[:_MOST_CLASSES], int(wrong.sum()), look.language)
+        title = phrase("regions", look.language)
+    right, bottom = _LEFT + _SIDE, _TOP + _SIDE
+    frame = box((_LEFT + _SIDE / 2, _TOP + _SIDE / 2), (_SIDE, _SIDE), "frame", 0.0)
+    names_of_axes = [text(_LEFT + _SIDE / 2, bottom + 30.0, "x₁", "soft"), text(16.0, _TOP + _SIDE / 2, "x₂", "soft")]
+    background = image(_LEFT, _TOP, _SIDE, _SIDE, pixels.reshape(_PIXELS, _PIXELS, 4))
+    shapes = (*area.grid(down=True), background, frame, *dots, *legend, *names_of_axes)
+    return Drawing(right + width + 34.0, bottom + _BOTTOM, shapes, title, look.theme, look.language)
+
+
+def _data(model: Module, X: Any, y: Any) -> tuple[Array, Array]:
+    x = inputs_array(model, X)
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ShapeError(
+            explain(
+                f"decision regions were to be drawn for inputs of shape {x.shape}",
+                "a plane has two axes: X must be (n, 2)",
+                "Draw the network with draw(model), or train one on two inputs.",
+            )
+        )
+    t = numbers(y, "y").astype(np.float64)
+    if t.size != len(x):
+        raise ShapeError(explain(f"y has the shape {t.shape}", f"X has {len(x)} samples", "Give one target per sample."))
+    return x, t.reshape(-1)
+
+
+def _check_classes(t: Array, count: int) -> None:
+    outside = t[(t < 0) | (t >= count) | (t != np.floor(t))]
+    if len(outside):
+        raise DataError(
+            explain(f"y holds {outside[0]:g}", f"the network tells classes 0 to {count - 1} apart", "Encode the classes.")
+        )
+
+
+def _places(xs: Axis, ys: Axis) -> Array:
+    """The middles of all pixels, row by row from the top."""
+    middles = (np.arange(_PIXELS) + 0.5) / _PIXELS
+    across, down = np.meshgrid(xs.low + middles * (xs.high - xs.low), ys.high - middles * (ys.high - ys.low))
+    return np.stack([across, down], axis=-1).reshape(-1, 2)
+
+
+def _answers(model: Module, points: Array, binary: bool) -> _Answers:
+    outputs = model.predict(points, backend="reference").reshape(len(points), -1).astype(np.float64)
+    ending = _ending(model, points)
+    if outputs.shape[1] == 1 and not binary:
+        return _Answers(None, outputs[:, 0], 0)
+    with np.errstate(over="ignore"):
+        if outputs.shape[1] == 1:
+            p = outputs[:, 0] if ending == "sigmoid" else 1.0 / (1.0 + np.exp(-outputs[:, 0]))
+            return _Answers((p > 0.5).astype(int), np.abs(2.0 * p - 1.0), 2)
+        shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    shares = outputs if ending in ("softmax", "sigmoid") else shifted / shifted.sum(axis=1, keepdims=True)
+    count = outputs.shape[1]
+    return _Answers(outputs.argmax(axis=1), np.clip((shares.max(axis=1) * count - 1.0) / (count - 1.0), 0.0, 1.0), count)
+
+
+def _ending(model: Module, points: Array) -> str | None:
+    found = final_activation(capture(model, [((1, 2), points.dtype, "x")]).graph.outputs[0])
+    return found.op if found else None
+
+
+# -------------------------------------------------------------------------------------------- colours
+def _colour(k: int) -> str:
+    return CLASS_COLOURS[k % len(CLASS_COLOURS)]
+
+
+def _coloured(classes: Array, strengths: Array) -> Array:
+    """RGB and opacity: the colour of the class, the stronger the surer."""
+    table = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in CLASS_COLOURS], np.uint8)
+    opacity = np.round(255 * (0.2 + 0.3 * strengths))
+    return np.concatenate([table[classes % len(table)], opacity[:, None].astype(np.uint8)], axis=1)
+
+
+def _limits(values: Array, t: Array) -> tuple[float, float]:
+    both = np.concatenate([values[np.isfinite(values)], t])
+    low, high = float(both.min()), float(both.max())
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _where(value: float, limits: tuple[float, float]) -> float:
+    return float(np.clip((value - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0))
+
+
+def _heat(values: Array, limits: tuple[float, float]) -> Array:
+    """Blue for low, red for high, nothing between: RGB and opacity."""
+    share = np.clip((np.nan_to_num(values) - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+    colours = np.where((share < 0.5)[:, None], np.array(_LOW, np.uint8), np.array(_HIGH, np.uint8))
+    opacity = np.round(255 * 0.85 * np.abs(2.0 * share - 1.0))
+    return np.concatenate([colours, opacity[:, None]], axis=1).astype(np.uint8)
+
+
+def _mixed(share: float) -> str:
+    """From blue over light grey to red."""
+    end, middle = _LOW if share < 0.5 else _HIGH, 0xD8
+    weight = abs(2.0 * share - 1.0)
+    return "#" + "".join(f"{round(middle + weight * (c - middle)):02x}" for c in end)
+
+
+# -------------------------------------------------------------------------------------------- shapes
+def _point(area: Area, x: Array, colour: str, *, wrong: bool) -> str:
+    across, up = area.place((float(x[0]), float(x[1])))
+    return dot(across, up, "point wrong" if wrong else "point", 3.6, colour)
+
+
+def _legend(names: Sequence[str], wrong: int, language: Language) -> tuple[list[str], float]:
+    """A dot and a name per class, and how many points lie in the region of another; and how wide that is."""
+    left, shapes = _LEFT + _SIDE + 22.0, []
+    for k, name in enumerate(names):
+        y = _TOP + 10.0 + 20.0 * k
+        shapes += [dot(left, y, "point", 5.0, _colour(k)), text(left + 12.0, y, name, "small start")]
+    said = phrase("misclassified", language, count=wrong)
+    y = _TOP + 18.0 + 20.0 * len(names)
+    shapes += [dot(left, y, "point wrong hollow", 4.2), text(left + 12.0, y, said, "small start")]
+    return shapes, 34.0 + max(text_width(n, SMALL_SIZE) for n in (*names, said))
+
+
+def _scale(limits: tuple[float, float], left: float) -> list[str]:
+    """The colours of the numbers from high to low."""
+    column = _heat(np.linspace(limits[1], limits[0], 128), limits).reshape(128, 1, 4)
+    shapes = [image(left, _TOP, 14.0, _SIDE, column)]
+    for value in Axis(*limits).ticks():
+        y = _TOP + _SIDE * (1.0 - _where(value, limits))
+        shapes.append(text(left + 20.0, y, label(value), "small soft start"))
+    return shapes
