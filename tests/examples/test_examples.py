@@ -136,9 +136,9 @@ def test_quadrants_draws_its_regions(tmp_path: Path) -> None:
     main_of("quadrants")(str(path))
     with image.open(path) as picture:
         colours = picture.convert("RGB").getcolors(1 << 20)
-    # Four pale regions, besides the white around them, cover most of the picture.
+    # Four pale regions, besides the white around them, cover most of the picture; they fade where two meet.
     largest = sorted((count for count, colour in colours if colour != (255, 255, 255)), reverse=True)[:4]
-    assert min(largest) > 0.8 * max(largest)
+    assert min(largest) > 0.6 * max(largest)
 
 
 @pytest.mark.slow

@@ -104,7 +104,7 @@ class _Scale:
         operations = [n for n in inside if n.op not in LEAVES and n not in hidden]
         paths = list(dict.fromkeys(owners[n] for n in learnt if not owners[n].isdigit() or "." in (n.name or "")))
         said = self._summary(operations)
-        label = self._name(node) or (title_of(paths) if paths else sign(node) if len(operations) == 1 else said)
+        label = self._name(node) or (title_of(paths, self._language) if paths else sign(node) if len(operations) == 1 else said)
         notes = [said if owners else self._formula(node, operations)]
         if node is self._output and node.size == 1:
             label = f"{label} = {self.value(node.value)}"
@@ -156,10 +156,11 @@ def sign(node: Node) -> str:
     return _SIGNS.get(node.op, node.op)
 
 
-def title_of(paths: Sequence[str]) -> str:
+def title_of(paths: Sequence[str], language: Language) -> str:
     """The name of a layer, or of the part of a network that several layers are in."""
     first, *others = paths
     parts = first.split(".")
     while parts and not all(p.split(".")[: len(parts)] == parts for p in others):
         parts.pop()
-    return ".".join(parts) or f"{first} … {others[-1]}"
+    title = ".".join(parts) or f"{first} … {others[-1]}"
+    return phrase("layer-path", language, path=title) if title[0].isdigit() else title

@@ -131,7 +131,7 @@ class _Network:
             label, *notes = modules
         else:
             telling = [n for n in inside if n.op not in (*LEAVES, *CARRIERS) and n not in made_of(inside, self.owners)]
-            label = title_of(list(dict.fromkeys(self.owners[n] for n in learnt))) if learnt else sign(node)
+            label = title_of(list(dict.fromkeys(self.owners[n] for n in learnt)), self._language) if learnt else sign(node)
             said = summary(telling, sign, _LONGEST) or phrase("operations", self._language, count=len(telling))
             notes = [phrase("layers", self._language, count=len(modules)) if modules else said]
         if learnt:

@@ -103,7 +103,7 @@ class Drawing:
         zoom = min(scale, _MOST_PIXELS / max(self.width, self.height))
         renderer = _resvg()
         svg = replace(self, theme="light" if self.theme == "auto" else self.theme).to_svg()
-        _check_fonts(chinese='class="zh"' in svg)
+        _check_fonts(chinese='class="zh' in svg)
         rendered: bytes = renderer.svg_to_bytes(svg_string=svg, zoom=zoom, languages=[self._tag()])
         return rendered
 

@@ -15,7 +15,7 @@ from chainrule.ir import Array
 
 Point = tuple[float, float]
 TEXT_SIZE, SMALL_SIZE = 13.0, 11.0
-_CHINESE = re.compile("[\u2e80-\u9fff\uff00-\uffef]+")
+_CHINESE = re.compile("[\u2e80-\u9fff\uff00-\uffef]")
 _WIDTHS = {
     letter: width
     for letters, width in (
@@ -30,9 +30,9 @@ _WIDTHS = {
 
 def text(x: float, y: float, words: str, kind: str = "") -> str:
     """A line of text around a point; of the class "start" or "end", from it or up to it."""
-    # Programs that choose one font for all of a text need to be told where Chinese begins.
-    said = _CHINESE.sub(r'<tspan class="zh">\g<0></tspan>', html.escape(words))
-    return f'<text x="{x:.1f}" y="{y:.1f}"{_class(kind)}>{said}</text>'
+    # Programs that choose one font for all of a text need to be told of Chinese.
+    kinds = f"zh {kind}".strip() if _CHINESE.search(words) else kind
+    return f'<text x="{x:.1f}" y="{y:.1f}"{_class(kinds)}>{html.escape(words)}</text>'
 
 
 def tag(x: float, y: float, words: str, kind: str = "") -> str:

@@ -20,6 +20,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "theta": ("θ: the parameters in a box", "θ: 框中的参数"),
     "operations": ("{count} operations", "{count} 个运算"),
     "layers": ("{count} layers", "{count} 层"),
+    "layer-path": ("layer {path}", "第 {path} 层"),
     "parameters": ("{count} parameters", "{count} 个参数"),
     "one-parameter": ("1 parameter", "1 个参数"),
     "positive-weight": ("— positive weight", "— 正权重"),

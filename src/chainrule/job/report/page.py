@@ -39,7 +39,7 @@ td.name { min-width: 6rem; max-width: 18rem; overflow-wrap: anywhere; } td.wide 
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .confusion th { min-width: 2.2rem; white-space: normal; }
 .confusion th.corner { white-space: nowrap; max-width: none; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18.5rem), 1fr)); gap: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); gap: 1rem; }
 figure { margin: 0; min-width: 0; display: flex; flex-direction: column; justify-content: space-between; }
 figcaption { font-size: .9rem; color: var(--soft); }
 img.chart { width: 100%; height: auto; max-width: 26rem; display: block; }
