@@ -34,6 +34,8 @@ def test_without_early_stopping_the_smallest_validation_loss_is_marked() -> None
     assert "best: epoch 6" in texts(draw(history("")))
     unvalidated = cr.History([], [{"epoch": e, "loss": 1.0 / e} for e in (1, 2, 3)])
     assert not [t for t in texts(draw(unvalidated)) if t.startswith("best")]
+    one = cr.History([], [{"epoch": 1, "loss": 1.0, "val_loss": 1.0}])
+    assert not [t for t in texts(draw(one)) if t.startswith("best")]
     assert "Interrupted." in texts(draw(history("interrupted")))
     assert "Stopped: the loss is small enough." in texts(draw(history("the loss is small enough")))
 

@@ -73,7 +73,7 @@ def _best(history: History, name: str, language: Language) -> tuple[float, str] 
         epoch, monitor = int(stopped["best"]), stopped["monitor"].removeprefix("val_")
     else:
         losses = [(row["val_loss"], row["epoch"]) for row in history.epochs if math.isfinite(row.get("val_loss", math.nan))]
-        if not losses or name != "loss":
+        if len(losses) < 2 or name != "loss":
             return None
         epoch, monitor = int(min(losses)[1]), "loss"
     return epoch, phrase("best", language, epoch=epoch) if name == monitor else ""
