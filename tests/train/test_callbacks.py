@@ -218,3 +218,32 @@ def test_an_unknown_column():
     )
     with pytest.raises(ArgumentError, match="no epoch has been trained"):
         cr.History()["loss"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_plot(suffix, tmp_path):
+    pytest.importorskip("matplotlib", reason="draws with matplotlib")
+    history = fit(trainer(["mae"]), [], epochs=3, validation_data=([[1.0]], [1.0]))
+    figure = history.plot(tmp_path / f"curves.{suffix}")
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "mae"]
+    for axes, name in zip(figure.axes, ("loss", "mae"), strict=True):
+        training, validation = axes.get_lines()
+        np.testing.assert_array_equal(training.get_ydata(), history[name])
+        np.testing.assert_array_equal(validation.get_ydata(), history[f"val_{name}"])
+        np.testing.assert_array_equal(training.get_xdata(), [1, 2, 3])
+    assert (tmp_path / f"curves.{suffix}").stat().st_size > 1000
+    assert len(history.plot(names=["mae"]).axes) == 1
+
+
+def test_plot_of_what_is_not_there(tmp_path):
+    pytest.importorskip("matplotlib", reason="draws with matplotlib")
+    history = fit(trainer(), [], epochs=1)
+    with pytest.raises(ArgumentError, match="the history has no column 'accuracy'"):
+        history.plot(names=["accuracy"])
+    with pytest.raises(ArgumentError, match="no epoch has been trained"):
+        cr.History().plot()
+    with pytest.raises(ArgumentError, match="the suffix chooses the format"):
+        history.plot(tmp_path / "curves.txt.docx")
+    with pytest.raises(OutputError, match="could not be written"):
+        history.plot(tmp_path / "none" / "curves.png")
+    assert not list(tmp_path.iterdir())

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from chainrule.errors import ArgumentError, DataError, explain
+from chainrule.errors import ArgumentError, DataError, explain, missing_dependency
+from chainrule.train import files
+
+_NOT_DRAWN = ("epoch", "lr", "seconds")
 
 
 @dataclass
@@ -91,3 +95,55 @@ class History:
     def from_dict(data: Mapping[str, Any]) -> History:
         """The inverse of `to_dict`."""
         return History(list(data["step_loss"]), [dict(row) for row in data["epochs"]], str(data["stopped"]))
+
+    def plot(self, path: str | Path | None = None, names: Sequence[str] | None = None) -> Any:
+        """Learning curves as a matplotlib figure, to be changed further; `cr.draw(history)` makes a finished picture.
+
+        One panel for the loss, one per metric, training beside validation.
+
+        Args:
+            path: file to write; its suffix (.png, .svg, .pdf) chooses the format. None writes none.
+            names: columns to draw without their "val_" twins; the loss and all metrics if None.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            MissingDependency: matplotlib is not installed.
+            ArgumentError: a column that is not there, no epoch at all, or a suffix that matplotlib does not know.
+            OutputError: the file cannot be written.
+        """
+        try:
+            from matplotlib.figure import Figure  # noqa: PLC0415 -- optional and heavy
+        except ImportError:
+            raise missing_dependency("matplotlib", "drawing learning curves", "plot") from None
+        self["loss"]  # there is something to draw
+        found = names or [c for c in self.columns if c not in _NOT_DRAWN and not c.startswith("val_")]
+        figure = Figure(figsize=(5.5 * len(found), 3.8), layout="constrained")
+        for axes, name in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
+            self._draw(axes, name)
+        if path is not None:
+            _save(figure, Path(path))
+        return figure
+
+    def _draw(self, axes: Any, name: str) -> None:
+        self[name]  # a misspelt column is an error
+        for column, label in ((name, "training"), (f"val_{name}", "validation")):
+            points = [(row["epoch"], row[column]) for row in self.epochs if column in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) == 1 else "")
+        axes.set(title=name, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+
+
+def _save(figure: Any, path: Path) -> None:
+    content = io.BytesIO()
+    try:
+        figure.savefig(content, dpi=120, format=path.suffix.removeprefix(".") or "png")
+    except ValueError as error:
+        raise ArgumentError(
+            explain(f"the picture was to be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
+        ) from None
+    files.replace(path, content.getvalue())
