@@ -135,9 +135,10 @@ def _rebuild(result: Any, values: list[Tensor]) -> Any:
 class CompiledFunction(Generic[P, R]):
     """A function that is captured once per signature (shapes and dtypes of its arguments) and then runs as a program."""
 
-    def __init__(self, function: Callable[P, R], backend: Backend) -> None:
+    def __init__(self, function: Callable[P, R], backend: Backend, threads: int | None) -> None:
         self._function = function
         self._backend = backend
+        self._threads = threads
         self._programs: dict[Signature, tuple[Capture, Program]] = {}
         update_wrapper(self, function)
 
@@ -168,10 +169,14 @@ class CompiledFunction(Generic[P, R]):
         """The graph that runs for arguments like these."""
         return self._compiled(tuple((a.shape, a.dtype) for a in map(_argument, args)))[0].graph
 
+    def program(self, *args: TensorLike) -> Program:
+        """The program that runs for arguments like these; a native one can `explain` itself."""
+        return self._compiled(tuple((a.shape, a.dtype) for a in map(_argument, args)))[1]
+
     def _compiled(self, signature: Signature) -> tuple[Capture, Program]:
         if signature not in self._programs:
             found = capture(self._function, [(shape, dtype, None) for shape, dtype in signature])
-            self._programs[signature] = found, self._backend.compile(found.graph)
+            self._programs[signature] = found, self._backend.compile(found.graph, self._threads)
         return self._programs[signature]
 
 
@@ -184,7 +189,7 @@ def _argument(value: TensorLike) -> Array:
     return value
 
 
-def compile(function: Callable[P, R], *, backend: str = "auto") -> CompiledFunction[P, R]:
+def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | None = None) -> CompiledFunction[P, R]:
     """Compile a function of Tensors, `backward()` and `optimizer.step()` included, to one program per signature.
 
     The function must do the same for all values of its arguments: Python's `if` and `while` cannot look at them. Tensors from
@@ -193,11 +198,12 @@ def compile(function: Callable[P, R], *, backend: str = "auto") -> CompiledFunct
     Args:
         function: takes Tensors by position; returns Tensors, alone or in tuples, lists, dicts.
         backend: "auto", or the name of one.
+        threads: how many may run it; None: as many as there are processors, or as `CHAINRULE_THREADS` says.
 
     Raises:
-        ArgumentError: an unknown backend.
+        ArgumentError: an unknown backend, or a number of threads below 1.
     """
-    return CompiledFunction(function, backends.get(backend))
+    return CompiledFunction(function, backends.get(backend), backends.check_threads(threads))
 
 
 # -------------------------------------------------------------------------------------------- functions of functions

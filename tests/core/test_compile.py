@@ -245,3 +245,10 @@ def test_a_tensor_that_leaks_out_of_a_capture_says_so():
 def test_backends_by_name():
     assert get("reference").name == "reference"
     assert cr.compile(lambda x: x + 1.0, backend="reference")(1.0).item() == 2.0
+
+
+def test_the_program_and_its_threads():
+    f = cr.compile(lambda x: x * 2.0, threads=1)
+    np.testing.assert_array_equal(f.program(X).run([X], [])[0], 2 * X)
+    with pytest.raises(ArgumentError, match=r"threads=0 was given; it is a whole number from 1 on, or None\. Leave it out"):
+        cr.compile(lambda x: x, threads=0)

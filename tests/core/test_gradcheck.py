@@ -98,7 +98,7 @@ def test_a_backend_that_computes_something_else_is_caught():
     class Wrong:
         name = "wrong"
 
-        def compile(self, graph):
+        def compile(self, graph, threads=None):
             program = REFERENCE.compile(graph)
 
             class Halved:

@@ -14,12 +14,25 @@ BACKENDS = {
     "reference": ("chainrule.backends.reference", "REFERENCE", "chainrule"),
 }
 
-__all__ = ["BACKENDS", "Backend", "Program", "available", "get"]
+__all__ = ["BACKENDS", "Backend", "Program", "available", "check_threads", "get"]
 
 
 def available() -> list[str]:
     """Names of the backends whose packages are installed, the fastest first."""
     return [name for name, (_, _, package) in BACKENDS.items() if find_spec(package) is not None]
+
+
+def check_threads(threads: int | None) -> int | None:
+    """The number of threads as it was given.
+
+    Raises:
+        ArgumentError: it is neither None nor a whole number from 1 on.
+    """
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ArgumentError(
+            explain(f"threads={threads!r} was given", "it is a whole number from 1 on, or None", "Leave it out to use all.")
+        )
+    return threads
 
 
 def get(name: str = "auto") -> Backend:

@@ -62,8 +62,12 @@ class Backend(Protocol):
         """How it is asked for."""
         ...
 
-    def compile(self, graph: Graph) -> Program:
+    def compile(self, graph: Graph, threads: int | None = None) -> Program:
         """Make a graph ready to run.
+
+        Args:
+            graph: what to run.
+            threads: how many may work on it, at least 1; None: as many as there are. Results do not depend on it.
 
         Raises:
             GraphError: the graph breaks the rules of the IR.

@@ -119,8 +119,8 @@ class ReferenceBackend:
 
     name = "reference"
 
-    def compile(self, graph: Graph) -> ReferenceProgram:
-        """See `Backend.compile`."""
+    def compile(self, graph: Graph, threads: int | None = None) -> ReferenceProgram:
+        """See `Backend.compile`. There is one thread."""
         return ReferenceProgram(graph)
 
 

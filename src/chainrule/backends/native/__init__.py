@@ -46,7 +46,7 @@ class NativeBackend:
     def __init__(self) -> None:
         self._warned: set[str] = set()
 
-    def compile(self, graph: Graph) -> Program:
+    def compile(self, graph: Graph, threads: int | None = None) -> Program:
         """See `Backend.compile`.
 
         A graph with an operation that has no native form runs on the reference backend, with one warning per operation. One
@@ -64,7 +64,7 @@ class NativeBackend:
             )
         if unknown or any(n.size == 0 for n in nodes):
             return REFERENCE.compile(graph)
-        return NativeProgram(graph, host())
+        return NativeProgram(graph, host(), threads=threads)
 
 
 NATIVE = NativeBackend()

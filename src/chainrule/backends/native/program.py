@@ -9,10 +9,11 @@ from threading import Lock
 
 import numpy as np
 
-from chainrule.backends.native import bounds, codegen, engine, memory, report, rewrite, threads
+from chainrule.backends.native import bounds, codegen, engine, memory, report, rewrite
 from chainrule.backends.native.kernels import Check
 from chainrule.backends.native.lower import Plan, lower
 from chainrule.backends.native.target import Target
+from chainrule.backends.native.threads import BARRIER_WORDS, CREW, Choice, available
 from chainrule.errors import GraphError, ShapeError, explain
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.indexing import check_range
@@ -25,17 +26,18 @@ class NativeProgram:
         plan: the kernels, in order, and the memory they use.
     """
 
-    def __init__(self, graph: Graph, target: Target, *, profile: bool = False) -> None:
+    def __init__(self, graph: Graph, target: Target, *, threads: int | None = None, profile: bool = False) -> None:
         self._graph = graph
         self._target = target
-        self.plan: Plan = lower(rewrite.prepare(graph, target), target, threads.available())
+        most = available() if threads is None else threads
+        self.plan: Plan = lower(rewrite.prepare(graph, target), target, most)
         self._slots = codegen.slot_numbers(self.plan)
         checked = bounds.wanted()
         self._code = engine.Code(engine.object_code(self.plan, target, profile=profile, checked=checked), checked=checked)
         self._arena = _aligned_bytes(self.plan.arena_bytes)
         self._staging: list[Array] | None = None
         self._busy = Lock()  # one arena: calls from several Python threads take turns
-        self._choice = threads.Choice(self.plan.threads)
+        self._choice = Choice(self.plan.threads)
         self.clocks = np.zeros((self.plan.threads, len(self.plan.steps)), np.int64)
 
     @property
@@ -51,7 +53,7 @@ class NativeProgram:
 
     def profile(self, inputs: Sequence[Array], state: Sequence[Array], steps: int = 20) -> str:
         """As `explain`, with the time that each kernel takes on average over `steps` steps. State is left as it is."""
-        timed = NativeProgram(self._graph, self._target, profile=True)
+        timed = NativeProgram(self._graph, self._target, threads=self.plan.threads, profile=True)
         repeated = [np.repeat(_ready(a, n)[None], steps, axis=0) for a, n in zip(inputs, self._graph.inputs, strict=True)]
         outputs = [np.empty((steps, *n.shape), n.dtype) for n in self._graph.outputs]
         for _ in range(2):  # the first time is for the caches
@@ -151,7 +153,7 @@ class NativeProgram:
         flags = np.array([k < gathered for k in range(len(inputs))], np.int64)
         count = threads_used or self.plan.threads
         status = np.zeros((self.plan.threads, 2), np.int64)
-        meeting = _aligned_bytes(8 * threads.BARRIER_WORDS)
+        meeting = _aligned_bytes(8 * BARRIER_WORDS)
 
         def call(thread: int) -> int:
             done: int = self._code.run(
@@ -170,7 +172,7 @@ class NativeProgram:
             return done
 
         with self._busy:
-            done = call(0) if count == 1 else threads.CREW.run(call, count)
+            done = call(0) if count == 1 else CREW.run(call, count)
         if self._code.outside.value:
             step = self.plan.steps[self._code.outside.value - 1]
             raise GraphError(f"{step.label} reaches outside its buffers: this is a defect of chainrule; please report it.")
