@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Literal
@@ -76,10 +77,10 @@ def random_values(rng: np.random.Generator, shape: Shape) -> Array:
 # ------------------------------------------------------------------------------------------------ reshape and its blocks
 def _prepare_reshape(x: Node, shape: int | Sequence[int]) -> dict[str, Any]:
     target = integers(shape, "reshape", "shape")
-    known = int(np.prod([n for n in target if n != -1], dtype=np.int64))
+    known = math.prod(n for n in target if n != -1)
     if target.count(-1) == 1 and known and x.size % known == 0:
         target = tuple(x.size // known if n == -1 else n for n in target)
-    if min(target, default=0) < 0 or int(np.prod(target, dtype=np.int64)) != x.size:
+    if min(target, default=0) < 0 or math.prod(target) != x.size:
         raise ShapeError(
             explain(
                 f"reshape got the shape {x.shape} and the target {integers(shape, 'reshape', 'shape')}",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from chainrule.ir import Node, Shape
 
@@ -62,17 +63,18 @@ def whole(node: Node) -> View:
     return View(node, 0, node.shape, contiguous(node.shape))
 
 
+_KNOWN: WeakKeyDictionary[Node, View | None] = WeakKeyDictionary()  # of movements; their views hold nodes before them only
+
+
 def view_of(node: Node) -> View | None:
     """A node as a view of the buffer of some node before it, or of its own; None where only a copy could be one."""
     moves: list[Node] = []
-    while node.op in MOVES:
+    while node.op in MOVES and node not in _KNOWN:
         moves.append(node)
         node = node.inputs[0]
-    view: View | None = whole(node)
+    view = _KNOWN[node] if node in _KNOWN else whole(node)
     for move in reversed(moves):
-        if view is None:
-            return None
-        view = MOVES[move.op](view, move)
+        view = _KNOWN[move] = None if view is None else MOVES[move.op](view, move)
     return view
 
 
