@@ -77,9 +77,9 @@ def test_formula_brackets_follow_precedence():
     assert (a - (b - c)).formula() == "a - (b - c)"
     assert ((a - b) - c).formula() == "a - b - c"
     assert (a / (b * c)).formula() == "a / (b · c)"
-    assert ((a + b) ** 2).formula() == "(a + b)^2"
-    assert (-(a**2)).formula() == "-a^2"
-    assert ((-a) ** 2).formula() == "(-a)^2"
+    assert ((a + b) ** 2).formula() == "(a + b)²"
+    assert (-(a**2)).formula() == "-a²"
+    assert ((-a) ** 2).formula() == "(-a)²"
     assert (a / (b + c)).formula("latex") == r"\frac{a}{b + c}"
     assert cr.sigmoid(a * b).formula() == "σ(a · b)"
 

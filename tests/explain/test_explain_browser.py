@@ -54,3 +54,22 @@ def test_a_derivation(tmp_path: Path, language: str) -> None:
     assert requests == "0"
     assert int(width) > 5
     assert fits == "true"
+
+
+def test_the_walk_shows_one_step_after_another(tmp_path: Path) -> None:
+    pytest.importorskip("math_core", reason="HTML needs math-core")
+    output, _ = m6()
+    page = explain(output, "x1").to_html()
+    seen = "[...document.querySelectorAll('.step')].filter(e => e.offsetParent).length"
+    probe = f"""<script>addEventListener('load', () => {{
+      const counts = [{seen}];
+      for (const [from, to] of [[0, 1], [1, 2], [2, 3], [3, 2], [2, 0]]) {{
+        const scope = from ? document.getElementById('step-' + from).nextElementSibling.nextElementSibling : document;
+        scope.querySelector(`label[for="step-${{to}}"]`).click();
+        counts.push({seen});
+      }}
+      document.body.dataset.seen = counts.join(' ');
+    }})</script>"""
+    dom, _ = opened(page.replace("</head>", f"{probe}</head>"), tmp_path)
+    every = page.count('class="step')
+    assert f'data-seen="{every} 1 2 3 2 {every}"' in dom

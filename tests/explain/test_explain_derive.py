@@ -131,7 +131,7 @@ def test_large_sums_list_the_largest_terms() -> None:
     found = explain(cost, w1[3, 2], form="matrix", most=5)
     delta = next(s for s in found.steps() if s.name == "delta^1[3]")
     assert [p.rule for p in delta.parts] == ["product"] * 5 + ["rest"]
-    assert delta.note.startswith("the 5 largest of 30 terms")
+    assert delta.note.text.startswith("the 5 largest of 30 terms")
     re_evaluated(found)
     assert float(found.value) == pytest.approx(cr.grad(cost, [w1])[0].numpy()[3, 2], rel=1e-12)
 
@@ -250,7 +250,7 @@ def test_a_page_needs_nothing_from_outside() -> None:
 
 def test_notebooks_get_markdown_with_formulas() -> None:
     text = small()._repr_markdown_()
-    assert r"$$ \frac{\partial E}{\partial w} = \left(h - t\right) \cdot h\left(1 - h\right) \cdot x = " in text
+    assert r"$$ \frac{\partial E}{\partial w} = (h - t) \cdot h(1 - h) \cdot x = " in text
 
 
 @pytest.mark.parametrize("name", ["a$b", "50%", "x_{1}", "w & v", "价格_1", "a<b>", r"back\slash", "#1", "~", "^"])

@@ -217,10 +217,11 @@ def test_m10_matrix_form_with_columns() -> None:
 def test_m11_binary_cross_entropy_gives_a_minus_y() -> None:
     rng = np.random.default_rng(2)
     x, y = cr.tensor(rng.normal(size=3), name="x"), cr.tensor([1.0], name="y")
-    w1, b1, w2, b2 = (cr.parameter(rng.normal(size=s)) for s in ((4, 3), (4,), (1, 4), (1,)))
-    z2 = w2 @ cr.sigmoid(w1 @ x + b1) + b2
-    loss = cr.binary_cross_entropy_with_logits(z2, y).sum().named("L")
-    text = explain(loss, [w1, b1, w2, b2], form="matrix").to_text()
+    parameters = [cr.parameter(rng.normal(size=s)) for s in ((4, 3), (4,), (1, 4), (1,))]
+    w1, b1, w2, b2 = range(4)  # places in the list, so that no Python variable gives a name
+    top = parameters[w2] @ cr.sigmoid(parameters[w1] @ x + parameters[b1]) + parameters[b2]
+    loss = cr.binary_cross_entropy_with_logits(top, y).sum().named("L")
+    text = explain(loss, parameters, form="matrix").to_text()
     for line in (
         "δ² = σ(z²) - y",
         "∂L/∂W² = δ² @ a¹ᵀ",

@@ -20,9 +20,9 @@ from chainrule.explain.backward import backward, cut_out
 from chainrule.explain.calculation import Calculation
 from chainrule.explain.derivation import Derivation, Section, Step
 from chainrule.explain.derive import finished
-from chainrule.explain.language import phrase
+from chainrule.explain.language import sentence
 from chainrule.explain.lines import evaluate
-from chainrule.explain.matrix import Layer, find_layers, in_layer_notation
+from chainrule.explain.matrix import Layer, error_term, find_layers, in_layer_notation
 from chainrule.explain.request import Request
 from chainrule.explain.symbols import Formula, symbol
 from chainrule.ir import Array, Node
@@ -47,23 +47,19 @@ def attribution_form(request: Request) -> Derivation:
     calc = request.calc
     top = layers[-1].activation or layers[-1].weighted
     stops = [top, *(layer.weighted for layer in layers)]
-    names = {layer.weighted: f"delta^{layer.number}" for layer in layers}
+    names = {layer.weighted: error_term(layer) for layer in layers}
     true = {g.node: g.value for g in backward(calc, [layers[0].weight], stops, names)}
     error = true[top]
-    steps = [_step(f"e^{layers[-1].number}", derivative_symbol(calc, top), error, request, "")]
+    steps = [_step(f"e^{layers[-1].number}", derivative_symbol(calc, top), error, request, None)]
     shares = plain = error
     for layer, above in zip(reversed(layers[:-1]), reversed(layers[1:]), strict=True):
         shares, plain = _normalised(layer, above, shares), _back(layer, above, plain)
         steps += _layer_steps(layer, above, layers[-1], (shares, plain, true[layer.weighted]), request)
     section = Section(
-        "attribution", phrase("attribution", request.language), tuple(steps), phrase("heuristic", request.language)
+        "attribution", sentence("attribution", request.language), tuple(steps), sentence("heuristic", request.language)
     )
     assert calc.output.name is not None
-    output = symbol(calc.output.name)
-    title = Formula(
-        phrase("title-attribution", request.language, output=output.text),
-        phrase("title-attribution", request.language, output=f"${output.latex}$"),
-    )
+    title = sentence("title-attribution", request.language, output=symbol(calc.output.name))
     results = {s.name: s.value for s in steps if s.value is not None}
     return replace(finished(request, "attribution", [section], results), title=title)
 
@@ -83,13 +79,13 @@ def _layer_steps(layer: Layer, above: Layer, top: Layer, values: tuple[Array, Ar
     normalised = Formula(f"{w.text} ({shared.text} / Σ w)", rf"{w.latex} \left({shared.latex} \oslash \sum w\right)")
     unnormalised = Formula(f"{w.text} {plainly.text}", rf"{w.latex} {plainly.latex}")
     return [
-        _step(f"e^{n}", normalised, shares, request, phrase("normalised", language)),
-        _step(f"E^{n}", unnormalised, plain, request, phrase("unnormalised", language)),
-        _step(f"delta^{n}", None, true, request, phrase("true-gradient", language)),
+        _step(f"e^{n}", normalised, shares, request, sentence("normalised", language)),
+        _step(f"E^{n}", unnormalised, plain, request, sentence("unnormalised", language)),
+        _step(error_term(layer), None, true, request, sentence("true-gradient", language)),
     ]
 
 
-def _step(name: str, formula: Formula | None, value: Array, request: Request, note: str) -> Step:
+def _step(name: str, formula: Formula | None, value: Array, request: Request, note: Formula | None) -> Step:
     equations = () if formula is None else (formula,)
     return Step("value", name, symbol(name), equations, value, request.precision, note)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.explain.calculation import Calculation
 from chainrule.explain.formulas import tidy
-from chainrule.explain.symbols import derivative_name
+from chainrule.explain.symbols import derivative_name, natural_order
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
 
@@ -82,7 +83,20 @@ def backward(
             seed = ir.constant(value) if node is calc.output else leaves[node]
             for child, term in _terms_of(node, leaves[node], seed, halts):
                 terms.setdefault(child, []).append(term)
-    return found
+    return _as_worked_out(found)
+
+
+def _as_worked_out(found: Sequence[Gradient]) -> list[Gradient]:
+    """From the output downwards, the gradient of a leaf (a weight) right after the last one that it is made of."""
+    position = {g.node: k for k, g in enumerate(found)}
+
+    def key(gradient: Gradient) -> tuple[int, bool, Any]:
+        own = position[gradient.node]
+        if gradient.node.op not in LEAVES or not gradient.terms:
+            return own, False, ()
+        return max(position[t.parent] for t in gradient.terms), True, natural_order(gradient.node.name or "")
+
+    return sorted(found, key=key)
 
 
 def _between(calc: Calculation, targets: Collection[Node]) -> set[Node]:
@@ -135,6 +149,12 @@ def cut_out(parent: Node, halts: Collection[Node]) -> tuple[Node, dict[Node, Nod
         copies[node] = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.name, node.value)
         interior.append(copies[node])
     return copies[parent], cuts, interior
+
+
+def local_derivative(node: Node, source: Node) -> Node | None:
+    """∂node/∂source, if it is an array of the shape of both that is multiplied in element by element."""
+    top, cuts, interior = cut_out(node, {source})
+    return _local(top, cuts[source], interior)
 
 
 def _local(top: Node, child: Node, interior: Sequence[Node]) -> Node | None:

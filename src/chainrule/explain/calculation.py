@@ -32,7 +32,8 @@ class Calculation:
         nodes: all nodes, inputs before readers.
         shown: those that appear by name; the others only inside formulas.
         copies: the node here that stands for a node of the graph that was handed in.
-        named_by_user: those whose name comes from name= or named(); the other names were made up or are Python variables.
+        named_by_user: those whose name comes from name= or named().
+        variables: those whose name is that of a Python variable. The other names were made up.
     """
 
     output: Node
@@ -40,6 +41,7 @@ class Calculation:
     shown: frozenset[Node]
     copies: Mapping[Node, Node]
     named_by_user: frozenset[Node] = frozenset()
+    variables: frozenset[Node] = frozenset()
 
     def named(self, name: str) -> Node:
         """The node of that name.
@@ -119,7 +121,9 @@ def calculation(
     for node in nodes:
         if node in shown and node.name is None:
             node.name = names.numbered("u" if node.op in LEAVES else "v")
-    return Calculation(result, nodes, frozenset(shown), copies, frozenset(copies[n] for n in order if n.name))
+    by_user = frozenset(copies[n] for n in order if n.name)
+    by_variable = frozenset(copies[n] for n in order if n in (variables or {})) - by_user
+    return Calculation(result, nodes, frozenset(shown), copies, by_user, by_variable)
 
 
 class _Names:

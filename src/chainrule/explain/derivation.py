@@ -75,7 +75,7 @@ class Step:
         equations: right-hand sides, in order: the formula, then with numbers.
         value: the result, in full.
         digits: significant digits to show of the result, so that it follows from the numbers shown before it.
-        note: what happens here, in the language of the derivation.
+        note: what happens here, in the language of the derivation; formulas in its `latex` stand between $.
         parts: the terms that were added up (gradients and sums).
     """
 
@@ -85,7 +85,7 @@ class Step:
     equations: tuple[Formula, ...]
     value: Array | None
     digits: int
-    note: str = ""
+    note: Formula | None = None
     parts: tuple[Part, ...] = ()
 
     @property
@@ -105,7 +105,7 @@ class Step:
             "equations": [_formula_dict(e) for e in self.equations],
             "value": None if self.value is None else _value_dict(self.value),
             "shape": None if self.value is None else list(self.value.shape),
-            "note": self.note,
+            "note": self.note.text if self.note else "",
             "parts": [p.to_dict() for p in self.parts],
         }
 
@@ -115,16 +115,16 @@ class Section:
     """Steps under a heading."""
 
     kind: str
-    heading: str
+    heading: Formula
     steps: tuple[Step, ...]
-    remark: str = ""
+    remark: Formula | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {
             "kind": self.kind,
-            "heading": self.heading,
-            "remark": self.remark,
+            "heading": self.heading.text,
+            "remark": self.remark.text if self.remark else "",
             "steps": [s.to_dict() for s in self.steps],
         }
 

@@ -23,7 +23,7 @@ from chainrule.explain.calculation import (
     place_of,
 )
 from chainrule.explain.derivation import Derivation, Section, Step
-from chainrule.explain.language import Language, index_of, phrase
+from chainrule.explain.language import Language, index_of, sentence
 from chainrule.explain.lines import given_step, gradient_step, value_step
 from chainrule.explain.paths import path_section
 from chainrule.explain.request import Request
@@ -174,10 +174,7 @@ def title(request: Request) -> Formula:
     assert request.calc.output.name is not None
     output = symbol(request.calc.output.name)
     wrt = [symbol(p.name) for p in request.places]
-    return Formula(
-        phrase("title", request.language, output=output.text, wrt=", ".join(s.text for s in wrt)),
-        phrase("title", request.language, output=f"${output.latex}$", wrt=", ".join(f"${s.latex}$" for s in wrt)),
-    )
+    return sentence("title", request.language, output=output, wrt=wrt)
 
 
 def forward_sections(request: Request) -> list[Section]:
@@ -187,8 +184,8 @@ def forward_sections(request: Request) -> list[Section]:
     leaves = sorted((n for n in shown if n.op in LEAVES), key=lambda n: natural_order(n.name or ""))
     given = tuple(given_step(n, precision) for n in leaves)
     values = tuple(value_step(calc, n, precision) for n in shown if n.op not in LEAVES)
-    sections = [Section("given", phrase("given", request.language), given)] if given else []
-    return [*sections, Section("forward", phrase("forward", request.language), values)]
+    sections = [Section("given", sentence("given", request.language), given)] if given else []
+    return [*sections, Section("forward", sentence("forward", request.language), values)]
 
 
 def element_step(gradient: Gradient, place: Place, request: Request) -> Step:
@@ -196,19 +193,18 @@ def element_step(gradient: Gradient, place: Place, request: Request) -> Step:
     assert place.index is not None and request.calc.output.name is not None
     name = derivative_name(request.calc.output.name, place.name)
     value = gradient.value[place.index]
-    return Step("element", name, symbol(name), (), value, request.precision, phrase("chosen", request.language))
+    return Step("element", name, symbol(name), (), value, request.precision, sentence("chosen", request.language))
 
 
 def graph_form(request: Request) -> Derivation:
     """Forward table, then backward node by node."""
     found = backward(request.calc, [p.node for p in request.places])
-    steps = [gradient_step(g, request.language, request.precision) for g in found]
+    steps = [gradient_step(request.calc, g, request.language, request.precision) for g in found]
     by_node = {g.node: g for g in found}
     elements = tuple(element_step(by_node[p.node], p, request) for p in request.places if p.index is not None)
-    heading, rule = phrase("backward", request.language), phrase("product", request.language)
+    heading, rule = sentence("backward", request.language), sentence("product", request.language)
     sections = [*forward_sections(request), Section("backward", heading, tuple(steps), rule)]
-    if elements:
-        sections.append(Section("element", phrase("element", request.language), elements))
+    sections += [Section("element", sentence("element", request.language, symbol=s.symbol), (s,)) for s in elements]
     results = {p.name: by_node[p.node].value[p.index or ...] for p in request.places}
     return finished(request, "graph", sections, results)
 

@@ -1,30 +1,24 @@
-"""Writing nodes as a person would: simplified, with the notation of each primitive's record.
+"""Formulas as a person would write them: simplified, with the symbols of explanations.
 
 `tidy` simplifies a formula without changing its value: constants are multiplied out (½·2 cancels), a sign moves to the front,
-moves that move nothing disappear. `write` gives the text or LaTeX. Both stop at nodes that have a name.
+moves that move nothing disappear. `write` gives text and LaTeX, by `chainrule.ops.notation`. Both stop at named nodes.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from chainrule import ir
-from chainrule.explain.symbols import Formula, number, superscript, symbol
+from chainrule.explain.symbols import Formula, number, symbol
 from chainrule.ir import LEAVES, Node, topological
-from chainrule.ops.elementwise import COMPARE, POWER, PRODUCT, SIGN
-from chainrule.ops.notation import Style
+from chainrule.ops import notation
 from chainrule.ops.primitive import lookup
 
 Symbols = Callable[[Node], Formula]
-_PLACEHOLDER = re.compile(r"<(\d)(!?)>|#(\d|\*|[a-z_]+)")
-_LONGEST = 2000
-_ATOM = 100
-_MATMUL = PRODUCT - 1  # so that it gets brackets in products element by element
-_FRACTION = PRODUCT + 1
+_STYLES: tuple[notation.Style, notation.Style] = ("text", "latex")
 
 
 def is_atom(node: Node) -> bool:
@@ -220,177 +214,4 @@ def write(node: Node, symbols: Symbols = named_symbol, *, whole: bool = False) -
         symbols: what stands for the nodes at which the formula stops.
         whole: write the calculation of `node` even if it has a name.
     """
-    return Formula(_write(node, symbols, "text", whole), _write(node, symbols, "latex", whole))
-
-
-def _write(node: Node, symbols: Symbols, style: Style, whole: bool) -> str:
-    top = node if whole else None
-    written: dict[Node, tuple[str, int]] = {}
-    for each in topological([node], stop=lambda n: n is not top and is_atom(n)):
-        stops = each.op in LEAVES or (each.name is not None and each is not top)
-        found = _atom(each, symbols, style) if stops else _call(each, written, style)
-        written[each] = found if len(found[0]) <= _LONGEST else ("…", _ATOM)
-    return written[node][0]
-
-
-def _atom(node: Node, symbols: Symbols, style: Style) -> tuple[str, int]:
-    text = symbols(node).style(style)
-    fraction = style == "latex" and text.startswith(r"\frac{\partial")
-    return text, SIGN if text.startswith("-") else _FRACTION if "/" in text or fraction else _ATOM
-
-
-def _brackets(inner: str, style: Style) -> str:
-    return f"({inner})" if style == "text" else rf"\left({inner}\right)"
-
-
-def _call(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int]:
-    special = _SPECIAL.get(node.op)
-    if special is not None:
-        found = special(node, written, style)
-        if found is not None:
-            return found
-    notation = lookup(node.op).notation
-
-    def fill(match: re.Match[str]) -> str:
-        position, strict, plain = match.groups()
-        if position is None and plain == "*":
-            return ", ".join(written[i][0] for i in node.inputs)
-        if position is None and not plain.isdigit():
-            return _attribute(node.attributes.get(plain), style)
-        text, precedence = written[node.inputs[int(position or plain)]]
-        needs = position is not None and (precedence < notation.precedence or (strict and precedence == notation.precedence))
-        return _brackets(text, style) if needs else text
-
-    return _PLACEHOLDER.sub(fill, (notation.text if style == "text" else notation.latex)), notation.precedence
-
-
-def _attribute(value: object, style: Style) -> str:
-    text = str(value)
-    return text if style == "text" else text.replace("_", r"\_").replace("None", r"\text{none}")
-
-
-Special = Callable[[Node, Mapping[Node, tuple[str, int]], Style], tuple[str, int] | None]
-
-
-def _write_product(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int]:
-    """Brackets stand side by side, arrays are joined by ⊙, and everything else by a dot."""
-    pairs = (written[i] for i in node.inputs)
-    a, b = ((_brackets(text, style), _ATOM) if level < PRODUCT else (text, level) for text, level in pairs)
-    if b[0].startswith("-") or (style == "text" and node.inputs[1].op == "divide" and b[1] == PRODUCT):
-        b = _brackets(b[0], style), _ATOM
-    hadamard = min(i.size for i in node.inputs) > 1
-    if b[0].startswith(("(", r"\left(")) and not hadamard and "∂" not in a[0]:
-        return f"{a[0]}{b[0]}", PRODUCT
-    sign = ("⊙" if hadamard else "·") if style == "text" else (r"\odot" if hadamard else r"\cdot")
-    return f"{a[0]} {sign} {b[0]}", PRODUCT
-
-
-def _write_minus(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int]:
-    text, precedence = written[node.inputs[0]]
-    return "-" + (_brackets(text, style) if precedence < PRODUCT or text.startswith("-") else text), SIGN
-
-
-def _write_matmul(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int]:
-    """Products element by element, and products of matrices on the right, need brackets inside a product of matrices."""
-    sign = " @ " if style == "text" else r" \, "
-    bare = ((_MATMUL, _FRACTION, POWER, POWER + 1, _ATOM), (_FRACTION, POWER, POWER + 1, _ATOM))
-    pairs = zip((written[i] for i in node.inputs), bare, strict=True)
-    a, b = (text if level in levels else _brackets(text, style) for (text, level), levels in pairs)
-    return f"{a}{sign}{b}", _MATMUL
-
-
-def _write_power(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int] | None:
-    """x², with raised digits in text."""
-    raised = superscript(written[node.inputs[1]][0]) if node.op == "power" else "²"
-    if style == "latex" or raised is None:
-        return None
-    text, precedence = written[node.inputs[0]]
-    return f"{text if precedence >= _ATOM else _brackets(text, style)}{raised}", POWER
-
-
-def _write_cast(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int] | None:
-    """A condition used as a number: 1 where it holds, else 0 (Iverson's bracket)."""
-    if node.inputs[0].dtype.kind != "b":
-        return None
-    text = written[node.inputs[0]][0]
-    return (f"[{text}]" if style == "text" else rf"\left[{text}\right]"), _ATOM
-
-
-def _write_transpose(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int] | None:
-    axes = tuple(node.attributes["axes"])
-    count = len(axes)
-    if count < 2 or axes != (*range(count - 2), count - 1, count - 2):
-        return None
-    source = node.inputs[0]
-    if source.op == "reshape" and source.inputs[0].ndim == 1 and source.shape[0] == 1 and source.name is None:
-        return written[source.inputs[0]]  # a row turned back into the column that it was made from
-    return _transposed(written[source], style)
-
-
-def _transposed(inner: tuple[str, int], style: Style) -> tuple[str, int]:
-    text, precedence = inner
-    base = text if precedence >= _ATOM else _brackets(text, style)
-    return (f"{base}ᵀ" if style == "text" else f"{{{base}}}^{{\\top}}"), POWER + 1
-
-
-def _write_reshape(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int] | None:
-    """A vector is a column; as a row it is transposed. Axes of size 1 are not worth a word otherwise."""
-    source = node.inputs[0]
-    inner = written[source]
-    if (source.ndim, node.ndim) in ((1, 2), (2, 1)) and source.size > 1:
-        matrix = node if node.ndim == 2 else source
-        if matrix.shape[1] == 1 or (source.op == "sum" and source.name is None):
-            return inner
-        return _transposed(inner, style) if matrix.shape[0] == 1 else None
-    if [n for n in source.shape if n != 1] == [n for n in node.shape if n != 1]:
-        return inner
-    return None
-
-
-def _write_broadcast(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int] | None:
-    return written[node.inputs[0]] if node.inputs[0].size == 1 else None
-
-
-def _write_sum(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int]:
-    text, precedence = written[node.inputs[0]]
-    inner = _brackets(text, style) if precedence < PRODUCT else text
-    axes = node.attributes["axis"]
-    every = len(axes) == node.inputs[0].ndim
-    where = ",".join(map(str, axes))
-    if style == "text":
-        return f"Σ{'' if every else f'[{where}]'} {inner}", PRODUCT
-    return rf"\sum{'' if every else f'_{{[{where}]}}'} {inner}", PRODUCT
-
-
-def _write_equal(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int]:
-    a, b = (_brackets(t, style) if p <= COMPARE else t for t, p in (written[i] for i in node.inputs))
-    return (f"{a} == {b}" if style == "text" else f"{a} = {b}"), COMPARE
-
-
-def _write_slice(node: Node, written: Mapping[Node, tuple[str, int]], style: Style) -> tuple[str, int]:
-    """x[1, 0:2], as in Python."""
-    text, precedence = written[node.inputs[0]]
-    base = text if precedence >= _ATOM else _brackets(text, style)
-    keys = [
-        str(a) if b - a == 1 else ":" if (a, b, s) == (0, n, 1) else f"{a}:{b}" + (f":{s}" if s != 1 else "")
-        for a, b, s, n in zip(*(node.attributes[k] for k in ("start", "stop", "step")), node.inputs[0].shape, strict=True)
-    ]
-    return f"{base}[{', '.join(keys)}]", _ATOM
-
-
-_SPECIAL: dict[str, Special] = {
-    "multiply": _write_product,
-    "negative": _write_minus,
-    "matmul": _write_matmul,
-    "cast": _write_cast,
-    "power": _write_power,
-    "square": _write_power,
-    "transpose": _write_transpose,
-    "reshape": _write_reshape,
-    "squeeze": _write_reshape,
-    "expand_dims": _write_reshape,
-    "broadcast_to": _write_broadcast,
-    "sum": _write_sum,
-    "equal": _write_equal,
-    "slice": _write_slice,
-}
+    return Formula(*(notation.formula(node, s, lambda n, style: symbols(n).style(style), whole=whole) for s in _STYLES))

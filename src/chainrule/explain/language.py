@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from chainrule.errors import ArgumentError, explain
+from chainrule.explain.symbols import Formula
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -17,36 +19,51 @@ PHRASES: dict[str, tuple[str, str]] = {
     "given": ("Given", "已知"),
     "forward": ("Forward pass", "前向传播"),
     "backward": ("Backward pass (chain rule)", "反向传播 (链式法则)"),
-    "paths": ("Paths: one product per path", "路径: 每条路径一个乘积"),
-    "sum": ("Sum over the paths", "对各路径求和"),
+    "paths": ("{symbol}: one product per path", "{symbol}: 每条路径一个乘积"),
     "layers": ("Layers", "各层"),
-    "result": ("Result", "结果"),
-    "element": ("One element", "一个元素"),
-    "update": ("Update", "参数更新"),
+    "element": ("{symbol} by itself", "单独看 {symbol}"),
+    "update": ("Update of {symbol}", "更新 {symbol}"),
     "attribution": ("Error attribution", "误差归因"),
+    "and": ("{first} and {last}", "{first} 和 {last}"),
     # notes
-    "seed": ("the gradient of the output by itself is 1", "输出对自身的导数为 1"),
-    "product": ("upstream gradient × local derivative", "上游梯度 × 局部导数"),
-    "pullback": ("the upstream gradient taken back through the operation", "上游梯度经该运算反向传回"),
-    "several": (
-        "{count} ways lead here: what arrives over them is added up",
-        "有 {count} 条路径到达这里: 把各路径传来的梯度相加",
+    "seed": (
+        "the backward pass starts here: the derivative of {output} by itself is 1",
+        "反向传播从这里开始: {output} 对自身的导数为 1",
     ),
+    "product": (
+        "Each gradient is the upstream gradient × the local derivative. Where a value is used several times, the contributions "
+        "are added up.",
+        "每个梯度 = 上游梯度 × 局部导数。一个值被多次使用时, 各项贡献相加。",
+    ),
+    "several": (
+        "{symbol} acts on {output} through {parents}: the contributions are added up",
+        "{symbol} 通过 {parents} 影响 {output}: 各项贡献相加",
+    ),
+    "sums-to-one": ("since {sum} = 1", "因为 {sum} = 1"),
     "route": ("path {number}", "路径 {number}"),
     "paths-sum": ("the sum of the {count} paths", "{count} 条路径之和"),
     "paths-rest": ("the other {count} paths together", "其余 {count} 条路径之和"),
-    "terms-rest": ("the other {count} terms together", "其余 {count} 项之和"),
-    "largest": ("the {shown} largest of {count} terms", "{count} 项中最大的 {shown} 项"),
+    "largest": (
+        "the {shown} largest of {count} terms; the other {rest} terms together",
+        "{count} 项中最大的 {shown} 项; 其余 {rest} 项之和",
+    ),
     "rest": ("rest", "其余"),
     "no-flow": ("nothing flows back: the derivative is 0 everywhere on the way", "没有梯度传回: 途中导数处处为 0"),
     "weighted-input": ("weighted input of layer {layer}", "第 {layer} 层的加权输入"),
     "activation": ("activation of layer {layer}", "第 {layer} 层的激活值"),
+    "error-terms": (
+        "Each error term {delta} comes from the one above it: {above} goes back through the weights, then is multiplied by "
+        "{slope} element by element. The gradient of a weight is {delta} times the activation that the weight multiplies, the "
+        "gradient of a bias {delta} itself; over several samples they are summed.",
+        "误差项逐层向下计算: {above} 经权重传回, 再逐元素乘以 {slope}。权重的梯度是 {delta} 乘以该权重所乘的激活值, "
+        "偏置的梯度就是 {delta} 本身; 有多个样本时求和。",
+    ),
     "error-term": ("error term of layer {layer}", "第 {layer} 层的误差项"),
+    "error-term-with": ("error term of layer {layer}, with {slope}", "第 {layer} 层的误差项, 其中 {slope}"),
+    "shape": ("shape {shape}", "形状 {shape}"),
     "weight-gradient": ("gradient of the weight of layer {layer}", "第 {layer} 层权重的梯度"),
     "bias-gradient": ("gradient of the bias of layer {layer}", "第 {layer} 层偏置的梯度"),
     "chosen": ("the element that was asked for", "所求的元素"),
-    "gradient": ("the gradient", "梯度"),
-    "new-value": ("the value after the step", "更新后的值"),
     "heuristic": (
         "A heuristic, not the gradient: it shares an error out by the size of the weights and leaves out the derivative of the "
         "activation. The gradient δ beside it is what training uses.",
@@ -54,7 +71,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "normalised": ("in proportion to the weights", "按权重比例分摊"),
     "unnormalised": ("with the transposed weights", "用转置的权重分摊"),
-    "true-gradient": ("the true gradient (error term)", "真实梯度 (误差项)"),
+    "true-gradient": ("the error term: the true gradient", "误差项: 真正的梯度"),
     # verdicts
     "verdict-right": ("{symbol} = {given} is right.", "{symbol} = {given} 正确。"),
     "verdict-rounded-last": (
@@ -143,6 +160,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "slip-other-formula": ("That is {other}.", "那是 {other}。"),
     "slip-unknown-is": ("The number {given} is {other} = {value}.", "数 {given} 是 {other} = {value}。"),
+    # pages
+    "walk": ("Walk through it in {count} steps", "分 {count} 步逐步查看"),
+    "walk-step": ("step {number} of {count}", "第 {number} 步, 共 {count} 步"),
+    "walk-back": ("‹ Back", "‹ 上一步"),
+    "walk-next": ("Next ›", "下一步 ›"),
+    "walk-all": ("Show all", "显示全部"),
     # tables
     "symbol": ("symbol", "符号"),
     "formula": ("formula", "公式"),
@@ -158,6 +181,25 @@ def phrase(key: str, language: Language, /, **values: object) -> str:
         ArgumentError: a language other than "en" and "zh".
     """
     return PHRASES[key][index_of(language)].format(**values)
+
+
+def sentence(key: str, language: Language, /, **values: object) -> Formula:
+    """A phrase whose blanks are filled with formulas, or lists of them; in its `latex` they stand between $.
+
+    Raises:
+        ArgumentError: a language other than "en" and "zh".
+    """
+
+    def filled(value: object, latex: bool) -> object:
+        if isinstance(value, Formula):
+            return f"${value.latex}$" if latex else value.text
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            *firsts, last = (str(filled(v, latex)) for v in value)
+            return phrase("and", language, first=", ".join(firsts), last=last) if firsts else last
+        return value
+
+    text, latex = (phrase(key, language, **{k: filled(v, style) for k, v in values.items()}) for style in (False, True))
+    return Formula(text, latex)
 
 
 def index_of(language: Language) -> int:

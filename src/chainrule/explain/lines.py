@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from chainrule import ir
 from chainrule.explain.backward import Gradient, Term, cut_out
 from chainrule.explain.calculation import Calculation
 from chainrule.explain.derivation import Factor, Part, Step
 from chainrule.explain.formulas import Product, named_symbol, tidy, uniform, write
-from chainrule.explain.language import Language, phrase
+from chainrule.explain.language import Language, sentence
 from chainrule.explain.symbols import Formula, agreeing_digits, derivative_name, number, symbol
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
@@ -34,13 +35,13 @@ def evaluate(top: Node, values: Mapping[Node, float | Array]) -> Array:
     return result
 
 
-def given_step(node: Node, precision: int) -> Step:
+def given_step(node: Node, precision: int, note: Formula | None = None) -> Step:
     """A leaf and its value."""
     assert node.name is not None
-    return Step("given", node.name, symbol(node.name), (), node.value, precision)
+    return Step("given", node.name, symbol(node.name), (), node.value, precision, note)
 
 
-def value_step(calc: Calculation, node: Node, precision: int, note: str = "", *, simplify: bool = False) -> Step:
+def value_step(calc: Calculation, node: Node, precision: int, note: Formula | None = None, *, simplify: bool = False) -> Step:
     """A node, its formula in the shown nodes (simplified, if wished), and its value."""
     assert node.name is not None and node.value is not None
     top, cuts, _ = cut_out(node, calc.shown)
@@ -81,11 +82,14 @@ def _without_repeats(equations: Sequence[Formula], value: Array, digits: int) ->
 
 
 # -------------------------------------------------------------------------------------------- gradients
-def gradient_step(gradient: Gradient, language: Language, precision: int, note: str = "") -> Step:
+def gradient_step(
+    calc: Calculation, gradient: Gradient, language: Language, precision: int, note: Formula | None = None
+) -> Step:
     """The gradient at a node: the sum of what its readers send back, each upstream gradient × local derivative."""
+    assert calc.output.name is not None and gradient.node.name is not None
+    output = symbol(calc.output.name)
     if not gradient.terms:
-        flows = bool(np.any(gradient.value))
-        note = phrase("seed" if flows else "no-flow", language)
+        note = sentence("seed", language, output=output) if np.any(gradient.value) else sentence("no-flow", language)
         return Step("seed", gradient.name, symbol(gradient.name), (), gradient.value, precision, note)
     parts = [_part(term) for term in gradient.terms]
     equations = [added([p.formula for p in parts])]
@@ -94,10 +98,35 @@ def gradient_step(gradient: Gradient, language: Language, precision: int, note: 
         terms = [[f.value.item() for f in p.factors] for p in parts]
         numbers, digits = sum_of_products(terms, float(gradient.value.item()), precision)
         equations.append(numbers)
-    if not note and len(parts) > 1:
-        note = phrase("several", language, count=len(parts))
+    if plainer := _with_sums_of_one(gradient):
+        equations.append(plainer[1])
+        note = note or sentence("sums-to-one", language, sum=plainer[0])
+    if note is None and len(parts) > 1:
+        parents = [symbol(name) for part in parts for name in part.via]
+        note = sentence("several", language, symbol=symbol(gradient.node.name), output=output, parents=parents)
     shown = _without_repeats(equations, gradient.value, digits)
     return Step("gradient", gradient.name, symbol(gradient.name), shown, gradient.value, digits, note, tuple(parts))
+
+
+def _with_sums_of_one(gradient: Gradient) -> tuple[Formula, Formula] | None:
+    """Of a gradient with a sum over given values that is 1, as of targets: this sum, and the formula without it."""
+    expressions = [term.expression for term in gradient.terms]
+    ones = [n for e in expressions for n in topological([e]) if _is_sum_of_one(n)]
+    if not ones:
+        return None
+    replaced: dict[Node, Node] = {}
+    for node in topological(expressions):
+        inputs = tuple(replaced[i] for i in node.inputs)
+        one = ir.constant(np.ones(node.shape), node.dtype)
+        same = inputs == node.inputs
+        kept = node if same else Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.name, node.value)
+        replaced[node] = one if node in ones else kept
+    return write(ones[0]), added([write(tidy(replaced[e])) for e in expressions])
+
+
+def _is_sum_of_one(node: Node) -> bool:
+    source = node.inputs[0] if node.op == "sum" and node.name is None else None
+    return source is not None and source.op in LEAVES and source.name is not None and bool(np.all(_array(node) == 1.0))
 
 
 def _part(term: Term) -> Part:
@@ -139,7 +168,7 @@ def _joined(terms: Sequence[str]) -> str:
 def multiplied(numbers: Sequence[Formula]) -> Formula:
     """Numbers joined by dots, negative ones after the first in brackets."""
     texts = [n.text if k == 0 or not n.text.startswith("-") else f"({n.text})" for k, n in enumerate(numbers)]
-    latexes = [n.latex if k == 0 or not n.latex.startswith("-") else rf"\left({n.latex}\right)" for k, n in enumerate(numbers)]
+    latexes = [n.latex if k == 0 or not n.latex.startswith("-") else f"({n.latex})" for k, n in enumerate(numbers)]
     return Formula(" · ".join(texts), r" \cdot ".join(latexes))
 
 

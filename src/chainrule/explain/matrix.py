@@ -9,19 +9,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.errors import ArgumentError, explain
-from chainrule.explain.backward import Gradient, backward
+from chainrule.explain.backward import Gradient, backward, local_derivative
 from chainrule.explain.calculation import Calculation, Place
 from chainrule.explain.derivation import Derivation, Factor, Part, Section, Step
-from chainrule.explain.derive import element_step, finished
+from chainrule.explain.derive import finished
 from chainrule.explain.elements import Elements, addends, index_of
 from chainrule.explain.formulas import Product, product, write
-from chainrule.explain.language import phrase
+from chainrule.explain.language import Language, phrase, sentence
 from chainrule.explain.lines import added, given_step, gradient_step, sum_of_products, value_step
+from chainrule.explain.render.arrays import is_listed
 from chainrule.explain.request import Request
 from chainrule.explain.symbols import Formula, derivative_name, natural_order, number, symbol
 from chainrule.ir import LEAVES, Node
 from chainrule.ops.primitive import lookup
 
+# ℓ stands for any layer in the sentence that tells the rule.
+_GENERAL = {
+    "delta": Formula("δˡ", r"\delta^{l}"),
+    "above": Formula("δˡ⁺¹", r"\delta^{l+1}"),
+    "slope": Formula("σ′(zˡ)", r"\sigma'(z^{l})"),
+}
 _CARRIERS = ("transpose", "reshape", "cast", "broadcast_to", "expand_dims", "squeeze")
 
 
@@ -125,7 +132,7 @@ def matrix_form(request: Request) -> Derivation:
         )
     request = replace(request, calc=in_layer_notation(request.calc, layers))
     stops = [layer.weighted for layer in layers]
-    names = {layer.weighted: f"delta^{layer.number}" for layer in layers}
+    names = {layer.weighted: error_term(layer) for layer in layers}
     gradients = backward(request.calc, [p.node for p in request.places], stops, names)
     sections = [*_forward(request, layers), _backward(request, layers, gradients)]
     by_node = {g.node: g for g in gradients}
@@ -135,16 +142,18 @@ def matrix_form(request: Request) -> Derivation:
 
 
 def in_layer_notation(calc: Calculation, layers: Sequence[Layer]) -> Calculation:
-    """z¹, a¹, W¹, b¹, … for what the user gave no name (or only a module did, such as 0.weight)."""
+    """z¹, a¹, W¹, b¹, … for what the user gave no name (or only a module did, such as 0.weight).
+
+    Python variables count as names where every layer has one for the same part: a loop leaves a `w` for the last layer only.
+    """
     replaceable = {n for n in calc.nodes if n not in calc.named_by_user or "." in (n.name or "")}
     taken = {n.name for n in calc.nodes}
     shown = set(calc.shown)
-    for layer in layers:
-        roles = (("z", layer.weighted), ("a", layer.activation), ("W", layer.weight), ("b", layer.bias))
-        for letter, node in roles:
-            if node is None:
-                continue
-            name = f"{letter}^{layer.number}"
+    for letter, members in _roles(layers).items():
+        if all(n in calc.variables for n in members.values()):
+            replaceable -= set(members.values())
+        for layer, node in members.items():
+            name = f"{letter}^{layer}"
             if node in replaceable and name not in taken:
                 node.name = name
             shown.add(node)
@@ -158,29 +167,72 @@ def in_layer_notation(calc: Calculation, layers: Sequence[Layer]) -> Calculation
     return replace(calc, shown=frozenset(keep | {n for n in shown if n.name}))
 
 
+def _roles(layers: Sequence[Layer]) -> dict[str, dict[int, Node]]:
+    """Per letter the nodes that play its part, by number of the layer."""
+    parts: dict[str, list[Node | None]] = {
+        "z": [layer.weighted for layer in layers],
+        "a": [layer.activation for layer in layers],
+        "W": [layer.weight for layer in layers],
+        "b": [layer.bias for layer in layers],
+    }
+    return {letter: {k + 1: n for k, n in enumerate(nodes) if n is not None} for letter, nodes in parts.items()}
+
+
+def error_term(layer: Layer) -> str:
+    """The name of δ: with its number where the weighted input has its own, δ₁ beside z₁ and δ¹ beside z¹."""
+    return f"delta{layer.number}" if layer.weighted.name == f"z{layer.number}" else f"delta^{layer.number}"
+
+
 def _forward(request: Request, layers: Sequence[Layer]) -> list[Section]:
     calc, language, precision = request.calc, request.language, request.precision
     leaves = sorted((n for n in calc.nodes if n in calc.shown and n.op in LEAVES), key=lambda n: natural_order(n.name or ""))
-    notes = {layer.weighted: phrase("weighted-input", language, layer=layer.number) for layer in layers}
-    notes |= {la.activation: phrase("activation", language, layer=la.number) for la in layers if la.activation is not None}
+    notes = {layer.weighted: sentence("weighted-input", language, layer=layer.number) for layer in layers}
+    notes |= {la.activation: sentence("activation", language, layer=la.number) for la in layers if la.activation is not None}
     inner = [n for n in calc.nodes if n in calc.shown and n.op not in LEAVES]
     return [
-        Section("given", phrase("given", language), tuple(given_step(n, precision) for n in leaves)),
-        Section("layers", phrase("layers", language), tuple(value_step(calc, n, precision, notes.get(n, "")) for n in inner)),
+        Section("given", sentence("given", language), tuple(given_step(n, precision, _shape(n, language)) for n in leaves)),
+        Section(
+            "layers",
+            sentence("layers", language),
+            tuple(value_step(calc, n, precision, _shape(n, language, notes.get(n))) for n in inner),
+        ),
     ]
 
 
 def _backward(request: Request, layers: Sequence[Layer], gradients: Sequence[Gradient]) -> Section:
     language = request.language
-    notes: dict[Node, str] = {}
+    notes: dict[Node, Formula] = {}
     for layer in layers:
-        notes[layer.weighted] = phrase("error-term", language, layer=layer.number)
-        notes[layer.weight] = phrase("weight-gradient", language, layer=layer.number)
+        notes[layer.weighted] = _error_term_note(layer, language)
+        notes[layer.weight] = sentence("weight-gradient", language, layer=layer.number)
         if layer.bias is not None:
-            notes[layer.bias] = phrase("bias-gradient", language, layer=layer.number)
+            notes[layer.bias] = sentence("bias-gradient", language, layer=layer.number)
     wanted = [g for g in gradients if g.terms]
-    steps = tuple(gradient_step(g, language, request.precision, notes.get(g.node, "")) for g in wanted)
-    return Section("backward", phrase("backward", language), steps)
+    steps = tuple(
+        gradient_step(request.calc, g, language, request.precision, _shape(g.node, language, notes.get(g.node))) for g in wanted
+    )
+    return Section("backward", sentence("backward", language), steps, sentence("error-terms", language, **_GENERAL))
+
+
+def _error_term_note(layer: Layer, language: Language) -> Formula:
+    """ "error term of layer 1, with σ′(z¹) = a¹ ⊙ (1 - a¹)"."""
+    slope = None if layer.activation is None else local_derivative(layer.activation, layer.weighted)
+    if slope is None or layer.activation is None:
+        return sentence("error-term", language, layer=layer.number)
+    function, local = write(layer.activation, whole=True), write(slope)
+    prime = Formula(
+        f"{function.text.replace('(', '′(', 1)} = {local.text}",
+        f"{function.latex.replace('(', chr(39) + '(', 1)} = {local.latex}",
+    )
+    return sentence("error-term-with", language, layer=layer.number, slope=prime)
+
+
+def _shape(node: Node, language: Language, note: Formula | None = None) -> Formula | None:
+    """A note with the shape of a node's array; large arrays tell it themselves."""
+    if node.value is None or not node.ndim or not is_listed(node.value):
+        return note
+    shape = sentence("shape", language, shape="×".join(map(str, node.shape)))
+    return shape if note is None else Formula(f"{note.text}, {shape.text}", f"{note.latex}, {shape.latex}")
 
 
 # -------------------------------------------------------------------------------------------- one weight
@@ -196,8 +248,8 @@ def _element(request: Request, place: Place, by_node: dict[Node, Gradient]) -> S
         if parent in by_node and by_node[parent].terms:
             name = f"{by_node[parent].name}[{', '.join(map(str, index_of(parent, unit)))}]"
             steps.append(_contributions(request, by_node[parent], unit, name))
-    steps = [*steps[: request.most], last or element_step(gradient, place, request)]
-    return Section("element", phrase("element", request.language), tuple(steps))
+    steps = [*steps[: request.most], last]
+    return Section("element", sentence("element", request.language, symbol=last.symbol), tuple(steps))
 
 
 def _error_terms(gradient: Gradient, position: int) -> list[tuple[Node, int]]:
@@ -234,10 +286,9 @@ def _contributions(request: Request, gradient: Gradient, position: int, name: st
     count = min(request.most, max(1, sum(_value(t) != 0.0 for t in ranked)))
     listed, rest = ranked[:count], ranked[count:]
     parts = [_part(t) for t in listed]
-    note = ""
+    note = None
     if rest:
         left = math.fsum(_value(t) for t in rest)
-        label = phrase("terms-rest", request.language, count=len(rest))
         parts.append(
             Part(
                 "rest",
@@ -247,7 +298,7 @@ def _contributions(request: Request, gradient: Gradient, position: int, name: st
                 np.asarray(left),
             )
         )
-        note = f"{phrase('largest', request.language, shown=len(listed), count=len(terms))}; {label}"
+        note = sentence("largest", request.language, shown=len(listed), count=len(terms), rest=len(rest))
     equations = []
     digits = request.precision
     if parts:

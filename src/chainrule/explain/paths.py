@@ -13,7 +13,7 @@ from chainrule.explain.calculation import Calculation, Place, element_name
 from chainrule.explain.derivation import Factor, Part, Section, Step
 from chainrule.explain.elements import Edge, Key, edges, index_of
 from chainrule.explain.formulas import Product, write
-from chainrule.explain.language import phrase
+from chainrule.explain.language import phrase, sentence
 from chainrule.explain.lines import added, product_formula, sum_of_products
 from chainrule.explain.request import Request
 from chainrule.explain.symbols import Formula, agreeing_digits, derivative_name, number, symbol
@@ -180,7 +180,7 @@ def path_section(request: Request, place: Place) -> tuple[Section, float]:
     steps = [_path_step(p, request, n, k + 1) for k, (p, n) in enumerate(zip(listed, names, strict=True))]
     if len(found) != 1:
         steps.append(_sum_step(found, listed, name, total, request))
-    return Section("paths", phrase("paths", request.language), tuple(steps)), total
+    return Section("paths", sentence("paths", request.language, symbol=symbol(name)), tuple(steps)), total
 
 
 def _path_step(path: Path, request: Request, name: str, order: int) -> Step:
@@ -192,7 +192,7 @@ def _path_step(path: Path, request: Request, name: str, order: int) -> Step:
     if len(values) > 1:
         numbers, digits = sum_of_products([values], path.value, precision)
         equations.append(numbers)
-    note = phrase("route", request.language, number=order)
+    note = sentence("route", request.language, number=order)
     return Step("path", name, symbol(name), tuple(equations), np.asarray(path.value), digits, note, (part,))
 
 
@@ -240,6 +240,6 @@ def _sum_step(found: list[Path], listed: list[Path], name: str, total: float, re
         tuple(equations),
         np.asarray(total),
         digits,
-        phrase("paths-sum", language, count=len(found)),
+        sentence("paths-sum", language, count=len(found)),
         tuple(parts),
     )

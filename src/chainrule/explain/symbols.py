@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.ops.notation import Style
+from chainrule.ops.notation import Style, superscript
 
 _GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ", "kappa": "κ",
@@ -21,7 +21,6 @@ _GREEK = {
 }  # fmt: skip
 _COMMANDS = {letter: f"\\{name}" for name, letter in _GREEK.items() if name != "lam"}
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _DERIVATIVE = re.compile(r"d(\(.+\)|[^/()]+)/d(.+)")
 _NAME = re.compile(r"([^\W\d_]+)_?([^\W_]*)(?:\^(\w+))?(?:#(\d+))?((?:\[[^\]]*\])?)('*)")
 _ESCAPES = str.maketrans({c: "\\" + c for c in "_#%&${}"} | {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "})
@@ -54,11 +53,6 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", name)]
 
 
-def superscript(text: str) -> str | None:
-    """A whole number in raised digits."""
-    return text.translate(_SUPERSCRIPTS) if text.removeprefix("-").isdigit() else None
-
-
 def _symbol(name: str, style: Style) -> str:
     derivative = _DERIVATIVE.fullmatch(name)
     if derivative:
@@ -81,10 +75,11 @@ def _bracketed(name: str, style: Style) -> str:
 
 def _in_text(head: str, below: str, above: str, index: str, primes: str) -> str:
     below = below.translate(_SUBSCRIPTS) if below.isdigit() else f"_{below}" if below else ""
-    plain = above.strip("()")
-    above = (
-        above.translate(_SUPERSCRIPTS).replace("(", "⁽").replace(")", "⁾") if plain.isdigit() else f"^{above}" if above else ""
-    )
+    raised = superscript(above.strip("()"))
+    if raised is not None:
+        above = f"⁽{raised}⁾" if above.startswith("(") else raised
+    elif above:
+        above = f"^{above}"
     return f"{_GREEK.get(head, head)}{below}{above}{index}{'′' * len(primes)}"
 
 
@@ -118,7 +113,7 @@ def number(value: float | int | bool, digits: int) -> Formula:
     mantissa, exponent = f"{float(value):.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     power = str(int(exponent))
-    return Formula(f"{mantissa}×10{power.translate(_SUPERSCRIPTS)}", rf"{mantissa} \times 10^{{{power}}}")
+    return Formula(f"{mantissa}×10{superscript(power)}", rf"{mantissa} \times 10^{{{power}}}")
 
 
 def rounded(value: float, digits: int) -> float:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.errors import ArgumentError, explain
+from chainrule.explain.backward import cut_out
 from chainrule.explain.calculation import Calculation, Place, calculation
-from chainrule.explain.derivation import Derivation, Section, Step
+from chainrule.explain.derivation import Derivation, Section
 from chainrule.explain.derive import finished
-from chainrule.explain.language import phrase
+from chainrule.explain.formulas import tidy
+from chainrule.explain.language import sentence
 from chainrule.explain.lines import given_step, value_step
 from chainrule.explain.request import Request
 from chainrule.explain.symbols import Formula, derivative_name, natural_order, symbol
-from chainrule.ir import LEAVES, Array, Node
+from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.tensor import Tensor
 
 _STATE_SYMBOLS = {
@@ -55,11 +58,7 @@ def update_form(request: Request, optimizer: Any) -> Derivation:
 
 def _title(request: Request, optimizer: Any) -> Formula:
     symbols = [symbol(p.name) for p in request.places]
-    name = optimizer.rule.name
-    return Formula(
-        phrase("title-step", request.language, optimizer=name, wrt=", ".join(s.text for s in symbols)),
-        phrase("title-step", request.language, optimizer=name, wrt=", ".join(f"${s.latex}$" for s in symbols)),
-    )
+    return sentence("title-step", request.language, optimizer=optimizer.rule.name, wrt=symbols)
 
 
 def update_section(request: Request, place: Place, optimizer: Any) -> tuple[Section, Array]:
@@ -70,13 +69,23 @@ def update_section(request: Request, place: Place, optimizer: Any) -> tuple[Sect
     """
     new = stepped(request.calc, place, optimizer)
     calc = calculation(new.node, detail="named")
-    shown = [n for n in calc.nodes if n in calc.shown]
-    leaves = sorted((n for n in shown if n.op in LEAVES), key=lambda n: natural_order(n.name or ""))
-    steps: list[Step] = [given_step(n, request.precision) for n in leaves]
-    steps += [value_step(calc, n, request.precision, simplify=True) for n in shown if n.op not in LEAVES]
+    inner = [n for n in calc.nodes if n in calc.shown and n.op not in LEAVES]
+    steps = [given_step(n, request.precision) for n in _used(calc, inner)]
+    steps += [value_step(calc, n, request.precision, simplify=True) for n in inner]
     value = calc.output.value
     assert value is not None
-    return Section("update", phrase("update", request.language), tuple(steps)), value
+    return Section("update", sentence("update", request.language, symbol=symbol(place.name)), tuple(steps)), value
+
+
+def _used(calc: Calculation, inner: Sequence[Node]) -> list[Node]:
+    """The leaves that are left in the formulas of `inner` when these are simplified."""
+    found: dict[str, Node] = {}
+    for node in inner:
+        top, _, _ = cut_out(node, calc.shown)
+        top.name = None
+        found |= {n.name: n for n in topological([tidy(top)]) if n.op in LEAVES and n.name}
+    computed = {n.name for n in inner}
+    return [found[name] for name in sorted(found, key=natural_order) if name not in computed]
 
 
 def stepped(

@@ -10,6 +10,7 @@ from chainrule.explain.render.arrays import in_words, is_listed, rows_of
 from chainrule.explain.symbols import Formula, number
 from chainrule.ir import Array
 
+_LINE = 80  # characters, as text, that fit on a line of a page
 _TEXT_SPECIAL = str.maketrans({c: "\\" + c for c in "_#%&{}"})
 
 
@@ -17,28 +18,41 @@ def to_latex(derivation: Derivation) -> str:
     """The whole derivation; see `Derivation.to_latex`."""
     lines = [rf"\section*{{{derivation.title.latex}}}"]
     for section in derivation.sections:
-        lines += ["", rf"\subsection*{{{escaped(section.heading)}}}"]
+        lines += ["", rf"\subsection*{{{escaped(section.heading.latex)}}}"]
         if section.remark:
-            lines.append(escaped(section.remark) + r"\par")
-        if section.steps:
-            rows = [_row(step, derivation.language) for step in section.steps]
-            lines += [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"]
+            lines.append(escaped(section.remark.latex) + r"\par")
+        lines += _aligned(section, derivation.language)
     return "\n".join(lines) + "\n"
 
 
-def _row(step: Step, language: Language) -> str:
-    note = f" && {noted(step)}" if step.note else ""
-    symbol, *sides = equation_sides(step, language)
-    return rf"{symbol} &{' = '.join(['', *sides])}{note}".replace("& =", "&=")
+def _aligned(section: Section, language: Language) -> list[str]:
+    """The steps, aligned at =. What there is to say on a long one stands before it, on a short one beside it."""
+    lines: list[str] = []
+    rows: list[str] = []
+    for step in section.steps:
+        symbol, *sides = equation_sides(step, language)
+        wide = sum(len(e.text) for e in (step.symbol, *step.equations)) > _LINE
+        row = rf"{symbol} &= " + (" \\\\\n&= " if wide else " = ").join(sides)
+        if step.note and (wide or step.route):
+            lines += [*_block(rows), escaped(noted(step)) + r"\par"]
+            rows = []
+        elif step.note:
+            row += rf" && \text{{{escaped(step.note.latex)}}}"
+        rows.append(row)
+    return lines + _block(rows)
+
+
+def _block(rows: list[str]) -> list[str]:
+    return [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"] if rows else []
 
 
 def to_markdown(derivation: Derivation) -> str:
     """The whole derivation; see `Derivation.to_markdown`."""
     lines = [f"# {derivation.title.latex}"]
     for section in derivation.sections:
-        lines += ["", f"## {section.heading}", ""]
+        lines += ["", f"## {section.heading.latex}", ""]
         if section.remark:
-            lines += [section.remark, ""]
+            lines += [section.remark.latex, ""]
         lines += _table(section, derivation) if section.kind in ("given", "forward") else _equations(section, derivation)
     return "\n".join(lines) + "\n"
 
@@ -61,16 +75,16 @@ def _equations(section: Section, derivation: Derivation) -> list[str]:
     lines: list[str] = []
     for step in section.steps:
         if step.note:
-            lines += [step.note if step.route is None else f"{step.note}: ${step.route.latex}$", ""]
+            lines += [noted(step), ""]
         lines += [f"$$ {' = '.join(equation_sides(step, derivation.language))} $$", ""]
     return lines
 
 
 # -------------------------------------------------------------------------------------------- pieces
 def noted(step: Step) -> str:
-    """The note of a step, with the names along a path."""
-    text = rf"\text{{{escaped(step.note)}}}"
-    return text if step.route is None else rf"{text}: {step.route.latex}"
+    """The note of a step, with the names along a path; formulas stand between $."""
+    note = "" if step.note is None else step.note.latex
+    return note if step.route is None else f"{note}: ${step.route.latex}$"
 
 
 def equation_sides(step: Step, language: Language) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from chainrule.explain.derivation import Derivation, Section, Step
 from chainrule.explain.language import Language
 from chainrule.explain.render.arrays import in_words, is_listed, rows_of
 from chainrule.explain.symbols import Formula, number
+
+_COLUMNS = 110
 
 
 def to_text(derivation: Derivation) -> str:
@@ -19,14 +22,14 @@ def to_text(derivation: Derivation) -> str:
 
 
 def _section(section: Section, language: Language) -> Iterator[str]:
-    yield section.heading
-    yield "─" * _width(section.heading)
+    yield section.heading.text
+    yield "─" * _width(section.heading.text)
     if section.remark:
-        yield section.remark
+        yield from _wrapped(section.remark.text)
     width = max((_width(s.symbol.text) for s in section.steps), default=0)
     for step in section.steps:
-        if step.route is not None:
-            yield f"{step.note}: {step.route.text}"
+        if step.route is not None and step.note is not None:
+            yield f"{step.note.text}: {step.route.text}"
         yield from _step(step, width, language)
 
 
@@ -42,9 +45,9 @@ def _step(step: Step, width: int, language: Language) -> Iterator[str]:
     indent = " " * (width + 1)
     head = step.symbol.text + " " * (width - _width(step.symbol.text))
     first = f"{head} = {sides[0]}" if sides else f"{head} ="
-    note = f"    ({step.note})" if step.note and step.route is None else ""
+    note = f"    ({step.note.text})" if step.note and step.route is None else ""
     short = " = ".join([first, *sides[1:]])
-    if _width(short) <= 110:
+    if _width(short) <= _COLUMNS:
         yield f"{short}{' =' if block and sides else ''}{note}"
     else:
         yield first + note
@@ -56,6 +59,17 @@ def _matrix(rows: list[list[Formula]]) -> list[str]:
     texts = [[n.text for n in row] for row in rows]
     widths = [max(len(row[k]) for row in texts) for k in range(len(texts[0]))]
     return ["[ " + "  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)) + " ]" for row in texts]
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Lines of at most 110 columns; Chinese may be broken anywhere, other words only between them."""
+    line = ""
+    for piece in re.findall(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+\s*|\s+", text):
+        if line and _width(line + piece.rstrip()) > _COLUMNS:
+            yield line.rstrip()
+            line = ""
+        line += piece
+    yield line.rstrip()
 
 
 def _width(text: str) -> int:

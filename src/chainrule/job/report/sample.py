@@ -14,7 +14,7 @@ from chainrule.drawing.shapes import png_data
 from chainrule.explain import Derivation, explain
 from chainrule.explain.derivation import Step
 from chainrule.explain.language import Language
-from chainrule.explain.render.html import math, section_body
+from chainrule.explain.render.html import math, mixed, section_body
 from chainrule.explain.render.latex import equation_sides
 from chainrule.ir import Array
 from chainrule.job.problem import Problem
@@ -130,7 +130,7 @@ def _matrix(loss: Tensor, wrt: list[Tensor], language: Language) -> Derivation:
 
 def _sum(step: Step, language: Language) -> str:
     """A step whose sums may be broken after any term, so that long ones fit a narrow page."""
-    note = f'<p class="note">{html.escape(step.note)}</p>' if step.note else ""
+    note = f'<p class="note">{mixed(step.note.latex)}</p>' if step.note else ""
     first, *sides = equation_sides(step, language)
     broken = [terms(f"= {side}") for side in sides]
     broken[0].insert(0, first)
@@ -152,4 +152,4 @@ def terms(latex: str) -> list[str]:
 
 
 def _all_sections(derivation: Derivation) -> str:
-    return "".join(f"<h3>{html.escape(s.heading)}</h3>{section_body(s, derivation)}" for s in derivation.sections)
+    return "".join(f"<h3>{mixed(s.heading.latex)}</h3>{section_body(s, derivation)}" for s in derivation.sections)
