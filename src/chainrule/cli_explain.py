@@ -7,6 +7,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ import click
 
 from chainrule.errors import ArgumentError
 from chainrule.errors import explain as message
-from chainrule.tensor import Tensor, parameter
+from chainrule.optim import OPTIMIZERS
 
 if TYPE_CHECKING:
     from chainrule.drawing import Drawing
+    from chainrule.explain import Homework
 
 FORMS = ("graph", "path", "matrix", "update", "attribution")
 LANGUAGES = ("en", "zh")
@@ -26,16 +28,29 @@ WRONG_CLAIMS = 1
 _RUN = re.compile(r"[\w.-]*[A-Za-z_][\w.-]*(/[\w.-]+)+/?")  # a path, where no values are given for a formula
 
 
-def _calculation(formula: str, givens: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
-    """The graph of a typed formula, and the Tensors of its given values.
+def _calculation(formula: str, givens: Sequence[str]) -> Homework:
+    """What a typed formula, or a homework file, calculates.
+
+    Args:
+        formula: the formula, or the name of a .toml file.
+        givens: NAME=NUMBER; they come before the numbers of a file.
 
     Raises:
-        ArgumentError: a value that is not NAME=NUMBER, or a formula that cannot be read.
+        ArgumentError: a value that is not NAME=NUMBER, or a file that cannot be read.
     """
-    from chainrule.explain import expression
+    from chainrule.explain import Homework, read_homework
 
-    leaves = {name: parameter(value, name=name) for name, value in map(_given, givens)}
-    return expression(formula, **leaves), list(leaves.values())
+    homework = read_homework(formula) if formula.endswith(".toml") else Homework(formula, {})
+    return replace(homework, given={**homework.given, **dict(map(_given, givens))})
+
+
+def _with_optimizer(homework: Homework, name: str | None, lr: float | None, l2: float | None, wrt: Sequence[str]) -> Homework:
+    """With an optimiser as the options say; else as the file says; else SGD with learning rate 1."""
+    # The file's settings are those of its own optimiser.
+    own = dict(homework.optimizer) if name is None else {k: v for k, v in homework.optimizer.items() if k == "parameters"}
+    said = {"name": name, "lr": lr, "weight_decay": l2, "parameters": [w.partition("[")[0] for w in wrt] or None}
+    chosen = {key: value for key, value in said.items() if value is not None}
+    return replace(homework, optimizer={"name": "SGD", "lr": 1.0, **own, **chosen})
 
 
 def _given(text: str) -> tuple[str, Any]:
@@ -65,31 +80,40 @@ def _given(text: str) -> tuple[str, Any]:
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
 @click.option("--precision", type=click.IntRange(1, 17), default=6, show_default=True, help="Significant digits shown.")
 @click.option("--expand", is_flag=True, help="Show blocks such as softmax through their bodies.")
-@click.option("--lr", type=float, default=1.0, show_default=True, help="Learning rate, for --form update (SGD).")
+@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS), case_sensitive=False), help="Of --form update. [default: SGD]")
+@click.option("--lr", type=float, help="Its learning rate. [default: 1]")
+@click.option("--l2", type=float, help="Its L2 penalty on the parameters (decoupled weight decay for AdamW).")
 @click.option("--out", "-o", type=click.Path(), help="Write .html, .md, .tex, .txt or .json in place of printing.")
 def explain(formula: str, given: tuple[str, ...], out: str | None, **options: Any) -> None:
     """Show how the gradient of FORMULA comes about, with symbols and numbers.
 
-    FORMULA is one line, or parts separated by ';' that give names to intermediate results.
+    FORMULA is one line, or parts separated by ';' that give names to intermediate results; or a homework file (.toml), as
+    `check` reads it. --form update takes a step for the names of --wrt; or those that a file says; or all that begin with w, W
+    or b.
 
     \b
     Examples:
       chainrule explain "price * tax * count" price=20 tax=1.1 count=2
       chainrule explain "h = sigmoid(w1*x); E = 0.5*(sigmoid(w2*h) - t)**2" x=0.35 w1=0.1 w2=0.3 t=0.5 --wrt w1 --form path
       chainrule explain "max(0, w*x + b)" w=2 x=-1 b=0.5 --language zh
+      chainrule explain "(w*x - t)**2" w=2 x=3 t=5 --form update --optimizer adam --lr 0.1
+      chainrule explain homework.toml --wrt w13 --form path -o w13.html
     """
     from chainrule.explain import explain as derive
-    from chainrule.optim import SGD
 
-    output, leaves = _calculation(formula, given)
+    homework = _calculation(formula, given)
+    if options["form"] == "update":
+        homework = _with_optimizer(homework, options["optimizer"], options["lr"], options["l2"], options["wrt"])
+    # Not in a variable of its own: the explanation would call it by that name.
+    built = homework.build()
     derivation = derive(
-        output,
+        built[0],
         list(options["wrt"]) or None,
         form=options["form"],
         language=options["language"],
         precision=options["precision"],
         blocks="expanded" if options["expand"] else "whole",
-        optimizer=SGD(leaves, lr=options["lr"]) if options["form"] == "update" else None,
+        optimizer=built[1],
     )
     if out is None:
         click.echo(str(derivation))
@@ -165,7 +189,8 @@ def draw(source: str, given: tuple[str, ...], **options: Any) -> None:
       chainrule draw runs/moons-1 --kind regions --data moons --out moons.png
       chainrule draw runs/iris-1 --kind gradient-flow --data iris
     """
-    of_run = Path(source).exists() or source.endswith(".safetensors") or (not given and _RUN.fullmatch(source) is not None)
+    is_path = Path(source).exists() or source.endswith(".safetensors") or (not given and _RUN.fullmatch(source) is not None)
+    of_run = is_path and not source.endswith(".toml")
     out = options["out"] or f"{options['kind'] or ('network' if of_run else 'graph')}.svg"
     (_picture_of_run if of_run else _picture_of_formula)(source, given, options).save(out)
     click.echo(f"Drawn to {Path(out)}.")
@@ -182,6 +207,6 @@ def _picture_of_run(run: str, given: Sequence[str], options: Mapping[str, Any]) 
 def _picture_of_formula(formula: str, given: Sequence[str], options: Mapping[str, Any]) -> Drawing:
     from chainrule.drawing import draw as drawing
 
-    output, _ = _calculation(formula, given)
+    output = _calculation(formula, given).build()[0]
     shown = {name: options[name] for name in ("kind", "detail", "theme", "language")}
     return drawing(output, blocks="expanded" if options["expand"] else "whole", **shown)

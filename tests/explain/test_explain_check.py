@@ -276,7 +276,12 @@ def test_the_template_is_right(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("formula = 'x'\n[given]\nx = 1", "has no 'claims'"),
+        ("formula = 'x'\n[given]\nx = 1", "check got no claims"),
+        ("formula = 'x'\n[claims]\nx = 1", "has no 'given'"),
+        ("[given]\nx = 1", "neither 'formula' nor 'network'"),
+        ("formula = 'x'\n[network]\nactivations = ['tanh']\n[given]\nx = 1", "both 'formula' and 'network'"),
+        ("[network]\nactivations = 'tanh'\n[given]\nx = 1", "a list with one name per layer"),
+        ("[network]\nactivations = ['tanh']\nloss = 'cost'\n[given]\nx = 1", "half_squared_error"),
         ("formula = 'x'\nextra = 1", "'extra'"),
         ("formula = 3", "'formula'"),
         ("formula = 'x'\n[given]\nx = 'one'\n[claims]\nx = 1", "x = 'one'"),

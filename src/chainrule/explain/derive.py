@@ -52,7 +52,8 @@ def explain(
 
     Args:
         output: what is differentiated; a scalar (form "graph" takes any shape, with upstream gradient 1 everywhere).
-        wrt: Tensors of the calculation, elements such as `w[0, 1]`, or names; all that are given (not constant) if left out.
+        wrt: Tensors of the calculation, elements such as `w[0, 1]`, or names; all that are given (not constant) if left out,
+            or all that `optimizer` holds.
         at: values for leaves, by name or Tensor, in place of those that ran.
         form: "graph" (forward table, then backward node by node), "path" (one product per path, for one number), "matrix"
             (layers: z, a, δ and the gradients of W and b), "update" (a step of `optimizer`), or "attribution" (heuristics).
@@ -84,7 +85,8 @@ def explain(
         place_named(str(w), calc) if p is None else Place(calc.copies[p.node], p.index)
         for w, p in zip(wanted, nodes, strict=True)
     ]
-    request = Request(calc, tuple(places) or _free_leaves(calc), language, precision, most)
+    held = () if form != "update" or optimizer is None else _held(calc, optimizer)
+    request = Request(calc, tuple(places) or held or _free_leaves(calc), language, precision, most)
     for place in request.places:
         check_depends(calc, place)
     found: Derivation = _forms()[form](request, optimizer)
@@ -130,6 +132,12 @@ def _as_list(wrt: Wrt) -> list[Tensor | str]:
 
 def _describe(tensor: Tensor) -> str:
     return f"the Tensor {tensor.name!r}" if tensor.name else f"a Tensor of shape {tensor.shape}"
+
+
+def _held(calc: Calculation, optimizer: Any) -> tuple[Place, ...]:
+    """The parameters of an optimiser that the calculation uses."""
+    params = [p.node for group in optimizer.groups for p in group.params]
+    return tuple(Place(calc.copies[p]) for p in params if p in calc.copies)
 
 
 def _free_leaves(calc: Calculation) -> tuple[Place, ...]:
@@ -185,7 +193,7 @@ def forward_sections(request: Request) -> list[Section]:
     given = tuple(given_step(n, precision) for n in leaves)
     values = tuple(value_step(calc, n, precision) for n in shown if n.op not in LEAVES)
     sections = [Section("given", sentence("given", request.language), given)] if given else []
-    return [*sections, Section("forward", sentence("forward", request.language), values)]
+    return [*sections, *([Section("forward", sentence("forward", request.language), values)] if values else [])]
 
 
 def element_step(gradient: Gradient, place: Place, request: Request) -> Step:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,12 +131,19 @@ class _Grader:
         """The difference, measured by what intermediate results kept to the digits that were written can explain at most."""
         if true.size != 1 or given.value.size != 1:
             return np.inf
-        kept = [given, *(k.written for k in self.earlier if not k.wrong and k.written.value.size == 1)]
+        bound = self._rounding(quantity, given)
+        return abs(float(given.value) - float(true)) / bound if bound else np.inf
+
+    def _rounding(self, quantity: Quantity, given: Written) -> float:
+        """What rounding of intermediate results, to the digits that were written so far, can change at most."""
+        kept = [given, *self._right_numbers()]
         units = {float(w.unit) for w in kept}
         # Whoever writes everything with the same number of decimals has kept that many in between, too.
         unit = units.pop() if len(units) == 1 else 0.0
-        bound = rounding_bound(self.world, quantity, min(w.digits for w in kept), unit)
-        return abs(float(given.value) - float(true)) / bound if bound else np.inf
+        return rounding_bound(self.world, quantity, min(w.digits for w in kept), unit)
+
+    def _right_numbers(self) -> list[Written]:
+        return [k.written for k in self.earlier if not k.wrong and k.written.value.size == 1]
 
     # ---------------------------------------------------------------------------------------- diagnosis
     def _diagnosed(self, quantity: Quantity, given: Written, true: Array) -> Finding:
@@ -152,8 +159,19 @@ class _Grader:
 
     def _slip(self, quantity: Quantity, given: Written, true: float) -> Slip | None:
         """The likeliest slip that gives the number: a factor or sign before another quantity, that before all others."""
-        matching = [s for s in slips_of(self.world, quantity) if given.agrees(s.value)]
-        return likeliest(matching, self._other_quantity(quantity, given, true), quantity)
+        slips = list(slips_of(self.world, quantity))
+        matching = [s for s in slips if given.agrees(s.value)]
+        found = likeliest(matching, self._other_quantity(quantity, given, true), quantity)
+        return self._slip_and_rounding(slips, quantity, given, true) if found is None else found
+
+    def _slip_and_rounding(self, slips: Sequence[Slip], quantity: Quantity, given: Written, true: float) -> Slip | None:
+        """The nearest slip in a calculation that goes on with rounded results: earlier claims have fewer digits than this."""
+        if min((w.digits for w in self._right_numbers()), default=given.digits) >= given.digits or true == 0.0:
+            return None
+        bound = _UNDOUBTED * self._rounding(quantity, given)
+        found = min(slips, key=lambda s: abs(float(given.value) - s.value), default=None)
+        near = found is not None and abs(float(given.value) - found.value) <= bound * max(1.0, abs(found.value / true))
+        return found if near else None
 
     def _other_quantity(self, quantity: Quantity | None, given: Written, true: float | None) -> Slip | None:
         """Another quantity of the calculation with this value, the nearest to it."""
@@ -215,7 +233,8 @@ class _Grader:
         return Finding("wrong", "equals-other-quantity", given.text, None, f"{text} {reason}")
 
     def _say(self, verdict: str, quantity: Quantity, given: Written, true: Array) -> str:
-        words = {"symbol": quantity.symbol.text, "given": given.text, "true": shown(true)}
+        # With one digit more than was written, the difference shows.
+        words = {"symbol": quantity.symbol.text, "given": given.text, "true": shown(true, max(7, given.digits + 1))}
         return phrase(f"verdict-{verdict}", self.language, **words)
 
 
@@ -243,10 +262,10 @@ def _after_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
         yield slip("stale-weight", "slip-stale-step", float(found), weight=weights)
 
 
-def shown(value: Array) -> str:
+def shown(value: Array, digits: int) -> str:
     """A true value in a message."""
     if value.size == 1:
-        return number(value.item(), 7).text
-    return (
-        "[" + ", ".join(shown(np.asarray(v)) for v in value) + "]" if value.size <= 12 else f"{'×'.join(map(str, value.shape))}"
-    )
+        return number(value.item(), min(digits, 17)).text
+    if value.size > 12:
+        return "×".join(map(str, value.shape))
+    return "[" + ", ".join(shown(np.asarray(v), digits) for v in value) + "]"

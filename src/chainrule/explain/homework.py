@@ -1,4 +1,4 @@
-"""A hand calculation in a file, to be graded.
+"""A hand calculation in a file, to be graded or explained.
 
 The file is TOML: a formula or network, the given numbers, an optimiser if a step is taken, and the claims in the order in which
 they were worked out. `TEMPLATE` is one to start from. The digits of a claim count as they are written.
@@ -36,6 +36,12 @@ O5 = sigmoid(x5)
 E = 0.5*(O5 - t5)**2
 """
 
+# In place of the formula, a layered network may be described; it reads W1, b1, W2, b2, …, x and t from [given]:
+#   z1 = W1 @ x + b1, a1 = sigmoid(z1), z2 = W2 @ a1 + b2, …, E = the loss of the last a and t.
+# [network]
+# activations = ["sigmoid", "sigmoid"]      # one per layer; "identity" for none
+# loss = "half_squared_error"               # or squared_error, mean_squared_error, cross_entropy, binary_cross_entropy
+
 [given]
 x1 = 0.35
 x2 = 0.9
@@ -47,7 +53,7 @@ w35 = 0.3
 w45 = 0.9
 t5 = 0.5
 
-[optimizer]                          # only if a step is claimed
+[optimizer]                          # only if a step is claimed: SGD, Adam, … with its settings (weight_decay is L2)
 name = "SGD"
 lr = 1.0
 parameters = ["w13", "w14", "w23", "w24", "w35", "w45"]
@@ -62,12 +68,21 @@ O5 = 0.690
 '''
 
 
+LOSSES = {
+    "half_squared_error": "0.5*sum(({a} - t)**2)",
+    "squared_error": "sum(({a} - t)**2)",
+    "mean_squared_error": "mean(({a} - t)**2)",
+    "cross_entropy": "-sum(t*log({a}))",
+    "binary_cross_entropy": "-sum(t*log({a}) + (1 - t)*log(1 - {a}))",
+}
+
+
 @dataclass(frozen=True)
 class Homework:
     """A calculation and what is claimed of it.
 
     Attributes:
-        formula: see `expression`.
+        formula: see `expression`; that of a network is written by `network_formula`.
         given: number or array per name.
         claims: see `check`.
         optimizer: {"name", "lr", …, "parameters"}, or empty.
@@ -76,7 +91,7 @@ class Homework:
 
     formula: str
     given: Mapping[str, Any]
-    claims: Mapping[str, Any]
+    claims: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     language: Language = "en"
@@ -92,8 +107,9 @@ class Homework:
 
     def grade(self, language: Language | None = None) -> Grading:
         """Grade the claims; see `check`."""
-        output, optimizer = self.build()
-        return check(output, self.claims, optimizer=optimizer, language=language or self.language)
+        # Not in a variable of its own: the answers would call the end of the calculation by that name.
+        built = self.build()
+        return check(built[0], self.claims, optimizer=built[1], language=language or self.language)
 
     def _optimizer(self, leaves: Mapping[str, Tensor]) -> Any:
         if not self.optimizer:
@@ -102,7 +118,7 @@ class Homework:
 
         settings = dict(self.optimizer)
         name = settings.pop("name", "SGD")
-        names = settings.pop("parameters", [n for n in leaves if n[0] in "wWb"])
+        names = settings.pop("parameters", [n for n in leaves if n[0] in "wWb"] or list(leaves))
         missing = [n for n in names if n not in leaves]
         if name not in OPTIMIZERS or missing:
             given = f"the parameter {missing[0]!r}" if missing else f"the optimizer {name!r}"
@@ -130,22 +146,53 @@ def read_homework(path: str | Path) -> Homework:
 
 
 def _homework(data: dict[str, Any], file: Path) -> Homework:
-    kinds = {"formula": str, "given": dict, "claims": dict, "optimizer": dict, "title": str, "language": str}
+    kinds = {
+        "formula": str, "network": dict, "given": dict, "claims": dict, "optimizer": dict, "title": str, "language": str,
+    }  # fmt: skip
     for key, value in data.items():
         if key not in kinds or not isinstance(value, kinds[key]):
             expected = kinds[key].__name__ if key in kinds else f"one of {', '.join(kinds)}"
             raise ArgumentError(explain(f"{file} has {key!r}", f"expected {expected}", "Compare it with the template."))
-    for key in ("formula", "given", "claims"):
-        if key not in data:
-            raise ArgumentError(explain(f"{file} has no {key!r}", "it needs formula, [given] and [claims]", "Add it."))
+    if "given" not in data:
+        raise ArgumentError(explain(f"{file} has no 'given'", "it needs the given numbers, in [given]", "Add it."))
+    if ("formula" in data) == ("network" in data):
+        both = "both 'formula' and 'network'" if "formula" in data else "neither 'formula' nor 'network'"
+        raise ArgumentError(explain(f"{file} has {both}", "it is one of them", "Compare it with the template."))
     return Homework(
-        data["formula"],
+        data["formula"] if "formula" in data else network_formula(data["network"], data["given"]),
         {name: _numbers(value, name, file) for name, value in data["given"].items()},
-        data["claims"],
+        data.get("claims", {}),
         {k: _plain(v) for k, v in data.get("optimizer", {}).items()},
         data.get("title", ""),
         data.get("language", "en"),
     )
+
+
+def network_formula(network: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """The formula of a layered network: z1 = W1 @ x + b1, a1 = σ(z1), …, E. Biases that are not given are left out.
+
+    Args:
+        network: {"activations": [name per layer], "loss": one of `LOSSES`}.
+        given: the names of the given numbers: x, t, W1, b1, ….
+
+    Raises:
+        ArgumentError: no activations, a loss that is not known, or something else beside them.
+    """
+    activations, loss = network.get("activations"), network.get("loss", "half_squared_error")
+    if not isinstance(activations, list) or not activations or set(network) - {"activations", "loss"} or loss not in LOSSES:
+        raise ArgumentError(
+            explain(
+                f"[network] has {dict(network)}",
+                f"it has activations, a list with one name per layer, and a loss: {', '.join(LOSSES)}",
+                "Compare it with the template.",
+            )
+        )
+    lines, a = [], "x"
+    for k, activation in enumerate(activations, start=1):
+        lines.append(f"z{k} = W{k} @ {a}{f' + b{k}' if f'b{k}' in given else ''}")
+        a = f"a{k}"
+        lines.append(f"{a} = z{k}" if activation == "identity" else f"{a} = {activation}(z{k})")
+    return "\n".join([*lines, f"E = {LOSSES[loss].format(a=a)}"])
 
 
 def _numbers(value: Any, name: str, file: Path) -> Any:
