@@ -82,6 +82,39 @@ def test_python_variables_give_names() -> None:
     assert (found.output, found.wrt) == ("distance", ("speed",))
 
 
+def test_python_variables_name_layers_where_every_layer_has_one() -> None:
+    x = cr.tensor([0.35, 0.9])
+    first, second = cr.parameter([[0.1, 0.8], [0.4, 0.6]]), cr.parameter([[0.3, 0.9]])
+    cost = (cr.sigmoid(second @ cr.sigmoid(first @ x)) ** 2).sum()
+    assert explain(cost, form="matrix").wrt == ("second", "first", "x")
+    a = x
+    for w in (first, second):
+        a = cr.sigmoid(w @ a)
+    del first, second
+    assert explain((a**2).sum(), form="matrix").wrt == ("W^2", "W^1", "x")
+
+
+def test_weights_come_right_after_what_they_are_made_of() -> None:
+    E = expression("h = sigmoid(w1*x); y = w2*h; E = (y - t)**2", w1=0.3, w2=0.5, x=2.0, t=1.0)
+    names = [s.name for s in explain(E, ["w1", "w2"]).steps() if s.kind in ("seed", "gradient")]
+    assert names == ["dE/dE", "dE/dy", "dE/dw2", "dE/dh", "dE/dw1"]
+
+
+def test_a_sum_of_targets_that_is_one_is_left_out() -> None:
+    a = cr.tensor([0.3, 2.9, 4.0], name="a")
+    for target, formula in (([0.0, 0.0, 1.0], "softmax(a) - t"), ([0.0, 1.0, 1.0], "softmax(a) · Σ t - t")):
+        loss = cr.softmax_with_loss(a, cr.tensor(target, name="t"))
+        step = next(s for s in explain(loss, a).steps() if s.kind == "gradient")
+        assert step.equations[-1].text == formula
+    assert "since Σ t = 1" in explain(cr.softmax_with_loss(a, cr.tensor([1.0, 0.0, 0.0], name="t")), a).to_text()
+
+
+def test_an_update_without_names_is_of_all_parameters_held() -> None:
+    w, b, x = (cr.parameter(n, name=name) for n, name in ((0.4, "w"), (0.1, "b"), (2.0, "x")))
+    found = explain((w * x + b) ** 2, form="update", optimizer=OPTIMIZERS["SGD"]([w, b], lr=0.5))
+    assert set(found.results) == {"w'", "b'"}
+
+
 def test_made_up_names_are_unique() -> None:
     values = [cr.tensor(float(k)) for k in range(3)]
     found = explain(values[0] * values[1] + cr.sigmoid(values[2]), detail="all")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import chainrule as cr
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.explain import explain, expression
 from chainrule.explain.expression import names_in
 
@@ -26,6 +30,7 @@ from chainrule.explain.expression import names_in
         ("sum([1, 2, 3] * w)", 4.2),
         ("[[1, 2], [3, 4]][1, 0] * w", 2.1),
         ("+w", 0.7),
+        ("½·(w − t)² + x×w³", 0.5 * 0.36 + 0.343),
     ],
 )
 def test_values(formula: str, value: float) -> None:
@@ -90,6 +95,21 @@ def test_what_is_no_formula_is_refused(formula: str, words: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         expression(formula, w=0.5, x=2.0)
     assert words in str(caught.value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="wxsigmoidexp()[]+-*/@,.;=0123456789eE_'\"{}:<>\n σ·²", max_size=40))
+def test_any_text_is_a_formula_or_refused(text: str) -> None:
+    with warnings.catch_warnings(), contextlib.suppress(ChainruleError):
+        warnings.simplefilter("ignore")  # of numbers that overflow
+        expression(text, **{name: 0.5 for name in ("w", "x") if name in _names(text)})
+
+
+def _names(text: str) -> set[str]:
+    try:
+        return names_in(text)
+    except ChainruleError:
+        return set()
 
 
 def test_an_unused_value_is_a_mistake() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pytest
-from derivation_checks import re_evaluated
+from derivation_checks import re_evaluated, shown_numbers_give_the_shown_result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,6 +52,23 @@ def test_random_scalar_graphs(graph: tuple[Tensor, list[Tensor]], detail: str, b
         np.testing.assert_allclose(paths.results[leaf.name], g.numpy(), rtol=1e-9, atol=1e-9 * scale)
     re_evaluated(found)
     assert found.to_text() and paths.to_latex()
+
+
+@settings(max_examples=60, deadline=None)
+@given(scalar_graphs(), st.sampled_from(["graph", "path"]), st.integers(2, 10))
+def test_displayed_factors_multiplied_give_the_displayed_result(
+    graph: tuple[Tensor, list[Tensor]], form: Literal["graph", "path"], precision: int
+) -> None:
+    output, leaves = graph
+    if np.isfinite(output.item()):
+        shown_numbers_give_the_shown_result(explain(output, leaves, form=form, precision=precision))
+
+
+def test_displayed_factors_are_found() -> None:
+    """The check above does reckon."""
+    w, x, v = (cr.tensor(n, name=name) for n, name in ((0.1234567, "w"), (1.9876543, "x"), (0.7654321, "v")))
+    assert shown_numbers_give_the_shown_result(explain(cr.sigmoid(cr.sigmoid(w * x) * v), [w, x, v], form="path")) == 3
+    assert shown_numbers_give_the_shown_result(explain(cr.sigmoid(cr.sigmoid(w * x) * v), [w, x, v])) >= 5
 
 
 @settings(max_examples=20, deadline=None)

@@ -40,6 +40,8 @@ _FUNCTIONS: dict[str, tuple[_Operation, int]] = {
     "ln": (functional.log, 1),
     "σ": (functional.sigmoid, 1),
 }  # fmt: skip
+# What is written on paper, as it is typed.
+_SIGNS = {"^": "**", "·": "*", "×": "*", "−": "-", "²": "**2", "³": "**3", "½": "0.5"}
 _LONGEST = 100_000
 _DEEPEST = 100
 
@@ -50,7 +52,7 @@ def expression(formula: str, /, **values: TensorLike) -> Tensor:
     Args:
         formula: Python's arithmetic (+ - * / ** @, comparisons, brackets, lists of numbers) and functions of chainrule by name
             (sigmoid, exp, maximum, …). Several lines, or parts separated by ";", may give names to intermediate results:
-            "O3 = sigmoid(x1*w13 + x2*w23); E = 0.5*(O3 - t)**2". ^ is read as a power.
+            "O3 = sigmoid(x1*w13 + x2*w23); E = 0.5*(O3 - t)**2". ^ ² ³ are read as powers, · × as *, − as -, ½ as 0.5.
         values: a number or array for every name that the formula does not define itself.
 
     Returns:
@@ -108,8 +110,10 @@ class _Reader:
 
     def parsed(self) -> ast.Module:
         """The formula by Python's grammar."""
-        lines = [line.strip() for line in self._formula.replace("^", "**").splitlines()]
+        lines = (line.strip() for line in self._formula.splitlines())
         text = "\n".join(line for line in lines if line)
+        for sign, typed in _SIGNS.items():
+            text = text.replace(sign, typed)
         if len(text) > _LONGEST:
             raise self._error(f"{len(text)} characters", f"at most {_LONGEST}")
         try:

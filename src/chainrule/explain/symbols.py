@@ -20,6 +20,7 @@ _GREEK = {
     "chi": "χ", "psi": "ψ", "omega": "ω",
 }  # fmt: skip
 _COMMANDS = {letter: f"\\{name}" for name, letter in _GREEK.items() if name != "lam"}
+_COMMANDS |= {"ε": r"\varepsilon", "φ": r"\varphi"}  # \epsilon and \phi are other letters, ϵ and ϕ
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _DERIVATIVE = re.compile(r"d(\(.+\)|[^/()]+)/d(.+)")
 _NAME = re.compile(r"([^\W\d_]+)_?([^\W_]*)(?:\^(\w+))?(?:#(\d+))?((?:\[[^\]]*\])?)('*)")
