@@ -19,7 +19,7 @@ def re_evaluated(derivation: Derivation) -> None:
                 product = np.asarray(1.0)
                 for factor in part.factors:
                     product = product * factor.value
-                np.testing.assert_allclose(np.broadcast_to(product, part.value.shape), part.value, rtol=1e-12, atol=1e-300)
+                np.testing.assert_allclose(np.broadcast_to(product, part.value.shape), part.value, rtol=1e-12, atol=1e-16)
         if step.parts and step.kind in ("gradient", "sum", "path", "element"):
             assert step.value is not None
             total = sum(part.value for part in step.parts)

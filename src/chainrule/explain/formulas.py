@@ -85,6 +85,24 @@ def _simplified(node: Node, found: Mapping[Node, Product]) -> Product:
     return simpler if simpler is not None else Product(1.0, (_rebuilt(node, [p.node() for p in inputs]),))
 
 
+def _times(node: Node, a: Product, b: Product) -> Product:
+    """a · (1 / b) is a / b."""
+    for one, other in ((a, b), (b, a)):
+        below = _inverted(other)
+        if below is not None and one.factors and below.shape == node.shape:
+            quotient = _apply("divide", Product(1.0, one.factors).node(), below)
+            return Product(one.coefficient * other.coefficient, (quotient,))
+    return a * b
+
+
+def _inverted(p: Product) -> Node | None:
+    """b, of 1 / b."""
+    if len(p.factors) != 1 or p.factors[0].op != "divide" or p.factors[0].name is not None:
+        return None
+    above, below = p.factors[0].inputs
+    return below if uniform(above) == 1.0 else None
+
+
 def _quotient(node: Node, a: Product, b: Product) -> Product | None:
     if b.coefficient == 0.0:
         return None
@@ -153,7 +171,7 @@ def _power(node: Node, base: Product, power: Product) -> Product | None:
 
 
 _RULES: dict[str, Callable[..., Product | None]] = {
-    "multiply": lambda node, a, b: a * b,
+    "multiply": _times,
     "negative": lambda node, a: Product(-1.0) * a,
     "divide": _quotient,
     "add": _sum,
