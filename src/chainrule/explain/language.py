@@ -63,6 +63,16 @@ PHRASES: dict[str, tuple[str, str]] = {
     "shape": ("shape {shape}", "形状 {shape}"),
     "weight-gradient": ("gradient of the weight of layer {layer}", "第 {layer} 层权重的梯度"),
     "bias-gradient": ("gradient of the bias of layer {layer}", "第 {layer} 层偏置的梯度"),
+    "eta": ("learning rate", "学习率"),
+    "t": ("number of this step", "当前步数"),
+    "momentum_buffer": ("velocity", "速度 (动量)"),
+    "exp_avg": ("moving mean of the gradient", "梯度的滑动平均"),
+    "exp_avg_sq": ("moving mean of its square", "梯度平方的滑动平均"),
+    "max_exp_avg_sq": ("largest of these means so far", "迄今最大的滑动平均"),
+    "square_avg": ("moving mean of the squared gradient", "梯度平方的滑动平均"),
+    "grad_avg": ("moving mean of the gradient", "梯度的滑动平均"),
+    "sum": ("sum of the squared gradients", "梯度平方之和"),
+    "acc_delta": ("moving mean of the squared steps", "更新量平方的滑动平均"),
     "chosen": ("the element that was asked for", "所求的元素"),
     "heuristic": (
         "A heuristic, not the gradient: it shares an error out by the size of the weights and leaves out the derivative of the "

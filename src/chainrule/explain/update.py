@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from chainrule.explain.calculation import Calculation, Place, calculation
 from chainrule.explain.derivation import Derivation, Section
 from chainrule.explain.derive import finished
 from chainrule.explain.formulas import tidy
-from chainrule.explain.language import sentence
+from chainrule.explain.language import PHRASES, sentence
 from chainrule.explain.lines import given_step, value_step
 from chainrule.explain.request import Request
 from chainrule.explain.symbols import Formula, derivative_name, natural_order, symbol
@@ -70,7 +70,10 @@ def update_section(request: Request, place: Place, optimizer: Any) -> tuple[Sect
     new = stepped(request.calc, place, optimizer)
     calc = calculation(new.node, detail="named")
     inner = [n for n in calc.nodes if n in calc.shown and n.op not in LEAVES]
-    steps = [given_step(n, request.precision) for n in _used(calc, inner)]
+    group, position = _find(request.calc, place, optimizer)
+    meanings = {"eta": "eta", "t": "t", **{name: key for key, name in _state_names(place, group.states[position]).items()}}
+    notes = {name: sentence(key, request.language) for name, key in meanings.items() if key in PHRASES and name != place.name}
+    steps = [given_step(n, request.precision, notes.get(n.name or "")) for n in _used(calc, inner)]
     steps += [value_step(calc, n, request.precision, simplify=True) for n in inner]
     value = calc.output.value
     assert value is not None
@@ -112,13 +115,9 @@ def stepped(
     index: Any = ... if place.index is None else place.index
     parameter = _leaf(place.name, place.node.value[index])
     upstream = _leaf(derivative_name(calc.output.name, place.name), gradient[index])
-    taken = {place.name, "t"}
     state = {}
-    for key, moment in group.states[position].items():
-        name = _STATE_SYMBOLS.get(key, key)
-        name = name if name not in taken else f"{name}_{key}"
-        taken.add(name)
-        values = moment.numpy()
+    for key, name in _state_names(place, group.states[position]).items():
+        values = group.states[position][key].numpy()
         state[key] = _leaf(name, values[index] if values.shape == place.node.shape else values)
     eta = _leaf("eta", group.settings["lr"].numpy() if rate is None else np.asarray(rate))
     count = optimizer.state_tensors()["step"]
@@ -128,6 +127,15 @@ def stepped(
         if moment.node.op not in LEAVES and moment.name is None:
             moment.named(f"{state[key].name}'")
     return value.named(f"{place.name}'") if value is not parameter else (value + 0.0).named(f"{place.name}'")
+
+
+def _state_names(place: Place, state: Iterable[str]) -> dict[str, str]:
+    """The symbol of every moment that an optimiser keeps of a parameter."""
+    names: dict[str, str] = {}
+    for key in state:
+        name = _STATE_SYMBOLS.get(key, key)
+        names[key] = name if name not in (place.name, "t", *names.values()) else f"{name}_{key}"
+    return names
 
 
 def _leaf(name: str, value: Array) -> Tensor:

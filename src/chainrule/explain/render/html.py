@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -105,13 +105,11 @@ def math(latex: str, *, block: bool = False) -> str:
 def to_html(derivation: Derivation) -> str:
     """The whole derivation; see `Derivation.to_html`."""
     language = derivation.language
-    walk = _Walk(sum(len(s.steps) for s in derivation.sections if s.kind != "given"), language)
+    walk = _Walk(sum(step.kind != "given" for step in derivation.steps()), language)
     body = [f"<h1>{mixed(derivation.title.latex)}</h1>", walk.start()]
     for section in derivation.sections:
-        body += _heading(section)
-        body.append(_given(section, language)) if section.kind == "given" else body.extend(
-            walk.through(_step(step, section, language)) for step in section.steps
-        )
+        given, steps = _given_and_steps(section, language)
+        body += [*_heading(section), *given, *map(walk.through, steps)]
     return page(derivation.title.text, "\n".join(body), language)
 
 
@@ -169,9 +167,8 @@ class _Walk:
 
 def section_body(section: Section, derivation: Derivation) -> str:
     """The steps of a section, without its heading."""
-    if section.kind == "given":
-        return _given(section, derivation.language)
-    return "\n".join(_step(step, section, derivation.language) for step in section.steps)
+    given, steps = _given_and_steps(section, derivation.language)
+    return "\n".join([*given, *steps])
 
 
 def _heading(section: Section) -> Iterator[str]:
@@ -180,9 +177,16 @@ def _heading(section: Section) -> Iterator[str]:
         yield f'<p class="remark">{mixed(section.remark.latex)}</p>'
 
 
-def _given(section: Section, language: Language) -> str:
+def _given_and_steps(section: Section, language: Language) -> tuple[list[str], list[str]]:
+    """What a section starts from, side by side; and its steps."""
+    given = [step for step in section.steps if step.kind == "given"]
+    steps = [_step(step, section, language) for step in section.steps if step.kind != "given"]
+    return [_given(given, language)] if given else [], steps
+
+
+def _given(given: Sequence[Step], language: Language) -> str:
     items = []
-    for step in section.steps:
+    for step in given:
         note = "" if step.note is None else f'<small class="note">{mixed(step.note.latex)}</small>'
         items.append(f"<span>{math(' = '.join(equation_sides(step, language)))}{note}</span>")
     return f'<div class="given">{"".join(items)}</div>'
