@@ -13,6 +13,7 @@ import chainrule as cr
 from chainrule.errors import ArgumentError, GradientError, ShapeError
 from chainrule.explain import Derivation, explain, expression
 from chainrule.explain.language import LANGUAGES
+from chainrule.explain.render.html import pieces
 from chainrule.explain.symbols import agreeing_digits, number, symbol
 from chainrule.optim import OPTIMIZERS
 
@@ -294,3 +295,14 @@ def test_names_with_special_characters(name: str) -> None:
     assert found.to_html().count("<math") > 5
     assert name in found.to_text() or symbol(name).text in found.to_text()
     assert found.to_latex()
+
+
+def test_formulas_break_only_between_terms_and_factors() -> None:
+    pytest.importorskip("math_core", reason="HTML needs math-core")
+    assert pieces(r"= a[0, 1] \cdot \left( b + c \right) - x_{i + 1} + d") == [
+        "= a[0, 1]", r"{} \cdot \left( b + c \right)", "{} - x_{i + 1}", "{} + d",
+    ]  # fmt: skip
+    assert pieces(r"= - \begin{pmatrix} 1 + 2 & 3 \end{pmatrix} \odot y") == [
+        r"= - \begin{pmatrix} 1 + 2 & 3 \end{pmatrix}",
+        r"{} \odot y",
+    ]

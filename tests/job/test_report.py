@@ -19,7 +19,7 @@ from chainrule.data import ImageSet, Table
 from chainrule.errors import OutputError
 from chainrule.job import Config, Predictor, Problem, train
 from chainrule.job.report import report_html, words, write_report
-from chainrule.job.report.sample import picture, terms, worst_row
+from chainrule.job.report.sample import picture, worst_row
 from chainrule.job.training import REPORT_FILE
 
 CHROMIUM = shutil.which("chromium")
@@ -325,14 +325,6 @@ def test_a_picture_is_a_png_of_its_pixels():
     start = png.index(b"IDAT") + 4
     rows = np.frombuffer(zlib.decompress(png[start : png.index(b"IEND") - 8]), np.uint8).reshape(3, 5)
     np.testing.assert_array_equal(rows[:, 1:], np.round(pixels[0] * 255 / 11))
-
-
-def test_sums_break_only_between_terms():
-    assert terms(r"= a[0, 1] \cdot \left( b + c \right) - x_{i + 1} + d") == [
-        r"= a[0, 1] \cdot \left( b + c \right)",
-        "{} - x_{i + 1}",
-        "{} + d",
-    ]
 
 
 # ---------------------------------------------------------------------------------------- in a browser

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +11,8 @@ from chainrule import nn
 from chainrule.data import FeatureEncoder
 from chainrule.drawing.shapes import png_data
 from chainrule.explain import Derivation, explain
-from chainrule.explain.derivation import Step
 from chainrule.explain.language import Language
-from chainrule.explain.render.html import math, mixed, section_body
-from chainrule.explain.render.latex import equation_sides
+from chainrule.explain.render.html import mixed, section_body
 from chainrule.ir import Array
 from chainrule.job.problem import Problem
 from chainrule.job.report.forward import Run, largest, loss_of, run
@@ -118,37 +115,13 @@ def _one_weight(loss: Tensor, model: nn.Sequential, problem: Problem) -> str:
 
     def element(language: Language) -> str:
         derivation = _matrix(loss, [weight[unit, column]], language)
-        steps = [step for section in derivation.sections if section.kind == "element" for step in section.steps]
-        return "".join(_sum(step, language) for step in steps)
+        return "".join(section_body(s, derivation) for s in derivation.sections if s.kind == "element")
 
     return f"<h3>{say('one-weight')}</h3>{what}{in_both(element)}"
 
 
 def _matrix(loss: Tensor, wrt: list[Tensor], language: Language) -> Derivation:
     return explain(loss, wrt, form="matrix", language=language, precision=_PRECISION, most=_MOST_TERMS)
-
-
-def _sum(step: Step, language: Language) -> str:
-    """A step whose sums may be broken after any term, so that long ones fit a narrow page."""
-    note = f'<p class="note">{mixed(step.note.latex)}</p>' if step.note else ""
-    first, *sides = equation_sides(step, language)
-    broken = [terms(f"= {side}") for side in sides]
-    broken[0].insert(0, first)
-    if not step.note:  # all of it is short
-        broken = [[piece for pieces in broken for piece in pieces]]
-    lines = ("".join(f"<span>{math(piece, block=True)}</span>" for piece in pieces) for pieces in broken)
-    return f'<div class="step">{note}{"".join(f"""<div class="eq">{line}</div>""" for line in lines)}</div>'
-
-
-def terms(latex: str) -> list[str]:
-    """A sum in LaTeX as its terms, each with its sign in front."""
-    found, depth = [""], 0
-    for token in re.split(r"( [+-] |[{}()\[\]])", latex):
-        depth += (token in "{([") - (token in "})]") if len(token) == 1 else 0
-        if depth == 0 and token in (" + ", " - "):
-            found.append("{}")  # something for the sign to stand after, as between two terms
-        found[-1] += token
-    return found
 
 
 def _all_sections(derivation: Derivation) -> str:
