@@ -300,8 +300,11 @@ def test_names_with_special_characters(name: str) -> None:
 def test_formulas_break_only_between_terms_and_factors() -> None:
     pytest.importorskip("math_core", reason="HTML needs math-core")
     assert pieces(r"= a[0, 1] \cdot \left( b + c \right) - x_{i + 1} + d") == [
-        "= a[0, 1]", r"{} \cdot \left( b + c \right)", "{} - x_{i + 1}", "{} + d",
-    ]  # fmt: skip
+        r"= a[0, 1] \cdot \left( b + c \right)",
+        "{} - x_{i + 1}",
+        "{} + d",
+    ]
+    assert pieces(r"= a \cdot \left( b + c \right)") == ["= a", r"{} \cdot \left( b + c \right)"]
     assert pieces(r"= - \begin{pmatrix} 1 + 2 & 3 \end{pmatrix} \odot y") == [
         r"= - \begin{pmatrix} 1 + 2 & 3 \end{pmatrix}",
         r"{} \odot y",

@@ -126,7 +126,8 @@ def _with_sums_of_one(gradient: Gradient) -> tuple[Formula, Formula] | None:
 
 def _is_sum_of_one(node: Node) -> bool:
     source = node.inputs[0] if node.op == "sum" and node.name is None else None
-    return source is not None and source.op in LEAVES and source.name is not None and bool(np.all(_array(node) == 1.0))
+    given = source is not None and ((source.op in LEAVES and source.name is not None) or source.op == "one_hot")
+    return given and bool(np.all(_array(node) == 1.0))
 
 
 def _part(term: Term) -> Part:

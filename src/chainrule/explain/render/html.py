@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -208,11 +208,17 @@ def _side(latex: str, block: bool) -> str:
 
 
 def pieces(latex: str) -> list[str]:
-    """A formula in parts, each with the sign before it, between which a line may be broken."""
+    """A formula in parts, each with its sign, between which a line may be broken: a sum in its terms, else in its factors."""
+    terms = _broken(latex, (" + ", " - "))
+    return terms if len(terms) > 1 else _broken(latex, (r" \cdot ", r" \odot "))
+
+
+def _broken(latex: str, signs: Collection[str]) -> list[str]:
+    """Parts of a formula, broken before those signs that stand outside all brackets."""
     found, depth = [""], 0
     for token in re.split(r"( (?:[+-]|\\cdot|\\odot) |\\begin|\\end|[{}()\[\]])", latex):
         depth += (token in ("\\begin", *"{([")) - (token in ("\\end", *"})]"))
-        if depth == 0 and token.startswith(" ") and token.endswith(" ") and token.strip() and found[-1].strip(" ={}"):
+        if depth == 0 and token in signs and found[-1].strip(" ={}"):
             found.append("{}")  # something for the sign to stand after, as between two terms
         found[-1] += token
     return found
