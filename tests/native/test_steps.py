@@ -260,3 +260,16 @@ def test_arrays_without_elements():
     total, same = NATIVE.compile(graph).run([np.zeros((0, 3))], [])
     np.testing.assert_array_equal(total, np.zeros(3))
     assert same.shape == (0, 3)
+
+
+def test_a_profile_has_a_line_per_kernel_and_leaves_state_alone():
+    w = _leaf("variable", (40, 30))
+    x = _leaf("input", (20, 40))
+    graph = ir.Graph((x,), (ops.lookup("sum")(ops.lookup("matmul")(x, w)),), (w,), (w * 0.5,))
+    program, state = compiled(graph), [np.ones((40, 30))]
+    text = program.profile([np.ones((20, 40))], state, steps=3)
+    np.testing.assert_array_equal(state[0], 1.0)
+    assert "multiply-adds on registers reach" in text
+    kernels = [line for line in text.splitlines() if line[:4].strip().isdigit()]
+    assert len(kernels) == len(program.plan.steps) == sum(line[:4].strip().isdigit() for line in program.explain().splitlines())
+    assert all("%" in line for line in kernels)

@@ -9,7 +9,7 @@ from threading import Lock
 
 import numpy as np
 
-from chainrule.backends.native import bounds, codegen, engine, memory, report, rewrite
+from chainrule.backends.native import bounds, codegen, engine, memory, peak, report, rewrite
 from chainrule.backends.native.kernels import Check
 from chainrule.backends.native.lower import Plan, lower
 from chainrule.backends.native.target import Target
@@ -52,7 +52,8 @@ class NativeProgram:
         return report.describe(self.plan, self._target)
 
     def profile(self, inputs: Sequence[Array], state: Sequence[Array], steps: int = 20) -> str:
-        """As `explain`, with the time that each kernel takes on average over `steps` steps. State is left as it is."""
+        """As `explain`, with the time that each kernel takes on average over `steps` steps, beside the most that the processor
+        can do. State is left as it is."""
         timed = NativeProgram(self._graph, self._target, threads=self.plan.threads, profile=True)
         repeated = [np.repeat(_ready(a, n)[None], steps, axis=0) for a, n in zip(inputs, self._graph.inputs, strict=True)]
         outputs = [np.empty((steps, *n.shape), n.dtype) for n in self._graph.outputs]
@@ -61,7 +62,9 @@ class NativeProgram:
             start, ticks = time.perf_counter(), engine.ticks()
             timed._call(repeated, [np.array(s) for s in state], outputs, steps=steps)
             second = (engine.ticks() - ticks) / (time.perf_counter() - start)
-        return report.describe(self.plan, self._target, (timed.clocks[0] / (second * steps)).tolist())
+        seconds = (timed.clocks[0] / (second * steps)).tolist()
+        best = max(peak.flops_per_second(self._target, self.plan.threads) for _ in range(3))
+        return report.describe(self.plan, self._target, report.Measured(seconds, best))
 
     def run(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Array]:
         """See `Program.run`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Load, Nest, cycles, traffic, work
 from chainrule.backends.native.lower import Plan, Step
@@ -12,21 +13,47 @@ from chainrule.backends.native.target import Target
 _LONGEST_LABEL = 60
 
 
-def describe(plan: Plan, target: Target, seconds: Sequence[float] | None = None) -> str:
-    """The plan as text, one line a kernel; with the seconds that each took in a step, if they were measured."""
+@dataclass(frozen=True)
+class Measured:
+    """What a profile found.
+
+    Attributes:
+        seconds: of each kernel in a step.
+        peak: operations per second that the processor can do at most, on as many threads as the plan.
+    """
+
+    seconds: Sequence[float]
+    peak: float
+
+
+def describe(plan: Plan, target: Target, measured: Measured | None = None) -> str:
+    """The plan as text, one line a kernel; with the time that each took and its share of the peak, if they were measured."""
+    operations = sum(work(s.kernel) for s in plan.steps)
     lines = [
         f"{len(plan.steps)} kernels for {target.level} ({target.cpu}) on {plan.threads} thread{'s' * (plan.threads > 1)}; "
-        f"{sum(work(s.kernel) for s in plan.steps):,} operations a step; "
-        f"{plan.arena_bytes:,} bytes for what lies between",
-        f"{'':>4} {'µs' if seconds else 'cycles':>9} {'operations':>13} {'bytes':>12}  kernel",
+        f"{operations:,} operations a step; {plan.arena_bytes:,} bytes for what lies between"
     ]
+    if measured is not None:
+        total = sum(measured.seconds)
+        lines.append(
+            f"{total * 1e6:,.1f} µs a step, {operations / total / 1e9:,.1f} GFLOP/s; "
+            f"multiply-adds on registers reach {measured.peak / 1e9:,.1f} GFLOP/s"
+        )
+    heading = f"{'cycles':>9}" if measured is None else f"{'µs':>9} {'of peak':>7}"
+    lines.append(f"{'':>4} {heading} {'operations':>13} {'bytes':>12}  kernel")
     for number, step in enumerate(plan.steps):
         if number == plan.first_writer:
             lines.append("     ---- all outputs are known: from here on, state is written ----")
         kernel = step.kernel
-        time = f"{seconds[number] * 1e6:9.2f}" if seconds else f"{cycles(kernel, target.vector_bytes // 4):9,.0f}"
+        time = f"{cycles(kernel, target.vector_bytes // 4):9,.0f}" if measured is None else _time(number, kernel, measured)
         lines.append(f"{number:>4} {time} {work(kernel):>13,} {traffic(kernel):>12,}  {_kernel(kernel, target)}{_rest(step)}")
     return "\n".join(lines)
+
+
+def _time(number: int, kernel: Kernel, measured: Measured) -> str:
+    seconds = measured.seconds[number]
+    share = work(kernel) / max(seconds, 1e-9) / measured.peak
+    return f"{seconds * 1e6:9.2f} {share:7.0%}"
 
 
 def _rest(step: Step) -> str:
