@@ -5,32 +5,32 @@ Exit codes: 0 done, 2 wrong use or bad input, 130 interrupted.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import click
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from chainrule import __version__, nn
+from chainrule.cli_answers import predict
 from chainrule.cli_explain import check, draw, explain
 from chainrule.data import Column, Dataset, FeatureEncoder, ImageSet, Table, load
 from chainrule.errors import ChainruleError
-from chainrule.job import Config, Predictions, Predictor, Problem, Result
+from chainrule.job import Config, Predictor, Problem, Result
 from chainrule.job import train as run
+from chainrule.job.checkpoint import CHECKPOINT_FILE
 from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS
 from chainrule.job.predictor import MODEL_FILE
-from chainrule.job.training import CURVES_FILE, resolved, run_folder
-from chainrule.train.files import replace
+from chainrule.job.resuming import load_run
+from chainrule.job.training import CURVES_FILE, resolved, run_folder, train_on
 
 BAD_INPUT, INTERRUPTED = 2, 130
 _MOST_LINES = 30  # columns of a table that are shown one by one
@@ -70,6 +70,7 @@ def main() -> None:
     \b
     chainrule train titanic.csv --target Survived    learn to predict a column of a table
     chainrule train digits                           a data set that needs no file
+    chainrule resume runs/titanic-1                  go on with a run that was interrupted
     chainrule predict runs/titanic-1 new.csv         answers for new rows
     chainrule info titanic.csv                       what is in the table
     chainrule explain "(w*x - t)**2" w=2 x=3 t=5     a gradient, derived step by step
@@ -143,7 +144,7 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
 
     The run folder gets the model with its preprocessing (model.safetensors), every setting as used (config.toml), history.csv,
     metrics.json, learning-curves.png, and report.html, a page that shows all of it and derives the backward pass of one row.
-    Ctrl-C ends training early and keeps what was learnt.
+    Ctrl-C ends training early and keeps what was learnt; `chainrule resume` goes on.
 
     \b
     Examples:
@@ -163,9 +164,29 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
         _show_problem(problem)
         _show_plan(problem, config)
         result = run(problem, config, folder, progress=progress)
-    _show_result(result, problem, folder)
-    if result.interrupted:
-        sys.exit(INTERRUPTED)
+    _finish(result, problem, folder)
+
+
+@main.command(short_help="Go on with a run that was interrupted, or train it for longer.")
+@click.argument("folder", metavar="RUN", type=click.Path())
+@click.option("--epochs", type=click.IntRange(min=1), help="Times through the data in all, those behind it included.")
+@click.option("--data", help="Where the data is now, if it was moved.")
+@click.option("--progress/--no-progress", default=True, help="Show a progress bar (lines where there is no terminal).")
+def resume(folder: str, epochs: int | None, data: str | None, progress: bool) -> None:
+    """Go on with the run in the folder RUN, after its last whole epoch, and write the results there.
+
+    A run that was interrupted or killed ends as if it had never stopped, bit for bit. With --epochs a run trains for longer
+    than it was to: its learning rate then goes on as in a run of the new length.
+
+    \b
+    Examples:
+      chainrule resume runs/titanic-1
+      chainrule resume runs/titanic-1 --epochs 100
+    """
+    trainer, problem, config = load_run(folder, epochs, data)
+    click.echo(f"Going on after epoch {trainer.epoch} of {config.epochs}.")
+    _show_plan(problem, config)
+    _finish(train_on(trainer, problem, config, Path(folder), progress=progress), problem, Path(folder))
 
 
 def _show_problem(problem: Problem) -> None:
@@ -233,6 +254,14 @@ def _show_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
+def _finish(result: Result, problem: Problem, folder: Path) -> None:
+    _show_result(result, problem, folder)
+    if result.interrupted:
+        if (folder / CHECKPOINT_FILE).exists():
+            click.echo(f"  chainrule resume {folder}")
+        sys.exit(INTERRUPTED)
+
+
 def _show_result(result: Result, problem: Problem, folder: Path) -> None:
     history = result.history
     if history.stopped:
@@ -253,46 +282,7 @@ def _show_measures(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
     _show_table(("measure", "network", "baseline"), rows)
 
 
-# -------------------------------------------------------------------------------------------- predict, evaluate, info
-@main.command(short_help="Answers of a trained network for new data.")
-@click.argument("model", type=click.Path())
-@click.argument("data")
-@click.option("--out", "-o", type=click.Path(), help="CSV file to write; standard output by default.")
-def predict(model: str, data: str, out: str | None) -> None:
-    """Write one line per row of DATA: the answer of MODEL, and for classes the probability of each.
-
-    MODEL is a run folder or a model.safetensors file. DATA needs the columns that the model was trained on, but no target.
-
-    \b
-    Examples:
-      chainrule predict runs/titanic-1 new.csv
-      chainrule predict runs/titanic-1 new.csv --out answers.csv
-    """
-    predictor = Predictor.load(model)
-    found = predictor.predict(predictor.read(data, labelled=False))
-    header = [predictor.target.name, *(f"p({label})" for label in found.classes)]
-    if out is None:
-        _write_csv(sys.stdout, header, _answers(found))
-        return
-    text = io.StringIO()
-    _write_csv(text, header, _answers(found))
-    replace(out, text.getvalue().encode())
-    click.echo(f"{len(found.values):,} answers written to {out}.")
-
-
-def _answers(found: Predictions) -> Iterator[list[str]]:
-    """One line per answer: a number, or a class and the probabilities of all."""
-    if found.probabilities is None:
-        return ([repr(float(value))] for value in found.values)
-    return ([value, *(f"{p:.6f}" for p in row)] for value, row in zip(found.values, found.probabilities, strict=True))
-
-
-def _write_csv(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-
-
+# -------------------------------------------------------------------------------------------- evaluate, info
 @main.command(short_help="Measure a trained network on data with known answers.")
 @click.argument("model", type=click.Path())
 @click.argument("data")
@@ -369,15 +359,8 @@ def _show_data(data: Table | ImageSet | Dataset) -> None:
 
 def _example(column: Column) -> str:
     """The first value that is there."""
-    if not len(column.present_rows):
-        return ""
-    value = column.values[column.present_rows[0]]
-    if column.categories is not None:
-        return column.categories[int(value)]
-    if column.kind == "date":
-        return str(np.datetime64(round(float(value) * 86_400), "s")).removesuffix("T00:00:00")
-    return f"{value:g}"
+    return next((text for text in column.texts() if text), "")
 
 
-for command in (explain, check, draw):
+for command in (predict, explain, check, draw):
     main.add_command(command)

@@ -125,10 +125,16 @@ def test_pictures_from_training_to_answers(kind):
     assert chainrule("info", source).output.startswith(("24 pictures", "40 pictures", "30 pictures"))
     assert "Conv2d" in chainrule("info", "run").output
     assert "accuracy" in chainrule("evaluate", "run", source).output
-    unlabelled = source / "cat" if kind == "folder" else source
-    rows = read_csv(chainrule("predict", "run", unlabelled).stdout)
-    assert rows[0][0] == "class"
-    assert len(rows) - 1 == {"folder": 12, "npz": 30}.get(kind, 40)
+    rows = read_csv(chainrule("predict", "run", source).stdout)
+    assert len(rows) - 1 == {"folder": 24, "npz": 30}.get(kind, 40)
+    if kind != "folder":
+        assert rows[0][0] == "class"
+        return
+    assert rows[0] == ["file", "class", "p(cat)", "p(dog)"]
+    assert [row[0] for row in rows[1:4]] == ["cat/0.png", "cat/1.png", "cat/10.png"]
+    some = read_csv(chainrule("predict", "run", source / "dog").stdout)
+    assert some[1][0] == "0.png"
+    assert [row[1:] for row in some[1:]] == [row[1:] for row in rows[13:]]
 
 
 ALL_OPTIONS = [
@@ -190,11 +196,36 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path):
 def test_predict_writes_a_line_per_row(run, tmp_path):
     write_table(tmp_path / "new.csv", rows=25, seed=1)
     header, *rows = read_csv(chainrule("predict", run, "new.csv").stdout)
-    assert header == ["answer", "p(no)", "p(yes)"]
-    assert len(rows) == 25
-    for label, no, yes in rows:
+    assert header == ["id", "answer", "p(no)", "p(yes)"]
+    assert [row[0] for row in rows] == [str(1000 + k) for k in range(25)]
+    for _, label, no, yes in rows:
         assert float(no) + float(yes) == pytest.approx(1.0, abs=2e-6)
         assert label == ("yes" if float(yes) > 0.5 else "no")
+
+
+def test_predict_keeps_identifiers_and_the_columns_that_are_asked_for_as_they_are_written(run, tmp_path):
+    (tmp_path / "new.csv").write_text(
+        'who,a,town,day,number,id,answer\n"Lee, A.",.50,Rome,2024-01-03,07.10,007,yes\n,,,,,N-8,\n', encoding="utf-8"
+    )
+    keep = [option for name in ("who", "a", "town", "day", "answer") for option in ("--keep", name)]
+    out = chainrule("predict", run, "new.csv", *keep)
+    assert [row[:7] for row in read_csv(out.stdout)] == [
+        ["id", "who", "a", "town", "day", "answer", "predicted answer"],
+        ["007", "Lee, A.", "0.5", "Rome", "2024-01-03", "yes", read_csv(out.stdout)[1][6]],
+        ["N-8", "", "", "", "", "", read_csv(out.stdout)[2][6]],
+    ]
+    missing = chainrule("predict", run, "new.csv", "--keep", "whom")
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert missing.stderr.endswith("Did you mean 'who'?\n")
+
+
+def test_identifiers_of_parquet_tables_are_kept(run, tmp_path):
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    table = pyarrow.csv.read_csv("t.csv")
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    assert chainrule("predict", run, "t.parquet").stdout == chainrule("predict", run, "t.csv").stdout
 
 
 def test_predict_needs_no_target_and_takes_other_columns_in_any_order(run, tmp_path):
@@ -216,8 +247,8 @@ def test_predict_numbers(tmp_path):
     write_table(tmp_path / "t.csv")
     chainrule("train", "t.csv", "-t", "number", *FAST, "--out", "run")
     header, *rows = read_csv(chainrule("predict", "run", "t.csv").stdout)
-    assert header == ["number"]
-    assert np.isfinite([float(value) for (value,) in rows]).all()
+    assert header == ["id", "number"]
+    assert np.isfinite([float(value) for _, value in rows]).all()
 
 
 def test_unseen_categories_and_missing_cells_are_answered(run, tmp_path):
@@ -230,7 +261,7 @@ def test_unseen_categories_and_missing_cells_are_answered(run, tmp_path):
 def test_evaluate(run):
     found = json.loads(chainrule("evaluate", run, "t.csv", "--json").stdout)
     assert list(found) == ["accuracy", "balanced_accuracy", "log_loss"]
-    answers = [row[0] for row in read_csv(chainrule("predict", run, "t.csv").stdout)[1:]]
+    answers = [row[1] for row in read_csv(chainrule("predict", run, "t.csv").stdout)[1:]]
     truth = [row[-1] for row in read_csv(Path("t.csv").read_text(encoding="utf-8"))[1:]]
     assert found["accuracy"] == np.mean([a == t for a, t in zip(answers, truth, strict=True)])
     assert f"accuracy            {found['accuracy']:.4f}" in chainrule("evaluate", run, "t.csv").output

@@ -87,7 +87,7 @@ def test_a_reader_that_has_seen_enough():
     write_table(Path("t.csv"), rows=20_000)
     assert chainrule("train", "t.csv", "-t", "answer", "--epochs", "1", "--hidden", "4", "--out", "run").exit_code == 0
     with subprocess.Popen([*COMMAND, "predict", "run", "t.csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stdout.readline() == b"answer,p(no),p(yes)\n"
+        assert child.stdout.readline() == b"id,answer,p(no),p(yes)\n"
         child.stdout.close()
         err = child.stderr.read()
     assert (child.returncode, err) == (0, b"")
@@ -99,13 +99,13 @@ def limited():
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 
 
-def test_a_disk_that_is_full_when_the_model_is_saved():
+def test_a_disk_that_is_full():
     write_table(Path("t.csv"))
     failed = run("train", "t.csv", "-t", "answer", "--epochs", "2", "--hidden", "100", "--no-progress", preexec_fn=limited)
     assert failed.returncode == 2
     assert failed.stderr == (
-        "Error: runs/t-1/model.safetensors could not be written (File too large); its folder must exist, be writable and have "
-        "room. Choose another place, or make room; an earlier file of that name is unharmed.\n"
+        "Error: runs/t-1/checkpoint.safetensors could not be written (File too large); its folder must exist, be writable and "
+        "have room. Choose another place, or make room; an earlier file of that name is unharmed.\n"
     )
     assert [path.name for path in Path().iterdir()] == ["t.csv"]
 

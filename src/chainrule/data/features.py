@@ -308,6 +308,11 @@ class FeatureEncoder:
         """The columns used and how to read them: pass it as `kinds` to `read_table` for a table to predict from."""
         return {plan.name: plan.reading for plan in self._used()}
 
+    @property
+    def identifiers(self) -> list[str]:
+        """The columns that name rows, and are left out for that."""
+        return [plan.name for plan in self._plans if plan.kind == "identifier" and not plan.feature_names]
+
     def describe(self) -> list[ColumnReport]:
         """One report per column of the table that the encoder was fitted on, without the target, in its order."""
         return [

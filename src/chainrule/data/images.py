@@ -7,7 +7,7 @@ import math
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +36,13 @@ class ImageSet:
         X: (N, C, H, W), C-contiguous; uint8 as stored, 0 to 255, or float32 when an .npz file holds floats.
         y: (N,) int64 positions in `classes`; None when the pictures were read without labels.
         classes: class labels, sorted; empty without labels.
+        files: (N,) paths within the folder that the pictures come from; empty for IDX and .npz files.
     """
 
     X: NDArray[np.uint8] | NDArray[np.float32]
     y: NDArray[np.int64] | None
     classes: list[str]
+    files: tuple[str, ...] = ()
 
 
 def read_images(
@@ -58,7 +60,8 @@ def read_images(
         path: the folder or file.
         size: (height, width) that the pictures of a folder are resized to; None for the most frequent size in it.
         channels: 1 (grey) or 3 (RGB) for the pictures of a folder; None to decide from them.
-        labelled: false to read pictures alone: the files directly in a folder, or an IDX or .npz file without its labels.
+        labelled: false to read pictures alone: all files in a folder and the folders in it, or an IDX or .npz file without its
+            labels.
 
     Raises:
         DataError: nothing there, no pictures or labels, a broken or truncated file (by name), counts that differ, arrays of the
@@ -99,7 +102,7 @@ def _check_classes(path: Path, n_classes: int) -> None:
 
 
 def _read_folder(folder: Path, size: tuple[int, int] | None, channels: int | None, labelled: bool) -> ImageSet:
-    files, y, classes = _labelled_files(folder) if labelled else (_pictures(folder), None, [])
+    files, y, classes = _labelled_files(folder) if labelled else (_pictures(folder.rglob("*")), None, [])
     if not files:
         raise DataError(explain(f"{folder} holds no .png, .jpg or .jpeg file", "pictures were expected", "Name their folder."))
     shapes = [_shape(file) for file in files]
@@ -108,11 +111,11 @@ def _read_folder(folder: Path, size: tuple[int, int] | None, channels: int | Non
     X = np.empty((len(files), channels, height, width), np.uint8)
     for position, file in enumerate(files):
         X[position] = _pixels(file, channels, height, width)
-    return ImageSet(X, y, classes)
+    return ImageSet(X, y, classes, tuple(file.relative_to(folder).as_posix() for file in files))
 
 
 def _labelled_files(folder: Path) -> tuple[list[Path], NDArray[np.int64], list[str]]:
-    by_class = {entry.name: _pictures(entry) for entry in sorted(folder.iterdir()) if entry.is_dir()}
+    by_class = {entry.name: _pictures(entry.iterdir()) for entry in sorted(folder.iterdir()) if entry.is_dir()}
     by_class = {name: files for name, files in by_class.items() if files}
     if not by_class:
         raise DataError(
@@ -127,8 +130,8 @@ def _labelled_files(folder: Path) -> tuple[list[Path], NDArray[np.int64], list[s
     return [file for files in by_class.values() for file in files], y, list(by_class)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in _SUFFIXES and entry.is_file())
+def _pictures(entries: Iterable[Path]) -> list[Path]:
+    return sorted(entry for entry in entries if entry.suffix.lower() in _SUFFIXES and entry.is_file())
 
 
 def _shape(file: Path) -> tuple[int, int, int]:

@@ -78,6 +78,13 @@ class Column:
             return "numeric"
         return "boolean" if self.categories in BOOLEAN_WORDS else "categorical"
 
+    def texts(self) -> list[str]:
+        """(n,) values as one would write them: words, dates as 2024-01-31, whole numbers without a point; "" where missing."""
+        if self.categories is not None:
+            return [self.categories[code] if code >= 0 else "" for code in self.values]
+        write = _date_text if self.date_order else _number_text
+        return ["" if math.isnan(value) else write(value) for value in self.values.tolist()]
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -282,6 +289,14 @@ def days_since_epoch(moments: NDArray[np.datetime64]) -> NDArray[np.float64]:
     days = milliseconds.astype(np.int64) / 86_400_000
     days[np.isnat(milliseconds)] = np.nan
     return days
+
+
+def _number_text(value: float) -> str:
+    return np.format_float_positional(value, trim="-")
+
+
+def _date_text(days: float) -> str:
+    return str(np.datetime64(round(days * 86_400), "s")).removesuffix("T00:00:00")
 
 
 def _is_missing(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,15 +90,20 @@ class Predictor:
             )
         return Predictor(model, _features(extras["features"]), TargetEncoder.from_dict(extras["target"]), extras["facts"])
 
-    def read(self, source: str | Path, *, labelled: bool) -> Table | ImageSet:
+    def read(self, source: str | Path, *, labelled: bool, keep: Sequence[str] = ()) -> Table | ImageSet:
         """Read data for this model: columns in the way they were read for training, and the target if `labelled`.
+
+        Args:
+            source: as in `chainrule.data.load`.
+            labelled: whether the target, or the class of pictures, is needed.
+            keep: columns for `row_names`.
 
         Raises:
             DataError: it cannot be read, is of another kind, or lacks the target.
         """
         if isinstance(self.features, PixelEncoder):
             return _read_pictures(source, self.features, labelled=labelled)
-        kinds = dict(self.features.kinds)
+        kinds = dict.fromkeys([*self.features.identifiers, *keep], "text") | self.features.kinds
         if labelled:
             kinds[self.target.name] = self.target.reading
         data = load(source, kinds=kinds)
@@ -120,6 +125,24 @@ class Predictor:
         if isinstance(self.features, FeatureEncoder) and isinstance(data, Table):
             return self.features.transform(data)
         raise _other_kind(data.source if isinstance(data, Table) else "the data", pictures=isinstance(data, ImageSet))
+
+    def row_names(self, data: Table | ImageSet, keep: Sequence[str] = ()) -> dict[str, list[str]]:
+        """What tells one row from another, to put beside the answers: identifiers as they were in training, where `data` has
+        them, and the columns to keep, both by name; for pictures from a folder "file".
+
+        Args:
+            data: from `read`.
+            keep: columns of a table, as given to `read`.
+
+        Raises:
+            DataError: a column to keep that is not there.
+        """
+        if isinstance(data, ImageSet):
+            if keep:
+                raise DataError(explain(f"the column {keep[0]!r} is to be kept", "pictures have no columns", "Leave it out."))
+            return {"file": list(data.files)} if data.files else {}
+        known = self.features.identifiers if isinstance(self.features, FeatureEncoder) else []
+        return {name: data[name].texts() for name in [*(name for name in known if name in data), *keep]}
 
     def predict(self, data: Table | ImageSet) -> Predictions:
         """Answers for every row or picture."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, MissingDependency, NonFiniteLoss, OutputError, explain
+from chainrule.job.checkpoint import CHECKPOINT_FILE, RunCheckpoint
 from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
 from chainrule.job.predictor import MODEL_FILE, Predictor, baseline, measure
 from chainrule.job.problem import Problem
@@ -22,7 +23,7 @@ from chainrule.train.files import replace as replace_file
 
 CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE = "config.toml", "history.csv", "learning-curves.png", "metrics.json"
 REPORT_FILE = "report.html"
-RUN_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE, REPORT_FILE)
+RUN_FILES = (MODEL_FILE, CHECKPOINT_FILE, CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE, REPORT_FILE)
 
 # The reasons for these, with measurements: docs/decisions/0003-training-defaults.md.
 _HIDDEN = (128, 128)
@@ -181,17 +182,35 @@ def train(
         OutputError: a file could not be written.
     """
     config = resolved(config, problem)
-    trainer = make_trainer(config, problem)
+    return train_on(make_trainer(config, problem), problem, config, folder, progress=progress, callbacks=callbacks)
+
+
+def train_on(
+    trainer: Trainer,
+    problem: Problem,
+    config: Config,
+    folder: Path | None = None,
+    *,
+    progress: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> Result:
+    """Train the epochs that are left of a run, new or from `load_run`: the same as if it had never stopped. See `train`.
+
+    A schedule is laid out over `config.epochs`: with more than the run began with, the learning rate goes on as in a run of the
+    new length.
+    """
+    own = _callbacks(config, problem, folder)
+    checkpoint = None if folder is None else RunCheckpoint(folder, problem, config)
     failure: NonFiniteLoss | None = None
     try:
         trainer.fit(
             problem.X,
             problem.y,
-            epochs=config.epochs or 0,
+            epochs=(config.epochs or 0) - trainer.epoch,
             batch_size=config.batch_size,
             seed=config.seed,
             validation_data=(problem.X_held, problem.y_held) if problem.held_out else None,
-            callbacks=[*_callbacks(config, problem, folder), *callbacks],
+            callbacks=[*own, *([] if checkpoint is None else [checkpoint]), *callbacks],
             progress=progress,
         )
     except NonFiniteLoss as error:
@@ -203,6 +222,8 @@ def train(
         write_run(result, problem, folder)
     if failure is not None:
         raise NonFiniteLoss(f"{failure} The network as it was before that is saved in {folder}.") from failure
+    if checkpoint is not None and not result.interrupted:  # an epoch that was cut short is trained again
+        checkpoint.save(trainer)
     return result
 
 
@@ -253,7 +274,8 @@ def write_run(result: Result, problem: Problem, folder: Path) -> None:
 def run_folder(chosen: str | Path | None, source: str) -> Iterator[Path]:
     """A new folder for a run: the chosen one, or the next free runs/<name>-<number>.
 
-    If the run fails before its model is saved, what it wrote is taken away again, the folder too if it was made for the run.
+    If the run fails before a model or checkpoint is saved, what it wrote is taken away again, the folder too if it was made
+    for the run.
 
     Raises:
         OutputError: it holds files of a run already, or cannot be made or written to.
@@ -283,7 +305,7 @@ def run_folder(chosen: str | Path | None, source: str) -> Iterator[Path]:
     try:
         yield folder
     except BaseException:
-        if not (folder / MODEL_FILE).exists():
+        if not any((folder / name).exists() for name in (MODEL_FILE, CHECKPOINT_FILE)):
             _take_away(folder, made)
         raise
 

@@ -1,0 +1,76 @@
+"""Going on with a run that was interrupted, or that is to be trained for longer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from chainrule.errors import ArgumentError, DataError, ModelFileError, explain
+from chainrule.job.checkpoint import CHECKPOINT_FILE, digest
+from chainrule.job.config import Config
+from chainrule.job.problem import Problem
+from chainrule.train import Trainer, load_model, load_trainer
+
+
+def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | None = None) -> tuple[Trainer, Problem, Config]:
+    """The training in a run folder as it was after its last whole epoch that was saved; `train_on` goes on with it.
+
+    Args:
+        folder: of the run.
+        epochs: how many to train in all, those behind us included; None for as many as the run was to have.
+        data: where the data is now; None for where it was.
+
+    Raises:
+        ModelFileError: no checkpoint in the folder, or a broken one.
+        ArgumentError: nothing is left to train.
+        DataError: the data cannot be read, or is not what the run was trained on.
+    """
+    path = Path(folder) / CHECKPOINT_FILE
+    if not path.exists():
+        raise ModelFileError(
+            explain(
+                f"{folder} holds no {CHECKPOINT_FILE}",
+                "a run folder of `chainrule train` has one from the end of its first epoch on",
+                "Check the path, or train again.",
+            )
+        )
+    trainer = load_trainer(path)
+    extras = load_model(path)[1]
+    if not {"source", "config", "digest"} <= set(extras):
+        raise ModelFileError(
+            explain(
+                f"{path} was not written by `chainrule train`", "only its runs can be resumed", "Use load_trainer in Python."
+            )
+        )
+    config = Config().updated(extras["config"])
+    _check_unfinished(folder, trainer, config, epochs)
+    problem = Problem.load(data or extras["source"], config)
+    if digest(problem) != extras["digest"]:
+        raise DataError(
+            explain(
+                f"the data in {problem.source} is not what {folder} was trained on",
+                "a run is resumed with the same rows and columns",
+                "Restore the data or name it with --data; to learn from other data, train a new network.",
+            )
+        )
+    return trainer, problem, replace(config, epochs=epochs or config.epochs)
+
+
+def _check_unfinished(folder: str | Path, trainer: Trainer, config: Config, epochs: int | None) -> None:
+    if trainer.history.stopped:
+        raise ArgumentError(
+            explain(
+                f"the run in {folder} is finished: {trainer.history.stopped}",
+                "a run that stopped by itself does not go on",
+                "Train again with a larger --patience.",
+            )
+        )
+    wanted = epochs or config.epochs or 0
+    if wanted <= trainer.epoch:
+        raise ArgumentError(
+            explain(
+                f"the run in {folder} has trained {trainer.epoch} epochs, and {wanted} are wanted",
+                "--epochs counts all epochs of a run",
+                f"Ask for more, for example --epochs {2 * trainer.epoch}.",
+            )
+        )
