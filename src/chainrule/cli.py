@@ -122,7 +122,7 @@ _ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
 @_choice("--loss", _ALL_LOSSES, "What is made small; must fit the task.")
 @_choice("--optimizer", OPTIMIZERS, "[default: adamw]")
 @click.option("--learning-rate", "--lr", type=float, help="Learning rate; the largest one of a schedule.")
-@_choice("--schedule", SCHEDULES, "How the learning rate changes. [default: cosine]")
+@_choice("--schedule", SCHEDULES, "How the learning rate changes. [default: average]")
 @click.option("--l2", type=float, help="L2 penalty on weights (decoupled weight decay for adamw).")
 @click.option("--batch-size", type=int, help="Samples per step.")
 @click.option("--epochs", type=int, help="Times through the data.")
@@ -213,9 +213,15 @@ def _show_plan(problem: Problem, config: Config) -> None:
     batch = min(config.batch_size or len(problem.X), len(problem.X))
     steps = -(-len(problem.X) // batch)
     click.echo(
-        f"Training: {config.optimizer}, learning rate {config.learning_rate:g} ({config.schedule}), L2 {config.l2:g}, "
+        f"Training: {config.optimizer}, learning rate {config.learning_rate:g} ({_schedule(config)}), L2 {config.l2:g}, "
         f"{_count(config.epochs or 0, 'epoch')} of {_count(steps, 'step')} with {_count(batch, 'row')}.\n"
     )
+
+
+def _schedule(config: Config) -> str:
+    if config.schedule != "average" or config.epochs is None:
+        return str(config.schedule)
+    return f"constant; the weights of the last {config.epochs - config.epochs // 2} epochs are averaged"
 
 
 def _count(number: int, what: str) -> str:

@@ -14,7 +14,7 @@ from chainrule.errors import ArgumentError, DataError, ModelFileError, NonFinite
 from chainrule.job import Config, Predictor, Problem, train
 from chainrule.job.config import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from chainrule.job.predictor import baseline, measure
-from chainrule.job.training import RUN_FILES, run_folder
+from chainrule.job.training import RUN_FILES, resolved, run_folder
 
 FAST = {"epochs": 2, "hidden": (8,)}
 
@@ -86,7 +86,21 @@ def test_every_optimiser_trains(optimizer):
 def test_every_schedule_trains(schedule):
     rates = train(*problem(schedule=schedule, epochs=12, learning_rate=0.01)).history["lr"]
     assert all(0 <= rate <= 0.01 for rate in rates)
-    assert (len(set(rates)) == 1) == (schedule in ("constant", "plateau"))
+    assert (len(set(rates)) == 1) == (schedule in ("average", "constant", "plateau"))
+
+
+@pytest.mark.parametrize(
+    "settings, schedule",
+    [
+        ({"epochs": 20}, "average"),
+        ({"epochs": 19}, "cosine"),
+        ({"epochs": 20, "patience": 3}, "cosine"),
+        ({"epochs": None}, "average"),
+    ],
+)
+def test_weights_are_averaged_where_there_are_enough_epochs_and_none_is_chosen(settings, schedule):
+    found, config = problem(**settings)
+    assert resolved(config, found).schedule == schedule
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -247,3 +247,63 @@ def test_plot_of_what_is_not_there(tmp_path):
     with pytest.raises(OutputError, match="could not be written"):
         history.plot(tmp_path / "none" / "curves.png")
     assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------- averaging
+def test_the_mean_of_the_last_weights_is_left_in_the_model():
+    scripted, t = Scripted(range(10)), trainer()
+    fit(t, [scripted, cr.WeightAveraging(6)])
+    for name, array in t.model.state_dict().items():
+        assert array.dtype == np.float32
+        np.testing.assert_allclose(array, np.mean([w[name] for w in scripted.weights[6:]], axis=0), rtol=1e-6)
+
+
+def test_a_mean_lies_nearer_to_the_minimum_than_the_weights_that_move_around_it():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 1))
+    y = 2 * x[:, 0] + rng.normal(size=400)
+    best = float(x[:, 0] @ y / (x[:, 0] @ x[:, 0]))
+
+    def error(callbacks):
+        cr.manual_seed(0)
+        model = nn.Sequential(nn.Linear(1, 1, bias=False))
+        t = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.2))
+        t.fit(x, y, epochs=40, batch_size=4, callbacks=callbacks, progress=False)
+        return abs(float(model.state_dict()["0.weight"][0, 0]) - best)
+
+    assert error([cr.WeightAveraging(20)]) < 0.5 * error([])
+
+
+def test_a_training_that_ends_early_keeps_its_weights():
+    scripted, t = Scripted(range(10)), trainer()
+    fit(t, [scripted, cr.WeightAveraging(6)], epochs=6)
+    assert same(t.model.state_dict(), scripted.weights[5])
+
+
+@pytest.mark.parametrize("saved_at", [2, 8, 10])
+def test_a_resumed_mean_is_that_of_a_whole_training(saved_at, tmp_path):
+    whole = trainer()
+    fit(whole, [cr.WeightAveraging(6)], epochs=12)
+    part = trainer()
+    fit(part, [cr.WeightAveraging(6)], epochs=saved_at)
+    cr.save_trainer(part, tmp_path / "part.safetensors")
+    resumed = cr.load_trainer(tmp_path / "part.safetensors")
+    fit(resumed, [cr.WeightAveraging(6)], epochs=12 - saved_at)
+    assert same(whole.model.state_dict(), resumed.model.state_dict())
+
+
+def test_a_training_that_is_made_longer_begins_a_new_mean(tmp_path):
+    part = trainer()
+    fit(part, [cr.WeightAveraging(6)], epochs=8)
+    cr.save_trainer(part, tmp_path / "part.safetensors")
+    resumed, scripted = cr.load_trainer(tmp_path / "part.safetensors"), Scripted(range(12))
+    resumed.resumed_callbacks = [("Scripted", {}), *resumed.resumed_callbacks]
+    fit(resumed, [scripted, cr.WeightAveraging(7)], epochs=4)
+    for name, array in resumed.model.state_dict().items():
+        np.testing.assert_allclose(array, np.mean([w[name] for w in scripted.weights], axis=0), rtol=1e-6)
+
+
+def test_averaging_needs_a_number_of_epochs():
+    with pytest.raises(ArgumentError) as error:
+        cr.WeightAveraging(-1)
+    assert str(error.value) == "WeightAveraging got after=-1; it must be at least 0. Half the epochs is usual."

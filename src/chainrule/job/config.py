@@ -33,7 +33,7 @@ OPTIMIZERS = {
     "adagrad": "Adagrad",
     "adadelta": "Adadelta",
 }
-SCHEDULES = ("cosine", "one-cycle", "step", "exponential", "warm-up", "plateau", "constant")
+SCHEDULES = ("average", "cosine", "one-cycle", "step", "exponential", "warm-up", "plateau", "constant")
 LOSSES = {
     "regression": {"mse": "MSELoss", "l1": "L1Loss", "huber": "HuberLoss", "half-squared-error": "HalfSquaredError"},
     "binary": {"bce": "BCEWithLogitsLoss"},
@@ -57,7 +57,7 @@ class Config:
         loss: a name of LOSSES for the task; None for the usual one.
         optimizer: a key of OPTIMIZERS.
         learning_rate: its learning rate.
-        schedule: how it changes, one of SCHEDULES.
+        schedule: how it changes, one of SCHEDULES; "average" keeps it, and takes the mean of the weights of the last epochs.
         l2: weight decay: L2 penalty, for adamw decoupled.
         batch_size: samples per step.
         epochs: times through the training rows.
@@ -78,7 +78,7 @@ class Config:
     loss: str | None = None
     optimizer: str = "adamw"
     learning_rate: float | None = None
-    schedule: str = "cosine"
+    schedule: str | None = None
     l2: float | None = None
     batch_size: int | None = None
     epochs: int | None = None
@@ -93,8 +93,10 @@ class Config:
         Raises:
             ArgumentError: naming the setting, its value and what it may be.
         """
-        for name, allowed in (("activation", ACTIVATIONS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("task", TASKS)):
+        for name, allowed in (("activation", ACTIVATIONS), ("optimizer", OPTIMIZERS), ("task", TASKS)):
             _one_of(name, getattr(self, name), allowed)
+        if self.schedule is not None:
+            _one_of("schedule", self.schedule, SCHEDULES)
         if self.loss is not None:
             _one_of("loss", self.loss, [loss for losses in LOSSES.values() for loss in losses])
         _require(self.hidden is None or all(n >= 1 for n in self.hidden), "hidden", self.hidden, "numbers of units ≥ 1")
@@ -108,6 +110,12 @@ class Config:
         for name in ("batch_size", "epochs", "patience"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, "at least 1")
+        _require(
+            self.patience is None or self.schedule != "average",
+            "patience",
+            self.patience,
+            'left out with the schedule "average": weights are either those of the best epoch or a mean',
+        )
         both = sorted({*self.include} & {*self.exclude})
         _require(not both, "exclude", list(self.exclude), f"without {both[0]!r}, which include asks for" if both else "")
         _require(self.target not in self.exclude, "exclude", list(self.exclude), "without the target")

@@ -18,7 +18,7 @@ from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
 from chainrule.job.predictor import MODEL_FILE, Predictor, baseline, measure
 from chainrule.job.problem import Problem
 from chainrule.tensor import manual_seed
-from chainrule.train import Callback, CSVLog, EarlyStopping, History, LearningRate, Trainer
+from chainrule.train import Callback, CSVLog, EarlyStopping, History, LearningRate, Trainer, WeightAveraging
 from chainrule.train.files import replace as replace_file
 
 CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE = "config.toml", "history.csv", "learning-curves.png", "metrics.json"
@@ -34,6 +34,7 @@ _LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "rmsprop": 2e-3, "adadelta": 1.0
 _OTHER_LEARNING_RATE = 0.05
 _SHRINKAGE, _MOST_SHRINKAGE = 80.0, 4.0  # see _weight_decay
 _OTHER_L2 = 1e-4
+_LEAST_EPOCHS_TO_AVERAGE = 20
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def resolved(config: Config, problem: Problem) -> Config:
         "target": problem.target.name if config.target is None and problem.X.ndim == 2 else config.target,
         "hidden": _HIDDEN if config.hidden is None else config.hidden,
         "dropout": _DROPOUT if config.dropout is None else config.dropout,
+        "schedule": config.schedule or ("average" if epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience else "cosine"),
         "loss": config.loss or next(iter(LOSSES[problem.target.task])),
         "learning_rate": rate,
         "l2": decay if config.l2 is None else config.l2,
@@ -161,7 +163,7 @@ def _schedule(config: Config, steps: int) -> optim.Schedule | None:
         "warm-up": optim.LinearLR(start_factor=0.01, total_iters=max(1, steps // 10), interval="step"),
         "plateau": optim.ReduceLROnPlateau(factor=0.5, patience=5),
     }
-    return schedules.get(config.schedule)  # none for "constant"
+    return schedules.get(config.schedule or "")  # none for "constant" and "average"
 
 
 def train(
@@ -232,6 +234,8 @@ def _callbacks(config: Config, problem: Problem, folder: Path | None) -> list[Ca
     watched = "val_loss" if problem.held_out else "loss"
     schedule = _schedule(config, config.epochs * -(-len(problem.X) // config.batch_size))
     found: list[Callback] = [] if schedule is None else [LearningRate(schedule, watched)]
+    if config.schedule == "average":
+        found.append(WeightAveraging(config.epochs // 2))
     if config.patience is not None:
         found.append(EarlyStopping(config.patience, watched))
     if folder is not None:

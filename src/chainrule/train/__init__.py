@@ -1,6 +1,6 @@
 """Training: the loop, what happens between epochs, what is measured, and saving."""
 
-from chainrule.train.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate
+from chainrule.train.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, WeightAveraging
 from chainrule.train.history import History
 from chainrule.train.metrics import METRICS, Metric
 from chainrule.train.saving import load_model, load_trainer, save_model, save_trainer
@@ -16,6 +16,7 @@ __all__ = [
     "LearningRate",
     "Metric",
     "Trainer",
+    "WeightAveraging",
     "load_model",
     "load_trainer",
     "save_model",

@@ -145,10 +145,83 @@ class EarlyStopping(Callback):
     def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
         """The inverse of `state`; puts the weights back that training goes on from."""
         self.best_value, self.best_epoch = state["best_value"], int(state["best_epoch"])
-        self._best_weights = {name[5:]: array for name, array in state.items() if name.startswith("best ")}
-        last = {name[5:]: array for name, array in state.items() if name.startswith("last ")}
+        self._best_weights = _named("best ", state)
+        last = _named("last ", state)
         if last:
             trainer.model.load_state_dict(last)
+
+
+class WeightAveraging(Callback):
+    """At the end, put the mean of the weights after each of the last epochs into the model.
+
+    A learning rate that stays large keeps weights moving around a minimum; their mean lies nearer to it than any of them
+    (Polyak, Juditsky: Acceleration of stochastic approximation by averaging (1992); Izmailov et al.: Averaging weights leads to
+    wider optima and better generalization (2018)). It takes the place of a learning rate that falls to 0.
+
+    Args:
+        after: epochs that do not count. If training ends before the next one, the weights stay as they are.
+
+    A checkpoint that is saved afterwards still goes on from where training was; one that goes on with another `after` begins a
+    new mean.
+
+    Raises:
+        ArgumentError: `after` below 0.
+    """
+
+    def __init__(self, after: int) -> None:
+        if after < 0:
+            raise ArgumentError(
+                explain(f"WeightAveraging got after={after}", "it must be at least 0", "Half the epochs is usual.")
+            )
+        self.after = after
+        self._forget()
+
+    def _forget(self) -> None:
+        self._count = 0
+        self._mean: dict[str, Array] = {}
+        self._last_weights: dict[str, Array] = {}
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Begin afresh."""
+        self._forget()
+
+    def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
+        """Take the weights into the mean."""
+        if row["epoch"] <= self.after:
+            return
+        self._count += 1
+        for name, array in trainer.model.state_dict().items():
+            mean = self._mean.get(name, np.zeros(array.shape))
+            self._mean[name] = mean + (array - mean) / self._count
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Put the mean into the model."""
+        if self._mean:
+            self._last_weights = trainer.model.state_dict()
+            means = {name: self._mean[name].astype(array.dtype) for name, array in self._last_weights.items()}
+            trainer.model.load_state_dict(means)
+
+    def state(self) -> dict[str, Any]:
+        """The mean and how many weights it is of, and after the end the weights that training goes on from."""
+        return {
+            "after": self.after,
+            "count": self._count,
+            **{f"mean {name}": array for name, array in self._mean.items()},
+            **{f"last {name}": array for name, array in self._last_weights.items()},
+        }
+
+    def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`; puts the weights back that training goes on from."""
+        if state["after"] == self.after:
+            self._count = int(state["count"])
+            self._mean = _named("mean ", state)
+        last = _named("last ", state)
+        if last:
+            trainer.model.load_state_dict(last)
+
+
+def _named(prefix: str, state: Mapping[str, Any]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
 class Checkpoint(Callback):

@@ -135,7 +135,8 @@ class History:
         axes.set(title=name, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        axes.legend()
+        # Curves that rise leave the lower corner free. To let matplotlib look for a free place is slow with many points.
+        axes.legend(loc="lower right" if self[name][-1] > self[name][0] else "upper right")
 
 
 def _save(figure: Any, path: Path) -> None:
