@@ -61,9 +61,9 @@ class Task:
     regression: bool
 
     @staticmethod
-    def load(name: str) -> Task:
-        """The set called `name`, one of SETS."""
-        table, target = (read_table(TITANIC), "Survived") if name == "titanic" else (builtin(name).to_table(), TARGET)
+    def load(name: str, titanic: Path = TITANIC) -> Task:
+        """The set called `name`, one of SETS; `titanic` is the file of that one."""
+        table, target = (read_table(titanic), "Survived") if name == "titanic" else (builtin(name).to_table(), TARGET)
         encoder = TargetEncoder.fit(table[target])
         regression = encoder.task == "regression"
         columns = [table[name] for name in FeatureEncoder.fit(table, target).kinds]
@@ -125,9 +125,8 @@ def methods(regression: bool) -> dict[str, Callable[[Task, tuple[Array, Array], 
     return found
 
 
-def measure(name: str, repeats: int) -> Runs:
+def measure(task: Task, repeats: int) -> Runs:
     """Every method on every fold of every repeat."""
-    task = Task.load(name)
     compared = methods(task.regression)
     runs: Runs = {method: [] for method in compared}
     for repeat in range(repeats):
@@ -181,15 +180,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--repeats", type=int, default=3, help="how often to draw five folds [default: 3]")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, metavar="SET", help=f"of {', '.join(SETS)}")
+    parser.add_argument("--titanic", type=Path, default=TITANIC, metavar="CSV", help=f"where Titanic is [default: {TITANIC}]")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every score here")
     options = parser.parse_args()
     results: dict[str, Runs] = {}
     lines: list[tuple[str, ...]] = [HEADER]
     for name in options.sets:
-        if name == "titanic" and not TITANIC.exists():
-            print(f"titanic is left out: {TITANIC} is missing.")
+        if name == "titanic" and not options.titanic.exists():
+            print(f"titanic is left out: {options.titanic} is missing.")
             continue
-        results[name] = measure(name, options.repeats)
+        results[name] = measure(Task.load(name, options.titanic), options.repeats)
         lines += rows_of(name, results[name])
     print(as_table(lines))
     if options.json:
