@@ -1,90 +1,64 @@
-"""One training step of the same network, on the same rows of the same data, in every system that is installed.
+"""Training steps of the same network, on the same rows of the same data, in every system that is installed.
 
-Each system gives a function `steps(count) -> seconds per step`. All use float32, Adam with its usual settings, and all
-processors of this process, each in its best form: PyTorch with its fused Adam, JAX once as one compiled step called from Python
-and once with the loop over steps compiled as well.
+All use float32, Adam with its usual settings, and all processors of this process, each in its best form: PyTorch with its fused
+Adam, JAX once as one compiled step called from Python and once with the loop over steps compiled as well.
 
     python -m bench.peers SYSTEM JOB
 
-measures one system in a process of its own, so that the thread pools of others are not in its way: it reads numbers of steps
-from its input, one a line, and prints the seconds per step.
+measures one system in a process of its own, so that the thread pools and the memory of others are not in its way. It first
+prints the memory that the system's own packages take. Then it reads numbers of steps, one a line, and prints for each the
+seconds, the steps really done (some systems do whole epochs only) and the most memory used so far.
 """
 
 # ruff: noqa: PLC0415 -- a process imports only the system that it measures
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import json
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-Array = np.ndarray
-Timed = Callable[[int], float]
+from bench.jobs import CLASSES, JOBS, KERNEL, Job
+from bench.memory import peak_bytes
 
+if TYPE_CHECKING:
+    from chainrule import Trainer
 
-@dataclass(frozen=True)
-class Job:
-    """A network and a batch size.
-
-    Attributes:
-        name: for the table.
-        sizes: of a dense network's layers, or of a convolutional one's channels.
-        batch: samples per step.
-        image: height and width if the network is convolutional; () if it is dense.
-        pool_after: the convolutions that are followed by a 2×2 max pooling.
-    """
-
-    name: str
-    sizes: tuple[int, ...]
-    batch: int
-    image: tuple[int, ...] = ()
-    pool_after: tuple[int, ...] = ()
-
-    @property
-    def binary(self) -> bool:
-        """Whether it has one output, trained with binary cross-entropy."""
-        return not self.image and self.sizes[-1] == 1
-
-    @property
-    def batches(self) -> int:
-        """Batches in the data set: 8 megabytes of inputs, but no less than 8 and no more than 4096 batches."""
-        size = 4 * self.batch * self.sizes[0] * int(np.prod(self.image))
-        return min(max(2**23 // size, 8), 4096)
-
-    def data(self) -> tuple[Array, Array]:
-        """Random inputs and targets."""
-        rng = np.random.default_rng(0)
-        count = self.batches * self.batch
-        x = rng.normal(size=(count, self.sizes[0], *self.image)).astype(np.float32)
-        return x, rng.integers(0, 2 if self.binary else 10 if self.image else self.sizes[-1], count)
-
-    def rows(self, steps: int) -> Array:
-        """Row numbers (steps, batch)."""
-        return np.random.default_rng(1).integers(0, self.batches * self.batch, (steps, self.batch))
-
-
-JOBS = [
-    Job("2-4-2, 4", (2, 4, 2), 4),
-    Job("2-8-8-1, 32", (2, 8, 8, 1), 32),
-    Job("64-64-10, 32", (64, 64, 10), 32),
-    Job("784-128-10, 64", (784, 128, 10), 64),
-    Job("784-256-128-10, 128", (784, 256, 128, 10), 128),
-    Job("1024×4, 256", (1024,) * 5, 256),
-    Job("2048×4, 1024", (2048,) * 5, 1024),
-    Job("CNN 1→16→32, 28×28, 64", (1, 16, 32), 64, (28, 28), (0, 1)),
-    Job("CNN 3→32→32→64→64→128→128, 32×32, 64", (3, 32, 32, 64, 64, 128, 128), 64, (32, 32), (1, 3, 5)),
-]
+Timed = Callable[[int], tuple[float, int]]  # about so many steps ↦ seconds, and steps done
 
 
 # ------------------------------------------------------------------------------------------------ chainrule
 def chainrule(job: Job) -> Timed:
     """`Trainer.fit(progress=False)`, which is what users call, start and all."""
+    trainer = chainrule_trainer(job)
+    x, target = chainrule_data(job)
+
+    def steps(count: int) -> tuple[float, int]:
+        epochs = max(1, count // job.batches)
+        start = time.perf_counter()
+        trainer.fit(x, target, epochs=epochs, batch_size=job.batch, progress=False)
+        return time.perf_counter() - start, job.batches * epochs
+
+    return steps
+
+
+def chainrule_data(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets as the loss of `chainrule_trainer` takes them."""
+    x, y = job.data()
+    return x, y.astype(np.float32)[:, None] if job.binary else y
+
+
+def chainrule_trainer(job: Job) -> Trainer:
+    """The network of a job with its loss and Adam, on the native backend."""
     import chainrule as cr
     from chainrule import nn
 
@@ -92,35 +66,21 @@ def chainrule(job: Job) -> Timed:
     layers: list[nn.Module] = []
     if job.image:
         for k, (a, b) in enumerate(pairwise(job.sizes)):
-            layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(a, b, KERNEL, padding=1), nn.ReLU()]
             if k in job.pool_after:
                 layers.append(nn.MaxPool2d(2))
-        layers += [nn.Flatten(), nn.Linear(_flat(job), 10)]
+        layers += [nn.Flatten(), nn.Linear(job.flat, CLASSES)]
     else:
         for k, (a, b) in enumerate(pairwise(job.sizes)):
             layers += [nn.Linear(a, b)] + ([nn.ReLU()] if k < len(job.sizes) - 2 else [])
     model = nn.Sequential(*layers)
     loss = nn.BCEWithLogitsLoss() if job.binary else nn.CrossEntropyLoss()
-    trainer = cr.Trainer(model, loss, cr.optim.Adam(model.parameters()), backend="native")
-    x, y = job.data()
-    target = y.astype(np.float32)[:, None] if job.binary else y
-
-    def steps(count: int) -> float:
-        epochs = max(1, count // job.batches)
-        start = time.perf_counter()
-        trainer.fit(x, target, epochs=epochs, batch_size=job.batch, progress=False)
-        return (time.perf_counter() - start) / (job.batches * epochs)
-
-    return steps
-
-
-def _flat(job: Job) -> int:
-    return job.sizes[-1] * int(np.prod([n // 2 ** len(job.pool_after) for n in job.image]))
+    return cr.Trainer(model, loss, cr.optim.Adam(model.parameters()), backend="native")
 
 
 # ------------------------------------------------------------------------------------------------ PyTorch
 def torch_eager(job: Job) -> Timed:
-    """PyTorch, as it is usually written."""
+    """PyTorch, as it is usually written; pictures with their channels last, which its convolutions like best."""
     return _torch(job, compiled=False)
 
 
@@ -137,33 +97,37 @@ def _torch(job: Job, *, compiled: bool) -> Timed:
     layers: list[nn.Module] = []
     pairs = list(pairwise(job.sizes))
     for k, (a, b) in enumerate(pairs):
-        layers.append(nn.Conv2d(a, b, 3, padding=1) if job.image else nn.Linear(a, b))
+        layers.append(nn.Conv2d(a, b, KERNEL, padding=1) if job.image else nn.Linear(a, b))
         if job.image or k < len(pairs) - 1:
             layers.append(nn.ReLU())
         if k in job.pool_after and job.image:
             layers.append(nn.MaxPool2d(2))
     if job.image:
-        layers += [nn.Flatten(), nn.Linear(_flat(job), 10)]
+        layers += [nn.Flatten(), nn.Linear(job.flat, CLASSES)]
     model = nn.Sequential(*layers)
     criterion = nn.BCEWithLogitsLoss() if job.binary else nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(model.parameters(), fused=True)
     x, y = job.data()
     inputs = torch.from_numpy(x)
+    if job.image and not compiled:
+        model = model.to(memory_format=torch.channels_last)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
     targets = torch.from_numpy(y.astype(np.float32)[:, None] if job.binary else y)
 
-    def value(a: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+
+    def value(a: torch.Tensor, t: torch.Tensor) -> Any:
         return criterion(model(a), t)
 
     forward = torch.compile(value) if compiled else value
 
-    def steps(count: int) -> float:
+    def steps(count: int) -> tuple[float, int]:
         rows = torch.from_numpy(job.rows(count))
         start = time.perf_counter()
         for chosen in rows:
             optimizer.zero_grad()
             forward(inputs[chosen], targets[chosen]).backward()
             optimizer.step()
-        return (time.perf_counter() - start) / count
+        return time.perf_counter() - start, count
 
     return steps
 
@@ -177,17 +141,16 @@ def scikit_learn(job: Job) -> Timed | None:
     from sklearn.neural_network import MLPClassifier
 
     x, y = job.data()
-    classes = 2 if job.binary else job.sizes[-1]
-    y = np.concatenate([np.arange(classes), y])[: len(y)] % classes  # every class must occur
+    y = np.concatenate([np.arange(job.classes), y])[: len(y)] % job.classes  # every class must occur
 
-    def steps(count: int) -> float:
+    def steps(count: int) -> tuple[float, int]:
         epochs = max(1, count // job.batches)
         model = MLPClassifier(job.sizes[1:-1], batch_size=job.batch, max_iter=epochs, tol=0.0, n_iter_no_change=10**9)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             start = time.perf_counter()
             model.fit(x, y)
-            return (time.perf_counter() - start) / (job.batches * epochs)
+            return time.perf_counter() - start, job.batches * epochs
 
     return steps
 
@@ -209,14 +172,14 @@ def _jax(job: Job, *, scanned: bool) -> Timed:
 
     rng = np.random.default_rng(0)
     pairs = list(pairwise(job.sizes))
-    shapes = [(b, a, 3, 3) if job.image else (a, b) for a, b in pairs] + ([(_flat(job), 10)] if job.image else [])
+    shapes = [(b, a, KERNEL, KERNEL) if job.image else (a, b) for a, b in pairs] + ([(job.flat, CLASSES)] if job.image else [])
     weights = [jnp.asarray(rng.normal(size=s).astype(np.float32) * (2.0 / np.prod(s[:-1])) ** 0.5) for s in shapes]
     biases = [jnp.zeros(s[0] if len(s) == 4 else s[1], jnp.float32) for s in shapes]
     parameters = (weights, biases)
-    zeros = jax.tree_util.tree_map(jnp.zeros_like, parameters)
+    moments = [jax.tree_util.tree_map(jnp.zeros_like, parameters) for _ in range(2)]
     x, y = (jnp.asarray(a) for a in job.data())
 
-    def loss(parameters, a, t):
+    def loss(parameters: Any, a: Any, t: Any) -> Any:
         weights, biases = parameters
         h = a
         for k, (w, b) in enumerate(zip(weights, biases, strict=True)):
@@ -233,7 +196,7 @@ def _jax(job: Job, *, scanned: bool) -> Timed:
             return jnp.mean(jnp.maximum(z, 0) - z * t + jnp.log1p(jnp.exp(-jnp.abs(z))))
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(h), t[:, None], 1))
 
-    def step(carry, chosen):
+    def step(carry: Any, chosen: Any, x: Any, y: Any) -> Any:
         parameters, m, v, count = carry
         value, g = jax.value_and_grad(loss)(parameters, x[chosen], y[chosen])
         count = count + 1
@@ -243,49 +206,77 @@ def _jax(job: Job, *, scanned: bool) -> Timed:
         parameters = jax.tree_util.tree_map(lambda p, a, b: p - rate * a / (jnp.sqrt(b) * scale + 1e-8), parameters, m, v)
         return (parameters, m, v, count), value
 
-    many = jax.jit(lambda carry, rows: jax.lax.scan(step, carry, rows))
-    one = jax.jit(step)
-    state = (parameters, zeros, zeros, jnp.float32(0))
+    def loop(carry: Any, rows: Any, x: Any, y: Any) -> Any:
+        return jax.lax.scan(lambda carry, chosen: step(carry, chosen, x, y), carry, rows)
 
-    def steps(count: int) -> float:
-        rows = jnp.asarray(job.rows(count))
-        if scanned:
-            jax.block_until_ready(many(state, rows))  # another number of steps is another compilation
+    # The old state is given away: its memory is used for the new one.
+    one, many = jax.jit(step, donate_argnums=0), jax.jit(loop, donate_argnums=0)
+    carry = (parameters, *moments, jnp.float32(0))
+    warm: set[int] = set()
+
+    def steps(count: int) -> tuple[float, int]:
+        nonlocal carry
+        rows = job.rows(count).astype(np.int32)
+        if scanned and count not in warm:  # another number of steps is another compilation
+            warm.add(count)
+            carry, _ = many(carry, rows, x, y)
+        jax.block_until_ready(carry)
         start = time.perf_counter()
-        carry = state
         if scanned:
-            carry, _ = many(carry, rows)
+            carry, _ = many(carry, rows, x, y)
         else:
             for chosen in rows:
-                carry, _ = one(carry, chosen)
+                carry, _ = one(carry, chosen, x, y)
         jax.block_until_ready(carry)
-        return (time.perf_counter() - start) / count
+        return time.perf_counter() - start, count
 
     return steps
 
 
-# name: package that must be installed, what makes the timed function
-PEERS: dict[str, tuple[str, Callable[[Job], Timed | None]]] = {
-    "chainrule": ("llvmlite", chainrule),
-    "PyTorch": ("torch", torch_eager),
-    "torch.compile": ("torch", torch_compiled),
-    "scikit-learn": ("sklearn", scikit_learn),
-    "JAX jit": ("jax", jax_step),
-    "JAX scan": ("jax", jax_scan),
+# ------------------------------------------------------------------------------------------------ the table, and one of them
+@dataclass(frozen=True)
+class Peer:
+    """A system that can be measured.
+
+    Attributes:
+        modules: what it needs; imported first, to see how much memory that takes.
+        start: gives the function to time, or None if the system cannot do the job.
+    """
+
+    modules: tuple[str, ...]
+    start: Callable[[Job], Timed | None]
+
+
+PEERS = {
+    "chainrule": Peer(("chainrule", "llvmlite.binding"), chainrule),
+    "PyTorch": Peer(("torch",), torch_eager),
+    "torch.compile": Peer(("torch",), torch_compiled),
+    "scikit-learn": Peer(("sklearn.neural_network",), scikit_learn),
+    "JAX jit": Peer(("jax.numpy",), jax_step),
+    "JAX scan": Peer(("jax.numpy",), jax_scan),
 }
 
 
 def installed() -> list[str]:
     """The systems that can be measured here."""
-    return [name for name, (package, _) in PEERS.items() if importlib.util.find_spec(package)]
+    packages = {name: [module.partition(".")[0] for module in peer.modules] for name, peer in PEERS.items()}
+    return [name for name, needed in packages.items() if all(importlib.util.find_spec(package) for package in needed)]
 
 
 def main() -> None:
     """Measure one system on one job, as told on the input."""
-    system, number = sys.argv[1:]
-    timed = PEERS[system][1](JOBS[int(number)])
+    name, number = sys.argv[1:]
+    peer = PEERS[name]
+    for module in peer.modules:
+        importlib.import_module(module)
+    print(json.dumps({"imported_bytes": peak_bytes()}), flush=True)
+    timed = peer.start(JOBS[int(number)])
     for line in sys.stdin:
-        print(timed(int(line)) if timed is not None else "none", flush=True)
+        if timed is None:
+            print("null", flush=True)
+            continue
+        seconds, steps = timed(int(line))
+        print(json.dumps({"seconds": seconds, "steps": steps, "peak_bytes": peak_bytes()}), flush=True)
 
 
 if __name__ == "__main__":

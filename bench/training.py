@@ -1,59 +1,109 @@
-"""Microseconds per training step (forward, loss, backward, Adam; float32), beside other systems, in one run.
+"""Microseconds per training step (forward, loss, backward, Adam; float32) and peak memory, beside other systems, in one run.
 
     python -m bench.training                     every network, every installed system
-    python -m bench.training --jobs 0-4 --systems chainrule,PyTorch --rounds 5 --json results.json
+    python -m bench.training --jobs 0-4 --systems chainrule,PyTorch --rounds 3 --out /tmp/speed
 
-All systems are measured in turns, several times; the median of each counts, so that other work on the machine hits all alike.
-The last column is the best other system's time over chainrule's.
+All systems are measured in turns, several times, so that other work on the machine hits all alike; the medians count, with the
+quartiles beside them. In the same turns the machine's float32 multiply-add peak is measured (see `bench.peak`): the last column
+says how much of it chainrule's steps use, by the arithmetic that no system can do without (`Job.flops`).
+
+Memory is the largest resident size of the process, compilation and data included, and in brackets what of it was not there yet
+when the system's packages had been imported.
+
+Writes OUT.json with every measurement and OUT.png, the picture.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from bench.peers import JOBS, installed
+from bench import peak
+from bench.jobs import JOBS, numbers
+from bench.peers import PEERS, installed
+from chainrule.backends.native import threads
+from chainrule.backends.native.target import host
 
-_SECONDS = 0.25  # of one measurement
+OURS = "chainrule"
+RESULTS = Path(__file__).parent / "results" / "training"
+_SECONDS = 0.25  # of one measurement, about
+_PAUSE = 0.1  # before each, so that the threads of the one before have gone to sleep
+# Set on some machines for old builds of OpenBLAS; they slow down the ones in use today.
+_BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+_SETTINGS = ("CHAINRULE_", "OMP_", "MKL_", "OPENBLAS_", "XLA_", "TORCH")  # variables that change how fast systems are
 
 
 class System:
     """One system at work on one job, in a process of its own.
 
     Attributes:
+        imported_bytes: memory that its packages take.
+        peak_bytes: the most that it has used so far.
         count: steps that take about `_SECONDS`; 0 if the system cannot do the job.
     """
 
-    def __init__(self, name: str, number: int) -> None:
+    def __init__(self, name: str, number: int, cache: str) -> None:
         command = [sys.executable, "-m", "bench.peers", name, str(number)]
+        # Empty folders for compiled code: everybody's memory is measured with compilation.
+        environment = {k: v for k, v in os.environ.items() if k not in _BLAS_OVERRIDES} | {
+            "CHAINRULE_CACHE": f"{cache}/chainrule",
+            "TORCHINDUCTOR_CACHE_DIR": f"{cache}/torch",
+        }
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
-        self.count = 0
-        count, seconds = 1, self.time(1)
-        while seconds is not None and self.count == 0:
-            # The first calls with a number of steps are the warming up.
-            seconds = self.time(count) and self.time(count)
-            if seconds is not None and (seconds * count > _SECONDS / 2 or count >= 2**20):
-                self.count = max(1, min(count, int(_SECONDS / seconds)))
-            count *= 4
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        self._command = " ".join(command[1:])
+        self.imported_bytes = self.peak_bytes = int(self._answer()["imported_bytes"])
+        self.count = self._find_count()
 
-    def time(self, steps: int) -> float | None:
-        """Seconds per step; None if the system cannot do the job."""
+    def _find_count(self) -> int:
+        """Ask for more and more steps, until they take long enough; all the while the system warms up."""
+        if self._run(1) is None:
+            return 0
+        count = 1
+        while (found := self._run(count)) is not None:
+            seconds, steps = found
+            if seconds > _SECONDS / 2:
+                return count
+            count = 4 * max(count, steps)  # whole epochs can be more than was asked for
+        return 0
+
+    def time(self) -> float:
+        """Seconds per step, over `count` steps or as many as whole epochs have."""
+        found = self._run(self.count)
+        assert found is not None
+        seconds, steps = found
+        return seconds / steps
+
+    def _run(self, steps: int) -> tuple[float, int] | None:
+        """Seconds, and steps done; None if the system cannot do the job."""
         assert self._process.stdin is not None
+        self._process.stdin.write(f"{steps}\n")
+        self._process.stdin.flush()
+        found = self._answer()
+        if found is None:
+            return None
+        self.peak_bytes = int(found["peak_bytes"])
+        return float(found["seconds"]), int(found["steps"])
+
+    def _answer(self) -> Any:
         assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{steps}\n")
-            self._process.stdin.flush()
-        answer = self._process.stdout.readline().strip()
-        return None if answer in ("", "none") else float(answer)
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"no answer from python {self._command!r}; run it by hand to see why")
+        return json.loads(line)
 
     def close(self) -> None:
         """End the process."""
@@ -61,55 +111,139 @@ class System:
         self._process.communicate()
 
 
-def measure(number: int, names: Sequence[str], rounds: int) -> dict[str, float]:
-    """Median seconds per step of every system that can do the job."""
-    systems = {name: System(name, number) for name in names}
-    try:
-        found: dict[str, list[float]] = {name: [] for name, system in systems.items() if system.count}
-        for _ in range(rounds):
-            for name, times in found.items():
-                seconds = systems[name].time(systems[name].count)
-                if seconds is not None:
-                    times.append(seconds)
-    finally:
-        for system in systems.values():
-            system.close()
-    return {name: statistics.median(times) for name, times in found.items()}
+# ------------------------------------------------------------------------------------------------ measuring
+def measure(number: int, names: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Every measurement of a job: seconds per step and bytes per system, and the machine's peak by number of threads."""
+    job = JOBS[number]
+    counts = sorted({1, threads.available()})
+    with tempfile.TemporaryDirectory() as cache:
+        systems = {name: System(name, number, cache) for name in names}
+        able = [name for name in names if systems[name].count]
+        times: dict[str, list[float]] = {name: [] for name in able}
+        peaks: dict[int, list[float]] = {count: [] for count in counts}
+        try:
+            for _ in range(rounds):
+                for count in counts:
+                    time.sleep(_PAUSE)
+                    peaks[count].append(peak.flops_per_second(count))
+                for name in able:
+                    time.sleep(_PAUSE)
+                    times[name].append(systems[name].time())
+        finally:
+            for system in systems.values():
+                system.close()
+    measured = {
+        name: {
+            "seconds_per_step": times[name],
+            "median": statistics.median(times[name]),
+            "quartiles": _quartiles(times[name]),
+            "imported_bytes": systems[name].imported_bytes,
+            "peak_bytes": systems[name].peak_bytes,
+        }
+        for name in able
+    }
+    data_bytes = sum(a.nbytes for a in job.data())
+    return {"job": job.name, "flops": job.flops, "data_bytes": data_bytes, "peak_flops": peaks, "systems": measured}
 
 
-def table(results: dict[str, dict[str, float]], systems: Sequence[str]) -> str:
-    """The results as a Markdown table, in microseconds."""
-    lines = [f"| network, batch | {' | '.join(systems)} | best other / chainrule |", f"|---|{'---|' * (len(systems) + 1)}"]
-    for job, times in results.items():
-        cells = [f"{times[s] * 1e6:,.{2 if times[s] < 1e-4 else 0}f}" if s in times else "–" for s in systems]
-        others = [t for s, t in times.items() if s != "chainrule"]
-        ratio = f"{min(others) / times['chainrule']:.2f}" if others and "chainrule" in times else "–"
-        lines.append(f"| {job} | {' | '.join(cells)} | {ratio} |")
+def _quartiles(values: Sequence[float]) -> list[float]:
+    if len(values) == 1:
+        return [values[0], values[0]]
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return [first, third]
+
+
+def compare(result: dict[str, Any], limit: float) -> None:
+    """Add to a job's measurements how chainrule compares with the best other system, and with the peak of the machine."""
+    systems = result["systems"]
+    result["share_of_peak"] = {name: result["flops"] / found["median"] / limit for name, found in systems.items()}
+    others = {name: found["median"] for name, found in systems.items() if name != OURS}
+    if OURS not in systems or not others:
+        return
+    best = min(others, key=lambda name: others[name])
+    # Round by round, since what slows the machine down slows both.
+    pairs = zip(systems[best]["seconds_per_step"], systems[OURS]["seconds_per_step"], strict=True)
+    ratios = [theirs / ours for theirs, ours in pairs]
+    result |= {"best_other": best, "ratio": statistics.median(ratios), "ratio_quartiles": _quartiles(ratios)}
+
+
+# ------------------------------------------------------------------------------------------------ tables
+def speed_table(results: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """Microseconds per step as a Markdown table: medians, and the quartiles in brackets."""
+    lines = [
+        f"| network, batch | {' | '.join(names)} | best other / chainrule | chainrule: % of peak |",
+        f"|---|{'---|' * (len(names) + 2)}",
+    ]
+    for result in results:
+        cells = [_microseconds(result["systems"].get(name)) for name in names]
+        ratio = "–"
+        if "ratio" in result:
+            low, high = result["ratio_quartiles"]
+            ratio = f"**{result['ratio']:.2f}** ({low:.2f}–{high:.2f}), {result['best_other']}"
+        share = result["share_of_peak"].get(OURS)
+        lines.append(f"| {result['job']} | {' | '.join(cells)} | {ratio} | {'–' if share is None else f'{share:.1%}'} |")
     return "\n".join(lines)
 
 
-def _numbers(text: str) -> list[int]:
-    """ "0-2,5" as [0, 1, 2, 5]."""
-    parts = (part.partition("-") for part in text.split(","))
-    return [n for low, _, high in parts for n in range(int(low), int(high or low) + 1)]
+def _microseconds(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "–"
+    median, low, high = (1e6 * value for value in (found["median"], *found["quartiles"]))
+    digits = 2 if median < 10 else 1 if median < 100 else 0
+    return f"{median:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
+
+
+def memory_table(results: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """Megabytes as a Markdown table: the most used, and in brackets how much more that is than after the imports."""
+    lines = [f"| network, batch | data | {' | '.join(names)} |", f"|---|{'---|' * (len(names) + 1)}"]
+    for result in results:
+        cells = [_megabytes(result["systems"].get(name)) for name in names]
+        lines.append(f"| {result['job']} | {result['data_bytes'] / 1e6:,.0f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _megabytes(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "–"
+    return f"{found['peak_bytes'] / 1e6:,.0f} ({(found['peak_bytes'] - found['imported_bytes']) / 1e6:,.0f})"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on: processor, versions, and variables that change how systems work."""
+    packages = sorted({module.partition(".")[0] for name in installed() for module in PEERS[name].modules} - {OURS, "sklearn"})
+    return {
+        "processor": host().cpu,
+        "processors": threads.available(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in [*packages, "numpy", "scikit-learn"]},
+        "variables": {k: v for k, v in os.environ.items() if k.startswith(_SETTINGS) and k not in _BLAS_OVERRIDES},
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=_numbers, default=list(range(len(JOBS))), help="numbers of networks, such as 0-4")
+    parser.add_argument("--jobs", type=numbers, default=list(range(len(JOBS))), help="numbers of networks, such as 0-4")
     parser.add_argument("--systems", type=lambda text: text.split(","), default=installed())
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="where to write the results")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="name of the files to write, without .json and .png")
     arguments = parser.parse_args()
-    results = {}
+    names, results = arguments.systems, []
     for number in arguments.jobs:
-        job = JOBS[number]
-        results[job.name] = measure(number, arguments.systems, arguments.rounds)
-        print(table({job.name: results[job.name]}, arguments.systems).splitlines()[-1], flush=True)
-    print(table(results, arguments.systems))
-    if arguments.json:
-        machine = {"processors": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-        arguments.json.write_text(json.dumps({"machine": machine, "seconds_per_step": results}, indent=1, ensure_ascii=False))
+        results.append(measure(number, names, arguments.rounds))
+        # The highest seen so far: a peak that another program disturbed is none.
+        limits = {count: max(max(r["peak_flops"][count]) for r in results) for count in results[0]["peak_flops"]}
+        for result in results:
+            compare(result, max(limits.values()))
+        print(speed_table(results[-1:], names).splitlines()[-1], flush=True)
+    found = {"machine": machine(), "peak_flops": limits, "jobs": results}
+    print(f"\n{peak.describe(limits)}\n\nµs per step\n\n{speed_table(results, names)}")
+    print(f"\nMB at most (more than after the imports)\n\n{memory_table(results, names)}")
+    arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    from bench.picture import draw  # noqa: PLC0415 -- matplotlib is not wanted in the way of the measurements
+
+    draw(found, arguments.out.with_suffix(".png"))
+    print(f"\nWritten: {arguments.out}.json, {arguments.out}.png")
 
 
 if __name__ == "__main__":
