@@ -8,6 +8,7 @@ import pytest
 
 import chainrule.data
 from chainrule.data import BUILTIN, Dataset, FeatureEncoder, ImageSet, Table, TargetEncoder, builtin, load
+from chainrule.data.shipped import SHIPPED
 from chainrule.errors import DataError, MissingDependency
 
 RANDOM = ["quadrants", "circles", "moons", "spirals", "gaussians"]
@@ -58,6 +59,26 @@ def test_truth_tables(name, row_classes):
     data = builtin(name)
     assert data.X.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     assert "".join(map(str, data.y)) == row_classes
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_tables_are_those_of_scikit_learn(name):
+    datasets = pytest.importorskip("sklearn.datasets", reason="is what they are compared with")
+    bunch, data = getattr(datasets, f"load_{name}")(), builtin(name)
+    X = bunch.data.astype(np.float32)
+    np.testing.assert_array_equal(data.X, X / 16 if name == "digits" else X)
+    np.testing.assert_array_equal(data.y, bunch.target)
+    assert data.feature_names == [str(feature) for feature in bunch.feature_names]
+    assert data.classes == (None if name == "diabetes" else [str(label) for label in bunch.target_names])
+
+
+def test_a_scikit_learn_without_the_table_says_so(tmp_path, monkeypatch):
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn" / "__init__.py").write_text("raise AssertionError('reading a table does not import it')")
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingDependency, match=r"iris\.csv is not there.*pip install 'scikit-learn>=1\.5,<1\.10'"):
+        builtin("iris")
 
 
 def test_quadrants_are_numbered_counter_clockwise():

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.files import did_you_mean
+from chainrule.data.shipped import SHIPPED
 from chainrule.data.tables import Table
-from chainrule.errors import DataError, explain, missing_dependency
+from chainrule.errors import DataError, explain
 
 TARGET = "target"
 
@@ -147,28 +148,17 @@ def _polar(radius: NDArray[Any], angle: NDArray[Any]) -> NDArray[np.float64]:
 # The sets that come with scikit-learn
 
 
-_SKLEARN = {
-    "iris": "150 iris flowers of three species: lengths and widths of sepals and petals.",
-    "wine": "178 wines from three growers: 13 chemical measurements.",
-    "digits": "1797 handwritten digits of 8 × 8 pixels between 0 and 1.",
-    "breast_cancer": "569 tumours, malignant or benign: 30 measurements of cell nuclei.",
-    "diabetes": "442 patients: ten measurements and how far the disease went in a year (regression).",
-}
-
-
-def _sklearn(name: str, _seed: int) -> Dataset:
-    try:
-        from sklearn import datasets  # noqa: PLC0415 - optional
-    except ModuleNotFoundError as error:
-        raise missing_dependency("scikit-learn", f"The data set '{name}'", "app") from error
-    bunch = getattr(datasets, f"load_{name}")()
-    X, names = bunch.data.astype(np.float32), [str(feature) for feature in bunch.feature_names]
+def _shipped(name: str, _seed: int) -> Dataset:
+    table = SHIPPED[name]
+    X, y = table.read()
+    image_shape = None
     if name == "diabetes":
-        return Dataset(X, bunch.target.astype(np.float32), names, None, _SKLEARN[name])
-    y, classes = bunch.target.astype(np.int64), [str(label) for label in bunch.target_names]
-    if name == "digits":
-        return Dataset(X / 16, y, names, classes, _SKLEARN[name], (1, 8, 8))
-    return Dataset(X, y, names, classes, _SKLEARN[name])
+        # As scikit-learn hands them out: columns with mean 0 and sum of squares 1.
+        X = (X - X.mean(axis=0)) / (X.std(axis=0) * math.sqrt(len(X)))
+    elif name == "digits":
+        X, image_shape = X / 16, (1, 8, 8)
+    labels = y.astype(np.float32) if table.classes is None else y.astype(np.int64)
+    return Dataset(X.astype(np.float32), labels, table.names, table.classes, table.description, image_shape)
 
 
 BUILTIN: dict[str, Callable[[int], Dataset]] = {
@@ -178,6 +168,6 @@ BUILTIN: dict[str, Callable[[int], Dataset]] = {
     "moons": moons,
     "spirals": spirals,
     "gaussians": gaussians,
-    **{name: partial(_sklearn, name) for name in _SKLEARN},
+    **{name: partial(_shipped, name) for name in SHIPPED},
 }
 """Built-in data sets: name to a function of a seed. Truth tables and scikit-learn's sets are the same for every seed."""
