@@ -17,21 +17,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import peak
+from bench import peak, spread
+from bench.environment import machine, variables
 from bench.jobs import JOBS, numbers
-from bench.peers import PEERS, installed
+from bench.peers import installed
 from chainrule.backends.native import threads
 from chainrule.backends.native.target import host
 
@@ -39,9 +37,6 @@ OURS = "chainrule"
 RESULTS = Path(__file__).parent / "results" / "training"
 _SECONDS = 0.25  # of one measurement, about
 _PAUSE = 0.1  # before each, so that the threads of the one before have gone to sleep
-# Set on some machines for old builds of OpenBLAS; they slow down the ones in use today.
-_BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-_SETTINGS = ("CHAINRULE_", "OMP_", "MKL_", "OPENBLAS_", "XLA_", "TORCH")  # variables that change how fast systems are
 
 
 class System:
@@ -56,10 +51,7 @@ class System:
     def __init__(self, name: str, number: int, cache: str) -> None:
         command = [sys.executable, "-m", "bench.peers", name, str(number)]
         # Empty folders for compiled code: everybody's memory is measured with compilation.
-        environment = {k: v for k, v in os.environ.items() if k not in _BLAS_OVERRIDES} | {
-            "CHAINRULE_CACHE": f"{cache}/chainrule",
-            "TORCHINDUCTOR_CACHE_DIR": f"{cache}/torch",
-        }
+        environment = variables(CHAINRULE_CACHE=f"{cache}/chainrule", TORCHINDUCTOR_CACHE_DIR=f"{cache}/torch")
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
@@ -136,7 +128,7 @@ def measure(number: int, names: Sequence[str], rounds: int) -> dict[str, Any]:
         name: {
             "seconds_per_step": times[name],
             "median": statistics.median(times[name]),
-            "quartiles": _quartiles(times[name]),
+            "quartiles": spread.quartiles(times[name]),
             "imported_bytes": systems[name].imported_bytes,
             "peak_bytes": systems[name].peak_bytes,
         }
@@ -144,13 +136,6 @@ def measure(number: int, names: Sequence[str], rounds: int) -> dict[str, Any]:
     }
     data_bytes = sum(a.nbytes for a in job.data())
     return {"job": job.name, "flops": job.flops, "data_bytes": data_bytes, "peak_flops": peaks, "systems": measured}
-
-
-def _quartiles(values: Sequence[float]) -> list[float]:
-    if len(values) == 1:
-        return [values[0], values[0]]
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return [first, third]
 
 
 def compare(result: dict[str, Any], limit: float) -> None:
@@ -164,7 +149,7 @@ def compare(result: dict[str, Any], limit: float) -> None:
     # Round by round, since what slows the machine down slows both.
     pairs = zip(systems[best]["seconds_per_step"], systems[OURS]["seconds_per_step"], strict=True)
     ratios = [theirs / ours for theirs, ours in pairs]
-    result |= {"best_other": best, "ratio": statistics.median(ratios), "ratio_quartiles": _quartiles(ratios)}
+    result |= {"best_other": best, "ratio": statistics.median(ratios), "ratios": ratios}
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -178,8 +163,7 @@ def speed_table(results: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
         cells = [_microseconds(result["systems"].get(name)) for name in names]
         ratio = "–"
         if "ratio" in result:
-            low, high = result["ratio_quartiles"]
-            ratio = f"**{result['ratio']:.2f}** ({low:.2f}–{high:.2f}), {result['best_other']}"
+            ratio = f"{spread.text(result['ratios'], 2)}, {result['best_other']}"
         share = result["share_of_peak"].get(OURS)
         lines.append(f"| {result['job']} | {' | '.join(cells)} | {ratio} | {'–' if share is None else f'{share:.1%}'} |")
     return "\n".join(lines)
@@ -188,9 +172,8 @@ def speed_table(results: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
 def _microseconds(found: dict[str, Any] | None) -> str:
     if found is None:
         return "–"
-    median, low, high = (1e6 * value for value in (found["median"], *found["quartiles"]))
-    digits = 2 if median < 10 else 1 if median < 100 else 0
-    return f"{median:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
+    digits = 2 if found["median"] < 1e-5 else 1 if found["median"] < 1e-4 else 0
+    return spread.text([1e6 * seconds for seconds in found["seconds_per_step"]], digits)
 
 
 def memory_table(results: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
@@ -208,19 +191,6 @@ def _megabytes(found: dict[str, Any] | None) -> str:
     return f"{found['peak_bytes'] / 1e6:,.0f} ({(found['peak_bytes'] - found['imported_bytes']) / 1e6:,.0f})"
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on: processor, versions, and variables that change how systems work."""
-    packages = sorted({module.partition(".")[0] for name in installed() for module in PEERS[name].modules} - {OURS, "sklearn"})
-    return {
-        "processor": host().cpu,
-        "processors": threads.available(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in [*packages, "numpy", "scikit-learn"]},
-        "variables": {k: v for k, v in os.environ.items() if k.startswith(_SETTINGS) and k not in _BLAS_OVERRIDES},
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=numbers, default=list(range(len(JOBS))), help="numbers of networks, such as 0-4")
@@ -236,7 +206,7 @@ def main() -> None:
         for result in results:
             compare(result, max(limits.values()))
         print(speed_table(results[-1:], names).splitlines()[-1], flush=True)
-    found = {"machine": machine(), "peak_flops": limits, "jobs": results}
+    found = {"machine": {"processor": host().cpu, **machine()}, "peak_flops": limits, "jobs": results}
     print(f"\n{peak.describe(limits)}\n\nµs per step\n\n{speed_table(results, names)}")
     print(f"\nMB at most (more than after the imports)\n\n{memory_table(results, names)}")
     arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
