@@ -19,6 +19,8 @@ A message says what was given, what was expected, and what to do; `explain` puts
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ChainruleError(Exception):
     """Base of every error that chainrule raises on purpose."""
@@ -69,7 +71,15 @@ class TrainingError(ChainruleError):
 
 
 class NonFiniteLoss(TrainingError):
-    """The loss became NaN or infinite."""
+    """The loss became NaN or infinite.
+
+    Attributes:
+        breakdown: the step, the node and the reason as data, a `chainrule.diagnose.Breakdown`.
+    """
+
+    def __init__(self, message: str, breakdown: Any = None) -> None:
+        super().__init__(message)
+        self.breakdown = breakdown
 
 
 def explain(given: str, expected: str, fix: str) -> str:

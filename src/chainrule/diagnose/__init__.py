@@ -10,19 +10,21 @@ measuring     the numbers that rules read
   trials        short runs on copies
   relation      whether inputs say anything of targets
   non_finite    the first NaN or infinity of a calculation, traced to its node
-replay        a training run, replayed to the step that breaks down
+reasons       why an operation gives NaN or infinity, and what helps
+breakdown     the step of a training run that is not finite any more, found and explained
+around        a diagnosis before and after `Trainer.fit`
 rule          what a rule is
   data_rules, network_rules, learning_rules     the tables of rules: a new one is a record in one of them
 remedies      changes that can be made mechanically
 findings      what a diagnosis says
 """
 
+from chainrule.diagnose.breakdown import Breakdown, first_breakdown
 from chainrule.diagnose.diagnosing import RULES, diagnose, diagnose_problem
 from chainrule.diagnose.findings import Diagnosis, Finding
 from chainrule.diagnose.non_finite import NonFinite, first_non_finite
 from chainrule.diagnose.problem import Problem
 from chainrule.diagnose.remedies import Remedy
-from chainrule.diagnose.replay import Breakdown, first_breakdown
 
 __all__ = [
     "RULES",

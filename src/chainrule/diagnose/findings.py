@@ -54,6 +54,10 @@ class Finding:
     change: str
     remedy: Remedy | None
 
+    def brief(self) -> str:
+        """Kind, what is wrong, and what to change, in a line."""
+        return f"{self.kind}: {self.what} {self.change}"
+
     def to_dict(self) -> dict[str, Any]:
         """As data that JSON can hold; numbers that are not finite become words."""
         return {

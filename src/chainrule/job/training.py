@@ -223,7 +223,8 @@ def train_on(
     if folder is not None:
         write_run(result, problem, folder)
     if failure is not None:
-        raise NonFiniteLoss(f"{failure} The network as it was before that is saved in {folder}.") from failure
+        said = f"{failure} The network as it was before that is saved in {folder}."
+        raise NonFiniteLoss(said, failure.breakdown) from failure
     if checkpoint is not None and not result.interrupted:  # an epoch that was cut short is trained again
         checkpoint.save(trainer)
     return result

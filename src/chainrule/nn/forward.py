@@ -7,7 +7,7 @@ The graph is captured once per batch size; all programs share one set of state a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,16 +50,30 @@ class StateArrays:
         for tensor, array in self._arrays.items():
             np.copyto(array, tensor.numpy())
 
+    def copy(self) -> dict[Tensor, Array]:
+        """The present values, for `restore`."""
+        return {tensor: array.copy() for tensor, array in self._arrays.items()}
+
+    def restore(self, values: Mapping[Tensor, Array]) -> None:
+        """Go back to what `copy` gave; Tensors first needed since then take their own values again."""
+        for tensor, array in self._arrays.items():
+            np.copyto(array, values[tensor] if tensor in values else tensor.numpy())
+
     def is_finite(self, tensors: Sequence[Tensor]) -> bool:
         """Whether the arrays for these Tensors hold neither NaN nor infinities."""
         return all(np.isfinite(self._arrays[t]).all() for t in tensors if t in self._arrays)
 
 
 class Forward:
-    """Programs that run a model forward, and the state arrays that it and its training share."""
+    """Programs that run a model forward, and the state arrays that it and its training share.
+
+    Attributes:
+        model: as given.
+        state: the arrays.
+    """
 
     def __init__(self, model: Module, backend: Backend) -> None:
-        self._model = model
+        self.model = model
         self._backend = backend
         self._programs: dict[tuple[Any, ...], tuple[Capture, Program]] = {}
         self.state = StateArrays()
@@ -91,16 +105,16 @@ class Forward:
 
     def _capture(self, function: Callable[..., Any], arguments: list[tuple[Shape, Any]], *, training: bool) -> Capture:
         names = ("x", "t", "s", "lr")
-        before = self._model.training
-        self._model.train(training)
+        before = self.model.training
+        self.model.train(training)
         try:
             return capture(function, [(shape, dtype, name) for (shape, dtype), name in zip(arguments, names, strict=False)])
         finally:
-            self._model.train(before)
+            self.model.train(before)
 
     def _prediction(self, x: Tensor) -> list[Tensor]:
         with no_grad():
-            return [self._model(x)]
+            return [self.model(x)]
 
 
 def model_dtype(model: Module) -> np.dtype[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -127,3 +128,37 @@ def split_off(share: float, samples: int, seed: int) -> tuple[Array, Array]:
 def take(arrays: Sequence[Any], rows: Array) -> list[Any]:
     """These rows of every array; None stays None."""
     return [None if a is None else np.asarray(a)[rows] for a in arrays]
+
+
+def check_settings(epochs: int, sampler: str, until_loss: float | None) -> None:
+    """Raise ArgumentError for settings of a fit that mean nothing."""
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
+        raise ArgumentError(explain(f"epochs={epochs!r} was given", "it is a whole number, at least 0", "Try 20."))
+    if sampler not in ("all", "misclassified"):
+        raise ArgumentError(
+            explain(f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample.")
+        )
+    if until_loss is not None and math.isnan(until_loss):
+        raise ArgumentError(explain("until_loss is NaN", "it is the loss to reach", "Give a number, or None."))
+
+
+def validation_pair(validation_data: Any) -> tuple[Any, ...]:
+    """Inputs and targets to validate with, and weights perhaps. Raises ArgumentError for anything else."""
+    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+        what = f"{len(validation_data)} parts" if isinstance(validation_data, tuple | list) else type(validation_data).__name__
+        raise ArgumentError(
+            explain(f"validation_data is {what}", "it is (X, y) or (X, y, sample_weight)", "Write validation_data=(Xv, yv).")
+        )
+    return tuple(validation_data)
+
+
+def check_classes(targets: Array) -> None:
+    """Raise ArgumentError where targets are not classes, which alone can be misclassified."""
+    if targets.dtype.kind == "f" and not np.isin(targets, (-1.0, 0.0, 1.0)).all():
+        raise ArgumentError(
+            explain(
+                f"sampler='misclassified' was given with targets such as {targets[~np.isin(targets, (-1, 0, 1))][0]:g}",
+                "only classes can be misclassified: class numbers, or 0 and 1 per output",
+                "Use sampler='all' for numbers.",
+            )
+        )

@@ -9,14 +9,17 @@ batch size; all share one set of state arrays with those that run the model forw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from chainrule import optim
 from chainrule.backends.contract import Backend
-from chainrule.ir import Array
+from chainrule.compile import Capture
+from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import EVALUATION_BATCH, Forward, batch_signature
 from chainrule.tensor import Tensor, no_grad
@@ -29,6 +32,23 @@ class Clipping:
 
     norm: float | None = None
     value: float | None = None
+
+
+@dataclass(frozen=True)
+class FailedStep:
+    """A step whose loss, or after which a parameter, is not finite.
+
+    Attributes:
+        index: its number in the steps that were looked at, from 0.
+        rows: (batch,), the samples that it takes.
+        rates: (groups,), its learning rates.
+        loss: its loss.
+    """
+
+    index: int
+    rows: Array
+    rates: Array
+    loss: float
 
 
 class Steps(Forward):
@@ -62,9 +82,28 @@ class Steps(Forward):
         Returns:
             Loss, Σ s, and one array of Σ s·mᵢ per metric, each (steps,).
         """
-        arguments = [*batch_signature(data, rows.shape[1]), (rates.shape[1:], np.float64)]
-        found, program = self.program("train", self._training_step, arguments)
+        found, program = self.program("train", self._training_step, _signature(data, rows.shape[1], rates.shape[1]))
         return program.run_steps(data, rows, [rates], self.state.of(found), until)
+
+    def first_failed(self, data: Sequence[Array], rows: Array, rates: Array, parameters: Sequence[Tensor]) -> FailedStep | None:
+        """Take the steps one by one to the first that fails; the state is then the one before it, else that after all steps.
+
+        Args:
+            data, rows, rates: see `train`.
+            parameters: what must stay finite beside the loss.
+        """
+        for index in range(len(rows)):
+            before = self.state.copy()
+            loss = float(self.train(data, rows[index : index + 1], rates[index : index + 1], None)[0][0])
+            finite = self.state.is_finite(parameters)
+            if not (finite and math.isfinite(loss)):
+                self.state.restore(before)
+                return FailedStep(index, rows[index], rates[index], loss)
+        return None
+
+    def capture_step(self, data: Sequence[Array], size: int, groups: int) -> Capture:
+        """The graph of a training step on batches of this size, captured anew."""
+        return self._capture(self._training_step, _signature(data, size, groups), training=True)
 
     def evaluate(self, data: Sequence[Array]) -> list[float]:
         """Σ s·loss, Σ s·weight and Σ s·mᵢ over a data set."""
@@ -80,7 +119,7 @@ class Steps(Forward):
         for position, group in enumerate(self._optimizer.groups):
             group.lr.assign(lr[position])
         self._optimizer.zero_grad()
-        output = self._model(x)
+        output = self.model(x)
         value = self._loss(output, t, s)
         value.backward()
         parameters = [p for group in self._optimizer.groups for p in group.params]
@@ -94,9 +133,14 @@ class Steps(Forward):
 
     def _evaluation(self, x: Tensor, t: Tensor, s: Tensor) -> list[Tensor]:
         with no_grad():
-            output = self._model(x)
+            output = self.model(x)
             losses, weights = self._loss.terms(output, t)
             return [(s * losses).sum(), (s * weights).sum(), *self._metric_sums(output, t, s)]
 
     def _metric_sums(self, output: Tensor, t: Tensor, s: Tensor) -> list[Tensor]:
         return [(s * m.per_sample(output, t, self._loss.threshold)).sum() for m in self._metrics]
+
+
+def _signature(data: Sequence[Array], size: int, groups: int) -> list[tuple[Shape, Any]]:
+    """Shape and dtype of a step's arguments: a batch of each array, and the rates."""
+    return [*batch_signature(data, size), ((groups,), np.float64)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +24,10 @@ from chainrule.train.history import History
 from chainrule.train.interrupt import Interrupt
 from chainrule.train.metrics import Metric, is_right, resolve
 from chainrule.train.progress import Progress, choose
-from chainrule.train.steps import Clipping, Steps
+from chainrule.train.steps import Clipping, FailedStep, Steps
+
+if TYPE_CHECKING:
+    from chainrule.diagnose.findings import Diagnosis
 
 _SLICE_SECONDS = 0.1  # how long a program runs before progress is shown and Ctrl-C is heeded
 
@@ -39,8 +43,11 @@ class Trainer:
         backend: "auto", or the name of one.
         clip_norm: largest total norm of the gradients; None for no limit.
         clip_value: largest size of an element of the gradients; None for no limit.
+        diagnose: whether `fit` diagnoses the network before its first step and after its last (see `chainrule.diagnose`), and
+            says what it found where it shows progress. Each takes up to a second or two; steps are not slowed down.
 
     Attributes:
+        diagnoses: what was found, by the number of epochs behind us (0: before training).
         history: what happened so far, over all calls of `fit`.
         epoch: number of epochs behind us.
         schedule: sets the learning rates; None: they stay as the optimiser has them.
@@ -62,6 +69,7 @@ class Trainer:
         backend: str = "auto",
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        diagnose: bool = False,
     ) -> None:
         self.model = model
         self.loss = loss
@@ -69,6 +77,8 @@ class Trainer:
         self.metrics = resolve(metrics)
         self.backend = backend
         self.clipping = Clipping(clip_norm, clip_value)
+        self.diagnose = diagnose
+        self.diagnoses: dict[int, Diagnosis] = {}
         self.schedule: optim.Schedule | None = None
         self.history = History()
         self.epoch = 0
@@ -127,10 +137,11 @@ class Trainer:
             The history of the trainer.
 
         Raises:
-            NonFiniteLoss: the loss or a parameter became NaN or infinite; the model keeps the last good values.
+            NonFiniteLoss: the loss or a parameter became NaN or infinite. It names the step, the operation that made the first
+                of them, what that read, and why; the model and the optimiser are as they were before that step.
             DataError, ShapeError, ArgumentError: data or settings that do not fit, before anything is changed.
         """
-        _check_settings(epochs, sampler, until_loss)
+        inputs.check_settings(epochs, sampler, until_loss)
         if validation_split:
             if validation_data is not None:
                 raise ArgumentError(
@@ -140,20 +151,26 @@ class Trainer:
             validation_data = tuple(inputs.take([X, y, sample_weight], held))
             X, y, sample_weight = inputs.take([X, y, sample_weight], kept)
         data = self._data(X, y, sample_weight, class_weight)
-        held_out = None if validation_data is None else self._data(*_pair(validation_data))
+        held_out = None if validation_data is None else self._data(*inputs.validation_pair(validation_data))
         if sampler == "misclassified":
-            _check_classes(data[1])
+            inputs.check_classes(data[1])
         batches = Batches(len(data[0]), 1 if sampler == "misclassified" else batch_size, shuffle=shuffle, seed=seed)
         shown = choose(progress)
         self._begin(callbacks, seed)
-        shown.start(self.epoch + 1, self.epoch + epochs, batches.steps)
-        try:
-            with Interrupt() as interrupt:
-                self._run(_Job(data, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt))
-        finally:
-            shown.stop()
-            self._end()
+        with self._diagnosed(data, held_out, batch_size, seed, progress):
+            shown.start(self.epoch + 1, self.epoch + epochs, batches.steps)
+            try:
+                with Interrupt() as interrupt:
+                    self._run(_Job(data, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt))
+            finally:
+                shown.stop()
+                self._end()
         return self.history
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """What was found last, with `diagnose=True`; None before the first fit."""
+        return self.diagnoses[max(self.diagnoses)] if self.diagnoses else None
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """The loss and metrics on data, in evaluation mode (no dropout, running statistics).
@@ -181,6 +198,16 @@ class Trainer:
     def callback_states(self) -> list[tuple[str, dict[str, Any]]]:
         """Class name and state of each callback of the running or last fit, for checkpoints."""
         return self.resumed_callbacks or [(type(callback).__name__, callback.state()) for callback in self._callbacks]
+
+    def _diagnosed(
+        self, data: list[Array], held_out: list[Array] | None, batch_size: int | None, seed: int, show: bool
+    ) -> AbstractContextManager[None]:
+        """Diagnoses before and after what is done within it, if that was asked for."""
+        if not self.diagnose:
+            return nullcontext()
+        from chainrule.diagnose.around import diagnosed  # noqa: PLC0415 -- reads the parts of training, so it is above them
+
+        return diagnosed(self, data, held_out, batch_size=batch_size, seed=seed, show=show)
 
     # ---------------------------------------------------------------------------------------- the loop
     def _data(self, X: Any, y: Any, sample_weight: Any = None, class_weight: inputs.ClassWeight = None) -> list[Array]:
@@ -254,7 +281,10 @@ class Trainer:
                 found.append([*outputs, rates[: len(outputs[0]), 0]])
                 done += len(outputs[0])
                 self.history.step_loss.extend(outputs[0].tolist())
-                self._judge(float(outputs[0][-1]), done, job)
+                loss = float(outputs[0][-1])
+                if not (math.isfinite(loss) and self._steps.state.is_finite(self._parameters)):
+                    raise self._broken_down(job, part[: len(outputs[0])], rates, loss, done)
+                self._judge(loss, done, job)
                 if self.history.stopped:
                     return _joined(found)
         return _joined(found)
@@ -297,26 +327,35 @@ class Trainer:
         return np.array([[schedule.value(t, base) for base in self.base_rates] for t in times])
 
     def _judge(self, loss: float, done: int, job: _Job) -> None:
-        """After a slice: see that all is finite, show it, and see whether training is to stop."""
-        epoch, step = self.epoch + 1 + (done - 1) // job.batches.steps, (done - 1) % job.batches.steps + 1
-        parameters_finite = self._steps.state.is_finite(self._parameters)
-        if not parameters_finite:
-            self._steps.state.read_again()  # back to the values of the last slice
-        if not (math.isfinite(loss) and parameters_finite):
-            what = "a parameter became NaN or infinite" if math.isfinite(loss) else f"the loss became {loss}"
-            raise NonFiniteLoss(
-                explain(
-                    f"{what} in epoch {epoch}, step {step}",
-                    "it must be finite; the model keeps the last good values",
-                    "Use a smaller learning rate, limit the gradients with clip_norm=1.0, or check the scale of the data.",
-                )
-            )
+        """After a slice: show it, and see whether training is to stop."""
+        epoch, step = self._number(done, job)
         self._steps.state.write_back()
         job.progress.steps(epoch, step, loss)
         if job.until is not None and loss <= job.until:
             self.stop(f"the loss {loss:.6g} is within the wanted range, at most {job.until:g}")
         elif job.interrupt.requested:
             self.stop("interrupted")
+
+    def _broken_down(self, job: _Job, rows: Array, rates: Array, loss: float, done: int) -> NonFiniteLoss:
+        """Go back to the state before the step of this slice that failed; the error that says why it did."""
+        failed = FailedStep(len(rows) - 1, rows[-1], rates[len(rows) - 1], loss)
+        if not self._steps.state.is_finite(self._parameters):
+            self._steps.state.read_again()  # the values before this slice, from which its steps are taken again
+            failed = self._steps.first_failed(job.data, rows, rates, self._parameters) or failed
+        later = len(rows) - 1 - failed.index
+        del self.history.step_loss[len(self.history.step_loss) - later :]
+        epoch, step = self._number(done - later, job)
+        from chainrule.diagnose.breakdown import broken_down  # noqa: PLC0415 -- only a run that fails needs it
+
+        found = broken_down(self._steps, job.data, failed, epoch=epoch, step=step)
+        finite = math.isfinite(failed.loss)
+        what = "a parameter became NaN or infinite" if finite else f"the loss became {failed.loss}"
+        kept = "it must be finite; the model keeps the values that it had before this step"
+        return NonFiniteLoss(explain(f"{what} in epoch {epoch}, step {step}: {found.text()}", kept, found.advice()), found)
+
+    def _number(self, done: int, job: _Job) -> tuple[int, int]:
+        """Epoch and step, from 1, of the last of `done` steps since the last whole epoch."""
+        return self.epoch + 1 + (done - 1) // job.batches.steps, (done - 1) % job.batches.steps + 1
 
     def _row(self, outputs: Sequence[Array]) -> dict[str, float]:
         """The values of an epoch from those of its steps: loss, Σ s, Σ s·mᵢ, learning rate."""
@@ -382,34 +421,3 @@ def _learnt(model: Module, optimizer: optim.Optimizer) -> list[Tensor]:
             )
         )
     return found
-
-
-def _check_settings(epochs: int, sampler: str, until_loss: float | None) -> None:
-    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
-        raise ArgumentError(explain(f"epochs={epochs!r} was given", "it is a whole number, at least 0", "Try 20."))
-    if sampler not in ("all", "misclassified"):
-        raise ArgumentError(
-            explain(f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample.")
-        )
-    if until_loss is not None and math.isnan(until_loss):
-        raise ArgumentError(explain("until_loss is NaN", "it is the loss to reach", "Give a number, or None."))
-
-
-def _pair(validation_data: Any) -> tuple[Any, ...]:
-    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-        what = f"{len(validation_data)} parts" if isinstance(validation_data, tuple | list) else type(validation_data).__name__
-        raise ArgumentError(
-            explain(f"validation_data is {what}", "it is (X, y) or (X, y, sample_weight)", "Write validation_data=(Xv, yv).")
-        )
-    return tuple(validation_data)
-
-
-def _check_classes(targets: Array) -> None:
-    if targets.dtype.kind == "f" and not np.isin(targets, (-1.0, 0.0, 1.0)).all():
-        raise ArgumentError(
-            explain(
-                f"sampler='misclassified' was given with targets such as {targets[~np.isin(targets, (-1, 0, 1))][0]:g}",
-                "only classes can be misclassified: class numbers, or 0 and 1 per output",
-                "Use sampler='all' for numbers.",
-            )
-        )
