@@ -1,6 +1,6 @@
 """The command line. Commands are thin: they read options, call the library, and print what it says.
 
-Exit codes: 0 done, 2 wrong use or bad input, 130 interrupted.
+Exit codes: 0 done, 1 something is wrong with what was checked or diagnosed, 2 wrong use or bad input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rich.text import Text
 
 from chainrule import __version__, nn
 from chainrule.cli_answers import predict
+from chainrule.cli_diagnose import diagnose
 from chainrule.cli_explain import check, draw, explain
 from chainrule.data import Column, Dataset, FeatureEncoder, ImageSet, Table, load
 from chainrule.errors import ChainruleError
@@ -73,6 +74,7 @@ def main() -> None:
     chainrule resume runs/titanic-1                  go on with a run that was interrupted
     chainrule predict runs/titanic-1 new.csv         answers for new rows
     chainrule info titanic.csv                       what is in the table
+    chainrule diagnose runs/titanic-1 titanic.csv    what is wrong with the network
     chainrule explain "(w*x - t)**2" w=2 x=3 t=5     a gradient, derived step by step
     chainrule check homework.toml                    a hand calculation, graded
     chainrule draw runs/titanic-1 --kind curves      a network, its learning curves, a formula: as SVG or PNG
@@ -368,5 +370,5 @@ def _example(column: Column) -> str:
     return next((text for text in column.texts() if text), "")
 
 
-for command in (predict, explain, check, draw):
+for command in (predict, explain, check, diagnose, draw):
     main.add_command(command)

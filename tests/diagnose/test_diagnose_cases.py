@@ -7,11 +7,13 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the cases use scikit-learn's data sets")
 
-from bench.diagnosis import AILMENTS, HEALTHY, error_rate, random_healthy, relative_loss
+from bench.diagnosis import error_rate, random_healthy, relative_loss
+from bench.diagnosis_cases import AILMENTS, HEALTHY
+from bench.diagnosis_trained import AFTER_TRAINING
 
 from chainrule.diagnose import RULES, diagnose_problem
 
-by_name = pytest.mark.parametrize("case", [*AILMENTS, *HEALTHY], ids=lambda case: case.name)
+by_name = pytest.mark.parametrize("case", [*AILMENTS, *AFTER_TRAINING, *HEALTHY], ids=lambda case: case.name)
 QUICK = ["NaN in a weight", "vanishing sigmoid stack", "zero initialisation", "dead ReLU: biases of −10", "huge targets",
          "learning rate × 1000", "learning rate ÷ 10000", "softmax before CrossEntropyLoss", "a feature × 1000",
          "weight decay of 1", "rank-collapsed layer", "exploding initialisation"]  # fmt: skip
@@ -27,7 +29,7 @@ def test_the_first_finding_is_what_was_planted(case):
 
 
 def test_every_rule_has_a_planted_case():
-    assert {rule.kind for rule in RULES} == {case.kind for case in AILMENTS}
+    assert {rule.kind for rule in RULES} == {case.kind for case in (*AILMENTS, *AFTER_TRAINING)}
 
 
 @pytest.mark.parametrize("case", [case for case in AILMENTS if case.name in QUICK], ids=lambda case: case.name)

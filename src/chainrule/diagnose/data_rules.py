@@ -130,6 +130,11 @@ def _standardised(m: Measurements) -> Remedy:
     return remedy("standardise-inputs", mean=mean.tolist(), scale=scale.tolist())
 
 
+def _called(m: Measurements, column: int) -> int | str:
+    names = m.problem.feature_names
+    return f"“{names[column]}”" if column < len(names) else column
+
+
 def _unscaled_inputs(m: Measurements) -> Iterator[Sign]:
     if m.x.dtype.kind != "f" or len(m.x) < 2:
         return
@@ -139,7 +144,12 @@ def _unscaled_inputs(m: Measurements) -> Iterator[Sign]:
     worst, usual = int(np.where(varying, sizes, 0.0).argmax()), float(np.median(deviations))
     large = bool(varying.any()) and (sizes[worst] > _LARGE or (usual > 0 and deviations.max() > _APART * usual))
     if large or sizes.max() < _SMALL:
-        evidence = {"feature": worst, "size": float(sizes[worst]), "deviation": float(deviations[worst]), "usual": usual}
+        evidence = {
+            "feature": _called(m, worst),
+            "size": float(sizes[worst]),
+            "deviation": float(deviations[worst]),
+            "usual": usual,
+        }
         yield Sign(evidence=evidence, remedy=_standardised(m))
 
 
@@ -150,7 +160,7 @@ def _constant_features(m: Measurements) -> Iterator[Sign]:
     constant = np.flatnonzero((m.x == first).all(axis=0) & (first != 0))
     if constant.size:
         column = int(constant[np.abs(first[constant]).argmax()])
-        evidence = {"count": len(constant), "feature": column, "value": float(first[column])}
+        evidence = {"count": len(constant), "feature": _called(m, column), "value": float(first[column])}
         yield Sign(evidence=evidence, remedy=_standardised(m))
 
 

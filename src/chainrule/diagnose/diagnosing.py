@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from chainrule.diagnose.data_rules import RULES as DATA_RULES
@@ -12,6 +12,7 @@ from chainrule.diagnose.learning_rules import RULES as LEARNING_RULES
 from chainrule.diagnose.measuring import Measurements
 from chainrule.diagnose.network_rules import RULES as NETWORK_RULES
 from chainrule.diagnose.problem import Problem
+from chainrule.diagnose.remedies import Remedy
 from chainrule.diagnose.rule import Rule, Sign
 from chainrule.explain.language import Language, index_of
 from chainrule.nn import Loss, Module
@@ -75,5 +76,14 @@ def _judged(measured: Measurements) -> Sequence[tuple[Rule, Sign]]:
     found: list[tuple[Rule, Sign]] = []
     for rule in RULES:
         if not (rule.alone and found):
-            found += [(rule, sign) for sign in rule.examine(measured)]
+            found += [(rule, _from_new_weights(measured, sign)) for sign in rule.examine(measured)]
     return found
+
+
+def _from_new_weights(measured: Measurements, sign: Sign) -> Sign:
+    """With new weights where a trained network is to learn from data on another scale, which its own do not fit."""
+    actions = [action for action, _ in sign.remedy.changes] if sign.remedy else []
+    if sign.remedy is None or not measured.trained or not set(actions) & {"standardise-inputs", "standardise-targets"}:
+        return sign
+    again = ("reinitialise", {"parameters": measured.initialisers})
+    return replace(sign, remedy=Remedy((again, *sign.remedy.changes)))

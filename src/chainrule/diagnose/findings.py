@@ -76,15 +76,16 @@ class Diagnosis(Sequence[Finding]):
 
     Args:
         signs: what the rules found, in order.
-        looked_at: number of rules.
-        layers: the measured numbers per layer, as data.
+        looked_at: number of rules; an attribute, too.
+        layers: the measured numbers per layer, as data; an attribute, too.
         language: in which the findings speak.
     """
 
     def __init__(
         self, signs: Sequence[tuple[Rule, Sign]], looked_at: int, layers: Sequence[dict[str, Any]], language: Language
     ) -> None:
-        self._signs, self._looked_at = tuple(signs), looked_at
+        self._signs = tuple(signs)
+        self.looked_at = looked_at
         self.layers = tuple(layers)
         self.language = language
         self._findings = tuple(_finding(rule, sign, language) for rule, sign in signs)
@@ -109,7 +110,7 @@ class Diagnosis(Sequence[Finding]):
 
     def in_language(self, language: Language) -> Diagnosis:
         """The same diagnosis in "en" or "zh"."""
-        return Diagnosis(self._signs, self._looked_at, self.layers, language)
+        return Diagnosis(self._signs, self.looked_at, self.layers, language)
 
     def layer_table(self) -> str:
         """What was measured at each layer, as lines of a table; factors are those of ‖δˡ‖ / ‖δˡ⁺¹‖."""
@@ -132,7 +133,7 @@ class Diagnosis(Sequence[Finding]):
     def __str__(self) -> str:
         column = index_of(self.language)
         if self.healthy:
-            return _HEALTHY[column].format(count=self._looked_at)
+            return _HEALTHY[column].format(count=self.looked_at)
         return "\n\n".join(_paragraph(number, finding, column) for number, finding in enumerate(self, 1))
 
     def __repr__(self) -> str:

@@ -67,16 +67,18 @@ class LayerNumbers:
     zero: bool
 
 
-def measured_layers(one: OnePass, optimizer: Optimizer | None) -> list[LayerNumbers]:
-    """The numbers of every layer, in order."""
+def measured_layers(one: OnePass, optimizer: Optimizer | None, rate: float | None) -> list[LayerNumbers]:
+    """The numbers of every layer, in order; updates at this learning rate of the first group."""
     with np.errstate(all="ignore"):
         return [
-            _numbers(one, layer, following, optimizer)
+            _numbers(one, layer, following, optimizer, rate)
             for layer, following in zip(one.layers, [*one.layers[1:], None], strict=False)
         ]
 
 
-def _numbers(one: OnePass, layer: Layer, following: Layer | None, optimizer: Optimizer | None) -> LayerNumbers:
+def _numbers(
+    one: OnePass, layer: Layer, following: Layer | None, optimizer: Optimizer | None, rate: float | None
+) -> LayerNumbers:
     W, dW = one.value(layer.weight), one.gradient(layer.weight)
     delta, carried = one.gradient(layer.z), one.gradient(layer.a)
     onward = _norm(one.gradient(following.z)) if following else math.nan
@@ -94,7 +96,7 @@ def _numbers(one: OnePass, layer: Layer, following: Layer | None, optimizer: Opt
         a=_rms(a),
         gradient=_rms(dW),
         weight=_rms(W),
-        update=_update(one, layer, optimizer),
+        update=_update(one, layer, optimizer, rate),
         delta=_norm(delta),
         weight_factor=_ratio(_norm(carried), onward),
         slope_factor=_ratio(_norm(delta), _norm(carried)),
@@ -107,17 +109,19 @@ def _numbers(one: OnePass, layer: Layer, following: Layer | None, optimizer: Opt
     )
 
 
-def _update(one: OnePass, layer: Layer, optimizer: Optimizer | None) -> float:
+def _update(one: OnePass, layer: Layer, optimizer: Optimizer | None, rate: float | None) -> float:
     """rms(ΔW) / rms(W) of the next step, by the optimiser's own rule."""
     if optimizer is None:
         return math.nan
     owner, gradient = one.owners[layer.weight], tensor(one.gradient(layer.weight))
+    share = rate / optimizer.lr if rate and optimizer.lr else 1.0
     step = tensor(optimizer.state_tensors()["step"].numpy() + 1.0)
     for group in optimizer.groups:
         for parameter, state in zip(group.params, group.states, strict=True):
             if parameter is owner:
+                settings = {**group.settings, "lr": tensor(float(group.lr) * share or rate or 0.0)}
                 with no_grad():
-                    new, _ = optimizer.rule.update(gradient, state, parameter, group.settings, step)
+                    new, _ = optimizer.rule.update(gradient, state, parameter, settings, step)
                 return _ratio(_rms(new.numpy() - parameter.numpy()), _rms(parameter.numpy()))
     return 0.0
 

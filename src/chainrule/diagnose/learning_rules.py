@@ -9,13 +9,13 @@ import numpy as np
 
 from chainrule.diagnose.measuring import Measurements
 from chainrule.diagnose.problem import rebuilt
-from chainrule.diagnose.remedies import remedy
 from chainrule.diagnose.rule import Rule, Sign, Urgency
 from chainrule.nn import Dropout
 
 _MODERATE_DECAY, _MODERATE_DROPOUT = 1e-4, 0.3
 _PERMUTATIONS = 3
 _DIFFERENCE = 0.15  # of what can be learnt; less can be luck, as the best rate is chosen on the labels as they are
+_LAST_EPOCHS = 3
 _FEW = 30  # samples below which permuted labels prove nothing
 
 
@@ -26,26 +26,34 @@ def _strong_decay(m: Measurements) -> Iterator[Sign]:
     decay = max(float(group.settings.get("weight_decay", 0.0)) for group in optimizer.groups)
     if decay <= 10 * _MODERATE_DECAY:
         return
-    free = m.trials.with_optimizer(rebuilt(optimizer, weight_decay=0.0))
-    if free.end < m.given.end - 0.2 * m.scale:
+    free = m.trials.with_optimizer(rebuilt(optimizer, weight_decay=0.0), m.fresh_start)
+    if free.end < m.as_trained.end - 0.2 * m.scale:
         penalty = decay * float(np.mean([n.weight for n in m.layers]))
         gradient = float(np.mean([n.gradient for n in m.layers]))
-        evidence = {"weight_decay": decay, "penalty": penalty, "gradient": gradient, "loss": m.given.end, "without": free.end}
-        yield Sign(None, evidence | {"steps": free.steps}, remedy("set-weight-decay", weight_decay=_MODERATE_DECAY))
+        evidence = {
+            "weight_decay": decay,
+            "penalty": penalty,
+            "gradient": gradient,
+            "loss": m.as_trained.end,
+            "without": free.end,
+        }
+        yield Sign(None, evidence | {"steps": free.steps}, m.begun_again("set-weight-decay", weight_decay=_MODERATE_DECAY))
 
 
 def _strong_dropout(m: Measurements) -> Iterator[Sign]:
     p = max((module.p for _, module in m.problem.model.named_modules() if isinstance(module, Dropout)), default=0.0)
     if p <= 0.75 or not m.can_learn:
         return
-    free = m.trials.without_dropout()
-    if free.end < m.given.end - 0.1 * m.scale:
-        evidence = {"p": p, "noise": p / (1.0 - p), "loss": m.given.end, "without": free.end, "steps": free.steps}
-        yield Sign(None, evidence, remedy("set-dropout", p=_MODERATE_DROPOUT))
+    free = m.trials.without_dropout(m.fresh_start)
+    if free.end < m.as_trained.end - 0.1 * m.scale:
+        evidence = {"p": p, "noise": p / (1.0 - p), "loss": m.as_trained.end, "without": free.end, "steps": free.steps}
+        yield Sign(None, evidence, m.begun_again("set-dropout", p=_MODERATE_DROPOUT))
 
 
 def _rate_evidence(m: Measurements) -> dict[str, float]:
-    return {
+    epochs = m.problem.epochs
+    seen = {"epochs": len(epochs), "first_epoch": epochs[0]["loss"], "last_epoch": epochs[-1]["loss"]} if epochs else {}
+    return seen | {
         "rate": m.given.rate,
         "steps": m.given.steps,
         "start": m.given.start,
@@ -58,55 +66,69 @@ def _rate_evidence(m: Measurements) -> dict[str, float]:
 
 def _rate_counts(m: Measurements) -> bool:
     """Whether there is a rate to judge, and something to gain by a good one."""
-    return m.problem.optimizer is not None and m.can_learn and m.given.start - m.best.end > 0.1 * m.scale
+    if m.problem.optimizer is None or not m.can_learn or m.trials.start < 0.1 * m.scale:
+        return False
+    return m.given.start - m.best.end > 0.1 * m.scale
 
 
 def _rate_too_high(m: Measurements) -> Iterator[Sign]:
     lost = (0.3 if m.longest_update <= 1.0 else 0.05) * m.scale  # steps longer than the weights need less of a proof
     if _rate_counts(m) and m.best.rate < 0.5 * m.given.rate and m.given.end > m.best.end + lost:
-        yield Sign(None, _rate_evidence(m), remedy("set-learning-rate", lr=m.best.rate))
+        yield Sign(None, _rate_evidence(m), m.begun_again("set-learning-rate", lr=m.best.rate))
 
 
 def _rate_too_low(m: Measurements) -> Iterator[Sign]:
     if not _rate_counts(m) or m.best.rate < 50.0 * m.given.rate:
         return
     if m.given.start - m.given.end < 0.03 * (m.given.start - m.best.end):
-        yield Sign(None, _rate_evidence(m), remedy("set-learning-rate", lr=m.best.rate))
+        yield Sign(None, _rate_evidence(m), m.begun_again("set-learning-rate", lr=m.best.rate))
 
 
 def _overfitting(m: Measurements) -> Iterator[Sign]:
-    history = m.problem.history
-    rows = [row for row in history.epochs if "val_loss" in row] if history else []
-    if len(rows) >= 5:
-        lowest = min(rows, key=lambda row: row["val_loss"])
-        last = rows[-1]
-        if last["val_loss"] > 1.15 * lowest["val_loss"] and last["loss"] < 0.9 * lowest["loss"]:
-            yield Sign(
-                None,
-                {
-                    "loss": last["loss"],
-                    "held_out": last["val_loss"],
-                    "lowest": lowest["val_loss"],
-                    "epoch": int(lowest["epoch"]),
-                },
-            )
-            return
-    if m.problem.validation_data is None or not m.can_learn:
+    if not m.can_learn:
         return
-    held_out, training = m.evaluated(*m.problem.validation_data[:2]), m.given.start
-    if training < 0.5 * m.scale and held_out > 2.0 * training and held_out - training > 0.3 * m.scale:
-        yield Sign(None, {"loss": training, "held_out": held_out, "lowest": math.nan, "epoch": 0})
+    held = m.problem.validation_data
+    now = None if held is None else m.evaluated(*held[:2])
+    rows = [row for row in m.problem.epochs if "val_loss" in row]
+    lowest = min(rows, key=lambda row: row["val_loss"], default=None)
+    if lowest is not None:
+        # One bad epoch is noise, and early stopping may have gone back: all of the last epochs, and the network as it is now,
+        # must be worse than the best epoch, and by more than a little.
+        last = rows[-max(_LAST_EPOCHS, len(rows) // 10) :]
+        least = min([row["val_loss"] for row in last] + ([] if now is None else [now]))
+        if (
+            least > max(1.15 * lowest["val_loss"], lowest["val_loss"] + 0.1 * m.scale)
+            and last[-1]["loss"] < 0.9 * lowest["loss"]
+        ):
+            evidence = {"loss": last[-1]["loss"], "held_out": last[-1]["val_loss"]}
+            yield Sign(None, evidence | {"lowest": lowest["val_loss"], "epoch": int(lowest["epoch"])})
+            return
+    training = m.trials.start
+    if now is not None and training < 0.5 * m.scale and now > 2.0 * training and now - training > 0.3 * m.scale:
+        yield Sign(None, {"loss": training, "held_out": now, "lowest": math.nan, "epoch": 0})
+
+
+def _other_data(m: Measurements) -> Iterator[Sign]:
+    """The loss is that of a network that is wrong on purpose, though training brought it low."""
+    if not m.trained or not m.can_learn or m.expected is None:
+        return
+    reached = m.problem.epochs[-1]["loss"] if m.problem.epochs else math.nan
+    if m.trials.start > 1.2 * m.expected.constant > 0 and not reached > 0.7 * m.expected.constant:
+        yield Sign(evidence={"loss": m.trials.start, "constant": m.expected.constant, "reached": reached})
 
 
 def _unrelated(m: Measurements) -> Iterator[Sign]:
-    if not m.can_learn or len(m.x) < _FEW or not math.isfinite(m.best.end):
+    if not m.can_learn or len(m.x) < _FEW or m.relation.shows:
         return
-    if m.relation.shows:
+    # What a network has learnt by heart it unlearns slowly: from its weights as they are, all labels but its own look hard.
+    drawn = m.drawn_anew() if m.trained else None
+    learnt = m.trials.with_weights(drawn) if drawn else m.best
+    if not math.isfinite(learnt.end):
         return
-    permuted = [trial.end for trial in m.trials.with_permuted_labels(m.best.rate / m.given.rate, _PERMUTATIONS)]
+    permuted = [t.end for t in m.trials.with_permuted_labels(learnt.rate / m.trials.rate, _PERMUTATIONS, drawn)]
     mean, deviation = float(np.mean(permuted)), float(np.std(permuted))
-    if math.isfinite(mean) and m.best.end > mean - max(3.0 * deviation, _DIFFERENCE * m.scale):
-        evidence = {"loss": m.best.end, "permuted": mean, "deviation": deviation, "steps": m.best.steps, "constant": m.scale}
+    if math.isfinite(mean) and learnt.end > mean - max(3.0 * deviation, _DIFFERENCE * m.scale):
+        evidence = {"loss": learnt.end, "permuted": mean, "deviation": deviation, "steps": learnt.steps, "constant": m.scale}
         near, chance, _ = m.relation.neighbours
         yield Sign(None, evidence | {"neighbours": near, "chance": chance})
 
@@ -178,25 +200,6 @@ RULES = (
         alone=True,
     ),
     Rule(
-        "overfitting",
-        Urgency.OUTCOME,
-        _overfitting,
-        (
-            "The loss is {loss:.4g} on the training data and {held_out:.4g} on held-out data (lowest {lowest:.4g}, epoch "
-            "{epoch}).",
-            "训练数据上的损失为 {loss:.4g}, 留出数据上为 {held_out:.4g} (最低 {lowest:.4g}, 第 {epoch} 轮)。",
-        ),
-        (
-            "Gradients follow the training samples, noise included; what lowers their loss further no longer lowers that "
-            "of other samples.",
-            "梯度只跟随训练样本, 包括其中的噪声; 继续降低它们的损失, 已不再降低其他样本的损失。",
-        ),
-        (
-            "Stop at the lowest held-out loss (cr.EarlyStopping); more data, weight_decay, dropout, or a smaller network.",
-            "在留出损失最低时停止 (cr.EarlyStopping); 增加数据, weight_decay, dropout, 或用更小的网络。",
-        ),
-    ),
-    Rule(
         "unrelated-labels",
         Urgency.OUTCOME,
         _unrelated,
@@ -219,5 +222,44 @@ RULES = (
             "检查 X 和 y 的行是否对应 (排序, 连接, 只打乱了其中之一), 以及特征是否含有所需信息。",
         ),
         alone=True,
+    ),
+    Rule(
+        "overfitting",
+        Urgency.OUTCOME,
+        _overfitting,
+        (
+            "The loss is {loss:.4g} on the training data and {held_out:.4g} on held-out data (lowest {lowest:.4g}, epoch "
+            "{epoch}).",
+            "训练数据上的损失为 {loss:.4g}, 留出数据上为 {held_out:.4g} (最低 {lowest:.4g}, 第 {epoch} 轮)。",
+        ),
+        (
+            "Gradients follow the training samples, noise included; what lowers their loss further no longer lowers that "
+            "of other samples.",
+            "梯度只跟随训练样本, 包括其中的噪声; 继续降低它们的损失, 已不再降低其他样本的损失。",
+        ),
+        (
+            "Stop at the lowest held-out loss (cr.EarlyStopping); more data, weight_decay, dropout, or a smaller network.",
+            "在留出损失最低时停止 (cr.EarlyStopping); 增加数据, weight_decay, dropout, 或用更小的网络。",
+        ),
+    ),
+    Rule(
+        "other-data",
+        Urgency.AIMLESS,
+        _other_data,
+        (
+            "The trained network has the loss {loss:.4g} on this data, where the best constant prediction has {constant:.4g}; "
+            "training brought it to {reached:.4g}.",
+            "训练过的网络在这份数据上的损失为 {loss:.4g}, 而最优常数预测为 {constant:.4g}; 训练时曾降到 {reached:.4g}。",
+        ),
+        (
+            "What is below {constant:.4g} was learnt from x. Above it the network is confidently wrong: f was learnt for other "
+            "pairs (x, y), with other columns, another scale, or classes numbered otherwise.",
+            "低于 {constant:.4g} 的部分是从 x 学到的。高于它说明网络错得很自信: f 是从另一种 (x, y) 学来的, "
+            "列, 尺度或类别编号不同。",
+        ),
+        (
+            "Compare how the data was read and encoded with how it was in training: columns, scaling, numbering of classes.",
+            "对比这份数据与训练数据的读取和编码方式: 列, 缩放, 类别编号。",
+        ),
     ),
 )

@@ -16,12 +16,16 @@ from chainrule.diagnose.layers import Layer
 from chainrule.diagnose.one_pass import OnePass
 from chainrule.diagnose.problem import Problem, arrays, targets_for
 from chainrule.diagnose.relation import Relation, related
+from chainrule.diagnose.remedies import Remedy, drawn, fitting_initialisers, replace_activations
 from chainrule.diagnose.trials import Trial, Trials
+from chainrule.ir import Array
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.optim import Adam
+from chainrule.tensor import Tensor
 
 _SAMPLES = 256
 _LOOKED_AT = 4096
+_LEARNT = 0.9  # of the best constant prediction's loss
 
 
 class Measurements:
@@ -60,7 +64,7 @@ class Measurements:
         self.output, self.loss, self.ending, self.non_finite = one.output, one.loss, one.ending, one.non_finite
         self.expected = expected_loss(loss, self.output.shape, self.t)
         self.infected = [name for name, p in model.named_parameters() if not np.isfinite(p.numpy()).all()]
-        self.layers = measured_layers(one, problem.optimizer)
+        self.layers = measured_layers(one, problem.optimizer, problem.rate)
         self._products = sum(_products(layer) for layer in one.layers) / len(sample)
 
     # ---------------------------------------------------------------------------------------- short runs
@@ -80,6 +84,7 @@ class Measurements:
             problem.loss,
             optimizer,
             (self.x, self.t, s),
+            rate=problem.rate or float(optimizer.lr),
             batch_size=problem.batch_size,
             seed=self._seed,
             products=self._products,
@@ -103,6 +108,57 @@ class Measurements:
         return self.trials.best((-1, 0) if learns and self.longest_update <= 1.0 else range(-4, 5))
 
     @property
+    def trained(self) -> bool:
+        """Whether the network has been trained."""
+        return self.problem.trained or bool(self.problem.epochs)
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether the network is clearly better than the best constant prediction, so that what it has learnt speaks for it."""
+        return self.can_learn and self.trials.start < _LEARNT * self.scale
+
+    def stands_in_the_way(self, change: Remedy | None) -> bool:
+        """Whether what a change would put right is an ailment: in a network that has learnt, only if the change helps.
+
+        Collapsed ranks, saturated and dead units are what some tasks end in. So new weights are tried in a short run: they must
+        end lower than the weights that are there.
+        """
+        if not self.has_learnt or change is None:
+            return True
+        settings, problem = change.settings, self.problem
+        weights = drawn(problem.model, settings.get("parameters", {}))
+        model = replace_activations(problem, settings).model if "new" in settings else problem.model
+        factor = settings["lr"] / self.trials.rate if "lr" in settings and self.trials.rate else 1.0
+        factors = (factor,) if problem.optimizer else (factor, 10.0 * factor)
+        tried = min(self.trials.with_weights(weights, f, model).end for f in factors)
+        return tried < min(self.given.end, self.trials.start) - 0.05 * self.scale
+
+    @cached_property
+    def fresh_start(self) -> dict[Tensor, Array] | None:
+        """Where short runs begin that judge how it is trained: new weights, if training has led nowhere; None: where it is."""
+        return self.drawn_anew() if self.trained and not self.has_learnt else None
+
+    @cached_property
+    def as_trained(self) -> Trial:
+        """The short run with the settings as they are, from `fresh_start`."""
+        return self.trials.with_weights(self.fresh_start) if self.fresh_start else self.given
+
+    @cached_property
+    def initialisers(self) -> dict[str, str]:
+        """Parameter to initialiser, for the weights and biases of all layers."""
+        layers = [(n.name, n.activation) for n in self.layers]
+        return fitting_initialisers(layers, dict(self.problem.model.named_parameters()))
+
+    def drawn_anew(self) -> dict[Tensor, Array]:
+        """New values for the weights of all layers, as if nothing had been learnt."""
+        return drawn(self.problem.model, self.initialisers)
+
+    def begun_again(self, action: str, **settings: float) -> Remedy:
+        """A change of a setting, after new weights where training has led nowhere."""
+        again = [("reinitialise", {"parameters": self.initialisers})] if self.fresh_start else []
+        return Remedy((*again, (action, settings)))
+
+    @property
     def longest_update(self) -> float:
         """The largest rms(ΔW) / rms(W) of a layer in the next step; 0 without an optimiser."""
         return max((n.update for n in self.layers if math.isfinite(n.update)), default=0.0)
@@ -111,7 +167,7 @@ class Measurements:
     def scale(self) -> float:
         """What can be learnt, as a loss: that of the best constant prediction, or where that is not known, of the start."""
         known = self.expected.constant if self.expected and self.expected.constant > 0 else None
-        return known or max(abs(self.given.start), 1e-12)
+        return known or max(abs(self.trials.start), 1e-12)
 
     def evaluated(self, X: object, y: object) -> float:
         """The loss of the model as it is, in evaluation mode, on other data."""

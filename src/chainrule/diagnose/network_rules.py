@@ -64,8 +64,10 @@ def _symmetric(m: Measurements) -> Iterator[Sign]:
 def _dead(m: Measurements) -> Iterator[Sign]:
     layers = [n for n in m.layers if n.dead > _MOST]
     change = _redrawn(m, [n for n in m.layers if n in layers or n.weight > _INFLATED * _usual_size(n)])
-    for n in sorted(layers, key=lambda n: -n.dead):
-        yield Sign(n.name, {"share": n.dead, "z": n.z, "slope": n.slope_factor}, _with_usual_steps(m, change))
+    change = _with_usual_steps(m, change)
+    if layers and m.stands_in_the_way(change):
+        for n in sorted(layers, key=lambda n: -n.dead):
+            yield Sign(n.name, {"share": n.dead, "z": n.z, "slope": n.slope_factor}, change)
 
 
 def _usual_size(n: LayerNumbers) -> float:
@@ -76,17 +78,21 @@ def _usual_size(n: LayerNumbers) -> float:
 def _with_usual_steps(m: Measurements, change: Remedy | None) -> Remedy | None:
     """The change, and a smaller learning rate where a step would change weights by more than half of their usual size."""
     steps = [n.update * n.weight / _usual_size(n) for n in m.layers if math.isfinite(n.update)]
-    if change is None or m.problem.optimizer is None or max(steps, default=0.0) <= 0.5:
+    rate = m.problem.rate
+    if change is None or rate is None or max(steps, default=0.0) <= 0.5:
         return change
-    rate = m.problem.optimizer.lr * _USUAL_STEP / max(steps)
+    rate *= _USUAL_STEP / max(steps)
     return Remedy((*change.changes, ("set-learning-rate", {"lr": rate})))
 
 
 def _saturated(m: Measurements) -> Iterator[Sign]:
     layers = [n for n in _hidden(m) if n.saturated > _MOST]
+    change = _redrawn(m, layers)
+    if layers and not m.stands_in_the_way(change):
+        return
     for n in sorted(layers, key=lambda n: -n.saturated):
         evidence: dict[str, Value] = {"share": n.saturated, "activation": n.activation or "", "z": n.z, "slope": n.slope_factor}
-        yield Sign(n.name, evidence, _redrawn(m, layers))
+        yield Sign(n.name, evidence, change)
 
 
 def _growth(values: Sequence[float]) -> float:
@@ -102,7 +108,8 @@ def _exploding(m: Measurements) -> Iterator[Sign]:
     total = last.z / first.source
     factor = _growth([n.z / n.source for n in m.layers if n.source])
     back = first.delta / last.delta if last.delta else math.nan
-    if (total > _EXPLODED and factor > 2.0) or back > 1e3:
+    grows = (total > _EXPLODED and factor > 2.0) or back > 1e3
+    if grows and m.stands_in_the_way(_redrawn(m, m.layers)):
         worst = max(m.layers, key=lambda n: n.z / n.source if n.source else 0.0)
         evidence = {"total": total, "factor": factor, "layers": len(m.layers), "back": back}
         yield Sign(worst.name, evidence, _redrawn(m, m.layers))
@@ -112,14 +119,17 @@ def _vanishing(m: Measurements) -> Iterator[Sign]:
     if len(m.layers) < 3 or not m.layers[-1].delta:
         return
     ratio = m.layers[0].delta / m.layers[-1].delta
-    if not 0.0 < ratio < _VANISHED or any(n.saturated > _MOST for n in _hidden(m)):  # then saturation is the cause
-        return
+    flattest = 0.25 ** sum(n.activation == "sigmoid" for n in _hidden(m))  # what σ' ≤ ¼ leaves in any case
+    if not 0.0 < ratio < _VANISHED or (flattest > _VANISHED and any(n.saturated > _MOST for n in _hidden(m))):
+        return  # it does not vanish, or saturation is the cause
     weights, slopes = _growth([n.weight_factor for n in _hidden(m)]), _growth([n.slope_factor for n in _hidden(m)])
     evidence = {"ratio": ratio, "layers": len(m.layers), "weights": weights, "slopes": slopes}
     squashing = next((n.activation for n in _hidden(m) if n.activation in ("sigmoid", "tanh")), None)
     old = squashing and squashing.capitalize()
     steps = [("replace-activations", {"old": old, "new": "ReLU"})] if old and _has(m, old) else []
-    yield Sign(m.layers[0].name, evidence, _redrawn(m, m.layers, *steps))
+    change = _redrawn(m, m.layers, *steps)
+    if m.stands_in_the_way(change):
+        yield Sign(m.layers[0].name, evidence, change)
 
 
 def _has(m: Measurements, activation: str) -> bool:
@@ -130,8 +140,9 @@ def _has(m: Measurements, activation: str) -> bool:
 def _collapsed(m: Measurements) -> Iterator[Sign]:
     for n in _hidden(m):
         if n.units >= 4 and 0.0 < n.rank < 1.1 and n.source_rank > 1.5 and n.distinct > 1 and n.dead < 0.9:
-            evidence = {"rank": n.rank, "units": n.units, "before": n.source_rank}
-            yield Sign(n.name, evidence, _redrawn(m, [n]))
+            change = _redrawn(m, [n])
+            if m.stands_in_the_way(change):
+                yield Sign(n.name, {"rank": n.rank, "units": n.units, "before": n.source_rank}, change)
 
 
 def _missing_bias(m: Measurements) -> Iterator[Sign]:
@@ -143,7 +154,7 @@ def _missing_bias(m: Measurements) -> Iterator[Sign]:
 
 
 def _bad_start(m: Measurements) -> Iterator[Sign]:
-    if m.expected is None or not m.can_learn:
+    if m.expected is None or not m.can_learn or m.trained:
         return
     start = m.loss if m.problem.loss.reduction == "mean" else m.given.start
     if start > 3.0 * m.expected.start and start > 3.0 * m.expected.constant:

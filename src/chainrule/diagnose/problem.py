@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,8 @@ class Problem:
         validation_data: (X, y) that the model does not learn from, or None.
         history: of the training so far, or None.
         batch_size: samples per step.
+        trained: whether the network is thought to have learnt already; a history with epochs says so, too.
+        feature_names: of the columns of X, for findings; their numbers are said without them.
     """
 
     model: Module
@@ -40,6 +42,19 @@ class Problem:
     validation_data: tuple[Any, Any] | None = None
     history: History | None = None
     batch_size: int = 32
+    trained: bool = False
+    feature_names: Sequence[str] = ()
+
+    @property
+    def epochs(self) -> list[dict[str, float]]:
+        """The epochs of the history; none without one."""
+        return self.history.epochs if self.history else []
+
+    @property
+    def rate(self) -> float | None:
+        """The learning rate of the first group: the largest of the history, as schedules end near 0; None if not known."""
+        rates = [row["lr"] for row in self.epochs if row.get("lr")]
+        return max(rates) if rates else float(self.optimizer.lr) if self.optimizer else None
 
 
 @contextmanager

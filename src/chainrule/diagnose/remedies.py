@@ -16,7 +16,7 @@ from chainrule import nn
 from chainrule.diagnose.problem import Problem, rebuilt
 from chainrule.errors import ArgumentError, explain
 from chainrule.ir import Array
-from chainrule.tensor import Generator
+from chainrule.tensor import Generator, Tensor
 
 Settings = Mapping[str, Any]
 
@@ -40,6 +40,11 @@ class Remedy:
         for action, settings in self.changes:
             problem = ACTIONS[action](problem, settings)
         return problem
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of all changes together."""
+        return {key: value for _, settings in self.changes for key, value in settings.items()}
 
     def to_dict(self) -> list[dict[str, Any]]:
         """As data that JSON can hold."""
@@ -70,13 +75,20 @@ def _optimizer(problem: Problem) -> Any:
 
 
 def _reinitialise(problem: Problem, settings: Settings) -> Problem:
-    """Draw parameters anew, by qualified name, from their own stream; the optimiser starts afresh."""
-    draws = Generator(settings.get("seed", 0))
-    parameters = dict(problem.model.named_parameters())
-    for name, init in settings["parameters"].items():
-        parameter = parameters[name]
-        parameter.assign(nn.INITIALISERS[init](parameter.shape, draws, parameter.dtype))
+    """Draw parameters anew; the optimiser starts afresh."""
+    for parameter, value in drawn(problem.model, settings["parameters"]).items():
+        parameter.assign(value)
     return replace(problem, optimizer=problem.optimizer and rebuilt(problem.optimizer))
+
+
+def drawn(model: nn.Module, initialisers: Mapping[str, str]) -> dict[Tensor, Array]:
+    """New values for parameters, by qualified name and initialiser, from a stream of their own."""
+    draws = Generator(0)
+    parameters = dict(model.named_parameters())
+    return {
+        parameters[name]: nn.INITIALISERS[init](parameters[name].shape, draws, parameters[name].dtype)
+        for name, init in initialisers.items()
+    }
 
 
 def _standardise_inputs(problem: Problem, settings: Settings) -> Problem:
@@ -105,7 +117,7 @@ def _drop_last_layer(problem: Problem, settings: Settings) -> Problem:
     return replace(problem, model=nn.Sequential(*_sequential(problem.model)[:-1]))
 
 
-def _replace_activations(problem: Problem, settings: Settings) -> Problem:
+def replace_activations(problem: Problem, settings: Settings) -> Problem:
     """Put another activation in the place of each; the layers with weights stay the same ones."""
     layers = _sequential(problem.model)
     old, new = nn.LAYERS[settings["old"]], nn.LAYERS[settings["new"]]
@@ -139,7 +151,7 @@ ACTIONS: dict[str, Callable[[Problem, Settings], Problem]] = {
     "standardise-targets": _standardise_targets,
     "replace-loss": _replace_loss,
     "drop-last-layer": _drop_last_layer,
-    "replace-activations": _replace_activations,
+    "replace-activations": replace_activations,
     "set-dropout": _set_dropout,
 }
 

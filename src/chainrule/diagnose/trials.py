@@ -1,4 +1,4 @@
-"""Short training runs on copies: what would happen at other learning rates, with other labels, without a penalty.
+"""Short training runs on copies: what would happen at other learning rates, with other labels, weights, or penalties.
 
 The runs are those of the trainer (`chainrule.train.steps`), on the reference backend. Programs work on arrays of their own, so
 the model, its optimiser and the random stream stay as they are, bit for bit.
@@ -7,18 +7,22 @@ the model, its optimiser and the random stream stay as they are, bit for bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from chainrule.backends.reference import REFERENCE
-from chainrule.diagnose.problem import modes_kept
+from chainrule.diagnose.problem import modes_kept, rebuilt
 from chainrule.ir import Array
 from chainrule.nn import Dropout, Loss, Module
 from chainrule.optim import Optimizer
+from chainrule.tensor import Tensor
 from chainrule.train.steps import Clipping, Steps
+
+Values = Mapping[Tensor, Array]  # of parameters
 
 _MOST_STEPS, _FEWEST_STEPS = 100, 20
 _PRODUCTS_PER_RUN = 6e7  # about how many multiplications a run may take, so that all of them together stay under two seconds
@@ -46,6 +50,7 @@ class Trials:
 
     Args:
         model, loss, optimizer: as the trainer takes them.
+        rate: learning rate of the first group; those of the others keep their proportion to it.
         data: inputs, targets and sample weights.
         batch_size: samples per step.
         seed: of the order of the samples, the same in every run.
@@ -59,6 +64,7 @@ class Trials:
         optimizer: Optimizer,
         data: tuple[Array, Array, Array],
         *,
+        rate: float,
         batch_size: int,
         seed: int,
         products: float,
@@ -72,13 +78,14 @@ class Trials:
         self._rows = order[: self.steps * size].reshape(self.steps, size)
         self._judged = rng.permutation(samples)[:_JUDGED]
         self._seed = seed
+        self.rate = rate
         self._programs = self._new(optimizer)
         self._sweep: dict[float, Trial] = {}
 
-    @property
-    def rate(self) -> float:
-        """The learning rate that the optimiser has."""
-        return float(self.optimizer.groups[0].lr.item())
+    @cached_property
+    def start(self) -> float:
+        """The loss before any step, in evaluation mode; infinite if it is not finite."""
+        return self.evaluate(self._data[0][self._judged], self._data[1][self._judged])
 
     def at(self, factor: float) -> Trial:
         """A run at `factor` times the learning rate; computed once."""
@@ -90,19 +97,29 @@ class Trials:
         """The run that ends lowest, among learning rates 10ᵏ times the given one."""
         return min((self.at(10.0**k) for k in exponents), key=lambda trial: trial.end)
 
-    def with_permuted_labels(self, factor: float, times: int) -> list[Trial]:
-        """Runs in which the targets are dealt out to the samples at random."""
+    def with_permuted_labels(self, factor: float, times: int, drawn: Values | None = None) -> list[Trial]:
+        """Runs in which the targets are dealt out to the samples at random, with the weights as they are or as `drawn`."""
         t = self._data[1]
         orders = [np.random.default_rng([self._seed, 2, k]).permutation(len(t)) for k in range(times)]
-        return [self._run(self._programs, factor, t[order]) for order in orders]
+        return [self._run(self._programs, factor, t[order], drawn=drawn) for order in orders]
 
-    def with_optimizer(self, optimizer: Optimizer) -> Trial:
-        """A run with another optimiser for the same parameters."""
-        return self._run(self._new(optimizer), 1.0, self._data[1])
+    def with_weights(self, drawn: Values, factor: float = 1.0, model: Module | None = None) -> Trial:
+        """A run that begins with other values of some parameters, and with an optimiser that has not taken a step.
 
-    def without_dropout(self) -> Trial:
-        """A run in which no unit is dropped."""
-        return self._run(self._new(self.optimizer), 1.0, self._data[1], dropout=False)
+        Args:
+            drawn: the values.
+            factor: of the learning rate.
+            model: another model of the same parameters, to take instead.
+        """
+        return self._run(self._new(rebuilt(self.optimizer), model), factor, self._data[1], drawn=drawn)
+
+    def with_optimizer(self, optimizer: Optimizer, drawn: Values | None = None) -> Trial:
+        """A run with another optimiser for the same parameters, from the weights as they are or as `drawn`."""
+        return self._run(self._new(optimizer), 1.0, self._data[1], drawn=drawn)
+
+    def without_dropout(self, drawn: Values | None = None) -> Trial:
+        """A run in which no unit is dropped, from the weights as they are or as `drawn`."""
+        return self._run(self._new(rebuilt(self.optimizer)), 1.0, self._data[1], dropout=False, drawn=drawn)
 
     def evaluate(self, x: Array, t: Array) -> float:
         """The loss of the model as it is, in evaluation mode; infinite if it is not finite."""
@@ -110,17 +127,19 @@ class Trials:
             self._programs.state.read_again()
             return _loss(self._programs, x, t)
 
-    def _new(self, optimizer: Optimizer) -> Steps:
-        return Steps(self._model, REFERENCE, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
+    def _new(self, optimizer: Optimizer, model: Module | None = None) -> Steps:
+        return Steps(model or self._model, REFERENCE, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
 
     def _rates(self, steps: int, factor: float) -> Array:
-        rates = [float(group.lr.item()) * factor for group in self.optimizer.groups]
-        return np.tile(np.asarray(rates, np.float64), (steps, 1))
+        rates = np.array([float(group.lr.item()) for group in self.optimizer.groups])
+        shares = rates / rates[0] if rates[0] > 0 else np.ones(len(rates))
+        return np.tile(shares * self.rate * factor, (steps, 1))
 
-    def _run(self, programs: Steps, factor: float, t: Array, *, dropout: bool = True) -> Trial:
+    def _run(self, programs: Steps, factor: float, t: Array, *, dropout: bool = True, drawn: Values | None = None) -> Trial:
         x, _, s = self._data
         with modes_kept(self._model), nullcontext() if dropout else _no_dropout(self._model):
             programs.state.read_again()
+            programs.state.put(drawn or {})
             start = self._judged_loss(programs, t)
             losses, *_ = programs.train((x, t, s), self._rows, self._rates(self.steps, factor), None)
             finite = len(losses) == self.steps and bool(np.isfinite(losses).all())

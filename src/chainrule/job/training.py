@@ -47,6 +47,7 @@ class Result:
         metrics: measures on the held-out data (see `measure`).
         baseline: the same measures, as far as they make sense, of a guess that does not look at the inputs.
         config: every setting, as used.
+        optimizer: as training left it.
         interrupted: whether Ctrl-C ended training early.
     """
 
@@ -55,6 +56,7 @@ class Result:
     metrics: dict[str, float]
     baseline: dict[str, float]
     config: Config
+    optimizer: optim.Optimizer
     interrupted: bool
 
 
@@ -135,12 +137,17 @@ def make_trainer(config: Config, problem: Problem) -> Trainer:
                 "Choose one of them, or another --task.",
             )
         )
-    loss = getattr(nn, LOSSES[task][config.loss])()
     metrics = ["rmse"] if task == "regression" else ["accuracy"]
-    return Trainer(model, loss, _optimizer(config, model), metrics=metrics, backend=config.backend)
+    return Trainer(model, make_loss(config, task), make_optimizer(config, model), metrics=metrics, backend=config.backend)
 
 
-def _optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
+def make_loss(config: Config, task: str) -> nn.Loss:
+    """The loss that a configuration names; the usual one of the task if it names none."""
+    found: nn.Loss = getattr(nn, LOSSES[task][config.loss or next(iter(LOSSES[task]))])()
+    return found
+
+
+def make_optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
     """L2 acts on weights; biases and normalisation are left alone."""
     decayed = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
     others = [(name, p) for name, p in model.named_parameters() if p.ndim <= 1]
@@ -252,7 +259,7 @@ def _judged(trainer: Trainer, problem: Problem, config: Config) -> Result:
     metrics = measure(predictor, trainer.predict(problem.X_held), problem.y_held)
     guess = baseline(problem.target, problem.y, problem.y_held)
     predictor = replace(predictor, facts=facts | {"metrics": metrics, "baseline": guess})
-    return Result(predictor, history, metrics, guess, config, history.stopped == "interrupted")
+    return Result(predictor, history, metrics, guess, config, trainer.optimizer, history.stopped == "interrupted")
 
 
 def write_run(result: Result, problem: Problem, folder: Path) -> None:

@@ -50,6 +50,11 @@ class StateArrays:
         for tensor, array in self._arrays.items():
             np.copyto(array, tensor.numpy())
 
+    def put(self, values: Mapping[Tensor, Array]) -> None:
+        """Give the arrays of these Tensors other values; the Tensors keep theirs."""
+        for tensor, value in values.items():
+            self._arrays[tensor] = np.array(value)
+
     def copy(self) -> dict[Tensor, Array]:
         """The present values, for `restore`."""
         return {tensor: array.copy() for tensor, array in self._arrays.items()}

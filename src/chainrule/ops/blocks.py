@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import SUM, elementwise, exp, log1p, maximum, promote, sigmoid, sqrt
+from chainrule.ops.elementwise import SUM, elementwise, exp, log1p, maximum, promote, sigmoid, sqrt, weighted
 from chainrule.ops.elementwise import abs as absolute
 from chainrule.ops.primitive import (
     Case,
@@ -169,7 +169,8 @@ def _loss_gradient_targets(g: Node, node: Node) -> Node:
 
 
 def _softmax_with_loss(a: Node, t: Node, axis: int) -> Node:
-    return -sum(t * log_softmax(a, axis=axis), axis=axis)
+    # A score of −∞ leaves a class out: its logarithm is −∞ too, and counts nothing where its target is 0.
+    return -sum(weighted(t, log_softmax(a, axis=axis)), axis=axis)
 
 
 def _loss_case(rng: np.random.Generator) -> Case:

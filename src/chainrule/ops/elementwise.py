@@ -335,6 +335,15 @@ where = define(
     )
 )
 
+weighted = elementwise(
+    "weighted",
+    "y = t · x as a term of a weighted sum: 0 where the weight t is 0, even if x is infinite",
+    infix("·", r"\cdot", PRODUCT, associative=True),
+    body=lambda t, x: where(equal(t, 0.0), 0.0, t * x),
+    partials=(lambda t, x, y: x, lambda t, x, y: t),
+    domain=(POSITIVE, REALS),
+)
+
 # ------------------------------------------------------------------------------------------------ functions of one value
 exp = elementwise("exp", "y = eˣ", Notation("exp(#0)", "e^{#0}", POWER), evaluate=np.exp, partials=(lambda x, y: y,))
 expm1 = elementwise(

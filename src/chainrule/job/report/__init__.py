@@ -5,6 +5,7 @@ words       every word, in both languages
 data        what was learnt from, and with which settings
 quality     learning curves, measures, confusion matrix, residuals
 network     layers, drawing, gradient flow
+findings    what is wrong with the network, if anything, and the numbers of its layers
 sample      the backward pass of one sample, derived step by step
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainrule.job.problem import Problem
-from chainrule.job.report import data, network, quality, sample
+from chainrule.job.report import data, findings, network, quality, sample
 from chainrule.job.report.page import page
 from chainrule.train.files import replace
 
@@ -25,7 +26,7 @@ __all__ = ["report_html", "write_report"]
 
 
 def report_html(result: Result, problem: Problem) -> str:
-    """The report of a run: data, settings, learning curves, measures, network, gradient flow, one derivation.
+    """The report of a run: data, settings, learning curves, measures, network, gradient flow, diagnosis, one derivation.
 
     The page asks for nothing from outside, follows the reader's light or dark setting, prints, and holds both languages with a
     switch between them. What needs an optional package that is not installed says so in its place.
@@ -42,6 +43,7 @@ def report_html(result: Result, problem: Problem) -> str:
         quality.quality_section(result, problem, outputs),
         network.network_section(result, problem, outputs),
         network.flow_section(result, problem),
+        findings.diagnosis_section(result, problem),
         sample.sample_section(result, problem, outputs),
     ]
     return page(problem.target.name, Path(problem.source).name, parts)

@@ -9,8 +9,9 @@ import numpy as np
 
 from chainrule import nn
 from chainrule.ir import Array
-from chainrule.job.config import ACTIVATIONS, LOSSES
+from chainrule.job.config import ACTIVATIONS
 from chainrule.job.problem import Problem
+from chainrule.job.training import make_loss
 from chainrule.nn.module import observing
 from chainrule.nn.table import from_config, to_config
 from chainrule.tensor import Tensor, tensor
@@ -56,17 +57,10 @@ def run(result: Result, problem: Problem, X: Array, y: Array, *, named: bool = F
 
 def loss_of(result: Result, problem: Problem, model: nn.Module, output: Tensor, y: Array) -> Tensor:
     """The loss that was trained with, named L, of outputs (n, outputs) and encoded targets (n,)."""
-    loss = loss_function(result, problem)
+    loss = make_loss(result.config, problem.target.task)
     target = tensor(targets_array(model, loss, output.shape, y, len(y))).named("y")
     found: Tensor = loss(output, target)
     return found.named("L")
-
-
-def loss_function(result: Result, problem: Problem) -> nn.Loss:
-    """The loss that was trained with."""
-    assert result.config.loss is not None
-    found: nn.Loss = getattr(nn, LOSSES[problem.target.task][result.config.loss])()
-    return found
 
 
 def without_dropout(model: nn.Module) -> nn.Sequential:

@@ -9,10 +9,11 @@ from chainrule import nn
 from chainrule.drawing import draw
 from chainrule.ir import Array
 from chainrule.job.problem import Problem
-from chainrule.job.report.forward import loss_function, without_dropout
+from chainrule.job.report.forward import without_dropout
 from chainrule.job.report.page import Part, attempt, drawn, paragraph, table
 from chainrule.job.report.sample import worst_row
 from chainrule.job.report.words import say
+from chainrule.job.training import make_loss
 
 if TYPE_CHECKING:
     from chainrule.job.training import Result
@@ -46,7 +47,7 @@ def _drawing(result: Result, problem: Problem, outputs: Array) -> str:
 def flow_section(result: Result, problem: Problem) -> Part:
     """Size of the weights and of the gradients of the loss by them in every layer, for one batch."""
     count = min(_MOST_ROWS, max(1, _MOST_NUMBERS // problem.X[0].size), len(problem.X))
-    X, y, loss = problem.X[:count], problem.y[:count], loss_function(result, problem)
+    X, y, loss = problem.X[:count], problem.y[:count], make_loss(result.config, problem.target.task)
     model = without_dropout(result.predictor.model)
     picture = drawn(lambda language: draw(model, X, y, loss=loss, language=language))
     return Part("flow", paragraph("flow-what", count=count) + picture)

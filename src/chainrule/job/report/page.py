@@ -33,6 +33,7 @@ h2 { font-size: 1.25rem; margin-top: 2.6rem; } h3 { font-size: 1rem; margin: 1.4
 p { margin: .5rem 0; max-width: 46rem; }
 th, td { vertical-align: top; }
 td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+th.wrap { white-space: normal; vertical-align: bottom; }
 td.kind { white-space: nowrap; }
 td.name { min-width: 6rem; max-width: 18rem; overflow-wrap: anywhere; } td.wide { min-width: 13rem; }
 .confusion td, .confusion th { padding: .25rem .55rem; text-align: center; border: 1px solid var(--line); max-width: 9rem;
@@ -44,6 +45,10 @@ figure { margin: 0; min-width: 0; display: flex; flex-direction: column; justify
 figcaption { font-size: .9rem; color: var(--soft); }
 img.chart { width: 100%; height: auto; max-width: 26rem; display: block; }
 .drawing img { max-width: none; display: block; }
+.finding { margin: 1rem 0; padding: .2rem .9rem .6rem; border: 1px solid var(--line); border-left: 4px solid var(--second);
+  border-radius: 6px; max-width: 46rem; }
+.finding h3 { margin: .5rem 0 .3rem; } .finding dl { margin: .4rem 0 0; }
+.finding dt { color: var(--soft); font-size: .9rem; margin-top: .4rem; } .finding dd { margin: 0; overflow-wrap: anywhere; }
 img.pixels { image-rendering: pixelated; width: 7rem; height: auto; display: block; margin: .6rem 0;
   border: 1px solid var(--line); }
 .missing { padding: .6rem .9rem; border: 1px dashed var(--line); border-radius: 6px; color: var(--soft); }

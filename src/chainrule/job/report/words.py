@@ -16,6 +16,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "quality": ("How good it is", "效果"),
     "network": ("Network", "网络"),
     "flow": ("Gradient flow", "梯度流动"),
+    "diagnosis": ("Diagnosis", "诊断"),
     "sample": ("Backward pass of one sample", "一个样本的反向传播"),
     # data
     "rows": ("{train} rows to train on, {held} held out.", "{train} 行用于训练, 留出 {held} 行用于评估。"),
@@ -104,6 +105,41 @@ PHRASES: dict[str, tuple[str, str]] = {
         "训练结束时, 在 {count} 行训练数据上 (不使用 dropout), 各层权重的均方根以及损失对权重的梯度的均方根。"
         "从最后一层到第一层, 梯度若大幅变小则为梯度消失, 大幅变大则为梯度爆炸。"
         "右侧是误差项 δ = ∂L/∂z 反向经过一层时的变化。",
+    ),
+    # diagnosis
+    "diagnosis-healthy": (
+        "Nothing found: {count} things were looked at, on the training rows, the held-out rows, and the history of this run.",
+        "没有发现问题: 根据训练数据, 留出数据和训练历史, 共检查了 {count} 项。",
+    ),
+    "diagnosis-found": (
+        "Found: {found}, of {count} things looked at on the training rows, the held-out rows, and the history of this run; "
+        "the first is to be put right first.",
+        "根据训练数据, 留出数据和训练历史检查了 {count} 项, 发现 {found} 个问题; 应先解决排在最前的问题。",
+    ),
+    "in-layer": ("layer {layer}", "第 {layer} 层"),
+    "why": ("Why", "原因"),
+    "change": ("What to change", "建议"),
+    "evidence": ("Evidence", "证据"),
+    "layer-numbers": ("The layers in one forward and one backward pass", "一次前向和反向传播中的各层"),
+    "activation": ("activation", "激活函数"),
+    "rms-z": ("rms z", "z 的均方根"),
+    "rms-a": ("rms a", "a 的均方根"),
+    "rms-dw": ("rms ∂C/∂W", "∂C/∂W 的均方根"),
+    "update": ("ΔW / W", "ΔW / W"),
+    "delta": ("‖δ‖", "‖δ‖"),
+    "weight-factor": ("weight factor", "权重因子"),
+    "slope-factor": ("σ′ factor", "σ′ 因子"),
+    "dead": ("dead units", "失活单元"),
+    "saturated": ("saturated", "饱和"),
+    "rank": ("directions", "方向数"),
+    "layer-numbers-what": (
+        "In training mode, over up to 256 training rows. ΔW / W: what a step at the largest learning rate of the run changes, "
+        "by the size of the weights. ‖δˡ‖ / ‖δˡ⁺¹‖ is the weight factor times the σ′ factor: many factors well below 1 make "
+        "the gradient vanish, many above 1 make it explode. Dead units are 0 for every row; directions is "
+        "the number in which z spreads.",
+        "在训练模式下, 最多 256 行训练数据。ΔW / W: 以训练中最大的学习率走一步, 权重相对自身大小的变化。"
+        "‖δˡ‖ / ‖δˡ⁺¹‖ 等于权重因子乘以 σ′ 因子: 许多因子远小于 1 时梯度消失, 大于 1 时梯度爆炸。"
+        "失活单元对每一行的输出都是 0; 方向数是 z 变化的有效维数。",
     ),
     # sample
     "which": (

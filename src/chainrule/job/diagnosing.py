@@ -1,0 +1,92 @@
+"""Diagnosing what the main job trains: a run that has just ended, or a saved network with data."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+from chainrule.data import FeatureEncoder
+from chainrule.diagnose import Diagnosis, diagnose_problem
+from chainrule.diagnose import Problem as Studied
+from chainrule.errors import DataError, explain
+from chainrule.explain.language import Language
+from chainrule.job.config import Config
+from chainrule.job.predictor import MODEL_FILE, Predictor
+from chainrule.job.problem import Problem
+from chainrule.job.training import CONFIG_FILE, HISTORY_FILE, Result, make_loss, make_optimizer
+from chainrule.train import History
+
+
+def diagnose_run(result: Result, problem: Problem) -> Diagnosis:
+    """What is wrong with the network of a run, seen on its training data, the held-out data, and its history.
+
+    Args:
+        result: the run; its network and optimiser are not changed.
+        problem: the data that it was trained and judged on.
+    """
+    config = result.config
+    studied = Studied(
+        result.predictor.model,
+        make_loss(config, problem.target.task),
+        problem.X,
+        problem.y,
+        result.optimizer,
+        (problem.X_held, problem.y_held) if problem.held_out else None,
+        result.history,
+        config.batch_size or len(problem.X),
+        trained=True,
+        feature_names=_names(result.predictor),
+    )
+    return diagnose_problem(studied, seed=config.seed)
+
+
+def diagnose_saved(path: str | Path, source: str | Path, language: Language = "en") -> Diagnosis:
+    """What is wrong with a saved network, seen on data with known answers.
+
+    In a run folder the settings and the history of the run are read, too: without them learning rate and overfitting cannot be
+    judged.
+
+    Args:
+        path: run folder or model file.
+        source: data as `chainrule evaluate` takes it.
+        language: of the findings.
+
+    Raises:
+        ModelFileError, DataError: a model or data that cannot be read, or that do not go together.
+        ArgumentError: a broken configuration in the run folder.
+    """
+    predictor = Predictor.load(path)
+    X, y = predictor.labelled(predictor.read(source, labelled=True))
+    loss = make_loss(Config(), predictor.target.task)
+    studied = Studied(predictor.model, loss, X, y, trained=True, feature_names=_names(predictor))
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if (folder / MODEL_FILE).exists() and (folder / CONFIG_FILE).exists():
+        config = Config.from_toml(folder / CONFIG_FILE)
+        studied = replace(
+            studied,
+            loss=make_loss(config, predictor.target.task),
+            optimizer=make_optimizer(config, predictor.model) if config.learning_rate else None,
+            history=_history(folder / HISTORY_FILE),
+            batch_size=config.batch_size or studied.batch_size,
+        )
+    return diagnose_problem(studied, language=language)
+
+
+def _names(predictor: Predictor) -> tuple[str, ...]:
+    features = predictor.features
+    return tuple(features.feature_names) if isinstance(features, FeatureEncoder) else ()
+
+
+def _history(file: Path) -> History | None:
+    """The history of a run, as `History.to_csv` wrote it; None if there is none."""
+    if not file.exists():
+        return None
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            epochs = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+            return History(epochs=[row for row in epochs if "loss" in row])
+    except (ValueError, TypeError, UnicodeDecodeError):
+        raise DataError(
+            explain(f"{file} does not hold a history", "it has a header and numbers", "Take it out of the folder.")
+        ) from None

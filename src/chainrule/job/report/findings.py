@@ -1,0 +1,76 @@
+"""What a diagnosis finds in the trained network, and what it measured in each of its layers."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import TYPE_CHECKING
+
+from chainrule.diagnose import Diagnosis, Finding
+from chainrule.diagnose.rule import Value
+from chainrule.job.diagnosing import diagnose_run
+from chainrule.job.problem import Problem
+from chainrule.job.report.page import Part, attempt, paragraph, table
+from chainrule.job.report.words import both, say
+
+if TYPE_CHECKING:
+    from chainrule.job.training import Result
+
+_COLUMNS = ("rms-z", "rms-a", "rms-dw", "update", "delta", "weight-factor", "slope-factor", "dead", "saturated", "rank")
+_NUMBERS = ("z", "a", "gradient", "update", "delta", "weight_factor", "slope_factor", "dead", "saturated", "rank")
+_SHARES = ("dead", "saturated")
+
+
+def diagnosis_section(result: Result, problem: Problem) -> Part:
+    """The findings, worst first, and the numbers of every layer."""
+    return Part("diagnosis", attempt(lambda: _body(diagnose_run(result, problem)), ""))
+
+
+def _body(diagnosis: Diagnosis) -> str:
+    key = "diagnosis-healthy" if diagnosis.healthy else "diagnosis-found"
+    said = paragraph(key, count=diagnosis.looked_at, found=len(diagnosis))
+    chinese = diagnosis.in_language("zh")
+    said += "".join(_finding(*pair) for pair in zip(diagnosis, chinese, strict=True))
+    return said + _layers(diagnosis) if diagnosis.layers else said
+
+
+def _finding(english: Finding, chinese: Finding) -> str:
+    pair = (english, chinese)
+    layer = f" · {say('in-layer', layer=english.layer)}" if english.layer else ""
+    parts = (
+        ("why", [f.why for f in pair]),
+        ("change", [f.change for f in pair]),
+        ("evidence", [_evidence(f) for f in pair]),
+    )
+    lines = "".join(f"<dt>{say(key)}</dt><dd>{_both(texts)}</dd>" for key, texts in parts)
+    head = f"<h3><code>{html.escape(english.kind)}</code>{layer}</h3>"
+    return f'<div class="finding">{head}<p>{_both([f.what for f in pair])}</p><dl>{lines}</dl></div>'
+
+
+def _both(texts: list[str]) -> str:
+    english, chinese = map(html.escape, texts)
+    return both(english, chinese)
+
+
+def _evidence(finding: Finding) -> str:
+    return ", ".join(f"{name} = {_shown(value)}" for name, value in finding.evidence.items())
+
+
+def _layers(diagnosis: Diagnosis) -> str:
+    heads = [say("layer"), say("activation"), *(say(key) for key in _COLUMNS)]
+    rows = (
+        (
+            f"<code>{html.escape(layer['name'])}</code>",
+            html.escape(layer["activation"] or "–"),
+            *(f"{layer[n]:.0%}" if n in _SHARES else _shown(layer[n]) for n in _NUMBERS),
+        )
+        for layer in diagnosis.layers
+    )
+    kinds = ("", "", *("n wrap" for _ in _NUMBERS))
+    return f"<h3>{say('layer-numbers')}</h3>{table(heads, rows, kinds)}{paragraph('layer-numbers-what')}"
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else f"{value:.3g}"
+    return str(value)
