@@ -123,7 +123,7 @@ def drawn_cases(count: int) -> tuple[list[Case], list[Case]]:
 # -------------------------------------------------------------------------------------------- measuring
 def after_training(found: Problem) -> Trainer | None:
     """The problem trained for `STEPS` steps; None if the loss became infinite."""
-    trainer = Trainer(found.model, found.loss, found.optimizer or optim.Adam(found.model.parameters()))
+    trainer = Trainer(found.model, found.loss, found.optimizer or optim.Adam(found.model.parameters()), backend="reference")
     epochs = max(1, round(STEPS * found.batch_size / len(found.X)))
     try:
         trainer.fit(found.X, found.y, epochs=epochs, batch_size=found.batch_size, progress=False)

@@ -54,7 +54,7 @@ def after(name: str, kind: str, build: Callable[[int], Problem], epochs: int = 1
 
 AFTER_TRAINING = (
     after("vanishing sigmoid stack", "vanishing-gradient",
-          lambda s: problem("digits", mlp([64, *[32] * 8, 10], nn.Sigmoid, s), s)),
+          lambda s: problem("digits", mlp([64, *[32] * 12, 10], nn.Sigmoid, s), s), epochs=5),
     after("zero initialisation", "zero-initialisation",
           lambda s: fill(problem("wine", mlp([13, 32, 3], nn.Tanh, s), s), p0_weight=0, p0_bias=0, p2_weight=0, p2_bias=0)),
     after("symmetric initialisation", "symmetric-units",

@@ -23,9 +23,10 @@ from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.optim import Adam
 from chainrule.tensor import Tensor
 
-_SAMPLES = 256
+_SAMPLES, _FEWEST = 256, 16
+_NUMBERS = 1_000_000  # in the sample: convolutions of large pictures take memory
 _LOOKED_AT = 4096
-_LEARNT = 0.9  # of the best constant prediction's loss
+_LEARNT, _NOT_BY_CHANCE = 0.9, 0.6  # of the best constant prediction's loss; random weights reach the former now and then
 
 
 class Measurements:
@@ -56,11 +57,13 @@ class Measurements:
         self.problem, self._seed = problem, seed
         model, loss = problem.model, problem.loss
         self.x, self.t = arrays(problem)
-        sample = np.random.default_rng([seed, 0]).permutation(len(self.x))[:_SAMPLES]
+        count = max(_FEWEST, min(_SAMPLES, _NUMBERS // max(self.x[0].size, 1)))
+        sample = np.random.default_rng([seed, 0]).permutation(len(self.x))[:count]
+        self._sampled = len(sample)
         rows = self.x[:: max(1, len(self.x) // _LOOKED_AT)]
         self.features = (rows if rows.ndim == 2 else rows.reshape(-1, 1)).astype(np.float64)
         batch = [self.x[sample], self.t[sample], np.ones(len(sample), model_dtype(model))]
-        one = OnePass(problem, batch)
+        one = OnePass(problem, batch, seed)
         self.output, self.loss, self.ending, self.non_finite = one.output, one.loss, one.ending, one.non_finite
         self.expected = expected_loss(loss, self.output.shape, self.t)
         self.infected = [name for name, p in model.named_parameters() if not np.isfinite(p.numpy()).all()]
@@ -86,6 +89,7 @@ class Measurements:
             (self.x, self.t, s),
             rate=problem.rate or float(optimizer.lr),
             batch_size=problem.batch_size,
+            judged=self._sampled,
             seed=self._seed,
             products=self._products,
         )
@@ -115,7 +119,7 @@ class Measurements:
     @property
     def has_learnt(self) -> bool:
         """Whether the network is clearly better than the best constant prediction, so that what it has learnt speaks for it."""
-        return self.can_learn and self.trials.start < _LEARNT * self.scale
+        return self.can_learn and self.trials.start < (_LEARNT if self.trained else _NOT_BY_CHANCE) * self.scale
 
     def stands_in_the_way(self, change: Remedy | None) -> bool:
         """Whether what a change would put right is an ailment: in a network that has learnt, only if the change helps.

@@ -14,7 +14,7 @@ from chainrule.diagnose.non_finite import NonFinite, first_non_finite
 from chainrule.diagnose.problem import Problem, modes_kept
 from chainrule.ir import Array, Graph, Node
 from chainrule.nn.forward import batch_signature
-from chainrule.tensor import Tensor
+from chainrule.tensor import Generator, Tensor, random
 
 
 class OnePass:
@@ -23,6 +23,7 @@ class OnePass:
     Args:
         problem: what is diagnosed.
         batch: inputs, targets and sample weights.
+        seed: of dropout.
 
     Attributes:
         layers: the layers on the way to the output.
@@ -36,7 +37,7 @@ class OnePass:
         GradientError: a loss that cannot be differentiated.
     """
 
-    def __init__(self, problem: Problem, batch: Sequence[Array]) -> None:
+    def __init__(self, problem: Problem, batch: Sequence[Array], seed: int) -> None:
         model = problem.model
         kept: dict[str, Node] = {}
 
@@ -57,13 +58,15 @@ class OnePass:
         self._gradients = _gradients(value, self.layers)
         wanted = [n for layer in self.layers for n in (layer.source, layer.z, layer.a)]
         results = tuple(dict.fromkeys([*wanted, kept["output"], value, *self._gradients.values()]))
-        graph, state = Graph(found.graph.inputs, results, found.graph.state, found.graph.state), found.state_arrays()
+        graph = Graph(found.graph.inputs, results, found.graph.state, found.graph.state)
+        stream = Generator(seed).state.numpy()
+        state = [stream if owner is random.state else owner.numpy() for owner in found.state]
         self._values = {leaf: owner.numpy() for leaf, owner in self.owners.items()}
         self._values |= dict(zip(results, REFERENCE.compile(graph).run(batch, state), strict=True))
         self.output, self.loss = self._values[kept["output"]], float(self._values[value])
         ending = final_activation(kept["output"])
         self.ending = ending.op if ending else None
-        self.non_finite: NonFinite | None = first_non_finite(graph, batch, state)
+        self.non_finite: NonFinite | None = first_non_finite(graph, batch, state, results=[value, *self._gradients.values()])
 
     def value(self, node: Node) -> Array:
         """The value of a leaf, or of the source, z or a of a layer."""

@@ -19,14 +19,13 @@ from chainrule.diagnose.problem import modes_kept, rebuilt
 from chainrule.ir import Array
 from chainrule.nn import Dropout, Loss, Module
 from chainrule.optim import Optimizer
-from chainrule.tensor import Tensor
+from chainrule.tensor import Generator, Tensor, random
 from chainrule.train.steps import Clipping, Steps
 
 Values = Mapping[Tensor, Array]  # of parameters
 
 _MOST_STEPS, _FEWEST_STEPS = 100, 20
 _PRODUCTS_PER_RUN = 6e7  # about how many multiplications a run may take, so that all of them together stay under two seconds
-_JUDGED = 256
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Trials:
         rate: learning rate of the first group; those of the others keep their proportion to it.
         data: inputs, targets and sample weights.
         batch_size: samples per step.
+        judged: samples on which the loss is taken before and after.
         seed: of the order of the samples, the same in every run.
         products: multiplications per sample forward, which decide how many steps a run can afford.
     """
@@ -66,6 +66,7 @@ class Trials:
         *,
         rate: float,
         batch_size: int,
+        judged: int,
         seed: int,
         products: float,
     ) -> None:
@@ -76,7 +77,7 @@ class Trials:
         epochs = -(-self.steps * size // samples)
         order = np.concatenate([rng.permutation(samples) for _ in range(epochs)])
         self._rows = order[: self.steps * size].reshape(self.steps, size)
-        self._judged = rng.permutation(samples)[:_JUDGED]
+        self._judged = rng.permutation(samples)[:judged]
         self._seed = seed
         self.rate = rate
         self._programs = self._new(optimizer)
@@ -139,7 +140,7 @@ class Trials:
         x, _, s = self._data
         with modes_kept(self._model), nullcontext() if dropout else _no_dropout(self._model):
             programs.state.read_again()
-            programs.state.put(drawn or {})
+            programs.state.put({random.state: Generator(self._seed).state.numpy(), **(drawn or {})})
             start = self._judged_loss(programs, t)
             losses, *_ = programs.train((x, t, s), self._rows, self._rates(self.steps, factor), None)
             finite = len(losses) == self.steps and bool(np.isfinite(losses).all())

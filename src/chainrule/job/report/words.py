@@ -108,13 +108,13 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     # diagnosis
     "diagnosis-healthy": (
-        "Nothing found: {count} things were looked at, on the training rows, the held-out rows, and the history of this run.",
-        "没有发现问题: 根据训练数据, 留出数据和训练历史, 共检查了 {count} 项。",
+        "Nothing found: {count} things were looked at, in the data, the network, and the history of this run.",
+        "没有发现问题: 根据数据, 网络和训练历史, 共检查了 {count} 项。",
     ),
     "diagnosis-found": (
-        "Found: {found}, of {count} things looked at on the training rows, the held-out rows, and the history of this run; "
-        "the first is to be put right first.",
-        "根据训练数据, 留出数据和训练历史检查了 {count} 项, 发现 {found} 个问题; 应先解决排在最前的问题。",
+        "Found: {found}, of {count} things looked at in the data, the network, and the history of this run; the first is to be "
+        "put right first.",
+        "根据数据, 网络和训练历史检查了 {count} 项, 发现 {found} 个问题; 应先解决排在最前的问题。",
     ),
     "in-layer": ("layer {layer}", "第 {layer} 层"),
     "why": ("Why", "原因"),
