@@ -47,14 +47,14 @@ CASES = {
     "log of 0": (
         lambda h, x: h * cr.log(abs(x[:, :2])),
         {"lr": 0.0},
-        "the loss became inf in epoch 1, step 2: in the forward pass for sample 37, log(u1) gives -inf at (2, 0), "
-        f"where u1 = 0 (the logarithm of 0 is −∞){KEPT}Keep that value away from 0",
+        "the loss became inf in epoch 1, step 2: in the forward pass for sample 37, log(|x[:, 0:2]|) gives -inf at (2, 0), "
+        f"where |x[:, 0:2]| = 0 (the logarithm of 0 is −∞){KEPT}Keep that value away from 0",
     ),
     "0 by 0": (
         lambda h, x: h * (x[:, 2:] / x[:, 2:]),
         {"lr": 0.0},
-        "the loss became nan in epoch 1, step 2: in the forward pass for sample 37, u1 / u2 gives nan at (2, 0), "
-        f"where u1 = 0, u2 = 0 (0 / 0 is not defined){KEPT}Add a small constant to the denominator.",
+        "the loss became nan in epoch 1, step 2: in the forward pass for sample 37, x[:, 2] / x[:, 2] gives nan at (2, 0), "
+        f"where x[:, 2] = 0 (0 / 0 is not defined){KEPT}Add a small constant to the denominator.",
     ),
     "exp": (
         lambda h, x: cr.exp(1000.0 * h),
@@ -77,7 +77,7 @@ CASES = {
     "a learning rate of 1e10": (
         lambda h, x: h,
         {"lr": 1e10},
-        "the loss became inf in epoch 1, step 3: in the loss for sample 0, (out[lin] - t)^2 gives inf at (0, 1), "
+        "the loss became inf in epoch 1, step 3: in the loss for sample 0, (out[lin] - t)² gives inf at (0, 1), "
         "where out[lin] - t = 3.87",
     ),
     "a learning rate of 3": (
@@ -171,7 +171,7 @@ def test_an_infinity_that_is_meant_is_not_blamed():
     mask = np.array([0.0, -np.inf], np.float32)
     found = trainer(lambda h, x: cr.softmax(h + mask) + cr.log(x[:, :1] - 5.0) * 0.0)
     said = str(failure(found))
-    assert "for sample 16, log(u1) gives nan at (0, 0), where u1 = -" in said
+    assert "for sample 16, log(x[:, 0] - 5) gives nan at (0, 0), where x[:, 0] - 5 = -" in said
     assert "(the logarithm of a negative number is not defined)" in said
 
 

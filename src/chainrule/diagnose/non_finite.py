@@ -83,7 +83,8 @@ class NonFinite:
     def _inputs_text(self, column: int) -> str:
         if all(o.there is not None for o in self.inputs):
             there = (f"{o.name} = {o.there:.6g}" for o in self.inputs if o.name != f"{o.there:.6g}")
-            return _THERE[column].format(inputs=", ".join(there)).removesuffix(", where ").removesuffix(", 此处 ")
+            texts = ", ".join(dict.fromkeys(there))
+            return _THERE[column].format(inputs=texts).removesuffix(", where ").removesuffix(", 此处 ")
         ranges = (_RANGE[column].format(name=o.name, low=o.low, high=o.high) for o in self.inputs)
         return _RANGES[column].format(inputs=", ".join(ranges))
 

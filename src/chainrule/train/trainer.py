@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chainrule.diagnose.findings import Diagnosis
 
 _SLICE_SECONDS = 0.1  # how long a program runs before progress is shown and Ctrl-C is heeded
+_SHARE_OF_SAVING = 0.02  # of the time goes into keeping values to go back to
 
 
 class Trainer:
@@ -91,6 +92,8 @@ class Trainer:
             model, backends.get(backend), loss=loss, optimizer=optimizer, metrics=self.metrics, clipping=self.clipping
         )
         self._slice = 8
+        self._unsaved: list[tuple[Array, Array]] = []  # rows and rates of the steps since the state was last written back
+        self._saved_at = self._saving_seconds = 0.0
 
     # ---------------------------------------------------------------------------------------- what users call
     def fit(
@@ -240,6 +243,7 @@ class Trainer:
                 callback.load_state(self, state)
         self.resumed_callbacks = []
         self._steps.state.read_again()
+        self._unsaved, self._saved_at = [], time.perf_counter()
 
     def _end(self) -> None:
         self._publish()
@@ -249,6 +253,7 @@ class Trainer:
     def _publish(self) -> None:
         """Let the model, the optimiser and the random stream show what the programs have computed."""
         self._steps.state.write_back()
+        self._unsaved = []
         self.random_state = np.array(random.state.numpy())
 
     def _run(self, job: _Job) -> None:
@@ -282,8 +287,9 @@ class Trainer:
                 done += len(outputs[0])
                 self.history.step_loss.extend(outputs[0].tolist())
                 loss = float(outputs[0][-1])
+                self._unsaved.append((part[: len(outputs[0])], rates[: len(outputs[0])]))
                 if not (math.isfinite(loss) and self._steps.state.is_finite(self._parameters)):
-                    raise self._broken_down(job, part[: len(outputs[0])], rates, loss, done)
+                    raise self._broken_down(job, loss, done)
                 self._judge(loss, done, job)
                 if self.history.stopped:
                     return _joined(found)
@@ -329,20 +335,28 @@ class Trainer:
     def _judge(self, loss: float, done: int, job: _Job) -> None:
         """After a slice: show it, and see whether training is to stop."""
         epoch, step = self._number(done, job)
-        self._steps.state.write_back()
+        self._save()
         job.progress.steps(epoch, step, loss)
         if job.until is not None and loss <= job.until:
             self.stop(f"the loss {loss:.6g} is within the wanted range, at most {job.until:g}")
         elif job.interrupt.requested:
             self.stop("interrupted")
 
-    def _broken_down(self, job: _Job, rows: Array, rates: Array, loss: float, done: int) -> NonFiniteLoss:
-        """Go back to the state before the step of this slice that failed; the error that says why it did."""
-        failed = FailedStep(len(rows) - 1, rows[-1], rates[len(rows) - 1], loss)
+    def _save(self) -> None:
+        """Write the state back, to go back to, if that was not done for long compared with the time that it takes."""
+        start = time.perf_counter()
+        if start - self._saved_at > self._saving_seconds / _SHARE_OF_SAVING:
+            self._publish()
+            self._saved_at = time.perf_counter()
+            self._saving_seconds = self._saved_at - start
+
+    def _broken_down(self, job: _Job, loss: float, done: int) -> NonFiniteLoss:
+        """Go back to the state before the step that failed, one of those since the last saving; the error that says why."""
+        rows, rates = self._unsaved[-1]
+        failed, later = FailedStep(len(rows) - 1, rows[-1], rates[-1], loss), 0
         if not self._steps.state.is_finite(self._parameters):
-            self._steps.state.read_again()  # the values before this slice, from which its steps are taken again
-            failed = self._steps.first_failed(job.data, rows, rates, self._parameters) or failed
-        later = len(rows) - 1 - failed.index
+            self._steps.state.read_again()  # the values last saved, from which the steps are taken again
+            failed, later = self._first_failed(job) or (failed, later)
         del self.history.step_loss[len(self.history.step_loss) - later :]
         epoch, step = self._number(done - later, job)
         from chainrule.diagnose.breakdown import broken_down  # noqa: PLC0415 -- only a run that fails needs it
@@ -352,6 +366,16 @@ class Trainer:
         what = "a parameter became NaN or infinite" if finite else f"the loss became {failed.loss}"
         kept = "it must be finite; the model keeps the values that it had before this step"
         return NonFiniteLoss(explain(f"{what} in epoch {epoch}, step {step}: {found.text()}", kept, found.advice()), found)
+
+    def _first_failed(self, job: _Job) -> tuple[FailedStep, int] | None:
+        """The first step since the last saving that fails, and how many steps were taken after it."""
+        later = sum(len(rows) for rows, _ in self._unsaved)
+        for rows, rates in self._unsaved:
+            failed = self._steps.first_failed(job.data, rows, rates, self._parameters)
+            if failed is not None:
+                return failed, later - failed.index - 1
+            later -= len(rows)
+        return None
 
     def _number(self, done: int, job: _Job) -> tuple[int, int]:
         """Epoch and step, from 1, of the last of `done` steps since the last whole epoch."""
