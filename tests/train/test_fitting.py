@@ -352,6 +352,9 @@ def test_an_unknown_metric_backend_or_optimiser_of_another_model():
     text = message(ArgumentError, cr.Trainer, model, nn.MSELoss(), sgd, metrics=["acuracy"])
     assert text == "the metric 'acuracy' was asked for; there are accuracy, mae, mse, rmse. Or pass a Metric."
     assert "the backend 'gpu' was asked for" in message(ArgumentError, cr.Trainer, model, nn.MSELoss(), sgd, backend="gpu")
+    assert "threads=0 was given; it is a whole number" in message(
+        ArgumentError, cr.Trainer, model, nn.MSELoss(), sgd, threads=0
+    )
     assert message(ArgumentError, cr.Trainer, other, nn.MSELoss(), sgd) == (
         "the optimiser learns 2 parameters that the model does not have; a trainer learns its own model. "
         "Make the optimiser from model.parameters(), after the last change of the model."

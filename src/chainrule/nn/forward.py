@@ -77,9 +77,10 @@ class Forward:
         state: the arrays.
     """
 
-    def __init__(self, model: Module, backend: Backend) -> None:
+    def __init__(self, model: Module, backend: Backend, threads: int | None = None) -> None:
         self.model = model
         self._backend = backend
+        self._threads = threads
         self._programs: dict[tuple[Any, ...], tuple[Capture, Program]] = {}
         self.state = StateArrays()
 
@@ -105,7 +106,7 @@ class Forward:
         key = (kind, *arguments)
         if key not in self._programs:
             found = self._capture(function, arguments, training=kind == "train")
-            self._programs[key] = found, self._backend.compile(found.graph)
+            self._programs[key] = found, self._backend.compile(found.graph, self._threads)
         return self._programs[key]
 
     def _capture(self, function: Callable[..., Any], arguments: list[tuple[Shape, Any]], *, training: bool) -> Capture:

@@ -63,8 +63,9 @@ class Steps(Forward):
         optimizer: optim.Optimizer,
         metrics: Sequence[Metric],
         clipping: Clipping,
+        threads: int | None = None,
     ) -> None:
-        super().__init__(model, backend)
+        super().__init__(model, backend, threads)
         self._loss = loss
         self._optimizer = optimizer
         self._metrics = metrics

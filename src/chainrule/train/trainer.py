@@ -42,6 +42,8 @@ class Trainer:
         optimizer: from `chainrule.optim`, over the model's parameters.
         metrics: names ("accuracy", "mae", "mse", "rmse") or `Metric`s to report beside the loss.
         backend: "auto", or the name of one.
+        threads: how many may run a step; None: as many as there are processors, or as `CHAINRULE_THREADS` says. Results do not
+            depend on it.
         clip_norm: largest total norm of the gradients; None for no limit.
         clip_value: largest size of an element of the gradients; None for no limit.
         diagnose: whether `fit` diagnoses the network before its first step and after its last (see `chainrule.diagnose`), and
@@ -57,7 +59,8 @@ class Trainer:
         resumed_callbacks: class name and state of each callback that the next fit must have, and that takes this state over.
 
     Raises:
-        ArgumentError: an unknown metric or backend, or an optimiser that learns something else than this model's parameters.
+        ArgumentError: an unknown metric or backend, a number of threads below 1, or an optimiser
+            that learns something else than this model's parameters.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Trainer:
         *,
         metrics: Sequence[str | Metric] = (),
         backend: str = "auto",
+        threads: int | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         diagnose: bool = False,
@@ -89,7 +93,13 @@ class Trainer:
         self._parameters = _learnt(model, optimizer)
         self._callbacks: list[Callback] = []
         self._steps = Steps(
-            model, backends.get(backend), loss=loss, optimizer=optimizer, metrics=self.metrics, clipping=self.clipping
+            model,
+            backends.get(backend),
+            loss=loss,
+            optimizer=optimizer,
+            metrics=self.metrics,
+            clipping=self.clipping,
+            threads=backends.check_threads(threads),
         )
         self._slice = 8
         self._unsaved: list[tuple[Array, Array]] = []  # rows and rates of the steps since the state was last written back
