@@ -289,3 +289,46 @@ def test_info_of_a_built_in_set():
     pytest.importorskip("sklearn", reason="holds iris")
     out = chainrule("info", "iris").output
     assert "150 rows, 5 columns." in out
+
+
+# ---------------------------------------------------------------------------------------- diagnose
+def test_diagnose_reads_run_folder_and_data(run):
+    found = chainrule("diagnose", "run", "t.csv")
+    assert found.exit_code in (0, 1)
+    assert "layer  activation  units" in found.output
+    assert ("Nothing found" in found.output) == (found.exit_code == 0)
+    chinese = chainrule("diagnose", "run", "t.csv", "--language", "zh")
+    assert chinese.exit_code == found.exit_code
+    assert "激活函数" in chinese.output
+
+
+def test_diagnose_takes_a_model_file_alone(run, tmp_path):
+    (run / "model.safetensors").rename(tmp_path / "alone.safetensors")
+    found = chainrule("diagnose", "alone.safetensors", "t.csv")
+    assert found.exit_code in (0, 1)
+    assert "activation" in found.output
+
+
+def test_diagnose_writes_json_and_says_by_its_exit_code_that_something_is_wrong(run, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = (tmp_path / "t.csv").read_text("utf-8").splitlines()
+    swapped = [line.replace(",yes", ",?").replace(",no", ",yes").replace(",?", ",no") for line in lines[1:]]
+    rng.shuffle(swapped)
+    (tmp_path / "swapped.csv").write_text("\n".join([lines[0], *swapped]) + "\n", "utf-8")
+    chainrule("train", "t.csv", "-t", "answer", "--epochs", "60", "--out", "learnt")
+    found = chainrule("diagnose", "learnt", "swapped.csv", "--json", "found.json")
+    assert found.exit_code == 1
+    assert found.output.startswith("1. other-data: The trained network has the loss ")
+    data = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert data["findings"][0]["kind"] == "other-data"
+    assert json.loads(chainrule("diagnose", "learnt", "swapped.csv", "--json", "-").output) == data
+
+
+def test_diagnose_refuses_what_it_cannot_use(run, tmp_path):
+    assert chainrule("diagnose", "nowhere", "t.csv").exit_code == 2
+    assert chainrule("diagnose", "run", "nowhere.csv").exit_code == 2
+    assert chainrule("diagnose", "run", "t.csv", "--language", "fr").exit_code == 2
+    (run / "history.csv").write_text("epoch,loss\n1,high\n", "utf-8")
+    found = chainrule("diagnose", "run", "t.csv")
+    assert found.exit_code == 2
+    assert "history.csv does not hold a history; it has a header and numbers. Take it out of the folder." in found.output
