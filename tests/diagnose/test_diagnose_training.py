@@ -148,6 +148,31 @@ def test_overfitting_needs_more_than_one_bad_epoch(held, restored, kinds):
     assert [f.kind for f in diagnose_problem(problem)] == kinds
 
 
+def small_and_overfitted():
+    """Few noisy samples of many features, learnt by heart."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(60, 30)).astype(np.float32)
+    y = (X[:, 0] + 1.5 * rng.normal(size=60) > 0).astype(int)
+    cr.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 64), nn.ReLU(), nn.Linear(64, 2))
+    found = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=1e-2), backend="reference")
+    found.fit(X[:48], y[:48], epochs=60, progress=False, validation_data=(X[48:], y[48:]))
+    return found, X, y
+
+
+def test_labels_that_any_network_could_learn_by_heart_prove_nothing():
+    found, X, y = small_and_overfitted()
+    problem = Problem(found.model, found.loss, X[:48], y[:48], found.optimizer, (X[48:], y[48:]), found.history)
+    assert [f.kind for f in diagnose_problem(problem)] == ["overfitting"]
+
+
+def test_an_overfitted_network_is_not_taken_for_one_on_other_data():
+    found, X, y = small_and_overfitted()
+    everything = Problem(found.model, found.loss, X[40:], y[40:], found.optimizer, history=found.history)
+    assert Measurements(everything, 0).trials.start > 1.2 * np.log(2)
+    assert "other-data" not in [f.kind for f in diagnose_problem(everything)]
+
+
 def test_features_are_called_by_name():
     X, y = blobs()
     found = trainer(8)

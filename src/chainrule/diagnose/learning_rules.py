@@ -112,7 +112,9 @@ def _other_data(m: Measurements) -> Iterator[Sign]:
     """The loss is that of a network that is wrong on purpose, though training brought it low."""
     if not m.trained or not m.can_learn or m.expected is None:
         return
-    reached = m.problem.epochs[-1]["loss"] if m.problem.epochs else math.nan
+    last = m.problem.epochs[-1] if m.problem.epochs else {}
+    # A network that was as bad on the rows held out in training is overfitted: this may well be data of the same kind.
+    reached = max(last.get("loss", math.nan), last.get("val_loss", -math.inf))
     if m.trials.start > 1.2 * m.expected.constant > 0 and not reached > 0.7 * m.expected.constant:
         yield Sign(evidence={"loss": m.trials.start, "constant": m.expected.constant, "reached": reached})
 
@@ -127,6 +129,8 @@ def _unrelated(m: Measurements) -> Iterator[Sign]:
         return
     permuted = [t.end for t in m.trials.with_permuted_labels(learnt.rate / m.trials.rate, _PERMUTATIONS, drawn)]
     mean, deviation = float(np.mean(permuted)), float(np.std(permuted))
+    if mean < 0.5 * m.scale:
+        return  # few samples and many weights: any labels are soon learnt by heart, so that says nothing
     if math.isfinite(mean) and learnt.end > mean - max(3.0 * deviation, _DIFFERENCE * m.scale):
         evidence = {"loss": learnt.end, "permuted": mean, "deviation": deviation, "steps": learnt.steps, "constant": m.scale}
         near, chance, _ = m.relation.neighbours
@@ -248,8 +252,8 @@ RULES = (
         _other_data,
         (
             "The trained network has the loss {loss:.4g} on this data, where the best constant prediction has {constant:.4g}; "
-            "training brought it to {reached:.4g}.",
-            "训练过的网络在这份数据上的损失为 {loss:.4g}, 而最优常数预测为 {constant:.4g}; 训练时曾降到 {reached:.4g}。",
+            "training ended at {reached:.4g}.",
+            "训练过的网络在这份数据上的损失为 {loss:.4g}, 而最优常数预测为 {constant:.4g}; 训练结束时为 {reached:.4g}。",
         ),
         (
             "What is below {constant:.4g} was learnt from x. Above it the network is confidently wrong: f was learnt for other "

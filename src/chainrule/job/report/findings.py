@@ -66,7 +66,7 @@ def _layers(diagnosis: Diagnosis) -> str:
         )
         for layer in diagnosis.layers
     )
-    kinds = ("", "", *("n wrap" for _ in _NUMBERS))
+    kinds = ("wrap", "wrap", *("n wrap" for _ in _NUMBERS))
     return f"<h3>{say('layer-numbers')}</h3>{table(heads, rows, kinds)}{paragraph('layer-numbers-what')}"
 
 
