@@ -59,7 +59,7 @@ def _expanded(node: Node, keep: Callable[[Node], bool]) -> Node:
     return done[body]
 
 
-def share(graph: Graph) -> Graph:
+def share() -> Rule:
     """Compute equal things once: nodes with the same primitive, inputs and attributes become one."""
     seen: dict[Any, Node] = {}
 
@@ -73,10 +73,10 @@ def share(graph: Graph) -> Graph:
             key = (node.op, node.inputs, tuple(sorted(node.attributes.items(), key=lambda item: item[0])))
         return seen.setdefault(key, node)
 
-    return rewrite(graph, rule)
+    return rule
 
 
-def fold(graph: Graph) -> Graph:
+def fold() -> Rule:
     """Compute now what depends on constants only, where the result is small."""
 
     def rule(node: Node) -> Node:
@@ -84,15 +84,15 @@ def fold(graph: Graph) -> Graph:
             return node
         return ir.constant(lookup(node.op).run(node.inputs, node.attributes), name=node.name)
 
-    return rewrite(graph, rule)
+    return rule
 
 
-def identities(graph: Graph) -> Graph:
+def identities() -> Rule:
     """Leave out what does nothing: x + 0, x · 1, x / 1, x¹, −(−x), moves that move nothing, and stops of gradients.
 
     So a graph is differentiated first and simplified then.
     """
-    return rewrite(graph, _without_effect)
+    return _without_effect
 
 
 _NEUTRAL = {"add": (0.0, 0.0), "subtract": (None, 0.0), "multiply": (1.0, 1.0), "divide": (None, 1.0), "power": (None, 1.0)}
@@ -126,12 +126,16 @@ def _is_constant(node: Node, number: float) -> bool:
     return node.op == "constant" and node.value is not None and node.size > 0 and bool(np.all(node.value == number))
 
 
-PASSES: dict[str, Callable[[Graph], Graph]] = {"fold": fold, "identities": identities, "share": share}
+PASSES: dict[str, Callable[[], Rule]] = {"fold": fold, "identities": identities, "share": share}
 
 
 def simplify(graph: Graph, disable: Collection[str] = ()) -> Graph:
-    """Apply every pass of `PASSES` that is not in `disable`. Nodes that nothing needs drop out by themselves."""
-    for name, apply in PASSES.items():
-        if name not in disable:
-            graph = apply(graph)
-    return graph
+    """Apply every pass of `PASSES` that is not in `disable`, in one walk. Nodes that nothing needs drop out by themselves."""
+    rules = [make() for name, make in PASSES.items() if name not in disable]
+
+    def rule(node: Node) -> Node:
+        for apply in rules:
+            node = apply(node)
+        return node
+
+    return rewrite(graph, rule)
