@@ -23,7 +23,7 @@ from chainrule.errors import ArgumentError, explain
 _INDEX = ir.IntType(64)
 _SPINS = 4000  # about 20 µs of waiting before the core is offered to somebody else
 _MEASUREMENTS = 3  # of each way; the median counts
-_TRIAL_SECONDS = 1e-3
+_TRIAL_SECONDS = 5e-3  # long beside the waking of threads
 _SHARE_OF_TRIALS = 0.02  # of the time goes into trying the slower way again
 BARRIER_WORDS = 16  # int64: how many have arrived, and, a cache line further, which meeting this is
 _GENERATION = 8
