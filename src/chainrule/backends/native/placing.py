@@ -25,6 +25,7 @@ from chainrule.ops import lookup
 from chainrule.passes import rewrite
 
 _MOST_ELEMENTS = 9  # of a window that is written out
+_MASKING = ("greater", "less", "cast")
 _CHAINS = {"max": "maximum", "min": "minimum", "sum": "add", "prod": "multiply"}
 
 
@@ -49,9 +50,49 @@ def write_out_windows(graph: Graph) -> Graph:
     def rule(node: Node) -> Node:
         if node.op in _CHAINS and node.attributes["axis"] == (node.inputs[0].ndim - 1,):
             return _chain(node, _parts(node.inputs[0], known))
-        return _interleaved(node, known) if node.op == "windows_sum" else node
+        if node.op == "windows_sum":
+            return _interleaved(node, known)
+        if node.op == "sum" and node.inputs[0].op == "place":
+            return _summed(node, node.inputs[0])
+        return _before_placing(node) if node.op in INSTRUCTIONS else node
 
     return rewrite(graph, rule)
+
+
+def _before_placing(node: Node) -> Node:
+    """Elementwise work on values that were put in place, done to the parts before: they are in registers then."""
+    places = [x for x in node.inputs if x.op == "place" and x.shape == node.shape]
+    if len(places) != 1 or places[0].attributes["fill"] is not None:
+        return node
+    (place,) = places
+    others = [x for x in node.inputs if x is not place]
+    if any(x.shape != node.shape and x.size > 1 for x in others):
+        return node
+    parts = []
+    for k, part in enumerate(place.inputs):
+        inputs = [part if x is place else _part_of(x, place, k) for x in node.inputs]
+        parts.append(Node(node.op, tuple(inputs), node.attributes, part.shape, node.dtype))
+    return _place(parts, node.shape, place.attributes["places"], None)
+
+
+def _part_of(x: Node, place: Node, part: int) -> Node:
+    """What of x lies where a part of a `place` does; of a mask, the mask of what lies there."""
+    if x.size == 1:
+        return x
+    if x.op not in _MASKING or any(i.shape != x.shape and i.size > 1 for i in x.inputs):
+        return _taken_out(place, x, part)
+    inputs = tuple(_part_of(i, place, part) for i in x.inputs)
+    return Node(x.op, inputs, x.attributes, place.inputs[part].shape, x.dtype)
+
+
+def _summed(node: Node, place: Node) -> Node:
+    """The sum of what was put in place among nothing or zeros, over every axis that placing changed: the sum of the parts."""
+    axes = node.attributes["axis"]
+    changed = {a for a, (n, m) in enumerate(zip(place.shape, place.inputs[0].shape, strict=True)) if n != m}
+    if place.attributes["fill"] not in (None, 0) or not changed.issubset(axes):
+        return node
+    sums = [lookup("sum")(part, axis=axes, keepdims=node.attributes["keepdims"]) for part in place.inputs]
+    return reduce(lookup("add"), sums)
 
 
 def _chain(node: Node, parts: list[Node] | None) -> Node:
@@ -188,7 +229,7 @@ def read_where_placed(graph: Graph) -> Graph:
         if home is None:
             return x
         place = built.setdefault(home, Node("place", (x,), home.attributes, home.shape, home.dtype, home.name))
-        return _taken_out(place, x.shape)
+        return _taken_out(place, place)
 
     def rule(node: Node) -> Node:
         original = next(originals)
@@ -202,10 +243,11 @@ def read_where_placed(graph: Graph) -> Graph:
     return rewrite(graph, rule)
 
 
-def _taken_out(place: Node, shape: Shape) -> Node:
-    """What was put into a `place` with one input, as a slice of it."""
-    ((offset, strides),) = place.attributes["places"]
+def _taken_out(place: Node, x: Node, part: int = 0) -> Node:
+    """What of an array shaped like a `place` lies where a part of it does."""
+    offset, strides = place.attributes["places"][part]
     step = [s // own for s, own in zip(strides, contiguous(place.shape), strict=True)]
     start = [int(i) for i in np.unravel_index(offset, place.shape)]
-    stop = [low + (n - 1) * s + 1 for low, n, s in zip(start, shape, step, strict=True)]
-    return lookup("slice")(place, start, stop, step)
+    counts = place.inputs[part].shape
+    stop = [low + (n - 1) * s + 1 for low, n, s in zip(start, counts, step, strict=True)]
+    return lookup("slice")(x, start, stop, step)
