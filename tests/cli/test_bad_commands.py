@@ -165,9 +165,7 @@ def test_a_loss_that_becomes_nan():
     )
     assert found.startswith("Error: the loss became ")
     assert "in epoch 1, step " in found
-    assert found.endswith(
-        "Use a smaller learning rate, limit the gradients with clip_norm=1.0, or check the scale of the data."
-    )
+    assert found.endswith("The learning rate 1e+18 is too high: use a smaller one, or limit the gradients with clip_norm=1.0.")
 
 
 def test_an_output_folder_that_holds_a_run():

@@ -16,8 +16,8 @@ from chainrule.job.report.words import both, say
 if TYPE_CHECKING:
     from chainrule.job.training import Result
 
-_COLUMNS = ("rms-z", "rms-a", "rms-dw", "update", "delta", "weight-factor", "slope-factor", "dead", "saturated", "rank")
-_NUMBERS = ("z", "a", "gradient", "update", "delta", "weight_factor", "slope_factor", "dead", "saturated", "rank")
+_COLUMNS = ("rms-z", "rms-dw", "update", "delta", "weight-factor", "slope-factor", "dead", "saturated", "rank")
+_NUMBERS = ("z", "gradient", "update", "delta", "weight_factor", "slope_factor", "dead", "saturated", "rank")
 _SHARES = ("dead", "saturated")
 
 

@@ -123,7 +123,6 @@ PHRASES: dict[str, tuple[str, str]] = {
     "layer-numbers": ("The layers in one forward and one backward pass", "一次前向和反向传播中的各层"),
     "activation": ("activation", "激活函数"),
     "rms-z": ("rms z", "z 的均方根"),
-    "rms-a": ("rms a", "a 的均方根"),
     "rms-dw": ("rms ∂C/∂W", "∂C/∂W 的均方根"),
     "update": ("ΔW / W", "ΔW / W"),
     "delta": ("‖δ‖", "‖δ‖"),
