@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -49,13 +50,27 @@ class _Commands(click.Group):
             click.echo("Interrupted.", err=True)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            # The reader of our output (head, less) has seen enough; what is left of it has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             sys.exit(0)
         except OSError as error:
             _fail(f"{error.filename or 'a file'} could not be used ({error.strerror or error}). Check the path and the disk.")
         except MemoryError:
             _fail("there is not enough memory for this data and network. Use a smaller table, batch or network.")
+
+
+def _discard_output() -> None:
+    """For when the reader of our output (head, less) has seen enough: what is left of it has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _read_or_not() -> Iterator[None]:
+    """Print what is printed within, and go on if nobody reads it any more: a run is not lost for that."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
 
 
 def _fail(message: str) -> NoReturn:
@@ -163,8 +178,9 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
     problem = Problem.load(data, config)
     config = resolved(config, problem)
     with run_folder(out, data) as folder:
-        _show_problem(problem)
-        _show_plan(problem, config)
+        with _read_or_not():
+            _show_problem(problem)
+            _show_plan(problem, config)
         result = run(problem, config, folder, progress=progress)
     _finish(result, problem, folder)
 
@@ -186,8 +202,9 @@ def resume(folder: str, epochs: int | None, data: str | None, progress: bool) ->
       chainrule resume runs/titanic-1 --epochs 100
     """
     trainer, problem, config = load_run(folder, epochs, data)
-    click.echo(f"Going on after epoch {trainer.epoch} of {config.epochs}.")
-    _show_plan(problem, config)
+    with _read_or_not():
+        click.echo(f"Going on after epoch {trainer.epoch} of {config.epochs}.")
+        _show_plan(problem, config)
     _finish(train_on(trainer, problem, config, Path(folder), progress=progress), problem, Path(folder))
 
 
@@ -259,7 +276,10 @@ def _show_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = RichTable(*header, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*map(Text, row))  # as Text, so that [brackets] in names are not taken for markup
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    with console.capture() as text:  # rich by itself ends the program where nobody reads any more
+        console.print(table)
+    click.echo(text.get(), nl=False)
 
 
 def _finish(result: Result, problem: Problem, folder: Path) -> None:
@@ -275,8 +295,10 @@ def _show_result(result: Result, problem: Problem, folder: Path) -> None:
     if history.stopped:
         click.echo(f"\nStopped after epoch {len(history)}: {history.stopped}.")
     rows = f"{len(problem.X_held):,} {'held-out' if problem.held_out else 'training'} rows"
-    chosen = " (which also chose the epoch, so a little optimistic)" if result.config.patience and problem.held_out else ""
-    click.echo(f"\n{_count(len(history), 'epoch')} in {sum(history['seconds']):.1f} s. On the {rows}{chosen}:")
+    how = " (which also chose the epoch, so a little optimistic)" if result.config.patience and problem.held_out else ""
+    if result.config.schedule == "average" and len(history) > (result.config.epochs or 0) // 2:
+        how = ", with averaged weights"
+    click.echo(f"\n{_count(len(history), 'epoch')} in {sum(history['seconds']):.1f} s. On the {rows}{how}:")
     guess = "the mean" if problem.target.task == "regression" else "the most frequent class"
     _show_measures(result.metrics, result.baseline)
     click.echo(f"The baseline always answers {guess} of the training rows.")

@@ -93,6 +93,16 @@ def test_a_reader_that_has_seen_enough():
     assert (child.returncode, err) == (0, b"")
 
 
+def test_a_run_is_not_lost_because_nobody_reads_what_it_says():
+    write_table(Path("t.csv"))
+    command = [*COMMAND, "train", "t.csv", "-t", "answer", *FAST, "--no-progress"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.stdout.close()
+        err = child.stderr.read()
+    assert (child.returncode, err) == (0, b"")
+    assert Path("runs/t-1/model.safetensors").exists()
+
+
 def limited():
     """A disk that holds 3000 bytes per file."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
