@@ -31,6 +31,21 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path
                 del table[added]
 
 
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_what_the_readme_says_is_printed_is_printed(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    founding = next(c for c in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL))
+    later = re.search(r"```python\n(print\(cr\.explain.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    update = re.search(r"```python\n(E\.backward.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert later and update
+    code = founding + later[1] + update[1]
+    exec(code, {"__name__": "__page__"})
+    printed = " ".join(capsys.readouterr().out.split())
+    said = re.findall(r"^print\(.*\)  # (.*)$|^# ([^…\n]+)$", code, re.MULTILINE)
+    assert len(said) >= 9
+    for beside, below in said:
+        assert " ".join((beside or below).split()) in printed
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_and_files_that_a_page_names_exist(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
