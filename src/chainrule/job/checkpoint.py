@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from chainrule.job.config import Config
 from chainrule.job.problem import Problem
 from chainrule.train import Callback, save_trainer
@@ -54,7 +56,7 @@ def digest(problem: Problem) -> str:
     found = hashlib.sha256()
     for array in (problem.X, problem.y, problem.X_held, problem.y_held):
         found.update(f"{array.dtype}{array.shape}".encode())
-        found.update(array.tobytes())
+        found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 
