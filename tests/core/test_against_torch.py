@@ -76,6 +76,7 @@ def _pool(function):
 TORCH = {
     "stop_gradient": lambda x: x.detach(),
     "cast": lambda x, dtype: x.to(torch.float64),
+    "weighted": lambda t, x: torch.where(t == 0, torch.zeros_like(t), t * x),
     "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.div, "negative": torch.neg,
     "power": torch.pow, "equal": torch.eq, "not_equal": torch.ne, "less": torch.lt, "less_equal": torch.le,
     "greater": torch.gt, "greater_equal": torch.ge, "logical_and": torch.logical_and, "logical_or": torch.logical_or,
