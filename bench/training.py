@@ -36,6 +36,8 @@ from chainrule.backends.native.target import host
 OURS = "chainrule"
 RESULTS = Path(__file__).parent / "results" / "training"
 _SECONDS = 0.25  # of one measurement, about
+_STEPS = 32  # in it, so that what a call costs once counts for little
+_LONG = 2.0  # seconds from which on fewer steps will do
 _PAUSE = 0.1  # before each, so that the threads of the one before have gone to sleep
 
 
@@ -67,7 +69,7 @@ class System:
         count = 1
         while (found := self._run(count)) is not None:
             seconds, steps = found
-            if seconds > _SECONDS / 2:
+            if seconds > _SECONDS / 2 and (steps >= _STEPS or seconds > _LONG):
                 return count
             count = 4 * max(count, steps)  # whole epochs can be more than was asked for
         return 0
