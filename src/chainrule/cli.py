@@ -231,16 +231,11 @@ def _show_plan(problem: Problem, config: Config) -> None:
     click.echo(f"Network: {' → '.join([*layers, _count(problem.outputs, 'output')])}; {', '.join(parts)}.")
     batch = min(config.batch_size or len(problem.X), len(problem.X))
     steps = -(-len(problem.X) // batch)
+    schedule = "constant; weights averaged at the end" if config.schedule == "average" else config.schedule
     click.echo(
-        f"Training: {config.optimizer}, learning rate {config.learning_rate:g} ({_schedule(config)}), L2 {config.l2:g}, "
+        f"Training: {config.optimizer}, learning rate {config.learning_rate:g} ({schedule}), L2 {config.l2:g}, "
         f"{_count(config.epochs or 0, 'epoch')} of {_count(steps, 'step')} with {_count(batch, 'row')}.\n"
     )
-
-
-def _schedule(config: Config) -> str:
-    if config.schedule != "average" or config.epochs is None:
-        return str(config.schedule)
-    return f"constant; the weights of the last {config.epochs - config.epochs // 2} epochs are averaged"
 
 
 def _count(number: int, what: str) -> str:
@@ -296,7 +291,7 @@ def _show_result(result: Result, problem: Problem, folder: Path) -> None:
         click.echo(f"\nStopped after epoch {len(history)}: {history.stopped}.")
     rows = f"{len(problem.X_held):,} {'held-out' if problem.held_out else 'training'} rows"
     how = " (which also chose the epoch, so a little optimistic)" if result.config.patience and problem.held_out else ""
-    if result.config.schedule == "average" and len(history) > (result.config.epochs or 0) // 2:
+    if result.averaged:
         how = ", with averaged weights"
     click.echo(f"\n{_count(len(history), 'epoch')} in {sum(history['seconds']):.1f} s. On the {rows}{how}:")
     guess = "the mean" if problem.target.task == "regression" else "the most frequent class"

@@ -103,6 +103,14 @@ def test_weights_are_averaged_where_there_are_enough_epochs_and_none_is_chosen(s
     assert resolved(config, found).schedule == schedule
 
 
+@pytest.mark.parametrize("settings, averaged", [({"epochs": 20}, True), ({"epochs": 19}, False)])
+def test_the_report_says_that_weights_were_averaged(settings, averaged, tmp_path):
+    assert run(tmp_path, **settings).averaged == averaged
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert ("weights were averaged at the end" in page) == averaged
+    assert ("对后半程各轮的权重取了平均" in page) == averaged
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_trains(activation):
     assert len(train(*problem(activation=activation, epochs=1)).history) == 1

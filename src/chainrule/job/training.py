@@ -59,6 +59,11 @@ class Result:
     optimizer: optim.Optimizer
     interrupted: bool
 
+    @property
+    def averaged(self) -> bool:
+        """Whether the weights are a mean of those that the history tells of."""
+        return self.config.schedule == "average" and len(self.history) > _epochs_not_averaged(self.config)
+
 
 def resolved(config: Config, problem: Problem) -> Config:
     """The configuration with every open setting chosen from the data."""
@@ -243,12 +248,16 @@ def _callbacks(config: Config, problem: Problem, folder: Path | None) -> list[Ca
     schedule = _schedule(config, config.epochs * -(-len(problem.X) // config.batch_size))
     found: list[Callback] = [] if schedule is None else [LearningRate(schedule, watched)]
     if config.schedule == "average":
-        found.append(WeightAveraging(config.epochs // 2))
+        found.append(WeightAveraging(_epochs_not_averaged(config)))
     if config.patience is not None:
         found.append(EarlyStopping(config.patience, watched))
     if folder is not None:
         found.append(CSVLog(folder / HISTORY_FILE))
     return found
+
+
+def _epochs_not_averaged(config: Config) -> int:
+    return (config.epochs or 0) // 2
 
 
 def _judged(trainer: Trainer, problem: Problem, config: Config) -> Result:

@@ -63,6 +63,8 @@ def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
     body.append(paragraph("baseline-mean" if numbers else "baseline-class"))
     if result.config.patience and problem.held_out:
         body.append(paragraph("chose"))
+    if result.averaged:
+        body.append(paragraph("averaged"))
     body.append(_residuals(problem, outputs) if numbers else _confusion(result, problem, outputs))
     return Part("quality", "\n".join(body))
 

@@ -58,6 +58,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "These rows also chose the epoch at which training ended, so the measures are a little optimistic.",
         "这些数据也决定了训练在哪一轮结束, 因此指标略偏乐观。",
     ),
+    "averaged": (
+        "The weights were averaged at the end, over the epochs of the second half; the learning curves show them before.",
+        "训练结束时对后半程各轮的权重取了平均; 学习曲线显示的是平均之前的权重。",
+    ),
     "measure": ("measure", "指标"),
     "of-network": ("network", "网络"),
     "baseline": ("baseline", "基线"),
