@@ -180,6 +180,11 @@ def test_a_column_that_varies_by_rounding_only_is_flat():
     assert np.abs(FeatureEncoder.fit(table, None).transform(table)[:, 0]).max() < 1e-6
 
 
+def test_the_middle_of_the_largest_numbers_is_finite():
+    column = Table.from_columns({"x": np.array([8.988465674311579e307, 8.98846567431158e307])})
+    assert np.isfinite(FeatureEncoder.fit(column, None).transform(column)).all()
+
+
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.none()
 words = st.sampled_from(["a", "b", "c", "rare", None])
 

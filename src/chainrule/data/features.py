@@ -133,7 +133,7 @@ class _Scale(_Plan):
         """Measure the values of the rows, of which at least one must be present."""
         numbers = _numbers(column, column.reading, rows)
         present = numbers[~np.isnan(numbers)]
-        centre = float(np.median(present))
+        centre = 2.0 * float(np.median(present / 2.0))  # the mean of the middle two must not overflow
         spread = _spread(present, centre)
         scaled = _scaled(present, centre, spread)
         heavy_tails = _mean_fourth_power(scaled) > _HEAVY_TAILS
