@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule import ir, ops
-from chainrule.backends.native import tiling
+from chainrule.backends.native import lower, tiling
 from chainrule.backends.native.kernels import Contraction
 from chainrule.backends.native.target import host
 
@@ -93,3 +93,23 @@ def test_tiles_fit_into_the_registers(rows, columns, depth, dtype):
     assert 1 <= tile.rows <= rows
     assert tile.block == rows or tile.block % tile.rows == 0
     assert tile.lanes * np.dtype(dtype).itemsize <= target.vector_bytes
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("shape", [(23, 600, 530), (300, 530, 777)], ids=str)
+def test_update_of_a_large_matrix(shape, threads, level, monkeypatch):
+    """Long pieces of rows, and packed rows of both factors."""
+    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setenv("CHAINRULE_THREADS", str(threads))
+    batch, inputs, outputs = shape
+    x, g = (ir.placeholder("input", (batch, n), np.float32) for n in (inputs, outputs))
+    w, m = (ir.placeholder("variable", (inputs, outputs), np.float32) for _ in range(2))
+    momentum = 0.9 * m + ops.lookup("transpose")(x, axes=(1, 0)) @ g
+    graph = ir.Graph((x, g), (ops.lookup("sum")(x),), (w, m), (w - 0.1 * momentum, momentum))
+    (product,) = (s.kernel for s in compiled(graph).plan.steps if isinstance(s.kernel, Contraction))
+    assert product.tile.strips > 1
+    assert product.tile.rows_packed
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(batch, n)).astype(np.float32) for n in (inputs, outputs)]
+    state = [rng.normal(size=(inputs, outputs)).astype(np.float32) for _ in range(2)]
+    assert_same_run(graph, arrays, state)

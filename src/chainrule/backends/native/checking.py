@@ -7,8 +7,9 @@ Positions that are loaded are kept in their range by `Check` kernels, which run 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from chainrule.backends.native.kernels import SCRATCH, Access, Check, Contraction, Draw, Nest
+from chainrule.backends.native.kernels import SCRATCH, Access, Check, Contraction, Draw, Kernel, Nest, Staged
 from chainrule.backends.native.lower import Plan, Step
 from chainrule.backends.native.memory import lives_of
 from chainrule.errors import GraphError
@@ -21,14 +22,18 @@ def check_plan(plan: Plan) -> None:
         GraphError: an access outside its buffer, or two buffers in one place: a defect of this package.
     """
     for step in plan.steps:
-        for access, sizes in _accesses(step):
+        for access, sizes in _accesses(step.kernel):
             _check_access(access, sizes, step)
     _check_places(plan)
 
 
-def _accesses(step: Step) -> Iterator[tuple[Access, tuple[int, ...]]]:
-    kernel = step.kernel
-    if isinstance(kernel, Nest):
+def _accesses(kernel: Kernel) -> Iterator[tuple[Access, tuple[int, ...]]]:
+    if isinstance(kernel, Staged):
+        for access, sizes in (found for part in kernel.parts for found in _accesses(part)):
+            piece = kernel.pieces[access.buffer]
+            strides = (*piece.strides, *access.strides)
+            yield replace(access, buffer=piece.buffer, strides=strides), (*kernel.sizes, *sizes)
+    elif isinstance(kernel, Nest):
         yield from ((a, kernel.sizes) for a in kernel.accesses())
     elif isinstance(kernel, Check):
         yield kernel.position, kernel.sizes
@@ -52,8 +57,10 @@ def _check_access(access: Access, sizes: Sequence[int], step: Step) -> None:
     first = access.offset + sum(r for r in reach if r < 0)
     last = access.offset + sum(r for r in reach if r > 0) + sum(d.stride * (d.size - 1) for d in access.dynamic)
     buffer = step.buffers[access.buffer]
-    if first < 0 or last >= buffer.size or access.dtype != buffer.dtype:
-        raise GraphError(f"{step.label} reaches elements {first} … {last} of {buffer.label}, which has {buffer.size}.")
+    own = {p.buffer: p.own for p in step.kernel.pieces if p.own} if isinstance(step.kernel, Staged) else {}
+    size = own.get(access.buffer, buffer.size)
+    if first < 0 or last >= size or access.dtype != buffer.dtype:
+        raise GraphError(f"{step.label} reaches elements {first} … {last} of {buffer.label}, which has {size}.")
 
 
 def _check_places(plan: Plan) -> None:

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native import contraction, draw, nest, scalar, threads
+from chainrule.backends.native import contraction, draw, nest, scalar, stages, threads
 from chainrule.backends.native.bounds import Builder, CheckedBuilder
-from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Nest
+from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Nest, Staged
 from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, parts_of, repeat, share_of, store_vector
 from chainrule.backends.native.lower import Buffer, Plan, Step
 from chainrule.backends.native.target import Target
@@ -282,6 +282,8 @@ def _emit(b: Builder, kernel: Kernel, pointers: Sequence[ir.Value], target: Targ
         nest.emit(b, kernel, pointers, target, share)
     elif isinstance(kernel, Contraction):
         contraction.emit(b, kernel, pointers, target, share)
+    elif isinstance(kernel, Staged):
+        stages.emit(b, kernel, pointers, target, share)
     else:
         assert isinstance(kernel, Draw)
         draw.emit(b, kernel, pointers, target)

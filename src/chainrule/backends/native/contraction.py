@@ -1,8 +1,8 @@
 """Machine code for contractions: tiles of sums in registers.
 
-for each strip of columns:                       (the panel of B that goes with it is packed first, if the tile says so)
+for each group of strips of columns:             (the panels of B that go with them are packed first, if the tile says so)
     for each block of rows:
-        for each tile of rows in it:
+        for each strip, for each tile of rows in the block:
             for k: load v vectors of B; for each row: broadcast A and multiply-add to v sums
             write the sums: to C, or to scratch memory if there is an epilogue
         epilogue over the block
@@ -54,9 +54,11 @@ def emit(b: Builder, kernel: Contraction, pointers: Sequence[ir.Value], target: 
 
 @dataclass(frozen=True)
 class _Strip:
-    """A strip of columns: where it begins, and its vectors as they are read from B and as they are written."""
+    """A strip of columns: where it begins, there and in its group, and its vectors as they are read from B and as they are
+    written."""
 
     column: ir.Value
+    in_group: ir.Value
     read: list[Part]
     written: list[Part]
 
@@ -88,9 +90,9 @@ class _Emitter:
         self.outer: list[ir.Value] = []  # index of the inner axis that is the outermost loop, if one is
 
     def run(self) -> None:
-        self._own(self.kernel.scratch, self.tile.block * self.tile.columns)
-        self._own(self.kernel.panel, self.kernel.inner[-1] * self.tile.columns)
-        if not self.kernel.accumulate:
+        self._own(self.kernel.scratch, self.tile.block * self.tile.group)
+        self._own(self.kernel.panel, self.tile.panel(self.kernel.inner[-1]))
+        if not self.kernel.accumulate or len(self.kernel.inner) == 1:
             self._over_batch()
             return
 
@@ -151,27 +153,36 @@ class _Emitter:
 
     # ---------------------------------------------------------------------------------------- strips, blocks, tiles
     def _strips(self) -> None:
-        self._cut(self.kernel.columns, self.tile.columns, self._strip, shared=self.kernel.split == "columns")
+        self._cut(self.kernel.columns, self.tile.group, self._group, shared=self.kernel.split == "columns")
 
-    def _strip(self, column: ir.Value, width: int) -> None:
-        read = written = parts_of(width, self.tile.lanes, self.target.masks)
+    def _group(self, column: ir.Value, width: int) -> None:
         if self.tile.packing != "none":
-            self._pack(column, width)
-            # The packed panel has room for whole vectors, so nothing needs masking there.
-            read = parts_of(-(-width // self.tile.lanes) * self.tile.lanes, self.tile.lanes, True)
-            written = [Part(p.offset, p.lanes, min(p.lanes, width - p.offset)) for p in read]
-        strip = _Strip(column, read, written)
+            self._cut(width, self.tile.columns, lambda at, n: self._pack(self._strip(column, at, n), n))
 
         def block(row: ir.Value, height: int) -> None:
-            self._cut(height, self.tile.rows, lambda i, m: self._tile(_Place(strip, sum_of(self.b, row, i), i, m)))
+            if self.tile.rows_packed:
+                self._cut(height, self.tile.rows, lambda i, m: self._pack_a(sum_of(self.b, row, i), i, m))
+            self._cut(width, self.tile.columns, lambda at, n: self._tiles(self._strip(column, at, n), row, height))
             if self.kernel.epilogue is not None:
                 self._epilogue(row, height, column, width)
 
         self._cut(self.kernel.rows, self.tile.block, block, shared=self.kernel.split == "rows")
 
+    def _strip(self, column: ir.Value, at: ir.Value, width: int) -> _Strip:
+        """The strip of so many columns that begins at a place in the group that begins at a column."""
+        read = written = parts_of(width, self.tile.lanes, self.target.masks)
+        if self.tile.packing != "none":
+            # The packed panel has room for whole vectors, so nothing needs masking there.
+            read = parts_of(-(-width // self.tile.lanes) * self.tile.lanes, self.tile.lanes, True)
+            written = [Part(p.offset, p.lanes, min(p.lanes, width - p.offset)) for p in read]
+        return _Strip(sum_of(self.b, column, at), at, read, written)
+
+    def _tiles(self, strip: _Strip, row: ir.Value, height: int) -> None:
+        self._cut(height, self.tile.rows, lambda i, m: self._tile(_Place(strip, sum_of(self.b, row, i), i, m)))
+
     def _tile(self, place: _Place) -> None:
         self.bases = (
-            self._at(self.kernel.a, [*self.batch, place.row]),
+            self._in_rows(place.in_block) if self.tile.rows_packed else self._at(self.kernel.a, [*self.batch, place.row]),
             self._at(self.kernel.b, [*self.batch, INDEX(0), place.strip.column]),
         )
         sums = iter(self._inner(list(self.outer), place, self._start(place)))
@@ -191,7 +202,8 @@ class _Emitter:
         """Where the sums of row m of a tile go, from a column of the strip on."""
         b = self.b
         if self.kernel.epilogue is not None:
-            number = element_at(b, m * self.tile.columns + offset, [place.in_block], [self.tile.columns])
+            group = self.tile.group
+            number = element_at(b, m * group + offset, [place.in_block, place.strip.in_group], [group, 1])
             return b.gep(self.pointers[self.kernel.scratch], [number], source_etype=self.element)
         assert self.kernel.c is not None, "without an epilogue, sums go to memory"
         row, column = self.kernel.c.strides[-2:]
@@ -221,11 +233,13 @@ class _Emitter:
     def _multiply_add(self, inner: list[ir.Value], place: _Place, sums: list[ir.Value]) -> list[ir.Value]:
         b = self.b
         lead = len(self.kernel.batch) + 2
-        factors = [self._factor(inner, part) for part in place.strip.read]
-        step = self.kernel.a.strides[lead - 2]
+        factors = [self._factor(inner, place.strip, part) for part in place.strip.read]
+        step, *steps = self.kernel.a.strides[lead - 2], *self.kernel.a.strides[lead:]
+        if self.tile.rows_packed:
+            step, steps = 1, [self.tile.rows]
         found = []
         for m in range(place.height):
-            number = element_at(b, step * m, inner, self.kernel.a.strides[lead:])
+            number = element_at(b, step * m, inner, steps)
             pointer = b.gep(self.bases[0], [number], source_etype=self.element)
             number = b.load(pointer, typ=self.element, align=self.dtype.itemsize)
             spread = {lanes: scalar.splat(b, number, lanes) for lanes in {scalar.lanes_of(f) for f in factors}}
@@ -233,7 +247,7 @@ class _Emitter:
                 found.append(scalar.muladd(b, spread[scalar.lanes_of(factor)], factor, sums[m * len(factors) + k]))
         return found
 
-    def _factor(self, inner: list[ir.Value], part: Part) -> ir.Value:
+    def _factor(self, inner: list[ir.Value], strip: _Strip, part: Part) -> ir.Value:
         """A vector of B."""
         b = self.b
         if self.tile.packing == "none":
@@ -242,57 +256,79 @@ class _Emitter:
             pointer = b.gep(self.bases[1], [number], source_etype=self.element)
             return load_vector(b, pointer, self.dtype, part.lanes, part.active)
         (k,) = inner
-        return b.load(
-            self._in_panel(k, INDEX(part.offset)), typ=scalar.widened(self.element, part.lanes), align=self.dtype.itemsize
-        )
+        place = self._in_panel(strip, k, INDEX(part.offset))
+        return b.load(place, typ=scalar.widened(self.element, part.lanes), align=self.dtype.itemsize)
 
-    def _in_panel(self, k: ir.Value, column: ir.Value) -> ir.Value:
-        """Where a row of the packed panel is, from a column of the strip on."""
-        place = element_at(self.b, 0, [k, column], [self.tile.columns, 1])
+    def _in_panel(self, strip: _Strip, k: ir.Value, column: ir.Value) -> ir.Value:
+        """Where a row of a strip's packed panel is, from a column of the strip on."""
+        depth = self.kernel.inner[-1]
+        place = element_at(self.b, 0, [strip.in_group, k, column], [depth, self.tile.columns, 1])
         return self.b.gep(self.pointers[self.kernel.panel], [place], source_etype=self.element)
 
     # ---------------------------------------------------------------------------------------- packing
-    def _pack(self, column: ir.Value, width: int) -> None:
+    def _pack(self, strip: _Strip, width: int) -> None:
         if self.tile.packing == "straight":
-            self._pack_rows(column, width)
+            self._pack_rows(strip, width)
         else:
-            self._pack_transposed(column, width)
+            self._pack_transposed(strip, width)
 
-    def _pack_rows(self, column: ir.Value, width: int) -> None:
-        """panel[k, :] = B[k, column : column + width]."""
+    def _in_rows(self, in_block: ir.Value) -> ir.Value:
+        """Where the packed rows of A are, from a tile's first row in the block on: per step all rows of the tile."""
+        depth = self.kernel.inner[-1]
+        start = self.tile.panel(depth) - depth * self.tile.block
+        place = element_at(self.b, start, [in_block], [depth])
+        return self.b.gep(self.pointers[self.kernel.panel], [place], source_etype=self.element)
+
+    def _pack_a(self, row: ir.Value, in_block: ir.Value, height: int) -> None:
+        """Copy the rows of a tile, which are neighbours in memory."""
+        goal = self._in_rows(in_block)
+        depth = self.kernel.inner[-1]
+
+        def step(k: ir.Value) -> None:
+            for part in parts_of(height, self.tile.lanes, self.target.masks):
+                source = self._at(self.kernel.a, [*self.batch, row, INDEX(0), k], part.offset)
+                place = self.b.gep(goal, [element_at(self.b, part.offset, [k], [self.tile.rows])], source_etype=self.element)
+                vector = load_vector(self.b, source, self.dtype, part.lanes, part.active)
+                store_vector(self.b, vector, place, self.dtype, part.active)
+
+        self._for(0, depth, 1, step)
+
+    def _pack_rows(self, strip: _Strip, width: int) -> None:
+        """panel[k, :] = B[k, of the strip]."""
         parts = parts_of(width, self.tile.lanes, True)
 
         def row(k: ir.Value) -> None:
             for part in parts:
                 pieces = [part] if self.target.masks else parts_of(part.active, part.lanes, False, part.offset)
                 for piece in pieces:
-                    source = self._at(self.kernel.b, [*self.batch, INDEX(0), column, k], piece.offset)
+                    source = self._at(self.kernel.b, [*self.batch, INDEX(0), strip.column, k], piece.offset)
                     vector = load_vector(self.b, source, self.dtype, piece.lanes, piece.active)
-                    self.b.store(vector, self._in_panel(k, INDEX(piece.offset)), align=self.dtype.itemsize)
+                    self.b.store(vector, self._in_panel(strip, k, INDEX(piece.offset)), align=self.dtype.itemsize)
 
         self._for(0, self.kernel.inner[0], 1, row)
 
-    def _pack_transposed(self, column: ir.Value, width: int) -> None:
+    def _pack_transposed(self, strip: _Strip, width: int) -> None:
         """The same where neighbours along k are neighbours in memory: square blocks, transposed in registers."""
         lanes = self.tile.lanes if self.kernel.b.strides[-1] == 1 else 1
         depth = self.kernel.inner[0]
         whole_k, whole_n = depth // lanes * lanes, width // lanes * lanes
 
         def square(k: ir.Value, n: ir.Value) -> None:
-            rows = [self._along_k(k, sum_of(self.b, n, INDEX(i)), column, lanes) for i in range(lanes)]
+            rows = [self._along_k(strip, k, sum_of(self.b, n, INDEX(i)), lanes) for i in range(lanes)]
             for i, vector in enumerate(transposed(self.b, rows)):
-                self.b.store(vector, self._in_panel(sum_of(self.b, k, INDEX(i)), n), align=self.dtype.itemsize)
+                place = self._in_panel(strip, sum_of(self.b, k, INDEX(i)), n)
+                self.b.store(vector, place, align=self.dtype.itemsize)
 
         def single(k: ir.Value, n: ir.Value) -> None:
-            self.b.store(self._along_k(k, n, column, 1), self._in_panel(k, n), align=self.dtype.itemsize)
+            self.b.store(self._along_k(strip, k, n, 1), self._in_panel(strip, k, n), align=self.dtype.itemsize)
 
         if whole_k and whole_n:
             self._for(0, whole_n, lanes, lambda n: self._for(0, whole_k, lanes, lambda k: square(k, n)))
         self._for(0, whole_n, 1, lambda n: self._for(whole_k, depth, 1, lambda k: single(k, n)))
         self._for(whole_n, width, 1, lambda n: self._for(0, depth, 1, lambda k: single(k, n)))
 
-    def _along_k(self, k: ir.Value, n: ir.Value, column: ir.Value, lanes: int) -> ir.Value:
-        source = self._at(self.kernel.b, [*self.batch, INDEX(0), sum_of(self.b, column, n), k])
+    def _along_k(self, strip: _Strip, k: ir.Value, n: ir.Value, lanes: int) -> ir.Value:
+        source = self._at(self.kernel.b, [*self.batch, INDEX(0), sum_of(self.b, strip.column, n), k])
         return self.b.load(source, typ=scalar.widened(self.element, lanes), align=self.dtype.itemsize)
 
     # ---------------------------------------------------------------------------------------- epilogue
@@ -309,7 +345,7 @@ class _Emitter:
             if base not in known:
                 known[base] = len(pointers)
                 pointers.append(self.pointers[self.kernel.scratch] if scratch else self._at(base, index))
-            strides = (self.tile.columns, 1) if scratch else access.strides[-2:]
+            strides = (self.tile.group, 1) if scratch else access.strides[-2:]
             return Access(known[base], access.dtype, access.offset, strides)
 
         plain = map_accesses(self.kernel.epilogue, moved)

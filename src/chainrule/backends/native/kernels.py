@@ -146,7 +146,7 @@ class Contraction:
         scratch: buffer for the sums of a block of rows, if there is an epilogue.
         panel: buffer for a packed strip of B, if the tile says so.
         split: what threads share out, if there are several.
-        accumulate: the first inner axis is the outermost loop, and sums are added to what is in c.
+        accumulate: sums are added to what is in c; the first of several inner axes is the outermost loop.
     """
 
     batch: tuple[int, ...]
@@ -182,7 +182,40 @@ class Check:
     op: str
 
 
-Kernel = Nest | Contraction | Draw | Check
+@dataclass(frozen=True)
+class Piece:
+    """What of a buffer belongs to a stage.
+
+    Attributes:
+        buffer: number of the kernel's argument.
+        dtype: of its elements.
+        strides: elements from one stage to the next along each axis of stages.
+        own: if not 0, the buffer holds what one part of a stage leaves to the next, in so many elements, and every
+            thread has its own.
+    """
+
+    buffer: int
+    dtype: DType
+    strides: Strides
+    own: int = 0
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Kernels that run one after the other in each of many stages, so that what one leaves to the next is still in a cache.
+
+    Attributes:
+        sizes: of the axes of stages. Threads share out the first.
+        parts: the kernels of one stage; their buffers are numbers of pieces.
+        pieces: what of its buffers belongs to a stage.
+    """
+
+    sizes: tuple[int, ...]
+    parts: tuple[Nest | Contraction, ...]
+    pieces: tuple[Piece, ...]
+
+
+Kernel = Nest | Contraction | Staged | Draw | Check
 
 
 def apart(size: int, dtype: DType) -> int:
@@ -197,6 +230,8 @@ def work(kernel: Kernel) -> int:
     if isinstance(kernel, Nest):
         instructions = sum(isinstance(v, Apply) for v in kernel.values)
         return math.prod(kernel.sizes) * (instructions + len(kernel.reductions))
+    if isinstance(kernel, Staged):
+        return math.prod(kernel.sizes) * sum(map(work, kernel.parts))
     if isinstance(kernel, Contraction):
         products = math.prod((*kernel.batch, kernel.rows, kernel.columns, *kernel.inner))
         return 2 * products + (work(kernel.epilogue) if kernel.epilogue is not None else 0)
@@ -207,6 +242,8 @@ def traffic(kernel: Kernel) -> int:
     """Bytes loaded and stored, if nothing but what a tile or an index needs were read twice."""
     if isinstance(kernel, Nest):
         return sum(_bytes(a, kernel.sizes) for a in kernel.accesses())
+    if isinstance(kernel, Staged):
+        return math.prod(kernel.sizes) * sum(map(traffic, kernel.parts))
     if isinstance(kernel, Contraction):
         sizes = (*kernel.batch, kernel.rows, kernel.columns, *kernel.inner)
         own = [kernel.a, kernel.b] + ([kernel.c] if kernel.c is not None else [])
@@ -222,6 +259,8 @@ def _bytes(access: Access, sizes: Sequence[int]) -> int:
 
 def cycles(kernel: Kernel, lanes: int) -> float:
     """A rough guess at the processor's cycles, to decide whether threads pay."""
+    if isinstance(kernel, Staged):
+        return math.prod(kernel.sizes) * sum(cycles(part, lanes) for part in kernel.parts)
     if isinstance(kernel, Contraction):
         rest = cycles(kernel.epilogue, lanes) if kernel.epilogue is not None else 0.0
         return kernel.tile.cycles + rest

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.backends.native import memory, nest, tiling
+from chainrule.backends.native import memory, nest, stages, tiling
 from chainrule.backends.native.grouping import REDUCTIONS, Group, element_by_element, group_graph, view
 from chainrule.backends.native.kernels import (
     SCRATCH,
@@ -29,6 +29,7 @@ from chainrule.backends.native.kernels import (
     Load,
     Nest,
     Reduction,
+    Staged,
     Store,
     apart,
     cycles,
@@ -133,17 +134,28 @@ class _Lowering:
 
     def run(self) -> Plan:
         self._find_stored()
-        uses: list[Sequence[Buffer]] = []
+        made = [_KernelsOf(self, number, group).make() for number, group in enumerate(self.groups)]
         for number, group in enumerate(self.groups):
-            if number == self.before_state:
-                self.plan.first_writer = len(self.plan.steps)
-            for step in _KernelsOf(self, number, group).make():
-                self.plan.steps.append(step)
-                uses.append(step.buffers)
-        if self.before_state >= len(self.groups):
-            self.plan.first_writer = len(self.plan.steps)
-        self.plan.arena_bytes = memory.lay_out(uses)
+            if group.nodes and group.nodes[0].attributes.get("staged"):
+                stages.put_in_stages(made, number, self.threads)
+        self.plan.first_writer = sum(len(steps) for steps in made[: self.before_state])
+        self.plan.steps = [self._finished(step) for steps in made for step in steps]
+        self.plan.arena_bytes = memory.lay_out([step.buffers for step in self.plan.steps])
         return self.plan
+
+    def _finished(self, step: Step) -> Step:
+        kernel = simplified(step.kernel) if isinstance(step.kernel, Nest) else step.kernel
+        return replace(step, kernel=kernel, parallel=self._pays(kernel))
+
+    def _pays(self, kernel: Kernel) -> bool:
+        """Whether threads share a kernel: it takes longer than they need to meet, and there is something to share."""
+        if self.threads == 1 or cycles(kernel, self.target.vector_bytes // 4) < _WORTH_A_MEETING:
+            return False
+        if isinstance(kernel, Contraction):
+            return kernel.split != "none"
+        if isinstance(kernel, Staged):
+            return kernel.sizes[:1] >= (self.threads,)
+        return isinstance(kernel, Nest) and nest.split_axis(kernel, self.target, self.threads) is not None
 
     def _find_stored(self) -> None:
         """The nodes that are read from outside their group, and so need memory."""
@@ -203,19 +215,7 @@ class _KernelsOf:
         return fills + makers[self.group.kind]()
 
     def _step(self, kernel: Kernel) -> Step:
-        if isinstance(kernel, Nest):
-            kernel = simplified(kernel)
-        label = ", ".join(n.name or n.op for n in self.group.nodes) or "copy"
-        return Step(kernel, tuple(self.used), label, self._pays(kernel))
-
-    def _pays(self, kernel: Kernel) -> bool:
-        """Whether threads share the kernel: it takes longer than they need to meet, and there is something to share."""
-        threads, target = self.all.threads, self.all.target
-        if threads == 1 or cycles(kernel, target.vector_bytes // 4) < _WORTH_A_MEETING:
-            return False
-        if isinstance(kernel, Contraction):
-            return kernel.split != "none"
-        return isinstance(kernel, Nest) and nest.split_axis(kernel, target, threads) is not None
+        return Step(kernel, tuple(self.used), ", ".join(n.name or n.op for n in self.group.nodes) or "copy")
 
     # ---------------------------------------------------------------------------------------- accesses
     def _argument(self, buffer: Buffer) -> int:
@@ -338,7 +338,7 @@ class _KernelsOf:
         kept = [a for a, n in enumerate(node.shape) if n != 1]
         epilogue = reordered(epilogue, [kept.index(a) for a in order if node.shape[a] != 1])
         tile = product.tile
-        scratch = self._temporary("block of sums", tile.block * tile.columns, node.dtype)
+        scratch = self._temporary("block of sums", tile.block * tile.group, node.dtype)
         return [self._step(replace(product, epilogue=epilogue, scratch=scratch))]
 
     def _contraction(self, node: Node, *, epilogue: bool, accumulate: bool = False) -> Contraction:
@@ -348,21 +348,25 @@ class _KernelsOf:
         inner = a.shape[-count:]
         domain = (*batch, rows, columns, *inner)
         left, right = self._factor(a, domain), self._factor(b, domain)
-        lead = len(batch)
+        updates = any(kind == "state" for _, (kind, _) in self.group.sinks)
+        lead, staged = len(batch), node.attributes["staged"]
+        summed = len(inner) - 1 if staged else 0  # axes that are loops around the product
         tile = tiling.choose(
             rows,
             columns,
-            inner,
-            (left.strides[lead], *left.strides[lead + 2 :]),
-            right.strides[lead + 1 :],
+            inner[summed:],
+            (left.strides[lead], *left.strides[lead + 2 + summed :]),
+            (right.strides[lead + 1], *right.strides[lead + 2 + summed :]),
             dtype=node.dtype,
             target=self.all.target,
             epilogue=epilogue,
-            repeats=math.prod(batch),
+            updates=updates,
+            repeats=batch[-1] if staged else math.prod(batch),
         )
-        updates = any(kind == "state" for _, (kind, _) in self.group.sinks)
-        tile, split = tiling.share_out(tile, math.prod(batch), rows, columns, self.all.threads, updates=updates)
-        panel = self._temporary("packed panel", inner[-1] * tile.columns, node.dtype) if tile.packing != "none" else -1
+        threads = 1 if staged else self.all.threads
+        tile, split = tiling.share_out(tile, math.prod(batch), rows, columns, threads, updates=updates)
+        packed = tile.panel(inner[-1])
+        panel = self._temporary("packed panel", packed, node.dtype) if packed else -1
         steps = contiguous(node.shape)
         c = (
             Access(self._argument(self.all.buffer(node)), node.dtype, 0, tuple(steps[a] for a in order))

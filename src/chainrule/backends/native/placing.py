@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
 
+from chainrule.backends.native import forms
 from chainrule.backends.native.scalar import INSTRUCTIONS
 from chainrule.backends.native.views import contiguous, window_strides
 from chainrule.ir import LEAVES, Graph, Node, Shape, constant, topological
@@ -35,12 +35,7 @@ def padded(node: Node) -> Node:
     steps = contiguous(node.shape)
     offset = sum(low * s for (low, _), s in zip(a["widths"], steps, strict=True))
     strides = tuple(s * (gap + 1) for s, gap in zip(steps, a["interior"], strict=True))
-    return _place(node.inputs, node.shape, [(offset, strides)], node.dtype.type(a["value"]).item())
-
-
-def _place(parts: Sequence[Node], shape: Shape, places: Sequence[tuple[int, tuple[int, ...]]], fill: float | None) -> Node:
-    attributes = {"places": tuple(places), "fill": fill}
-    return Node("place", tuple(parts), attributes, shape, parts[0].dtype)
+    return forms.place(node.inputs, node.shape, [(offset, strides)], node.dtype.type(a["value"]).item())
 
 
 def write_out_windows(graph: Graph) -> Graph:
@@ -72,7 +67,7 @@ def _before_placing(node: Node) -> Node:
     for k, part in enumerate(place.inputs):
         inputs = [part if x is place else _part_of(x, place, k) for x in node.inputs]
         parts.append(Node(node.op, tuple(inputs), node.attributes, part.shape, node.dtype))
-    return _place(parts, node.shape, place.attributes["places"], None)
+    return forms.place(parts, node.shape, place.attributes["places"], None)
 
 
 def _part_of(x: Node, place: Node, part: int) -> Node:
@@ -214,7 +209,7 @@ def _interleaved(node: Node, known: dict[Node, list[Node] | None]) -> Node:
     elements = itertools.product(*map(range, size))
     places = [(sum(e * s for e, s in zip(index, element, strict=True)), inside) for index in elements]
     covered = x.size == node.size  # as windows do not overlap
-    return _place(parts, node.shape, places, None if covered else 0)
+    return forms.place(parts, node.shape, places, None if covered else 0)
 
 
 def read_where_placed(graph: Graph) -> Graph:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Load, Nest, cycles, traffic, work
+from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Load, Nest, Staged, cycles, traffic, work
 from chainrule.backends.native.lower import Plan, Step
 from chainrule.backends.native.nest import schedule
 from chainrule.backends.native.target import Target
@@ -66,6 +66,8 @@ def _kernel(kernel: Kernel, target: Target) -> str:
         return _nest(kernel, target)
     if isinstance(kernel, Contraction):
         return _contraction(kernel)
+    if isinstance(kernel, Staged):
+        return f"in {_sizes(kernel.sizes)} stages: " + "; ".join(_kernel(part, target) for part in kernel.parts)
     if isinstance(kernel, Draw):
         return f"draw {kernel.count} random {kernel.dtype}"
     assert isinstance(kernel, Check)

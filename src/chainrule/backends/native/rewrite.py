@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.backends.native import winograd
+from chainrule.backends.native.forms import contract, copy
 from chainrule.backends.native.placing import padded, read_where_placed, write_out_windows
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import view_of
@@ -96,11 +98,6 @@ def _times_reciprocal(node: Node) -> Node:
     return lookup("multiply")(x, lookup("divide")(1.0, c))
 
 
-def copy(x: Node) -> Node:
-    """x in a buffer of its own."""
-    return Node("copy", (x,), {}, x.shape, x.dtype)
-
-
 def _reshape(x: Node, shape: tuple[int, ...]) -> Node:
     return x if x.shape == shape else lookup("reshape")(x, shape=shape)
 
@@ -152,26 +149,12 @@ def _with_turned_products(graph: Graph) -> Graph:
 
 
 # ------------------------------------------------------------------------------------------------ contractions
-def _contract(a: Node, b: Node, inner: int, axes: tuple[int, ...], *, accumulate: bool = False) -> Node:
-    """Σ over the last `inner` axes of a b, as an operation of its own.
-
-    a is of shape (*batch, m, 1, *inner) and b of (*batch, 1, n, *inner), where batch axes may be 1; the result has its axes
-    (*batch, m, n) at the places `axes`. With `accumulate` the first inner axis is the outermost loop, so that what
-    belongs to one of its indices stays in the cache.
-    """
-    domain = np.broadcast_shapes(a.shape, b.shape)[: a.ndim - inner]
-    shape = [0] * len(domain)
-    for place, size in zip(axes, domain, strict=True):
-        shape[place] = size
-    return Node("accumulate" if accumulate else "contract", (a, b), {"inner": inner, "axes": axes}, tuple(shape), a.dtype)
-
-
 def _product(node: Node) -> Node:
     """A matmul that is left as one contraction."""
     a, b = node.inputs
     right = _transpose(b, (*range(b.ndim - 2), b.ndim - 1, b.ndim - 2))
     left = _reshape(a, (*a.shape[:-1], 1, a.shape[-1]))
-    return _contract(left, _reshape(right, (*right.shape[:-2], 1, *right.shape[-2:])), 1, tuple(range(node.ndim)))
+    return contract(left, _reshape(right, (*right.shape[:-2], 1, *right.shape[-2:])), 1, tuple(range(node.ndim)))
 
 
 # ------------------------------------------------------------------------------------------------ convolution
@@ -200,6 +183,13 @@ def _convolution(node: Node, target: Target) -> Node:
     groups, axes = a["groups"], x.ndim - 2
     out, inner, *kernel = w.shape
     padded = _padded(x, a["padding"], a["input_dilation"])
+    plain = groups == 1 and not any(n > 1 for n in (*a["stride"], *a["kernel_dilation"]))
+    if plain and node.dtype.kind == "f":
+        if tuple(kernel) == (3, 3) and winograd.fits(x.shape[0], inner, out, node.shape[2:]):
+            return winograd.convolution(padded, w)
+        if node.shape[2:] == (3, 3) and winograd.fits(inner, x.shape[0], out, kernel):
+            images, upstream = (_transpose(y, (1, 0, 2, 3)) for y in (padded, w))
+            return _transpose(winograd.gradient(images, upstream), (1, 0, 2, 3))
     windows = lookup("windows")(padded, size=tuple(kernel), stride=a["stride"], dilation=a["kernel_dilation"])
     windows = _reshape(windows, (x.shape[0], groups, inner, *windows.shape[2:]))
     patches = _Patches(windows, _reshape(w, (groups, out // groups, inner, *kernel)), axes)
@@ -221,8 +211,8 @@ def _convolved(p: _Patches, lanes: int) -> Node:
     last = p.windows.ndim - len(kernel) - 1
     neighbours = view_strides(p.windows)[last] == 1
     if neighbours and _busy(places[-1], lanes) >= 0.8 * _busy(out, lanes):
-        return _contract(_weights_for(p, rows=True), _windows_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=False))
-    return _contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=True))
+        return contract(_weights_for(p, rows=True), _windows_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=False))
+    return contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=True))
 
 
 def view_strides(node: Node) -> tuple[int, ...]:
@@ -270,12 +260,12 @@ def _weight_gradient(p: _Patches) -> Node:
     """The result as (groups, *places, batch, out), summed image by image, and turned to its usual order."""
     batch, groups, _, *places = p.result
     if batch < places[-1] <= 4:
-        return _contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=True))
+        return contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=True))
     ndim = p.windows.ndim
     rows = _transpose(p.windows, (1, *range(3, 3 + p.axes), 0, 2, *range(3 + p.axes, ndim)))
     rows = _reshape(rows, (*rows.shape[: 2 + p.axes], 1, *rows.shape[2 + p.axes :]))
     columns = _reshape(_channels_last(p.weights), (groups, *(1,) * p.axes, 1, *p.weights.shape[1:]))
-    total = _contract(rows, columns, 1 + p.axes, tuple(range(3 + p.axes)), accumulate=True)
+    total = contract(rows, columns, 1 + p.axes, tuple(range(3 + p.axes)), accumulate=True)
     return copy(_transpose(total, (1 + p.axes, 0, 2 + p.axes, *range(1, 1 + p.axes))))
 
 

@@ -20,6 +20,9 @@ Split = Literal["none", "batch", "columns", "rows"]
 _LATENCY = 4.0
 _L1_BYTES = 32 * 1024
 _BLOCK_BYTES = 4 * 1024  # sums of a block wait for their epilogue in the first-level cache
+_LARGE_BYTES = 1024 * 1024  # of an updated matrix, whose rows then are read and written in long pieces
+_PIECE_BYTES = 8 * 1024
+_SCATTERED_BYTES = 1024  # from one row to the next, from which on rows are packed
 _ABOUT = 0.95  # shares that differ by less than this are taken as equal
 
 
@@ -31,6 +34,8 @@ class Tile:
         rows, vectors: of a tile; a vector has `lanes` columns.
         lanes: elements in a vector.
         block: rows that are finished before the epilogue runs over them; a multiple of `rows`, or all.
+        strips: of columns that are finished before the epilogue runs over them.
+        rows_packed: whether a block of rows of A is copied first, so that what a tile needs in a step lies in order.
         packing: how the panel of B that goes with a strip of columns is copied first, so that it lies in order.
         cycles: what the model expects.
     """
@@ -41,11 +46,22 @@ class Tile:
     block: int
     packing: Packing
     cycles: float
+    strips: int = 1
+    rows_packed: bool = False
 
     @property
     def columns(self) -> int:
         """Columns of a tile."""
         return self.vectors * self.lanes
+
+    @property
+    def group(self) -> int:
+        """Columns that the epilogue runs over at a time."""
+        return self.strips * self.columns
+
+    def panel(self, depth: int) -> int:
+        """Elements of packed rows of B, and after them of packed rows of A, for so many steps of the inner axis."""
+        return depth * ((self.group if self.packing != "none" else 0) + (self.block if self.rows_packed else 0))
 
 
 def choose(
@@ -58,6 +74,7 @@ def choose(
     dtype: DType,
     target: Target,
     epilogue: bool,
+    updates: bool = False,
     repeats: int = 1,
 ) -> Tile:
     """The tile with the least expected time.
@@ -69,6 +86,7 @@ def choose(
         dtype: float32 or float64.
         target: the processor.
         epilogue: whether finished tiles are computed on.
+        updates: whether that writes state: a matrix of weights and its moments.
         repeats: how many such products there are, one after the other.
     """
     depth = math.prod(inner)
@@ -85,11 +103,14 @@ def choose(
     cycles, m, vectors = best
     packing = _packing(rows // m, depth * vectors * lanes * dtype.itemsize, steps_of_b, dtype.itemsize)
     assert packing == "none" or len(inner) == 1, "only matrix products need packing; convolutions are given neighbours"
-    block = rows
+    block, strips = rows, 1
     if epilogue:
-        fitting = max(1, _BLOCK_BYTES // (vectors * lanes * dtype.itemsize) // m) * m
-        block = min(rows, fitting)
-    return Tile(m, vectors, lanes, block, packing, cycles * repeats)
+        width = vectors * lanes * dtype.itemsize
+        block = min(rows, max(1, _BLOCK_BYTES // width // m) * m)
+        if updates and rows * columns * dtype.itemsize > _LARGE_BYTES:
+            strips = max(1, min(_PIECE_BYTES // width, math.ceil(total / vectors)))
+    rows_packed = strips > 1 and steps_of_a[0] == 1 and steps_of_a[-1] * dtype.itemsize >= _SCATTERED_BYTES
+    return Tile(m, vectors, lanes, block, packing, cycles * repeats, strips, rows_packed)
 
 
 def _rows_that_fit_the_cache(steps_of_a: tuple[int, ...], itemsize: int) -> int:
@@ -115,7 +136,11 @@ def _packing(tiles: int, panel_bytes: int, steps_of_b: tuple[int, ...], itemsize
         return "transposed"
     spread = steps_of_b[1] * itemsize
     alone = len(steps_of_b) == 2
-    return "straight" if alone and tiles >= 8 and (panel_bytes > _L1_BYTES or spread % 4096 == 0) and spread >= 1024 else "none"
+    return (
+        "straight"
+        if alone and tiles >= 8 and (panel_bytes > _L1_BYTES or spread % 4096 == 0) and spread >= _SCATTERED_BYTES
+        else "none"
+    )
 
 
 def share_out(tile: Tile, batch: int, rows: int, columns: int, threads: int, *, updates: bool = False) -> tuple[Tile, Split]:
@@ -130,7 +155,7 @@ def share_out(tile: Tile, batch: int, rows: int, columns: int, threads: int, *, 
     block = math.ceil(share / math.ceil(share / tile.block) / tile.rows) * tile.rows
     largest: dict[Split, float] = {
         "batch": _largest_share(batch, 1, threads),
-        "columns": _largest_share(columns, tile.columns, threads),
+        "columns": _largest_share(columns, tile.group, threads),
         "rows": _largest_share(rows, block, threads) * (_ABOUT if updates else 1.0),
     }
     best = min(largest, key=lambda name: largest[name])

@@ -1,0 +1,50 @@
+"""Operations that only this backend knows, as nodes.
+
+copy        x in a buffer of its own
+contract    a sum of products over a common index space
+accumulate  the same, added up slab by slab
+place       arrays put where they belong in a larger one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chainrule.ir import Node, Shape
+
+
+def copy(x: Node) -> Node:
+    """x in a buffer of its own."""
+    return Node("copy", (x,), {}, x.shape, x.dtype)
+
+
+def contract(a: Node, b: Node, inner: int, axes: tuple[int, ...], *, accumulate: bool = False, staged: bool = False) -> Node:
+    """Σ over the last `inner` axes of a b, as an operation of its own.
+
+    a is of shape (*batch, m, 1, *inner) and b of (*batch, 1, n, *inner), where batch axes may be 1; the result has its axes
+    (*batch, m, n) at the places `axes`. With `accumulate` the first inner axis is the outermost loop, so that what
+    belongs to one of its indices stays in the cache. If `staged`, the operands are made for this product alone, and are
+    best made piece by piece: for one index of all batch axes but the last (and of all inner axes but the last) at a time.
+    """
+    domain = np.broadcast_shapes(a.shape, b.shape)[: a.ndim - inner]
+    shape = [0] * len(domain)
+    for place, size in zip(axes, domain, strict=True):
+        shape[place] = size
+    attributes = {"inner": inner, "axes": axes, "staged": staged}
+    return Node("accumulate" if accumulate else "contract", (a, b), attributes, tuple(shape), a.dtype)
+
+
+def place(parts: Sequence[Node], shape: Shape, places: Sequence[tuple[int, tuple[int, ...]]], fill: float | None) -> Node:
+    """An array in which part i lies at element offset + Σ stride · index, and `fill` wherever none of them does.
+
+    Args:
+        parts: all of one shape.
+        shape: of the whole.
+        places: (offset, strides) per part.
+        fill: None if the parts cover everything. Zeros are there from the start, as nobody else writes to the memory of such
+            an array.
+    """
+    attributes = {"places": tuple(places), "fill": fill}
+    return Node("place", tuple(parts), attributes, shape, parts[0].dtype)
