@@ -51,7 +51,6 @@ def test_agrees_with_the_reference(shape, dtype, level):
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_takes_less_arithmetic(shape):
-    images, channels, out, rows, columns = shape
     found, _ = _training_step(*shape, np.float32)
     kernels = [s.kernel for s in compiled(found.graph).plan.steps]
     kernels = [part for k in kernels for part in (k.parts if isinstance(k, Staged) else [k])]
