@@ -29,10 +29,11 @@ def check_plan(plan: Plan) -> None:
 
 def _accesses(kernel: Kernel) -> Iterator[tuple[Access, tuple[int, ...]]]:
     if isinstance(kernel, Staged):
-        for access, sizes in (found for part in kernel.parts for found in _accesses(part)):
-            piece = kernel.pieces[access.buffer]
-            strides = (*piece.strides, *access.strides)
-            yield replace(access, buffer=piece.buffer, strides=strides), (*kernel.sizes, *sizes)
+        for part, numbers in zip(kernel.parts, kernel.uses, strict=True):
+            for access, sizes in _accesses(part):
+                piece = kernel.pieces[numbers[access.buffer]]
+                strides = (*piece.strides, *access.strides)
+                yield replace(access, buffer=piece.buffer, strides=strides), (*kernel.sizes, *sizes)
     elif isinstance(kernel, Nest):
         yield from ((a, kernel.sizes) for a in kernel.accesses())
     elif isinstance(kernel, Check):

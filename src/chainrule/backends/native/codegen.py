@@ -80,31 +80,55 @@ class _Program:
     # ---------------------------------------------------------------------------------------- kernels
     def _function(self, step: Step, number: int) -> ir.Function:
         """The function of a kernel; equal kernels share one, unless the sizes of their buffers are watched."""
-        kernel = step.kernel
-        key = kernel, step.parallel, number if self.checked else None
-        if key in self.functions:
-            return self.functions[key]
+        if self.checked:
+            return self._new_function(step.kernel, step.parallel, [b.bytes for b in step.buffers], number)
+        return self._shared_function(step.kernel, step.parallel, len(step.buffers))
+
+    def _shared_function(self, kernel: Kernel, parallel: bool, buffers: int) -> ir.Function:
+        key = kernel, parallel
+        if key not in self.functions:
+            self.functions[key] = self._new_function(kernel, parallel, [0] * buffers, None)
+        return self.functions[key]
+
+    def _new_function(self, kernel: Kernel, parallel: bool, sizes: Sequence[int], watched: int | None) -> ir.Function:
+        """A function of pointers to buffers of so many bytes; for whose accesses are watched, with the number of the step."""
         checks = isinstance(kernel, Check)
-        types = [*[POINTER] * len(step.buffers), *([POINTER] if checks else []), *([INDEX, INDEX] if step.parallel else [])]
-        function = ir.Function(
-            self.module, ir.FunctionType(_BIT if checks else ir.VoidType(), types), f"kernel_{len(self.functions)}"
-        )
+        types = [*[POINTER] * len(sizes), *([POINTER] if checks else []), *([INDEX, INDEX] if parallel else [])]
+        name = self.module.get_unique_name("kernel")
+        function = ir.Function(self.module, ir.FunctionType(_BIT if checks else ir.VoidType(), types), name)
         function.linkage = "internal"
         function.attributes.add("nounwind")
-        pointers = function.args[: len(step.buffers)]
+        pointers = function.args[: len(sizes)]
         for argument in pointers:
             argument.add_attribute("noalias")
         block = function.append_basic_block("entry")
-        sizes = {pointer: buffer.bytes for pointer, buffer in zip(pointers, step.buffers, strict=True)}
-        builder = CheckedBuilder(block, sizes, number) if self.checked else Builder(block)
+        known = dict(zip(pointers, sizes, strict=True))
+        builder = Builder(block) if watched is None else CheckedBuilder(block, known, watched)
         if isinstance(kernel, Check):
             _emit_check(builder, kernel, function.args)
         else:
-            share = Share(function.args[-2], function.args[-1], self.plan.threads) if step.parallel else None
-            _emit(builder, kernel, pointers, self.target, share)
+            share = Share(function.args[-2], function.args[-1], self.plan.threads) if parallel else None
+            self._emit(builder, kernel, pointers, share)
             builder.ret_void()
-        self.functions[key] = function
         return function
+
+    def _emit(self, b: Builder, kernel: Kernel, pointers: Sequence[ir.Value], share: Share | None) -> None:
+        if isinstance(kernel, Nest):
+            nest.emit(b, kernel, pointers, self.target, share)
+        elif isinstance(kernel, Contraction):
+            contraction.emit(b, kernel, pointers, self.target, share)
+        elif isinstance(kernel, Staged):
+            stages.emit(b, kernel, pointers, lambda part, places: self._emit_part(b, part, places), share)
+        else:
+            assert isinstance(kernel, Draw)
+            draw.emit(b, kernel, pointers, self.target)
+
+    def _emit_part(self, b: Builder, part: Kernel, places: Sequence[ir.Value]) -> None:
+        """Run a part of a stage: by a function that equal parts share, unless its accesses are watched."""
+        if self.checked:
+            self._emit(b, part, places, None)
+        else:
+            b.call(self._shared_function(part, False, len(places)), places)
 
     def _pointer(self, b: ir.IRBuilder, slots: ir.Value, buffer: Buffer) -> ir.Value:
         if buffer.place == "arena":
@@ -275,18 +299,6 @@ class _Program:
             repeat(b, (first, last, 1), row)
         b.ret_void()
         return function
-
-
-def _emit(b: Builder, kernel: Kernel, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
-    if isinstance(kernel, Nest):
-        nest.emit(b, kernel, pointers, target, share)
-    elif isinstance(kernel, Contraction):
-        contraction.emit(b, kernel, pointers, target, share)
-    elif isinstance(kernel, Staged):
-        stages.emit(b, kernel, pointers, target, share)
-    else:
-        assert isinstance(kernel, Draw)
-        draw.emit(b, kernel, pointers, target)
 
 
 def _emit_check(b: Builder, check: Check, arguments: Sequence[ir.Value]) -> None:

@@ -206,13 +206,15 @@ class Staged:
 
     Attributes:
         sizes: of the axes of stages. Threads share out the first.
-        parts: the kernels of one stage; their buffers are numbers of pieces.
+        parts: the kernels of one stage.
         pieces: what of its buffers belongs to a stage.
+        uses: per part, the pieces that the numbers of its buffers stand for.
     """
 
     sizes: tuple[int, ...]
     parts: tuple[Nest | Contraction, ...]
     pieces: tuple[Piece, ...]
+    uses: tuple[tuple[int, ...], ...]
 
 
 Kernel = Nest | Contraction | Staged | Draw | Check

@@ -5,7 +5,7 @@
     windows       of pooling: written out, and put together again by `place` (see `placing`)
     copy          put in where a view would not do
 
-`contract`, `accumulate` (see `_contract`), `place` and `copy` are operations of this backend only.
+The operations of `forms`, and `winograd` and `winograd_gradient`, are known to this backend only.
 """
 
 from __future__ import annotations
@@ -35,8 +35,14 @@ def prepare(graph: Graph, target: Target) -> Graph:
     # From here on there are operations that only this backend knows, which cannot be folded.
     graph = simplify(rewrite(graph, lambda node: _in_simpler_terms(node, target)), disable=("fold",))
     graph = simplify(read_where_placed(graph), disable=("fold",))
-    graph = rewrite(_with_turned_products(graph), lambda node: _product(node) if node.op == "matmul" else node)
+    graph = rewrite(_with_turned_products(graph), _with_contractions)
     return _with_safe_updates(rewrite(graph, _with_copies))
+
+
+def _with_contractions(node: Node) -> Node:
+    """What stands for many nodes is written out last, so that all that comes before has little to look at."""
+    makers = {"matmul": _product, "winograd": winograd.convolution, "winograd_gradient": winograd.gradient}
+    return makers[node.op](node) if node.op in makers else node
 
 
 def _in_simpler_terms(node: Node, target: Target) -> Node:
@@ -186,10 +192,11 @@ def _convolution(node: Node, target: Target) -> Node:
     plain = groups == 1 and not any(n > 1 for n in (*a["stride"], *a["kernel_dilation"]))
     if plain and node.dtype.kind == "f":
         if tuple(kernel) == (3, 3) and winograd.fits(x.shape[0], inner, out, node.shape[2:]):
-            return winograd.convolution(padded, w)
+            return Node("winograd", (padded, w), {}, node.shape, node.dtype)
         if node.shape[2:] == (3, 3) and winograd.fits(inner, x.shape[0], out, kernel):
             images, upstream = (_transpose(y, (1, 0, 2, 3)) for y in (padded, w))
-            return _transpose(winograd.gradient(images, upstream), (1, 0, 2, 3))
+            gradient = Node("winograd_gradient", (images, upstream), {}, (out, x.shape[0], 3, 3), node.dtype)
+            return _transpose(gradient, (1, 0, 2, 3))
     windows = lookup("windows")(padded, size=tuple(kernel), stride=a["stride"], dilation=a["kernel_dilation"])
     windows = _reshape(windows, (x.shape[0], groups, inner, *windows.shape[2:]))
     patches = _Patches(windows, _reshape(w, (groups, out // groups, inner, *kernel)), axes)

@@ -6,13 +6,13 @@ result: together they run for one index of the outermost axes at a time, on piec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llvmlite import ir
 
-from chainrule.backends.native import contraction, nest, scalar
+from chainrule.backends.native import scalar
 from chainrule.backends.native.bounds import Builder
 from chainrule.backends.native.kernels import (
     Access,
@@ -26,7 +26,6 @@ from chainrule.backends.native.kernels import (
 )
 from chainrule.backends.native.loops import INDEX, Share, element_at, repeat, share_of
 from chainrule.backends.native.memory import ALIGNMENT
-from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import stripped
 
 if TYPE_CHECKING:
@@ -140,6 +139,7 @@ def _together(steps: Sequence[Step], sizes: tuple[int, ...], own: Mapping[Buffer
     small = {b: replace(b, size=o.size if threads == 1 else threads * apart(o.size, b.dtype)) for b, o in own.items()}
     pieces: list[Piece] = []
     buffers: list[Buffer] = []
+    uses: list[list[int]] = []  # per part, the pieces that its own numbers stand for
 
     def number_of(buffer: Buffer, strides: tuple[int, ...]) -> int:
         used = small.get(buffer, buffer)
@@ -149,10 +149,13 @@ def _together(steps: Sequence[Step], sizes: tuple[int, ...], own: Mapping[Buffer
         piece = Piece(buffers.index(used), buffer.dtype, (0,) * len(sizes) if size else strides, size)
         if piece not in pieces:
             pieces.append(piece)
-        return pieces.index(piece)
+        if pieces.index(piece) not in uses[-1]:
+            uses[-1].append(pieces.index(piece))
+        return uses[-1].index(pieces.index(piece))
 
     def cut(step: Step) -> Nest | Contraction:
         count, kernel = len(sizes), step.kernel
+        uses.append([])
 
         def change(access: Access, outer: Sequence[int], inner: Sequence[int]) -> Access:
             strides = tuple(access.strides[a] for a in outer)
@@ -181,15 +184,29 @@ def _together(steps: Sequence[Step], sizes: tuple[int, ...], own: Mapping[Buffer
     parts = tuple(cut(step) for step in steps)
     return replace(
         steps[-1],
-        kernel=Staged(sizes, parts, tuple(pieces)),
+        kernel=Staged(sizes, parts, tuple(pieces), tuple(map(tuple, uses))),
         buffers=tuple(buffers),
         label="; ".join(step.label for step in steps),
     )
 
 
 # ------------------------------------------------------------------------------------------------ machine code
-def emit(b: Builder, kernel: Staged, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
-    """Write the code of all stages at the builder's place; with `share`, of this thread's share of them."""
+def emit(
+    b: Builder,
+    kernel: Staged,
+    pointers: Sequence[ir.Value],
+    run: Callable[[Nest | Contraction, Sequence[ir.Value]], None],
+    share: Share | None,
+) -> None:
+    """Write the code of all stages at the builder's place.
+
+    Args:
+        b: where to.
+        kernel: what.
+        pointers: its buffers by number.
+        run: writes the code that runs a part on the places of its pieces.
+        share: if given, only this thread's share of the stages is computed.
+    """
 
     def start_of(piece: Piece) -> ir.Value:
         """A thread's own memory, or the whole buffer."""
@@ -210,8 +227,8 @@ def emit(b: Builder, kernel: Staged, pointers: Sequence[ir.Value], target: Targe
     def stages(index: list[ir.Value]) -> None:
         if len(index) == len(kernel.sizes):
             places = [in_stage(number, index) for number in range(len(kernel.pieces))]
-            for part in kernel.parts:
-                (nest if isinstance(part, Nest) else contraction).emit(b, part, places, target)
+            for part, numbers in zip(kernel.parts, kernel.uses, strict=True):
+                run(part, [places[n] for n in numbers])
             return
         first, after = share_of(b, kernel.sizes[len(index)], None if index else share)
         with b.if_then(b.icmp_signed("<", first, after)):

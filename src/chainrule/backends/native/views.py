@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -43,6 +44,7 @@ class View:
         return (0,) * lead + tuple(own)
 
 
+@lru_cache(1024)
 def contiguous(shape: Shape) -> Strides:
     """Strides of an array in C order."""
     strides = []
@@ -53,6 +55,7 @@ def contiguous(shape: Shape) -> Strides:
     return tuple(reversed(strides))
 
 
+@lru_cache(1024)
 def stripped(shape: Shape) -> Shape:
     """The shape without axes of size 1."""
     return tuple(n for n in shape if n != 1)

@@ -19,9 +19,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chainrule.backends.native.forms import contract, place
+from chainrule.backends.native.forms import contract, copy, place
 from chainrule.backends.native.views import contiguous
-from chainrule.ir import Node
+from chainrule.ir import Node, constant
 from chainrule.ops import lookup
 
 _TILE = 4  # rows and columns of inputs
@@ -47,11 +47,12 @@ def fits(images: int, channels: int, out: int, size: Sequence[int]) -> bool:
     return even and images > 0 and min(channels, out) >= _LEAST_CHANNELS and math.prod(size) >= 4 * _LEAST_TILES
 
 
-def convolution(padded: Node, weights: Node) -> Node:
-    """(n, in, height + 2, width + 2) and (out, in, 3, 3) to (n, out, height, width)."""
+def convolution(node: Node) -> Node:
+    """A node of (n, in, height + 2, width + 2) and (out, in, 3, 3), (n, out, height, width), written out."""
+    padded, weights = node.inputs
     images, channels, *_ = padded.shape
     out = weights.shape[0]
-    kernel = _stacked(_transformed(_KERNEL, _grid(weights, 3, step=1)), lead=0)
+    kernel = _stacked(_transformed(_KERNEL, _kernel_grid(weights)), lead=0)
     image = _stacked(_transformed(_INPUT, _grid(padded, 4, step=2)), lead=1)
     *_, rows, columns = image.shape
     kernel = _reshape(kernel, (1, _PLACES, out, 1, channels))
@@ -63,8 +64,9 @@ def convolution(padded: Node, weights: Node) -> Node:
     return _interleaved(results)
 
 
-def gradient(padded: Node, upstream: Node) -> Node:
-    """(n, in, height + 2, width + 2) and (n, out, height, width) to the gradient by the weights, (out, in, 3, 3)."""
+def gradient(node: Node) -> Node:
+    """A node of (n, in, height + 2, width + 2) and (n, out, height, width), the gradient by the weights (out, in, 3, 3)."""
+    padded, upstream = node.inputs
     channels, out = padded.shape[1], upstream.shape[1]
     stages = _Stages.of(upstream, _PLACES * (channels + out) * padded.dtype.itemsize)
     image = _transformed(_INPUT, stages.cut_all(_grid(padded, 4, step=2)))
@@ -74,7 +76,8 @@ def gradient(padded: Node, upstream: Node) -> Node:
     b = stages.factor(_stacked(image, lead=lead), rows=False)
     sums = contract(a, b, lead, (0, 1, 2, 3), accumulate=True, staged=True)
     total = lookup("sum")(sums, axis=(0,))
-    return _put_together(_transformed(_turned(_KERNEL), _squared(_unstacked(total, axis=0))))
+    kernel = _stacked(_transformed(_turned(_KERNEL), _squared(_unstacked(total, axis=0))), lead=0)
+    return copy(_transpose(_reshape(kernel, (3, 3, out, channels)), (2, 3, 0, 1)))
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,18 @@ def _combined(weights: Sequence[float], terms: Sequence[Node]) -> Node:
     for weight, term in sorted(zip(weights, terms, strict=True), key=lambda pair: -pair[0]):  # those with a minus come last
         if weight == 0:
             continue
-        scaled = term if abs(weight) == 1 else lookup("multiply")(term, abs(weight))
+        scaled = term if abs(weight) == 1 else _instruction("multiply", term, constant(abs(weight), term.dtype))
         if total is None:
-            total = scaled if weight > 0 else lookup("negative")(scaled)
+            total = scaled if weight > 0 else _instruction("negative", scaled)
         else:
-            total = lookup("add" if weight > 0 else "subtract")(total, scaled)
+            total = _instruction("add" if weight > 0 else "subtract", total, scaled)
     assert total is not None
     return total
+
+
+def _instruction(op: str, x: Node, *others: Node) -> Node:
+    """Elementwise work on arrays of one dtype, and of the shape of the first."""
+    return Node(op, (x, *others), {}, x.shape, x.dtype)
 
 
 def _turned(matrix: Matrix) -> Matrix:
@@ -173,6 +181,12 @@ def _grid(x: Node, size: int, *, step: int) -> Grid:
         return lookup("slice")(x, start, stop, (*(1,) * len(lead), step, step))
 
     return [[at((a, b)) for b in range(size)] for a in range(size)]
+
+
+def _kernel_grid(weights: Node) -> Grid:
+    """The same of a kernel (out, in, 3, 3), as (out, in) each: turned first, so that neighbours are neighbours in memory."""
+    turned = copy(_transpose(weights, (2, 3, 0, 1)))
+    return [_unstacked(row, axis=0) for row in _unstacked(turned, axis=0)]
 
 
 def _stacked(grid: Grid, *, lead: int) -> Node:
@@ -210,11 +224,6 @@ def _interleaved(grid: Grid) -> Node:
     strides = (*steps, row * size, column * size)
     places = [(a * row + b * column, strides) for a in range(size) for b in range(size)]
     return place([x for line in grid for x in line], shape, places, None)
-
-
-def _put_together(grid: Grid) -> Node:
-    """Places in a kernel, each (out, in), as (out, in, rows, columns)."""
-    return _interleaved([[_reshape(x, (*x.shape, 1, 1)) for x in row] for row in grid])
 
 
 def _reshape(x: Node, shape: tuple[int, ...]) -> Node:
