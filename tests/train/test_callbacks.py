@@ -151,7 +151,7 @@ def test_a_callback_may_stop_evaluate_and_change_weights():
     history = fit(trainer(), [Meddler()], batch_size=None)
     assert len(history) == 3
     assert history.stopped == "enough"
-    assert history.step_loss[1:] == [2.5, 2.5]
+    assert history.step_loss[1:].tolist() == [2.5, 2.5]
 
 
 # ---------------------------------------------------------------------------------------- CSV

@@ -256,7 +256,7 @@ def test_a_parameter_that_is_not_finite_is_noticed_though_the_loss_is_fine(valid
     found = message(NonFiniteLoss, quiet, trainer, np.ones((4, 1)), np.zeros(4), batch_size=None, validation_data=validation)
     assert found.startswith("a parameter became NaN or infinite in epoch 1, step 1: on the way back to w")
     assert "(division by 0); it must be finite" in found
-    assert trainer.history.step_loss == [1.0]
+    assert trainer.history.step_loss.tolist() == [1.0]
     assert model.w.numpy() == [1.0]
     assert model.other.numpy() == [1.0]
 

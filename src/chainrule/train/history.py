@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +22,13 @@ class History:
     """Values per step and per epoch.
 
     Attributes:
-        step_loss: the loss of every step, before its update.
+        step_loss: float64, the loss of every step, before its update. There can be millions; each takes 8 bytes.
         epochs: one mapping per epoch: "epoch", "loss", the metrics, "lr" (of the first group, in the last step), "seconds", and
             the "val_" twins of loss and metrics where there was validation data. An epoch that was cut short counts as one.
         stopped: why training ended before its last epoch ("" if it did not).
     """
 
-    step_loss: list[float] = field(default_factory=list)
+    step_loss: array[float] = field(default_factory=lambda: array("d"))
     epochs: list[dict[str, float]] = field(default_factory=list)
     stopped: str = ""
 
@@ -85,16 +86,16 @@ class History:
                     "Train again.",
                 )
             ) from None
-        return History([], rows, stopped)
+        return History(array("d"), rows, stopped)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able data."""
-        return {"step_loss": self.step_loss, "epochs": self.epochs, "stopped": self.stopped}
+        return {"step_loss": self.step_loss.tolist(), "epochs": self.epochs, "stopped": self.stopped}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> History:
         """The inverse of `to_dict`."""
-        return History(list(data["step_loss"]), [dict(row) for row in data["epochs"]], str(data["stopped"]))
+        return History(array("d", data["step_loss"]), [dict(row) for row in data["epochs"]], str(data["stopped"]))
 
     def plot(self, path: str | Path | None = None, names: Sequence[str] | None = None) -> Any:
         """Learning curves as a matplotlib figure, to be changed further; `cr.draw(history)` makes a finished picture.

@@ -123,7 +123,7 @@ def _trainer(model: nn.Module, arrays: Mapping[str, Array], training: Mapping[st
     trainer.optimizer.load_state_dict(_without(_OPTIMIZER, arrays))
     trainer.base_rates = training["base_rates"]
     trainer.epoch = training["epoch"]
-    trainer.history = History.from_dict({"step_loss": arrays["step_loss"].tolist(), **training["history"]})
+    trainer.history = History.from_dict({"step_loss": arrays["step_loss"], **training["history"]})
     trainer.random_state = arrays.get("random")
     trainer.resumed_callbacks = [
         (name, {**state, **_without(f"{_CALLBACK}{number}/", arrays)})

@@ -295,7 +295,7 @@ class Trainer:
                 outputs = self._steps.train(job.data, part, rates, job.until)
                 found.append([*outputs, rates[: len(outputs[0]), 0]])
                 done += len(outputs[0])
-                self.history.step_loss.extend(outputs[0].tolist())
+                self.history.step_loss.frombytes(outputs[0].astype(np.float64).tobytes())
                 loss = float(outputs[0][-1])
                 self._unsaved.append((part[: len(outputs[0])], rates[: len(outputs[0])]))
                 if not (math.isfinite(loss) and self._steps.state.is_finite(self._parameters)):

@@ -36,7 +36,14 @@ def contract(a: Node, b: Node, inner: int, axes: tuple[int, ...], *, accumulate:
     return Node("accumulate" if accumulate else "contract", (a, b), attributes, tuple(shape), a.dtype)
 
 
-def place(parts: Sequence[Node], shape: Shape, places: Sequence[tuple[int, tuple[int, ...]]], fill: float | None) -> Node:
+def place(
+    parts: Sequence[Node],
+    shape: Shape,
+    places: Sequence[tuple[int, tuple[int, ...]]],
+    fill: float | None,
+    *,
+    staged: bool = False,
+) -> Node:
     """An array in which part i lies at element offset + Σ stride · index, and `fill` wherever none of them does.
 
     Args:
@@ -45,6 +52,7 @@ def place(parts: Sequence[Node], shape: Shape, places: Sequence[tuple[int, tuple
         places: (offset, strides) per part.
         fill: None if the parts cover everything. Zeros are there from the start, as nobody else writes to the memory of such
             an array.
+        staged: whether it is made for a staged contraction, and nothing else is to be computed along with it.
     """
-    attributes = {"places": tuple(places), "fill": fill}
+    attributes = {"places": tuple(places), "fill": fill, "staged": staged}
     return Node("place", tuple(parts), attributes, shape, parts[0].dtype)

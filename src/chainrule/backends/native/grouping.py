@@ -243,6 +243,7 @@ class _Grouping:
                 continue
             computed = any(self.place.get(b) == index for b in bases)
             read = group.kind == "nest" and any(index in self.readers.get(b, ()) for b in bases)
+            read = read and not any(n.op == "place" and n.attributes["staged"] for n in group.nodes)
             if computed or read or (domain == () and group.kind == "nest"):
                 return index
         return None

@@ -50,31 +50,30 @@ def fits(images: int, channels: int, out: int, size: Sequence[int]) -> bool:
 def convolution(node: Node) -> Node:
     """A node of (n, in, height + 2, width + 2) and (out, in, 3, 3), (n, out, height, width), written out."""
     padded, weights = node.inputs
-    images, channels, *_ = padded.shape
-    out = weights.shape[0]
+    images, out, height, width = node.shape
+    channels = padded.shape[1]
+    stages = _Stages((images,), 1, _cuts(height // 2, width // 2, channels + out, padded.dtype.itemsize))
     kernel = _stacked(_transformed(_KERNEL, _kernel_grid(weights)), lead=0)
-    image = _stacked(_transformed(_INPUT, _grid(padded, 4, step=2)), lead=1)
-    *_, rows, columns = image.shape
-    kernel = _reshape(kernel, (1, _PLACES, out, 1, channels))
-    image = _transpose(_reshape(image, (images, _PLACES, channels, rows * columns)), (0, 1, 3, 2))
-    image = _reshape(image, (images, _PLACES, 1, rows * columns, channels))
-    products = contract(kernel, image, 1, (0, 1, 2, 3), staged=True)
-    parts = [_reshape(x, (images, out, rows, columns)) for x in _unstacked(products, axis=1)]
-    results = _transformed(_OUTPUT, _squared(parts))
-    return _interleaved(results)
+    image = _stacked(_transformed(_INPUT, stages.cut_all(_grid(padded, 4, step=2))), lead=stages.axes)
+    kernel = _reshape(kernel, (*(1,) * stages.axes, _PLACES, out, 1, channels))
+    image = _reshape(image, (*image.shape[: stages.axes + 2], -1))
+    image = _expanded(_swapped(image), stages.axes + 1)
+    products = contract(kernel, image, 1, tuple(range(stages.axes + 3)), staged=True)
+    tiles = (*stages.shape, out, height // 2 // stages.cuts, width // 2)
+    parts = [_reshape(x, tiles) for x in _unstacked(products, axis=stages.axes)]
+    return stages.put_together(_transformed(_OUTPUT, _squared(parts)), node)
 
 
 def gradient(node: Node) -> Node:
     """A node of (n, in, height + 2, width + 2) and (n, out, height, width), the gradient by the weights (out, in, 3, 3)."""
     padded, upstream = node.inputs
-    channels, out = padded.shape[1], upstream.shape[1]
-    stages = _Stages.of(upstream, _PLACES * (channels + out) * padded.dtype.itemsize)
+    out, channels = node.shape[:2]
+    stages = _Stages.with_images_together(upstream, channels + out)
     image = _transformed(_INPUT, stages.cut_all(_grid(padded, 4, step=2)))
     change = _transformed(_turned(_OUTPUT), stages.cut_all(_grid(upstream, 2, step=2)))
-    lead = len(stages.shape)
-    a = stages.factor(_stacked(change, lead=lead), rows=True)
-    b = stages.factor(_stacked(image, lead=lead), rows=False)
-    sums = contract(a, b, lead, (0, 1, 2, 3), accumulate=True, staged=True)
+    a = stages.factor(_stacked(change, lead=stages.axes), rows=True)
+    b = stages.factor(_stacked(image, lead=stages.axes), rows=False)
+    sums = contract(a, b, stages.axes, (0, 1, 2, 3), accumulate=True, staged=True)
     total = lookup("sum")(sums, axis=(0,))
     kernel = _stacked(_transformed(_turned(_KERNEL), _squared(_unstacked(total, axis=0))), lead=0)
     return copy(_transpose(_reshape(kernel, (3, 3, out, channels)), (2, 3, 0, 1)))
@@ -85,45 +84,76 @@ class _Stages:
     """How many images, or how many rows of the tiles of one image, are transformed at a time.
 
     Attributes:
-        shape: (parts that are summed apart, stages in each), and if an image takes several stages, how many.
-        images: in a stage.
+        groups: numbers of groups of images, outermost first.
+        images: in a group of the last kind.
+        cuts: of an image; 1 if there are several images.
     """
 
-    shape: tuple[int, ...]
+    groups: tuple[int, ...]
     images: int
+    cuts: int
 
     @staticmethod
-    def of(upstream: Node, bytes_per_tile: int) -> _Stages:
-        """For images (n, out, height, width), each of whose tiles takes so many bytes."""
+    def with_images_together(upstream: Node, channels: int) -> _Stages:
+        """For images (n, out, height, width), in up to `_MOST_PARTS` parts that are summed apart."""
         images, _, height, width = upstream.shape
-        tiles = height * width // 4
-        fitting = max(1, _STAGE_BYTES // bytes_per_tile)
+        cuts = _cuts(height // 2, width // 2, channels, upstream.dtype.itemsize)
         parts = _largest_divisor(images, _MOST_PARTS)
-        together = _largest_divisor(images // parts, fitting // tiles)
-        cuts = height // 2 // _largest_divisor(height // 2, max(1, fitting // (width // 2)))
-        return _Stages((parts, images // parts // together, *((cuts,) if cuts > 1 else ())), together)
+        fitting = _fitting_tiles(channels, upstream.dtype.itemsize) // (height * width // 4)
+        together = _largest_divisor(images // parts, fitting) if cuts == 1 else 1
+        return _Stages((parts, images // parts // together), together, cuts)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the axes of stages."""
+        return (*self.groups, *((self.cuts,) if self.cuts > 1 else ()))
+
+    @property
+    def axes(self) -> int:
+        """How many these are."""
+        return len(self.shape)
 
     def cut_all(self, grid: Grid) -> Grid:
-        """Arrays (n, channels, rows, columns) as (*shape, channels, images, rows, columns)."""
+        """Arrays (n, channels, rows, columns) as (*stages, channels, images, rows, columns), without images if it is one."""
         return [[self._cut(x) for x in row] for row in grid]
 
     def _cut(self, x: Node) -> Node:
         _, channels, rows, columns = x.shape
-        parts, stages, *cuts = self.shape
-        if cuts:
-            x = _reshape(x, (parts, stages, 1, channels, cuts[0], rows // cuts[0], columns))
-            return _transpose(x, (0, 1, 4, 3, 2, 5, 6))
-        return _transpose(_reshape(x, (parts, stages, self.images, channels, rows, columns)), (0, 1, 3, 2, 4, 5))
+        count = len(self.groups)
+        if self.cuts > 1:
+            x = _reshape(x, (*self.groups, channels, self.cuts, rows // self.cuts, columns))
+            return _transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
+        if self.images == 1:
+            return _reshape(x, (*self.groups, channels, rows, columns))
+        x = _reshape(x, (*self.groups, self.images, channels, rows, columns))
+        return _transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
 
     def factor(self, x: Node, *, rows: bool) -> Node:
-        """(*shape, place, channels, images, rows, columns) as a factor of a contraction: (part, place, m, n, *stages, tile)."""
-        parts, *stages = self.shape
-        channels = x.shape[len(self.shape) + 1]
-        x = _reshape(x, (*self.shape, _PLACES, channels, -1))
-        lead = len(self.shape)
-        x = _transpose(x, (0, lead, lead + 1, *range(1, lead), lead + 2))
-        pair = (channels, 1) if rows else (1, channels)
-        return _reshape(x, (parts, _PLACES, *pair, *stages, x.shape[-1]))
+        """(*stages, place, channels, …) as a factor of a contraction: (part, place, m, n, *other stages, tile)."""
+        x = _reshape(x, (*x.shape[: self.axes + 2], -1))
+        x = _transpose(x, (0, self.axes, self.axes + 1, *range(1, self.axes), self.axes + 2))
+        return _expanded(x, 3 if rows else 2)
+
+    def put_together(self, grid: Grid, node: Node) -> Node:
+        """Results by their places in tiles, (*stages, channels, rows, columns) each, where they belong in a node's value."""
+        size = len(grid)
+        image, channel, row, column = contiguous(node.shape)
+        rows = grid[0][0].shape[-2]
+        steps = (image, *((rows * size * row,) if self.cuts > 1 else ()), channel, row * size, column * size)
+        places = [(a * row + b * column, steps) for a in range(size) for b in range(size)]
+        return place([x for line in grid for x in line], node.shape, places, None)
+
+
+def _fitting_tiles(channels: int, itemsize: int) -> int:
+    """Tiles of so many channels, before and after the products, that a stage can hold."""
+    return max(1, _STAGE_BYTES // (_PLACES * channels * itemsize))
+
+
+def _cuts(rows: int, columns: int, channels: int, itemsize: int) -> int:
+    """Into how many equal pieces the rows of tiles of an image are cut: few that fit, with enough tiles in each to pay."""
+    fitting = _fitting_tiles(channels, itemsize)
+    possible = [n for n in range(1, rows + 1) if rows % n == 0 and rows // n * columns >= _LEAST_TILES]
+    return next((n for n in possible if rows // n * columns <= fitting), possible[-1])
 
 
 def _largest_divisor(n: int, most: int) -> int:
@@ -190,13 +220,13 @@ def _kernel_grid(weights: Node) -> Grid:
 
 
 def _stacked(grid: Grid, *, lead: int) -> Node:
-    """All places in a tile in one array, along a new axis after the first `lead` ones."""
+    """All places in a tile in one array, along a new axis after the first `lead` ones, which are those of stages."""
     parts = [x for row in grid for x in row]
     shape = parts[0].shape
     whole = (*shape[:lead], len(parts), *shape[lead:])
     steps = contiguous(whole)
     strides = (*steps[:lead], *steps[lead + 1 :])
-    return place(parts, whole, [(i * steps[lead], strides) for i in range(len(parts))], None)
+    return place(parts, whole, [(i * steps[lead], strides) for i in range(len(parts))], None, staged=lead > 0)
 
 
 def _unstacked(x: Node, *, axis: int) -> list[Node]:
@@ -215,20 +245,19 @@ def _squared(parts: list[Node]) -> Grid:
     return [parts[i : i + _TILE] for i in range(0, len(parts), _TILE)]
 
 
-def _interleaved(grid: Grid) -> Node:
-    """Places in tiles (n, channels, rows, columns) where they belong in the image."""
-    size = len(grid)
-    *lead, rows, columns = grid[0][0].shape
-    shape = (*lead, rows * size, columns * size)
-    *steps, row, column = contiguous(shape)
-    strides = (*steps, row * size, column * size)
-    places = [(a * row + b * column, strides) for a in range(size) for b in range(size)]
-    return place([x for line in grid for x in line], shape, places, None)
-
-
 def _reshape(x: Node, shape: tuple[int, ...]) -> Node:
     return x if x.shape == shape else lookup("reshape")(x, shape=shape)
 
 
 def _transpose(x: Node, axes: tuple[int, ...]) -> Node:
     return lookup("transpose")(x, axes=axes)
+
+
+def _swapped(x: Node) -> Node:
+    """x with its last two axes exchanged."""
+    return _transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def _expanded(x: Node, axis: int) -> Node:
+    """x with a new axis of size 1."""
+    return _reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
