@@ -53,11 +53,12 @@ class Job:
 
     @property
     def flops(self) -> int:
-        """Additions and multiplications of a training step that no system can do without.
+        """Additions and multiplications of a training step as products and convolutions are defined.
 
         A layer of w weights, each used p times per sample (once, or at every place of the picture), takes 2·w·p for its output,
         as much for the gradient by its weights, and, unless it is the first, as much for the gradient by its input.
-        Elementwise work, pooling and the optimiser's update are not counted: beside the products they are little.
+        Elementwise work, pooling and the optimiser's update are not counted: beside the products they are little. Winograd's
+        algorithm takes less for convolutions, so with it a step may be faster than the peak of the machine seems to allow.
         """
         products = []
         if self.image:

@@ -50,7 +50,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
     times.invert_yaxis()
     keys = [_key(name, *_LOOK[name], _size(name)) for name in names]
     figure.legend(
-        handles=[*keys, _key("arithmetic limit", _GREY, "|", 12)],
+        handles=[*keys, _key("arithmetic as defined, at the peak", _GREY, "|", 12)],
         loc="outside upper center",
         ncols=len(keys) + 1,
         frameon=False,

@@ -5,7 +5,7 @@
 
 All systems are measured in turns, several times, so that other work on the machine hits all alike; the medians count, with the
 quartiles beside them. In the same turns the machine's float32 multiply-add peak is measured (see `bench.peak`): the last column
-says how much of it chainrule's steps use, by the arithmetic that no system can do without (`Job.flops`).
+says how much of it chainrule's steps use, by the arithmetic of their definition (`Job.flops`).
 
 Memory is the largest resident size of the process, compilation and data included, and in brackets what of it was not there yet
 when the system's packages had been imported.
