@@ -1,4 +1,4 @@
-"""Operations that only this backend knows, as nodes.
+"""Operations that only this backend knows, as nodes; and shorter names for those it often uses.
 
 copy        x in a buffer of its own
 contract    a sum of products over a common index space
@@ -13,6 +13,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from chainrule.ir import Node, Shape
+from chainrule.ops import lookup
+
+
+def reshape(x: Node, shape: Shape) -> Node:
+    """x in another shape; x itself if it has it."""
+    return x if x.shape == shape else lookup("reshape")(x, shape=shape)
+
+
+def transpose(x: Node, axes: tuple[int, ...]) -> Node:
+    """x with its axes in another order."""
+    return lookup("transpose")(x, axes=axes)
+
+
+def sum_of_products(a: Node, b: Node, axes: int) -> Node:
+    """Σ a b over the last `axes` axes, for shapes that are no product of matrices."""
+    product = a * b
+    return lookup("sum")(product, axis=tuple(range(product.ndim - axes, product.ndim)))
 
 
 def copy(x: Node) -> Node:

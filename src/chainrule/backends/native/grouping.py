@@ -231,6 +231,7 @@ class _Grouping:
         bases = {found.base for _, found in reads}
         # What hops through memory is no work for the small blocks in which products are finished.
         scattered = any(found.base.op not in LEAVES and found.strides[-1:] > (1,) for _, found in reads)
+        scattered = scattered or (node.op == "place" and len(node.inputs) > 1)
         for index in range(earliest, len(self.groups)):
             group = self.groups[index]
             if group.domain != domain or group.kind not in ("nest", "contraction") or any(map(_turns, group.nodes)):

@@ -19,7 +19,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chainrule.backends.native.forms import contract, copy, place
+from chainrule.backends.native.forms import contract, copy, place, reshape, transpose
 from chainrule.backends.native.views import contiguous
 from chainrule.ir import Node, constant
 from chainrule.ops import lookup
@@ -55,12 +55,12 @@ def convolution(node: Node) -> Node:
     stages = _Stages((images,), 1, _cuts(height // 2, width // 2, channels + out, padded.dtype.itemsize))
     kernel = _stacked(_transformed(_KERNEL, _kernel_grid(weights)), lead=0)
     image = _stacked(_transformed(_INPUT, stages.cut_all(_grid(padded, 4, step=2))), lead=stages.axes)
-    kernel = _reshape(kernel, (*(1,) * stages.axes, _PLACES, out, 1, channels))
-    image = _reshape(image, (*image.shape[: stages.axes + 2], -1))
+    kernel = reshape(kernel, (*(1,) * stages.axes, _PLACES, out, 1, channels))
+    image = reshape(image, (*image.shape[: stages.axes + 2], -1))
     image = _expanded(_swapped(image), stages.axes + 1)
     products = contract(kernel, image, 1, tuple(range(stages.axes + 3)), staged=True)
     tiles = (*stages.shape, out, height // 2 // stages.cuts, width // 2)
-    parts = [_reshape(x, tiles) for x in _unstacked(products, axis=stages.axes)]
+    parts = [reshape(x, tiles) for x in _unstacked(products, axis=stages.axes)]
     return stages.put_together(_transformed(_OUTPUT, _squared(parts)), node)
 
 
@@ -76,7 +76,7 @@ def gradient(node: Node) -> Node:
     sums = contract(a, b, stages.axes, (0, 1, 2, 3), accumulate=True, staged=True)
     total = lookup("sum")(sums, axis=(0,))
     kernel = _stacked(_transformed(_turned(_KERNEL), _squared(_unstacked(total, axis=0))), lead=0)
-    return copy(_transpose(_reshape(kernel, (3, 3, out, channels)), (2, 3, 0, 1)))
+    return copy(transpose(reshape(kernel, (3, 3, out, channels)), (2, 3, 0, 1)))
 
 
 @dataclass(frozen=True)
@@ -121,17 +121,17 @@ class _Stages:
         _, channels, rows, columns = x.shape
         count = len(self.groups)
         if self.cuts > 1:
-            x = _reshape(x, (*self.groups, channels, self.cuts, rows // self.cuts, columns))
-            return _transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
+            x = reshape(x, (*self.groups, channels, self.cuts, rows // self.cuts, columns))
+            return transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
         if self.images == 1:
-            return _reshape(x, (*self.groups, channels, rows, columns))
-        x = _reshape(x, (*self.groups, self.images, channels, rows, columns))
-        return _transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
+            return reshape(x, (*self.groups, channels, rows, columns))
+        x = reshape(x, (*self.groups, self.images, channels, rows, columns))
+        return transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
 
     def factor(self, x: Node, *, rows: bool) -> Node:
         """(*stages, place, channels, …) as a factor of a contraction: (part, place, m, n, *other stages, tile)."""
-        x = _reshape(x, (*x.shape[: self.axes + 2], -1))
-        x = _transpose(x, (0, self.axes, self.axes + 1, *range(1, self.axes), self.axes + 2))
+        x = reshape(x, (*x.shape[: self.axes + 2], -1))
+        x = transpose(x, (0, self.axes, self.axes + 1, *range(1, self.axes), self.axes + 2))
         return _expanded(x, 3 if rows else 2)
 
     def put_together(self, grid: Grid, node: Node) -> Node:
@@ -215,7 +215,7 @@ def _grid(x: Node, size: int, *, step: int) -> Grid:
 
 def _kernel_grid(weights: Node) -> Grid:
     """The same of a kernel (out, in, 3, 3), as (out, in) each: turned first, so that neighbours are neighbours in memory."""
-    turned = copy(_transpose(weights, (2, 3, 0, 1)))
+    turned = copy(transpose(weights, (2, 3, 0, 1)))
     return [_unstacked(row, axis=0) for row in _unstacked(turned, axis=0)]
 
 
@@ -236,7 +236,7 @@ def _unstacked(x: Node, *, axis: int) -> list[Node]:
     def at(i: int) -> Node:
         start = tuple(i if a == axis else 0 for a in range(x.ndim))
         stop = tuple(i + 1 if a == axis else n for a, n in enumerate(x.shape))
-        return _reshape(lookup("slice")(x, start, stop), shape)
+        return reshape(lookup("slice")(x, start, stop), shape)
 
     return [at(i) for i in range(x.shape[axis])]
 
@@ -245,19 +245,11 @@ def _squared(parts: list[Node]) -> Grid:
     return [parts[i : i + _TILE] for i in range(0, len(parts), _TILE)]
 
 
-def _reshape(x: Node, shape: tuple[int, ...]) -> Node:
-    return x if x.shape == shape else lookup("reshape")(x, shape=shape)
-
-
-def _transpose(x: Node, axes: tuple[int, ...]) -> Node:
-    return lookup("transpose")(x, axes=axes)
-
-
 def _swapped(x: Node) -> Node:
     """x with its last two axes exchanged."""
-    return _transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+    return transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 def _expanded(x: Node, axis: int) -> Node:
     """x with a new axis of size 1."""
-    return _reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
