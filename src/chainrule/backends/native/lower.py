@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.backends.native import memory, nest, stages, tiling
+from chainrule.backends.native import memory, stages, tiling
 from chainrule.backends.native.grouping import REDUCTIONS, Group, element_by_element, group_graph, view
 from chainrule.backends.native.kernels import (
     SCRATCH,
@@ -37,6 +37,7 @@ from chainrule.backends.native.kernels import (
     simplified,
 )
 from chainrule.backends.native.scalar import INSTRUCTIONS
+from chainrule.backends.native.schedule import split_axis
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import View, contiguous, stripped, whole, window_strides
 from chainrule.ir import Array, DType, Graph, Node, Shape
@@ -155,7 +156,7 @@ class _Lowering:
             return kernel.split != "none"
         if isinstance(kernel, Staged):
             return kernel.sizes[:1] >= (self.threads,)
-        return isinstance(kernel, Nest) and nest.split_axis(kernel, self.target, self.threads) is not None
+        return isinstance(kernel, Nest) and split_axis(kernel, self.target, self.threads) is not None
 
     def _find_stored(self) -> None:
         """The nodes that are read from outside their group, and so need memory."""

@@ -1,4 +1,4 @@
-"""Machine code for nests: which axis becomes vectors, and the loops around it.
+"""Machine code for nests: loops around vectors.
 
 The loops run over the kept axes, then over pieces of the vector axis, then over the reduced axes (or, where the vector axis is
 itself reduced, over the reduced axes with one vector of partial results). A value that does not change in an inner loop is
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,114 +32,9 @@ from chainrule.backends.native.loops import (
     store_alternating,
     store_vector,
 )
+from chainrule.backends.native.schedule import ACCUMULATORS, alternates, schedule, split_axis
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
-
-_ACCUMULATORS = 4  # partial results side by side, to hide the latency of additions
-_LANEWISE = 2.0  # cost of moving one lane by itself, against 1 for a whole vector
-_ALTERNATING = 3.0  # of a vector of every second element
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How a nest is run: the axis that becomes vectors (None: none does) and their length."""
-
-    axis: int | None
-    lanes: int
-
-
-def schedule(nest: Nest, target: Target) -> Schedule:
-    """The vector axis with the least estimated work."""
-    lanes = _lanes(nest, target)
-    allowed = [a for a in range(len(nest.sizes)) if _can_be_vector(nest, a)]
-    best = min(allowed, key=lambda a: (_cost(nest, a, lanes), -a), default=None)
-    if best is None or lanes == 1 or _cost_of_numbers(nest) < _cost(nest, best, lanes):
-        return Schedule(None, 1)
-    while lanes > 1 and lanes // 2 >= nest.sizes[best]:
-        lanes //= 2
-    return Schedule(best, lanes)
-
-
-def _lanes(nest: Nest, target: Target) -> int:
-    sizes = [a.dtype.itemsize for a in nest.accesses()] + [v.dtype.itemsize for v in nest.values]
-    return target.vector_bytes // max(4, *sizes) if sizes else 1
-
-
-def _can_be_vector(nest: Nest, axis: int) -> bool:
-    if any(r.kind.startswith("arg") for r in nest.reductions) and nest.reduced[axis]:
-        return False
-    # Lanes that add to one place would lose all but one addition.
-    return not any(
-        s.add and (not s.access.strides[axis] or any(axis in d.position.axes for d in s.access.dynamic)) for s in nest.stores
-    )
-
-
-def _cost(nest: Nest, axis: int, lanes: int) -> float:
-    """Vector instructions, roughly, for the whole nest."""
-    width = min(lanes, nest.sizes[axis])
-    work = 0.5 * len(nest.values)
-    for access in nest.accesses():
-        if abs(access.strides[axis]) == 1 and not any(axis in d.position.axes for d in access.dynamic):
-            work += 1.0
-        elif _alternates(access, axis):
-            work += _ALTERNATING
-        elif axis in access.axes:
-            work += _LANEWISE * width
-    trips = math.prod(n for a, n in enumerate(nest.sizes) if a != axis)
-    across = 0.0
-    if nest.reductions and nest.reduced[axis]:
-        across = (
-            2.0
-            * math.log2(max(width, 2))
-            * math.prod((n for a, n in enumerate(nest.sizes) if not nest.reduced[a]), start=len(nest.reductions))
-        )
-    return work * trips * math.ceil(nest.sizes[axis] / lanes) + across
-
-
-def _cost_of_numbers(nest: Nest) -> float:
-    """The same without vectors."""
-    return (0.5 * len(nest.values) + len(list(nest.accesses()))) * math.prod(nest.sizes)
-
-
-def _alternates(access: Access, axis: int) -> bool:
-    """Whether lanes along an axis are every second element of a piece of memory."""
-    return access.strides[axis] == 2 and not any(axis in d.position.axes for d in access.dynamic)
-
-
-def _pairs(stores: Sequence[Store], axis: int) -> dict[int, int]:
-    """Stores to every second element, and those to the elements between, by their numbers."""
-    numbers = {s.access: n for n, s in enumerate(stores) if _alternates(s.access, axis) and not s.add}
-    found: dict[int, int] = {}
-    for access, n in numbers.items():
-        other = numbers.get(replace(access, offset=access.offset + 1))
-        if other is not None and n not in found.values():
-            found[n] = other
-    return found
-
-
-def split_axis(nest: Nest, target: Target, threads: int) -> int | None:
-    """The axis whose indices threads can share out; None if there is none that keeps them busy and out of each other's way."""
-    turn = turning.turn_of(nest)
-    if turn is not None:
-        return turning.split_axis(turn, threads)
-    vector = schedule(nest, target).axis
-    kept = [a for a, reduced in enumerate(nest.reduced) if not reduced and a != vector]
-    for axis in kept:
-        size = nest.sizes[axis]
-        if (size >= 4 * threads or size % threads == 0) and all(_apart(s, nest.sizes, axis) for s in nest.stores):
-            return axis
-    if vector is None or nest.reduced[vector] or any(s.add for s in nest.stores):
-        return None
-    return vector if nest.sizes[vector] >= 8 * threads * _ACCUMULATORS * _lanes(nest, target) else None
-
-
-def _apart(store: Store, sizes: Sequence[int], axis: int) -> bool:
-    """Whether stores that add go to different elements for different indices of an axis: its stride spans all other axes."""
-    if not store.add:
-        return True
-    strides = [abs(s) for s in store.access.strides]
-    others = sum(s * (n - 1) for a, (s, n) in enumerate(zip(strides, sizes, strict=True)) if a != axis)
-    return not store.access.dynamic and strides[axis] > others
 
 
 def emit(builder: Builder, nest: Nest, pointers: Sequence[ir.Value], target: Target, share: Share | None = None) -> None:
@@ -245,7 +140,7 @@ class _Emitter:
         """The vector axis is kept (or there is none): piece by piece, all reduced axes inside."""
         size = 1 if self.axis is None else self.nest.sizes[self.axis]
         whole = size // self.lanes
-        together = min(_ACCUMULATORS, whole) if self.nest.reductions else 1
+        together = min(ACCUMULATORS, whole) if self.nest.reductions else 1
         width = max(together, 1) * self.lanes
         main = size // width * width
         parts = parts_of(width, self.lanes, self.target.masks)
@@ -329,7 +224,7 @@ class _Emitter:
         assert self.axis is not None
         size = self.nest.sizes[self.axis]
         whole = size // self.lanes
-        together = min(_ACCUMULATORS, whole)
+        together = min(ACCUMULATORS, whole)
         width = together * self.lanes
         main = size // width * width if width else 0
         bulk = parts_of(width, self.lanes, self.target.masks)
@@ -429,7 +324,7 @@ class _Emitter:
         if self._in_one_piece(access):
             vector = load_vector(self.b, self._pointer(access, place.offset), access.dtype, lanes, place.active)
             return _from_memory(self.b, vector, access.dtype)
-        if self.axis is not None and _alternates(access, self.axis):
+        if self.axis is not None and alternates(access, self.axis):
             return self._load_alternating(access, place, lanes)
         vector = ir.Constant(ir.VectorType(scalar.element_type(access.dtype), lanes), ir.Undefined)
         for lane in range(place.active):
@@ -546,3 +441,14 @@ def _to_memory(b: Builder, value: ir.Value, dtype: DType) -> ir.Value:
     if dtype != np.bool_:
         return value
     return b.zext(value, scalar.widened(ir.IntType(8), scalar.lanes_of(value)))
+
+
+def _pairs(stores: Sequence[Store], axis: int) -> dict[int, int]:
+    """Stores to every second element, and those to the elements between, by their numbers."""
+    numbers = {s.access: n for n, s in enumerate(stores) if alternates(s.access, axis) and not s.add}
+    found: dict[int, int] = {}
+    for access, n in numbers.items():
+        other = numbers.get(replace(access, offset=access.offset + 1))
+        if other is not None and n not in found.values():
+            found[n] = other
+    return found

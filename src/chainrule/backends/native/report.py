@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Load, Nest, Staged, cycles, traffic, work
 from chainrule.backends.native.lower import Plan, Step
-from chainrule.backends.native.nest import schedule
+from chainrule.backends.native.schedule import schedule
 from chainrule.backends.native.target import Target
 
 _LONGEST_LABEL = 60
