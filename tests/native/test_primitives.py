@@ -6,7 +6,7 @@ from comparing import assert_same_run
 from native_levels import LEVELS
 
 from chainrule import ir, ops
-from chainrule.backends.native import scalar
+from chainrule.backends.native import instructions
 
 
 @pytest.mark.parametrize("name", ops.PRIMITIVES)
@@ -25,7 +25,7 @@ def test_agrees_with_the_reference(name, level):
     assert_same_run(ir.Graph(tuple(inputs), tuple(outputs)), arrays)
 
 
-@pytest.mark.parametrize("name", sorted(scalar.INSTRUCTIONS & ops.PRIMITIVES.keys()))
+@pytest.mark.parametrize("name", sorted(instructions.INSTRUCTIONS & ops.PRIMITIVES.keys()))
 def test_elementwise_over_whole_vectors_and_tails(name, level):
     """Sizes around the vector lengths, one operand broadcast along the rows, another one along the columns."""
     primitive = ops.PRIMITIVES[name]

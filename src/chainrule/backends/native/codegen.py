@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native import contraction, draw, nest, scalar, stages, threads
+from chainrule.backends.native import contraction, draw, instructions, nest, scalar, stages, threads
 from chainrule.backends.native.bounds import Builder, CheckedBuilder
 from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Nest, Staged
 from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, parts_of, repeat, share_of, store_vector
@@ -225,8 +225,8 @@ class _Program:
         dtype = self.plan.graph.outputs[0].dtype
         pointer = _load_pointer(b, slots, INDEX(self.slots["output"]))
         value = b.load(pointer, typ=scalar.memory_type(dtype), align=dtype.itemsize)
-        value = scalar.convert(b, value, np.dtype(np.float64))
-        goes_on = b.and_(scalar.apply(b, "isfinite", [value], {}), b.fcmp_ordered(">", value, until))
+        value = instructions.convert(b, value, np.dtype(np.float64))
+        goes_on = b.and_(instructions.apply(b, "isfinite", [value], {}), b.fcmp_ordered(">", value, until))
         unwatched = b.fcmp_unordered("uno", until, until)
         onwards = b.append_basic_block("commit")
         b.cbranch(b.or_(goes_on, unwatched), onwards, stopped)
@@ -313,7 +313,7 @@ def _emit_check(b: Builder, check: Check, arguments: Sequence[ir.Value]) -> None
                 typ=scalar.memory_type(dtype),
                 align=dtype.itemsize,
             )
-            position = scalar.convert(b, loaded, np.dtype(np.int64))
+            position = instructions.convert(b, loaded, np.dtype(np.int64))
             low, high = b.icmp_signed("<", position, INDEX(-check.size)), b.icmp_signed(">=", position, INDEX(check.size))
             with b.if_then(b.or_(low, high), likely=False):
                 b.store(position, b.gep(status, [INDEX(1)], source_etype=INDEX), align=8)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chainrule.backends.native.scalar import INSTRUCTIONS
+from chainrule.backends.native.instructions import INSTRUCTIONS
 from chainrule.backends.native.views import MOVES, View, stripped, view_of
 from chainrule.ir import LEAVES, Graph, Node, Shape, topological
 

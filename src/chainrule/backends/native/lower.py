@@ -15,6 +15,7 @@ import numpy as np
 
 from chainrule.backends.native import memory, stages, tiling
 from chainrule.backends.native.grouping import REDUCTIONS, Group, element_by_element, group_graph, view
+from chainrule.backends.native.instructions import INSTRUCTIONS
 from chainrule.backends.native.kernels import (
     SCRATCH,
     Access,
@@ -36,7 +37,6 @@ from chainrule.backends.native.kernels import (
     reordered,
     simplified,
 )
-from chainrule.backends.native.scalar import INSTRUCTIONS
 from chainrule.backends.native.schedule import split_axis
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import View, contiguous, stripped, whole, window_strides

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native import scalar, turning
+from chainrule.backends.native import instructions, scalar, turning
 from chainrule.backends.native.bounds import Builder
 from chainrule.backends.native.kernels import Access, Apply, Immediate, Load, Nest, Reduction, Store
 from chainrule.backends.native.loops import (
@@ -256,7 +256,7 @@ class _Emitter:
             partial = [self._across(reduction, v) for v in totals[k :: len(self.nest.reductions)]]
             total = partial[0]
             for other in partial[1:]:
-                total = scalar.apply(self.b, _COMBINE[reduction.kind], (total, other), {})
+                total = instructions.apply(self.b, _COMBINE[reduction.kind], (total, other), {})
             self._store(reduction.access, total, 0, 1)
 
     # ---------------------------------------------------------------------------------------- values
@@ -290,7 +290,7 @@ class _Emitter:
         if isinstance(value, Load):
             return self._load(value.access, part, lanes)
         arguments = [self._value(a, part, lanes) for a in value.arguments]
-        return scalar.apply(self.b, value.op, arguments, dict(value.attributes))
+        return instructions.apply(self.b, value.op, arguments, dict(value.attributes))
 
     # ---------------------------------------------------------------------------------------- memory
     def _position(self, access: Access, lane: int) -> ir.Value:
@@ -301,7 +301,7 @@ class _Emitter:
         index = [self._index[a] for a in axes]
         total = element_at(b, access.offset + shift, index, [access.strides[a] for a in axes])
         for dynamic in access.dynamic:
-            index = scalar.convert(b, self._load_one(dynamic.position, lane), np.dtype(np.int64))
+            index = instructions.convert(b, self._load_one(dynamic.position, lane), np.dtype(np.int64))
             index = b.select(b.icmp_signed("<", index, INDEX(0)), b.add(index, INDEX(dynamic.size)), index)
             total = b.add(total, b.mul(index, INDEX(dynamic.stride)))
         return total
@@ -344,7 +344,7 @@ class _Emitter:
     def _write(self, store: Store, value: ir.Value, part: int, lanes: int) -> None:
         if store.add:
             old = self._load(store.access, part, lanes)
-            value = scalar.apply(self.b, "add", (scalar.splat(self.b, old, lanes), value), {})
+            value = instructions.apply(self.b, "add", (scalar.splat(self.b, old, lanes), value), {})
         self._store(store.access, value, part, lanes)
 
     def _store_pair(self, access: Access, values: tuple[ir.Value, ir.Value], part: int) -> None:
@@ -374,7 +374,7 @@ class _Emitter:
     def _combine(self, reduction: Reduction, total: list[ir.Value], value: ir.Value, part: Part) -> list[ir.Value]:
         if _width(reduction) == 2:
             return self._combine_position(reduction, total, value)
-        new = scalar.apply(self.b, _COMBINE[reduction.kind], (total[0], value), {})
+        new = instructions.apply(self.b, _COMBINE[reduction.kind], (total[0], value), {})
         if part.active < part.lanes and self.axis is not None and self.nest.reduced[self.axis]:
             active = ir.Constant(
                 ir.VectorType(ir.IntType(1), part.lanes), [ir.IntType(1)(k < part.active) for k in range(part.lanes)]
@@ -389,7 +389,7 @@ class _Emitter:
         (axis,) = (a for a, reduced in enumerate(self.nest.reduced) if reduced)
         here = self._index[axis]
         op = "greater" if reduction.kind == "argmax" else "less"
-        better = scalar.apply(b, op, (value, best), {})
+        better = instructions.apply(b, op, (value, best), {})
         if self.nest.values[reduction.value].dtype.kind == "f":
             is_nan = b.fcmp_unordered("uno", value, value)
             better = b.or_(better, b.and_(is_nan, b.fcmp_ordered("ord", best, best)))
@@ -403,7 +403,7 @@ class _Emitter:
         """All lanes of a vector combined, by halves."""
         while (lanes := scalar.lanes_of(vector)) > 1:
             halves = [_lanes_from(self.b, vector, start, lanes // 2) for start in (0, lanes // 2)]
-            vector = scalar.apply(self.b, _COMBINE[reduction.kind], halves, {})
+            vector = instructions.apply(self.b, _COMBINE[reduction.kind], halves, {})
         return vector
 
 

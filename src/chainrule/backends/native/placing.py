@@ -18,7 +18,7 @@ from functools import reduce
 import numpy as np
 
 from chainrule.backends.native import forms
-from chainrule.backends.native.scalar import INSTRUCTIONS
+from chainrule.backends.native.instructions import INSTRUCTIONS
 from chainrule.backends.native.views import contiguous, window_strides
 from chainrule.ir import LEAVES, Graph, Node, Shape, constant, topological
 from chainrule.ops import lookup
