@@ -27,7 +27,7 @@ from bench.jobs import JOBS, numbers
 from bench.peers import chainrule_data, chainrule_trainer
 
 RESULTS = Path(__file__).parent / "results" / "compiling.json"
-STAGES = ("capture", "rewrite", "lower", "key", "IR", "text", "parse", "optimise", "emit", "link")
+STAGES = ("capture", "key", "rewrite", "lower", "IR", "text", "parse", "optimise", "emit", "link")
 
 
 class Stopwatch:
@@ -61,14 +61,14 @@ def compile_once(number: int) -> dict[str, float]:
     import llvmlite.binding as llvm  # noqa: PLC0415
     from llvmlite import ir  # noqa: PLC0415
 
-    from chainrule.backends.native import cache, codegen, engine, program  # noqa: PLC0415
+    from chainrule.backends.native import codegen, compiler, digest, engine  # noqa: PLC0415
     from chainrule.nn import forward  # noqa: PLC0415
 
     stopwatch = Stopwatch()
     stopwatch.watch(forward, "capture", "capture")
-    stopwatch.watch(program.rewrite, "prepare", "rewrite")
-    stopwatch.watch(program, "lower", "lower")
-    stopwatch.watch(cache, "key", "key")
+    stopwatch.watch(digest, "key", "key")
+    stopwatch.watch(compiler.rewrite, "prepare", "rewrite")
+    stopwatch.watch(compiler, "lower", "lower")
     stopwatch.watch(codegen, "module_of", "IR")
     stopwatch.watch(ir.Module, "__str__", "text")
     stopwatch.watch(llvm, "parse_assembly", "parse")

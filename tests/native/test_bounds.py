@@ -6,7 +6,7 @@ from comparing import assert_same_run
 from test_threads import CONVOLUTIONAL, DENSE, training_step
 
 from chainrule import ir, ops
-from chainrule.backends.native import NATIVE, lower, program
+from chainrule.backends.native import NATIVE, compiler, lower
 from chainrule.errors import ArgumentError, GraphError
 
 
@@ -50,7 +50,7 @@ def test_an_access_outside_is_found_and_does_no_harm(written, monkeypatch):
             step.buffers[-1 if written else 0].size -= 1
         return plan
 
-    monkeypatch.setattr(program, "lower", shrunken)
+    monkeypatch.setattr(compiler, "lower", shrunken)
     x = ir.placeholder("input", (37,), np.float64)
     compiled = NATIVE.compile(ir.Graph((x,), (ops.lookup("exp")(x),)))
     with pytest.raises(GraphError, match=r"exp reaches outside its buffers: this is a defect of chainrule"):

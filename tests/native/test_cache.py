@@ -1,13 +1,22 @@
-"""Machine code kept on disk."""
+"""Executables kept on disk, and the names that they are kept under."""
 
+import ast
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+from comparing import assert_same_run
 from native_levels import LEVELS
+from test_threads import CONVOLUTIONAL, DENSE, training_step
 
+import chainrule as cr
 from chainrule import ir, ops
-from chainrule.backends.native import NATIVE, cache, engine
+from chainrule.backends.native import NATIVE, cache, compiler, digest, host
+from chainrule.backends.native.executable import Executable
+from chainrule.errors import ArgumentError
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +38,10 @@ def _run(number=2.0, size=5):
 
 @pytest.fixture
 def compilations(monkeypatch):
-    """How often something was really compiled."""
+    """How often a graph was planned, and so compiled."""
     made = []
-    original = engine._compiled
-    monkeypatch.setattr(engine, "_compiled", lambda *arguments: made.append(1) or original(*arguments))
+    original = compiler.lower
+    monkeypatch.setattr(compiler, "lower", lambda *arguments: made.append(1) or original(*arguments))
     return made
 
 
@@ -58,7 +67,16 @@ def test_another_processor_is_another_file(folder, compilations, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda d: d[:-1], lambda d: d[:50], lambda d: b"", lambda d: d[:-9] + b"x" + d[-8:], lambda d: d + b"x"]
+    "damage",
+    [
+        lambda d: d[:-1],
+        lambda d: d[:50],
+        lambda d: b"",
+        lambda d: d[:-9] + b"x" + d[-8:],
+        lambda d: d + b"x",
+        lambda d: d.replace(b"arena_bytes", b"arena_bites"),
+        lambda d: b"chainrule executable 0" + d[22:],
+    ],
 )
 def test_a_damaged_file_is_replaced(damage, folder, compilations):
     _run()
@@ -82,20 +100,215 @@ def test_a_folder_that_cannot_be_made_is_no_error(tmp_path, monkeypatch):
     _run()
 
 
+def test_a_file_under_another_name_is_none(folder):
+    cache.save("one", Executable(b"code", 1, 1, 64))
+    (folder / "one").rename(folder / "two")
+    assert cache.load("two") is None
+
+
 def test_many_writers_at_once(folder):
     code = bytes(range(256)) * 2000
-    writers = [threading.Thread(target=cache.save, args=("name", code)) for _ in range(8)]
+    writers = [threading.Thread(target=cache.save, args=("name", Executable(code, 1, 1, 64))) for _ in range(8)]
     for writer in writers:
         writer.start()
     while any(w.is_alive() for w in writers):
-        assert cache.load("name") in (None, code)
-    assert cache.load("name") == code
+        found = cache.load("name")
+        assert found is None or found.code == code
+    assert cache.load("name").code == code
     assert [p.name for p in folder.iterdir()] == ["name"]
+
+
+def test_two_processes_at_once(folder):
+    script = (
+        "import numpy as np; from chainrule import ir; from chainrule.backends.native import NATIVE\n"
+        "x = ir.placeholder('input', (5,), np.float64)\n"
+        "print(NATIVE.compile(ir.Graph((x,), (x * 2.0,))).run([np.ones(5)], [])[0].sum())"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in processes] == [b"10.0", b"10.0"]
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_the_oldest_files_go(folder, monkeypatch):
     monkeypatch.setattr(cache, "_MOST_FILES", 3)
     for k in range(6):
-        cache.save(f"file {k}", b"code")
+        cache.save(f"file {k}", Executable(b"code", 1, 1, 64))
     assert len(list(folder.iterdir())) == 3
-    assert cache.load("file 5") == b"code"
+    assert cache.load("file 5").code == b"code"
+
+
+# ------------------------------------------------------------------------------------------------ what is kept
+def test_an_executable_comes_back_as_it_was():
+    constants = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array([True, False]), np.array(7), np.zeros((0, 2))]
+    one = Executable(b"\ncode\n", 3, 17, 4096, constants, {2: ("one_hot", 10), 5: ("take", 3)})
+    other = Executable.from_bytes(one.to_bytes())
+    assert (other.code, other.threads, other.steps, other.arena_bytes, other.checks, other.checked) == (
+        *(one.code, one.threads, one.steps, one.arena_bytes, one.checks, one.checked),
+    )
+    for a, b in zip(one.constants, other.constants, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+        assert b.flags.aligned
+
+
+@pytest.mark.parametrize("name", ops.PRIMITIVES)
+def test_every_primitive_from_the_disk(name, folder):
+    """Among them those with constants and with positions to check; `assert_same_run` compares with the reference backend."""
+    case = ops.PRIMITIVES[name].cases(np.random.default_rng(1))
+    for _ in range(2):
+        leaves = tuple(ir.placeholder("input", a.shape, a.dtype) for a in case.inputs)
+        assert_same_run(ir.Graph(leaves, (ops.PRIMITIVES[name](*leaves, **case.attributes),)), case.inputs)
+    assert len(list(folder.iterdir())) <= 1
+
+
+@pytest.mark.parametrize(("layers", "features"), [(DENSE, (70,)), (CONVOLUTIONAL, (3, 10, 10))], ids=["dense", "convolutional"])
+def test_a_training_step_from_the_disk(layers, features, compilations):
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(size=(40, *features)).astype(np.float32), rng.integers(0, 4, 40)]
+    rows = rng.integers(0, 40, (4, 13))
+    runs = []
+    for _ in range(2):
+        cr.random.seed(0)
+        found = training_step(layers, features)
+        state = found.state_arrays()
+        runs.append([*NATIVE.compile(found.graph).run_steps(tables, rows, [], state), *state])
+    assert len(compilations) == 1
+    for a, b in zip(*runs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_position_outside_is_refused_by_what_is_on_the_disk(compilations):
+    for _ in range(2):
+        x, t = ir.placeholder("input", (4, 2), np.float64), ir.placeholder("input", (3,), np.int64)
+        program = NATIVE.compile(ir.Graph((x, t), (ops.lookup("gather")(x, t),)))
+        with pytest.raises(ArgumentError, match="gather got the index 4 for an axis of size 4"):
+            program.run([np.zeros((4, 2)), np.array([0, 4, 1])], [])
+    assert len(compilations) == 1
+
+
+def test_explaining_plans_only_when_asked(compilations):
+    made = NATIVE.compile(_graph())
+    kept = NATIVE.compile(_graph())
+    assert (made.memory, len(compilations)) == (kept.memory, 1)
+    assert made.explain() == kept.explain()
+    assert "exp" in kept.profile([np.zeros(5)], [], steps=2)
+
+
+# ------------------------------------------------------------------------------------------------ names
+def _key(graph, threads=1):
+    return digest.key(graph, host(), threads)
+
+
+def _leaf(dtype=np.float32, shape=(4, 4), name=None):
+    return ir.placeholder("input", shape, dtype, name)
+
+
+def _exp_of(number=2.0, **leaf):
+    x = _leaf(**leaf)
+    return ir.Graph((x,), (ops.lookup("exp")(x * number),))
+
+
+def _sum_over(**attributes):
+    x = _leaf()
+    return ir.Graph((x,), (ops.lookup("sum")(x, **attributes),))
+
+
+def _difference(*, turned=False, shared=True, as_state=False, written=True):
+    """f(x) − f(y), in variants that differ in their wiring alone."""
+    x, y = (ir.placeholder("variable" if as_state else "input", (4,), np.float32) for _ in range(2))
+    e = ops.lookup("exp")(x)
+    d = e - y
+    outputs = (y - e if turned else d, (e if shared else ops.lookup("exp")(x)) * 3.0)
+    return ir.Graph((), outputs, (x, y), (d if written else x, y)) if as_state else ir.Graph((x, y), outputs)
+
+
+def test_graphs_that_differ_have_names_that_differ():
+    graphs = [
+        _exp_of(),
+        _exp_of(number=2.5),
+        _exp_of(number=np.arange(4, dtype=np.float32)),
+        _exp_of(number=np.arange(1, 5, dtype=np.float32)),
+        _exp_of(dtype=np.float64),
+        _exp_of(shape=(2, 8)),
+        _sum_over(axis=0),
+        _sum_over(axis=1),
+        _sum_over(axis=0, keepdims=True),
+        *(_difference(turned=turned, shared=shared) for turned in (False, True) for shared in (False, True)),
+        *(_difference(as_state=True, written=written) for written in (False, True)),
+    ]
+    x, y = _leaf(), _leaf()
+    graphs += [
+        ir.Graph((x, y), (x - y,)),
+        ir.Graph((y, x), (x - y,)),
+        ir.Graph((x, y), (x - y, x)),
+        ir.Graph((x, y), (x, x - y)),
+    ]
+    keys = [_key(graph) for graph in graphs]
+    assert len(set(keys)) == len(keys)
+    assert _key(graphs[0], threads=2) != keys[0]
+
+
+def test_the_same_graph_has_the_same_name_whatever_its_nodes_are_called():
+    assert _key(_exp_of(name="x")) == _key(_exp_of(name="y")) == _key(_exp_of())
+
+
+def test_plans_do_not_depend_on_names(monkeypatch):
+    """The layout of the arena included: so what is on the disk fits a graph whose nodes are called otherwise."""
+
+    def steps(prefix):
+        cr.random.seed(0)
+        graph = training_step(CONVOLUTIONAL, (3, 10, 10)).graph
+        for number, node in enumerate(graph.nodes()):
+            node.name = prefix and f"{prefix}{hash((prefix, number)) % 1000}"
+        plan = compiler.plan_of(graph, host(), 1)
+        return [repr((s.kernel, s.parallel, [(b.place, b.number) for b in s.buffers])) for s in plan.steps], plan.arena_bytes
+
+    assert steps(None) == steps("a") == steps("b")
+
+
+@pytest.mark.parametrize("name", ops.PRIMITIVES)
+def test_every_primitive_has_a_name(name):
+    case = ops.PRIMITIVES[name].cases(np.random.default_rng(0))
+
+    def graph():
+        leaves = tuple(ir.placeholder("input", a.shape, a.dtype) for a in case.inputs)
+        return ir.Graph(leaves, (ops.PRIMITIVES[name](*leaves, **case.attributes),))
+
+    assert _key(graph()) == _key(graph()) is not None
+
+
+@pytest.mark.parametrize("pair", [(1, True), (1, 1.0), (0.0, -0.0), (1.0, np.float64(1.0)), (np.float32(1), np.float64(1))])
+def test_attributes_are_told_apart(pair):
+    x = _leaf()
+    first, second = (_key(ir.Graph((x,), (ir.Node("exp", (x,), {"a": value}, x.shape, x.dtype),))) for value in pair)
+    assert first != second
+
+
+def test_what_is_no_plain_data_is_compiled_every_time(folder, compilations, monkeypatch):
+    x = _leaf()
+    assert _key(ir.Graph((x,), (ir.Node("exp", (x,), {"a": print}, x.shape, x.dtype),))) is None
+    monkeypatch.setattr(digest, "key", lambda *arguments: None)
+    for _ in range(2):
+        _run()
+    assert len(compilations) == 2
+    assert not folder.exists()
+
+
+def test_the_name_depends_on_all_source_that_lowers():
+    """From this package along its imports; those left out say errors, define protocols, or run what cannot be compiled."""
+    package = Path(cr.__file__).parent
+    left_out = {package / name for name in ("errors.py", "backends/contract.py", "backends/reference.py")}
+    waiting, reached = list((package / "backends" / "native").glob("*.py")), set()
+    while waiting:
+        path = waiting.pop()
+        if path in reached | left_out:
+            continue
+        reached.add(path)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("chainrule"):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                places = [package.parent.joinpath(*name.split(".")) for name in names if name != "chainrule"]
+                waiting += [p for place in places for p in (place.with_suffix(".py"), place / "__init__.py") if p.exists()]
+    reached.discard(package / "backends" / "__init__.py")
+    assert package / "ops" / "blocks.py" in reached
+    assert reached <= set(digest.sources())

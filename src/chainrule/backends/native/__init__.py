@@ -5,7 +5,9 @@
     grouping   which nodes are computed together, and in which order
     lower      groups to kernels over buffers: the plan        (kernels: what kernels are; memory: where buffers lie)
     codegen    the plan as LLVM IR                              (nest, contraction, draw; loops, scalar)
-    engine     LLVM IR to machine code in memory                (target: for which processor; cache: kept on disk)
+    compiler   all of that, and LLVM IR to an executable        (target: for which processor)
+    cache      executables kept on disk                         (digest: under which name; executable: what is in one)
+    engine     machine code in memory
     program    arrays in, machine code, arrays out
 
 docs/native-backend.md goes the whole way with an example.
@@ -23,9 +25,10 @@ from chainrule.ir import Graph, verify
 from chainrule.passes import expand_blocks
 
 try:
-    from chainrule.backends.native.grouping import KNOWN
+    from chainrule.backends.native import bounds, cache, digest
     from chainrule.backends.native.program import NativeProgram
     from chainrule.backends.native.target import host
+    from chainrule.backends.native.threads import available
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "llvmlite":
         raise
@@ -52,7 +55,25 @@ class NativeBackend:
         A graph with an operation that has no native form runs on the reference backend, with one warning per operation. One
         with arrays of no elements runs there as well: there is nothing to make fast.
         """
-        verify(graph, ops.infer)
+        target = host()
+        most = available() if threads is None else threads
+        checked = bounds.wanted()
+        name = None if checked or cache.folder() is None else digest.key(graph, target, most)
+        executable = cache.load(name)  # it was found right when it was made
+        if executable is None:
+            verify(graph, ops.infer)
+            if not self._compiles(graph):
+                return REFERENCE.compile(graph)
+            from chainrule.backends.native import compiler  # noqa: PLC0415 -- not needed for what is on the disk
+
+            executable = compiler.executable_of(compiler.plan_of(graph, target, most), target, checked=checked)
+            cache.save(name, executable)
+        return NativeProgram(graph, target, most, executable)
+
+    def _compiles(self, graph: Graph) -> bool:
+        """Whether there is machine code for all of a graph; warns if not."""
+        from chainrule.backends.native.grouping import KNOWN  # noqa: PLC0415 -- as above
+
         nodes = expand_blocks(graph).nodes()
         unknown = {n.op for n in nodes} - KNOWN
         if unknown - self._warned:
@@ -60,11 +81,9 @@ class NativeBackend:
             warnings.warn(
                 f"the native backend cannot compile {', '.join(sorted(unknown))}; "
                 "graphs with it run on the slow reference backend.",
-                stacklevel=2,
+                stacklevel=3,
             )
-        if unknown or any(n.size == 0 for n in nodes):
-            return REFERENCE.compile(graph)
-        return NativeProgram(graph, host(), threads=threads)
+        return not unknown and all(n.size for n in nodes)
 
 
 NATIVE = NativeBackend()

@@ -1,8 +1,8 @@
-"""Machine code kept on disk, so that the second run of a program starts at once.
+"""Executables kept on disk, so that the second run of a program starts at once.
 
-A file holds a digest and the object code. Its name is a digest of all that the code depends on: the kernels and where their
-buffers lie, the processor, LLVM's version, and this package's own source. A broken file is ignored and written anew; files are
-put in place whole, so that any number of processes may read and write at the same time.
+A file is named after all that the executable depends on (see `digest`), and holds a checksum of its name and contents. A broken
+file is ignored and written anew; files are put in place whole, so that any number of processes may read and write at the same
+time.
 
 The folder is `CHAINRULE_CACHE`, or else chainrule/native in the user's cache folder; `CHAINRULE_CACHE=off` keeps nothing.
 """
@@ -14,15 +14,11 @@ import hashlib
 import os
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
 
-import llvmlite
+from chainrule.backends.native.executable import Executable
 
-from chainrule.backends.native.lower import Plan
-from chainrule.backends.native.target import Target
-
-_MAGIC = b"chainrule object 1\n"
+_MAGIC = b"chainrule executable 1\n"
 _DIGEST_BYTES = 32
 _MOST_FILES = 500
 
@@ -43,56 +39,44 @@ def folder() -> Path | None:
     return base / "chainrule" / "native"
 
 
-def key(plan: Plan, target: Target) -> str:
-    """The name of a plan's code."""
-    digest = hashlib.sha256()
-    leaves = [[(n.shape, n.dtype) for n in part] for part in (plan.graph.inputs, plan.graph.state, plan.graph.outputs)]
-    for part in (_source(), llvmlite.__version__, target, leaves, len(plan.constants), plan.first_writer, plan.threads):
-        digest.update(repr(part).encode())
-    for step in plan.steps:
-        digest.update(repr((step.kernel, step.parallel, [(b.place, b.number) for b in step.buffers])).encode())
-    return digest.hexdigest()
-
-
-@cache
-def _source() -> str:
-    """Digest of this package, which makes the code."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def load(name: str) -> bytes | None:
-    """The code of that name, if it is there and whole."""
+def load(name: str | None) -> Executable | None:
+    """The executable of that name, if it is there and whole; None for a graph without a name."""
     place = folder()
-    if place is None:
+    if place is None or name is None:
         return None
     try:
         data = (place / name).read_bytes()
     except OSError:
         return None
     start = len(_MAGIC) + _DIGEST_BYTES
-    code = data[start:]
-    whole = data[:start] == _MAGIC + hashlib.sha256(code).digest()
-    return code if whole else None
+    contents = data[start:]
+    return Executable.from_bytes(contents) if data[:start] == _head(name, contents) else None
 
 
-def save(name: str, code: bytes) -> None:
-    """Keep code under a name. Where that is not possible (a full disk, no permission) nothing happens."""
+def save(name: str | None, executable: Executable) -> None:
+    """Keep an executable under a name, if it has one.
+
+    Where that is not possible (a full disk, no permission) nothing happens.
+    """
     place = folder()
-    if place is None:
+    if place is None or name is None:
         return
+    contents = executable.to_bytes()
     with contextlib.suppress(OSError):
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, temporary = tempfile.mkstemp(dir=place, prefix=".new-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+                file.write(_head(name, contents) + contents)
             Path(temporary).replace(place / name)
         except OSError:
             Path(temporary).unlink(missing_ok=True)
         _drop_oldest(place)
+
+
+def _head(name: str, contents: bytes) -> bytes:
+    """How the file of that name and with these contents begins."""
+    return _MAGIC + hashlib.sha256(name.encode() + contents).digest()
 
 
 def _drop_oldest(place: Path) -> None:

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native import contraction, draw, instructions, nest, scalar, stages, threads
+from chainrule.backends.native import barrier, contraction, draw, instructions, nest, scalar, stages
 from chainrule.backends.native.bounds import Builder, CheckedBuilder
+from chainrule.backends.native.executable import ENTRY, slot_numbers
 from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Nest, Staged
 from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, parts_of, repeat, share_of, store_vector
 from chainrule.backends.native.lower import Buffer, Plan, Step
@@ -35,24 +36,6 @@ from chainrule.ir import Node
 POINTER = ir.PointerType()
 _DOUBLE = ir.DoubleType()
 _BIT = ir.IntType(1)
-ENTRY = "run"
-
-
-def slot_numbers(plan: Plan) -> dict[str, int]:
-    """Where each sort of pointer starts in `slots`."""
-    counts = {
-        "arena": 1,
-        "constant": len(plan.constants),
-        "input": len(plan.graph.inputs),
-        "state": len(plan.graph.state),
-        "output": len(plan.graph.outputs),
-        "staging": len(plan.graph.inputs),
-    }
-    starts, total = {}, 0
-    for name, count in counts.items():
-        starts[name] = total
-        total += count
-    return {**starts, "end": total}
 
 
 def module_of(plan: Plan, target: Target, *, profile: bool = False, checked: bool = False) -> ir.Module:
@@ -73,7 +56,7 @@ class _Program:
         self.module = module
         self.plan = plan
         self.target = target
-        self.slots = slot_numbers(plan)
+        self.slots = slot_numbers(plan.graph, len(plan.constants))
         self.functions: dict[Any, ir.Function] = {}
         self.apart = False  # whether one thread may be ahead of, or behind, the others
 
@@ -200,7 +183,7 @@ class _Program:
 
     def _meet(self, b: ir.IRBuilder) -> None:
         if self.plan.threads > 1:
-            b.call(threads.barrier_function(self.module, self.target), [self.meeting, self.count])
+            b.call(barrier.function_of(self.module, self.target), [self.meeting, self.count])
         self.apart = False
 
     def _ticks(self, b: ir.IRBuilder) -> ir.Value | None:

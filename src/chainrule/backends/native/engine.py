@@ -1,4 +1,4 @@
-"""From an LLVM module to machine code in memory."""
+"""From an object file to machine code in memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from chainrule.backends.native import bounds, cache, codegen
-from chainrule.backends.native.kernels import work
-from chainrule.backends.native.lower import Plan
-from chainrule.backends.native.target import Target, host
+from chainrule.backends.native import bounds
+from chainrule.backends.native.executable import ENTRY
+from chainrule.backends.native.target import host
 
 _SIGNATURE = ctypes.CFUNCTYPE(
     ctypes.c_int64,
@@ -30,48 +29,6 @@ _SIGNATURE = ctypes.CFUNCTYPE(
     ctypes.c_int64,
     ctypes.c_void_p,
 )
-
-_SMALL = 30_000  # operations on numbers in a step
-
-
-def object_code(plan: Plan, target: Target, *, profile: bool = False, checked: bool = False) -> bytes:
-    """The machine code of a plan, as an object file, from the cache if it is there.
-
-    Code that takes the time of every kernel, or watches every access (see `codegen.module_of`), is not kept.
-    """
-    if profile or checked:
-        return _compiled(plan, target, codegen.module_of(plan, target, profile=profile, checked=checked))
-    name = cache.key(plan, target)
-    code = cache.load(name)
-    if code is None:
-        code = _compiled(plan, target, codegen.module_of(plan, target))
-        cache.save(name, code)
-    return code
-
-
-def _compiled(plan: Plan, target: Target, written: ir.Module) -> bytes:
-    machine = target.machine()
-    module = llvm.parse_assembly(str(written))
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = False  # the loops are vectors already
-    options.slp_vectorization = False
-    builder = llvm.create_pass_builder(machine, options)
-    # All of LLVM's passes, unrolling above all, pay where a whole step takes a microsecond. What they find in larger steps is
-    # what the emitters did not hoist or fold themselves: next to nothing, in most of the time that compilation would take.
-    small = sum(work(step.kernel) for step in plan.steps) < _SMALL
-    passes = builder.getModulePassManager() if small else _few_passes()
-    passes.run(module, builder)
-    code: bytes = machine.emit_object(module)
-    return code
-
-
-def _few_passes() -> Any:
-    """Combine instructions, compute equal things once, and tidy up the branches."""
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_instruction_combine_pass()
-    passes.add_new_gvn_pass()
-    passes.add_simplify_cfg_pass()
-    return passes
 
 
 @functools.cache
@@ -92,11 +49,11 @@ class Code:
     """
 
     def __init__(self, code: bytes, signature: Any = _SIGNATURE, *, checked: bool = False) -> None:
-        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(codegen.ENTRY)
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(ENTRY)
         if checked:
             builder = builder.export_symbol(bounds.FOUND)
         self._library = builder.link(_linker(), f"program {next(_numbers)}")
-        self.run: Callable[..., int] = signature(self._library[codegen.ENTRY])
+        self.run: Callable[..., int] = signature(self._library[ENTRY])
         self.outside = ctypes.c_int64.from_address(self._library[bounds.FOUND]) if checked else ctypes.c_int64()
 
 
@@ -106,7 +63,7 @@ def _clock() -> Code:
     module = ir.Module("clock")
     module.triple = target.triple
     type = ir.FunctionType(ir.IntType(64), [])
-    b = ir.IRBuilder(ir.Function(module, type, codegen.ENTRY).append_basic_block("entry"))
+    b = ir.IRBuilder(ir.Function(module, type, ENTRY).append_basic_block("entry"))
     b.ret(b.call(ir.Function(module, type, "llvm.readcyclecounter"), []))
     return Code(target.machine().emit_object(llvm.parse_assembly(str(module))), ctypes.CFUNCTYPE(ctypes.c_int64))
 

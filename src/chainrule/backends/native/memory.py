@@ -21,7 +21,7 @@ def lay_out(uses: Sequence[Sequence[Buffer]]) -> int:
         Bytes in all.
     """
     lives = lives_of(uses)
-    order = sorted(lives, key=lambda b: (-b.bytes, lives[b], b.label))
+    order = sorted(lives, key=lambda b: (-b.bytes, lives[b]))
     placed: list[Buffer] = []
     total = 0
     for buffer in order:

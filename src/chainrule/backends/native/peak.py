@@ -14,8 +14,9 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native import codegen, engine, scalar
+from chainrule.backends.native import engine, scalar
 from chainrule.backends.native.bounds import Builder
+from chainrule.backends.native.executable import ENTRY
 from chainrule.backends.native.loops import INDEX, loop
 from chainrule.backends.native.target import Target
 
@@ -56,7 +57,7 @@ def _module(target: Target, vectors: int, lanes: int) -> ir.Module:
     module = ir.Module("peak")
     module.triple = target.triple
     number, vector = ir.FloatType(), ir.VectorType(ir.FloatType(), lanes)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [codegen.POINTER, INDEX]), codegen.ENTRY)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.PointerType(), INDEX]), ENTRY)
     numbers, turns = function.args
     b = Builder(function.append_basic_block("entry"))
     places = [b.gep(numbers, [INDEX(k)], source_etype=vector) for k in range(vectors)]

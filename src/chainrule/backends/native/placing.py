@@ -172,7 +172,9 @@ def _is_first(node: Node, known: dict[Node, list[Node] | None]) -> list[Node] | 
     if position.op != "argmax" or position.attributes["axis"] != (position.inputs[0].ndim - 1,):
         return None
     values = _parts(position.inputs[0], known)
-    if values is None or numbers.value is None or not np.array_equal(numbers.value, np.arange(len(values))):
+    if values is None or numbers.op != "constant" or numbers.value is None:
+        return None
+    if not np.array_equal(numbers.value, np.arange(len(values))):
         return None
     count = range(len(values))
     beats = {(k, j): _beats(values[k], values[j]) for k in count for j in range(k)}

@@ -5,56 +5,74 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.backends.native import bounds, codegen, engine, memory, peak, report, rewrite
-from chainrule.backends.native.kernels import Check
-from chainrule.backends.native.lower import Plan, lower
+from chainrule.backends.native import engine, memory
+from chainrule.backends.native.executable import Executable
 from chainrule.backends.native.target import Target
-from chainrule.backends.native.threads import BARRIER_WORDS, CREW, Choice, available
+from chainrule.backends.native.threads import BARRIER_WORDS, CREW, Choice
 from chainrule.errors import GraphError, ShapeError, explain
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.indexing import check_range
+
+if TYPE_CHECKING:
+    from chainrule.backends.native.lower import Plan
 
 
 class NativeProgram:
     """A graph as machine code. See `chainrule.backends.contract.Program`.
 
-    Attributes:
-        plan: the kernels, in order, and the memory they use.
+    Args:
+        graph: what it computes.
+        target: the processor that it is for.
+        threads: how many may be used at most.
+        executable: made from the graph for that processor and number of threads.
     """
 
-    def __init__(self, graph: Graph, target: Target, *, threads: int | None = None, profile: bool = False) -> None:
+    def __init__(self, graph: Graph, target: Target, threads: int, executable: Executable) -> None:
         self._graph = graph
         self._target = target
-        most = available() if threads is None else threads
-        self.plan: Plan = lower(rewrite.prepare(graph, target), target, most)
-        self._slots = codegen.slot_numbers(self.plan)
-        checked = bounds.wanted()
-        self._code = engine.Code(engine.object_code(self.plan, target, profile=profile, checked=checked), checked=checked)
-        self._arena = _aligned_bytes(self.plan.arena_bytes)
+        self._most_threads = threads
+        self._executable = executable
+        self._slots = executable.slots(graph)
+        self._code = engine.Code(executable.code, checked=executable.checked)
+        self._arena = _aligned_bytes(executable.arena_bytes)
         self._staging: list[Array] | None = None
         self._busy = Lock()  # one arena: calls from several Python threads take turns
-        self._choice = Choice(self.plan.threads)
-        self.clocks = np.zeros((self.plan.threads, len(self.plan.steps)), np.int64)
+        self._choice = Choice(executable.threads)
+        self.clocks = np.zeros((executable.threads, executable.steps), np.int64)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The kernels, in order, and the memory they use: made from the graph when it is first looked at."""
+        from chainrule.backends.native import compiler  # noqa: PLC0415 -- running a program found on disk does not need it
+
+        return compiler.plan_of(self._graph, self._target, self._most_threads)
 
     @property
     def memory(self) -> int:
         """Bytes that the program uses beside the arrays it is given: intermediate results, constants and gathered batches."""
         staging = sum(n.size * n.dtype.itemsize for n in self._graph.inputs)
-        return self.plan.arena_bytes + staging + sum(c.nbytes for c in self.plan.constants)
+        return self._executable.arena_bytes + staging + sum(c.nbytes for c in self._executable.constants)
 
     def explain(self) -> str:
         """The kernels in order: loops and vectors (`784/16`: in vectors of 16; `32↓`: reduced), tiles, operations, bytes, and
         the cycles that the cost model expects."""
+        from chainrule.backends.native import report  # noqa: PLC0415 -- as above
+
         return report.describe(self.plan, self._target)
 
     def profile(self, inputs: Sequence[Array], state: Sequence[Array], steps: int = 20) -> str:
         """As `explain`, with the time that each kernel takes on average over `steps` steps, beside the most that the processor
         can do. State is left as it is."""
-        timed = NativeProgram(self._graph, self._target, threads=self.plan.threads, profile=True)
+        from chainrule.backends.native import compiler, peak, report  # noqa: PLC0415 -- as above
+
+        executable = compiler.executable_of(self.plan, self._target, profile=True)
+        timed = NativeProgram(self._graph, self._target, self._most_threads, executable)
         repeated = [np.repeat(_ready(a, n)[None], steps, axis=0) for a, n in zip(inputs, self._graph.inputs, strict=True)]
         outputs = [np.empty((steps, *n.shape), n.dtype) for n in self._graph.outputs]
         for _ in range(2):  # the first time is for the caches
@@ -63,7 +81,7 @@ class NativeProgram:
             timed._call(repeated, [np.array(s) for s in state], outputs, steps=steps)
             second = (engine.ticks() - ticks) / (time.perf_counter() - start)
         seconds = (timed.clocks[0] / (second * steps)).tolist()
-        best = max(peak.flops_per_second(self._target, self.plan.threads) for _ in range(3))
+        best = max(peak.flops_per_second(self._target, executable.threads) for _ in range(3))
         return report.describe(self.plan, self._target, report.Measured(seconds, best))
 
     def run(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Array]:
@@ -144,9 +162,9 @@ class NativeProgram:
             GraphError: an access outside its buffer, found by `CHAINRULE_CHECK_BOUNDS=1`.
         """
         state_arrays = [_writable(a, n) for a, n in zip(state, self._graph.state, strict=True)]
-        slots = np.zeros((self.plan.threads, self._slots["end"]), np.int64)
+        slots = np.zeros((self._executable.threads, self._slots["end"]), np.int64)
         slots[:, 0] = self._arena.ctypes.data
-        self._set(slots, "constant", self.plan.constants)
+        self._set(slots, "constant", self._executable.constants)
         self._set(slots, "state", state_arrays)
         if gathered:
             if self._staging is None:
@@ -154,8 +172,8 @@ class NativeProgram:
             self._set(slots, "staging", self._staging)
         bases = np.array([a.ctypes.data for a in (*inputs, *outputs)], np.int64)
         flags = np.array([k < gathered for k in range(len(inputs))], np.int64)
-        count = threads_used or self.plan.threads
-        status = np.zeros((self.plan.threads, 2), np.int64)
+        count = threads_used or self._executable.threads
+        status = np.zeros((self._executable.threads, 2), np.int64)
         meeting = _aligned_bytes(8 * BARRIER_WORDS)
 
         def call(thread: int) -> int:
@@ -183,9 +201,8 @@ class NativeProgram:
             if used is not given:
                 np.copyto(given, used)
         if done < 0:
-            kernel = self.plan.steps[int(status[0, 0])].kernel
-            assert isinstance(kernel, Check)
-            check_range(kernel.op, status[0, 1:], kernel.size)
+            op, size = self._executable.checks[int(status[0, 0])]
+            check_range(op, status[0, 1:], size)
         return done
 
     def _set(self, slots: Array, place: str, arrays: Sequence[Array]) -> None:

@@ -14,19 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from llvmlite import ir
-
-from chainrule.backends.native import scalar
-from chainrule.backends.native.target import Target
 from chainrule.errors import ArgumentError, explain
 
-_INDEX = ir.IntType(64)
-_SPINS = 4000  # about 20 µs of waiting before the core is offered to somebody else
 _MEASUREMENTS = 3  # of each way; the median counts
 _TRIAL_SECONDS = 5e-3  # long beside the waking of threads
 _SHARE_OF_TRIALS = 0.02  # of the time goes into trying the slower way again
 BARRIER_WORDS = 16  # int64: how many have arrived, and, a cache line further, which meeting this is
-_GENERATION = 8
 
 
 def available() -> int:
@@ -45,57 +38,6 @@ def available() -> int:
     return int(wanted)
 
 
-# ------------------------------------------------------------------------------------------------ machine code
-def barrier_function(module: ir.Module, target: Target) -> ir.Function:
-    """A function (barrier, threads) that returns when so many threads have called it.
-
-    The last to arrive opens the way for all by raising the number of the meeting; the others watch that number, at first
-    without a pause, then offering their core to others in between.
-    """
-    name = "meet"
-    if name in module.globals:
-        return module.globals[name]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.PointerType(), _INDEX]), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    counter, threads = function.args
-    blocks = [function.append_basic_block(n) for n in ("entry", "last", "wait", "yield", "again", "done")]
-    entry, last, wait, give_way, again, done = blocks
-    b = ir.IRBuilder(entry)
-    meeting = b.gep(counter, [_INDEX(_GENERATION)], source_etype=_INDEX)
-    now = b.load_atomic(meeting, "acquire", 8, typ=_INDEX)
-    before = b.atomic_rmw("add", counter, _INDEX(1), "acq_rel")
-    b.cbranch(b.icmp_signed("==", before, b.sub(threads, _INDEX(1))), last, wait)
-    b.position_at_end(last)
-    # Exchanges, because llvmlite's atomic store does not take opaque pointers.
-    b.atomic_rmw("xchg", counter, _INDEX(0), "monotonic")
-    b.atomic_rmw("xchg", meeting, b.add(now, _INDEX(1)), "release")
-    b.ret_void()
-    b.position_at_end(wait)
-    spins = b.phi(_INDEX)
-    spins.add_incoming(_INDEX(0), entry)
-    _pause(b, target)
-    patient = b.icmp_signed("<", spins, _INDEX(_SPINS))
-    b.cbranch(patient, again, give_way)
-    b.position_at_end(give_way)
-    if sys.platform != "win32":
-        b.call(scalar.declared(b, "sched_yield", ir.FunctionType(ir.IntType(32), [])), [])
-    b.branch(again)
-    b.position_at_end(again)
-    spins.add_incoming(b.add(spins, _INDEX(1)), again)
-    b.cbranch(b.icmp_signed("==", b.load_atomic(meeting, "acquire", 8, typ=_INDEX), now), wait, done)
-    b.position_at_end(done)
-    b.ret_void()
-    return function
-
-
-def _pause(b: ir.IRBuilder, target: Target) -> None:
-    """Tell the processor that this is a waiting loop."""
-    if target.level != "neon":
-        b.call(scalar.declared(b, "llvm.x86.sse2.pause", ir.FunctionType(ir.VoidType(), [])), [])
-
-
-# ------------------------------------------------------------------------------------------------ Python's side
 class Crew:
     """Threads that wait for work, for as long as the process lives. They start when first needed."""
 

@@ -1,0 +1,57 @@
+"""From a graph to an executable: everything that a program found on disk does not need, and so does not import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from chainrule.backends.native import codegen, rewrite
+from chainrule.backends.native.executable import Executable
+from chainrule.backends.native.kernels import Check, work
+from chainrule.backends.native.lower import Plan, lower
+from chainrule.backends.native.target import Target
+from chainrule.ir import Graph
+
+_SMALL = 30_000  # operations on numbers in a step
+
+
+def plan_of(graph: Graph, target: Target, threads: int) -> Plan:
+    """The kernels of a graph, for so many threads, or for one if they do not pay."""
+    return lower(rewrite.prepare(graph, target), target, threads)
+
+
+def executable_of(plan: Plan, target: Target, *, profile: bool = False, checked: bool = False) -> Executable:
+    """The machine code of a plan, and what it needs to run.
+
+    With `profile` it takes the time of every kernel; if `checked`, it watches every access (see `codegen.module_of`).
+    """
+    code = _compiled(plan, target, codegen.module_of(plan, target, profile=profile, checked=checked))
+    checks = {k: (s.kernel.op, s.kernel.size) for k, s in enumerate(plan.steps) if isinstance(s.kernel, Check)}
+    return Executable(code, plan.threads, len(plan.steps), plan.arena_bytes, plan.constants, checks, checked)
+
+
+def _compiled(plan: Plan, target: Target, written: ir.Module) -> bytes:
+    machine = target.machine()
+    module = llvm.parse_assembly(str(written))
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = False  # the loops are vectors already
+    options.slp_vectorization = False
+    builder = llvm.create_pass_builder(machine, options)
+    # All of LLVM's passes, unrolling above all, pay where a whole step takes a microsecond. What they find in larger steps is
+    # what the emitters did not hoist or fold themselves: next to nothing, in most of the time that compilation would take.
+    small = sum(work(step.kernel) for step in plan.steps) < _SMALL
+    passes = builder.getModulePassManager() if small else _few_passes()
+    passes.run(module, builder)
+    code: bytes = machine.emit_object(module)
+    return code
+
+
+def _few_passes() -> Any:
+    """Combine instructions, compute equal things once, and tidy up the branches."""
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_instruction_combine_pass()
+    passes.add_new_gvn_pass()
+    passes.add_simplify_cfg_pass()
+    return passes

@@ -1,0 +1,84 @@
+"""What a program needs to run, apart from the graph itself: machine code, and what must be known of the memory around it.
+
+It can be written to bytes and read back, so that a program found on disk runs without being planned again (see `cache`). The
+bytes are a line of JSON and then the arrays and the code, one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chainrule.ir import Array, Graph
+
+ENTRY = "run"  # the function of the machine code that is called (see `codegen`)
+
+
+@dataclass(frozen=True, eq=False)
+class Executable:
+    """A program without its graph.
+
+    Attributes:
+        code: an object file with the function `run`.
+        threads: how many may run it.
+        steps: how many kernels it calls.
+        arena_bytes: memory for everything in between; zeros before the first run.
+        constants: arrays that the kernels read.
+        checks: per number of a kernel that checks positions, the primitive that has them and the size they lie within.
+        checked: whether it watches every access (see `bounds`); such code is not kept on disk.
+    """
+
+    code: bytes
+    threads: int
+    steps: int
+    arena_bytes: int
+    constants: list[Array] = field(default_factory=list)
+    checks: dict[int, tuple[str, int]] = field(default_factory=dict)
+    checked: bool = False
+
+    def slots(self, graph: Graph) -> dict[str, int]:
+        """See `slot_numbers`."""
+        return slot_numbers(graph, len(self.constants))
+
+    def to_bytes(self) -> bytes:
+        """Everything in one piece; `from_bytes` reads it."""
+        header = {
+            "threads": self.threads,
+            "steps": self.steps,
+            "arena_bytes": self.arena_bytes,
+            "checks": [[number, op, size] for number, (op, size) in self.checks.items()],
+            "constants": [[array.dtype.str, array.shape] for array in self.constants],
+        }
+        return b"".join([json.dumps(header).encode(), b"\n", *(array.tobytes() for array in self.constants), self.code])
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Executable:
+        """What `to_bytes` gave."""
+        line, _, rest = data.partition(b"\n")
+        header = json.loads(line)
+        constants, start = [], 0
+        for dtype, shape in header["constants"]:
+            array = np.ndarray(shape, dtype, rest, start).copy()  # where its elements are aligned
+            constants.append(array)
+            start += array.nbytes
+        checks = {number: (op, size) for number, op, size in header["checks"]}
+        return Executable(rest[start:], header["threads"], header["steps"], header["arena_bytes"], constants, checks)
+
+
+def slot_numbers(graph: Graph, constants: int) -> dict[str, int]:
+    """Where each sort of pointer starts in `slots`, an argument of the machine code; "end" is their number."""
+    counts = {
+        "arena": 1,
+        "constant": constants,
+        "input": len(graph.inputs),
+        "state": len(graph.state),
+        "output": len(graph.outputs),
+        "staging": len(graph.inputs),
+    }
+    starts, total = {}, 0
+    for name, count in counts.items():
+        starts[name] = total
+        total += count
+    return {**starts, "end": total}
