@@ -451,7 +451,7 @@ def _leaf(array: Array, name: str | None) -> Node:
 def _fresh(node: Node, name: str | None) -> Node:
     """A node with the value of another and no history: what a Tensor stands for after `assign`."""
     if node.value is not None:
-        return _leaf(np.array(node.value), name)
+        return _leaf(np.asarray(node.value, order="C"), name)  # nobody writes into values, so they can be shared
     fresh = ops.elementwise.stop_gradient(node)
     fresh.name = name
     return fresh
