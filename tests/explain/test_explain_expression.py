@@ -52,6 +52,15 @@ def test_a_sum_of_any_length() -> None:
     assert expression("+".join(["w"] * 1000), w=0.5).item() == pytest.approx(500.0)
 
 
+def test_numbers_are_reckoned_as_on_paper() -> None:
+    """Never as integers of 64 bits, which overflow without a word and have no powers of -1."""
+    assert expression("9**30 * w", w=1.0).item() == pytest.approx(9.0**30)
+    assert expression("w * 2**-1", w=1.0).item() == 0.5
+    assert expression("[1, 2] * w", w=3.0).numpy().tolist() == [3.0, 6.0]
+    # A number that was reckoned is one number in the formulas, too.
+    assert "∂y/∂w = 0.5 · w^(-0.5) = 0.25" in explain(expression("y = w**(1/2)", w=4.0), "w").to_text()
+
+
 def test_given_tensors_are_used_as_they_are() -> None:
     w = cr.parameter(0.5, name="w")
     y = expression("y = w*x", w=w, x=2.0)
@@ -80,7 +89,7 @@ def test_arrays() -> None:
         ("'text'", "it may have"),
         ("True", "it may have"),
         ("w = 3", "a second value for 'w'"),
-        ("w, x = 1, 2", "it may have"),
+        ("w, x = 1, 2", "each line is a formula"),
         ("import os", "'import os'"),
         ("sigmoid(w, x)", "sigmoid with 2 arguments"),
         ("W = [1, 2]; W[w]", "whole numbers"),
@@ -89,6 +98,11 @@ def test_arrays() -> None:
         ("sin(" * 150 + "w" + ")" * 150, "nested operations"),
         ("-(" * 60 + "sin(" * 60 + "w" + ")" * 120, "nested operations"),
         ("1e999*w", "it may have"),
+        ("1/0*w", "'1 / 0', which is inf; its numbers must be finite"),
+        ("(-8)**0.5*w", "which is nan"),
+        ("99999**99999999*w", "which is inf"),
+        ("9**9**9**9*w", "which is inf"),
+        ("(2 @ 3)*w", "@ multiplies arrays"),
     ],
 )
 def test_what_is_no_formula_is_refused(formula: str, words: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from chainrule import functional
 from chainrule.errors import ArgumentError, explain
 from chainrule.tensor import Tensor, TensorLike, parameter, tensor
@@ -21,6 +23,13 @@ _OPERATORS: dict[type[ast.AST], _Operation] = {
     ast.GtE: functional.greater_equal,
     ast.Lt: functional.less,
     ast.LtE: functional.less_equal,
+}
+_NUMBER_OPERATORS: dict[type[ast.AST], Callable[[np.float64, np.float64], np.float64]] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+    ast.Pow: np.power,
 }
 _FUNCTIONS: dict[str, tuple[_Operation, int]] = {
     **{
@@ -101,7 +110,7 @@ class _Reader:
     def read(self) -> Tensor:
         statements = self.parsed().body
         if not statements:
-            raise self._error("nothing", "a formula such as 'sigmoid(w*x)'")
+            raise self._error("nothing in it", "it must be arithmetic such as sigmoid(w*x)", "Write one.")
         result: Tensor | None = None
         for statement in statements:
             result = self._statement(statement)
@@ -115,7 +124,7 @@ class _Reader:
         for sign, typed in _SIGNS.items():
             text = text.replace(sign, typed)
         if len(text) > _LONGEST:
-            raise self._error(f"{len(text)} characters", f"at most {_LONGEST}")
+            raise self._error(f"{len(text)} characters", f"it may have {_LONGEST}", "Write less.")
         try:
             return ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -134,53 +143,75 @@ class _Reader:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
             name = statement.targets[0].id
             if name in self._names:
-                raise self._error(f"a second value for {name!r}", "each name stands for one value")
+                raise self._error(f"a second value for {name!r}", "a name stands for one value", "Choose another name.")
             value = self._value(statement.value, 0)
             # A second name for the same value would rename it everywhere, so it gets a node of its own.
             named = functional.reshape(value, value.shape) if value.name else value
             self._names[name] = named.named(name)
             return named
-        raise self._error(f"{_source(statement)!r}", "formulas, or name = formula")
+        raise self._error(f"{_source(statement)!r}", "each line is a formula, or name = formula")
 
     def _value(self, node: ast.expr, depth: int) -> Tensor:
+        found = self._operand(node, depth)
+        # A number is a float, so that 2**-1 and 9**30 are what they are on paper.
+        return found if isinstance(found, Tensor) else tensor(found)
+
+    def _operand(self, node: ast.expr, depth: int) -> Tensor | float:
+        """A value; plain numbers stay numbers, so that a power knows its exponent and a product its constant."""
         if depth > _DEEPEST:
-            raise self._error(f"more than {_DEEPEST} nested operations", "less; give names to intermediate results")
+            raise self._error(
+                f"more than {_DEEPEST} nested operations",
+                f"it may have {_DEEPEST}",
+                "Give names to intermediate results: h = …; y = … h ….",
+            )
         number = _number(node)
         if number is not None:
-            return tensor(number)
-        found: Tensor | None = None
+            return number if isinstance(number, float) else tensor(np.asarray(number, np.float64))
+        if isinstance(node, ast.BinOp):
+            return self._chain(node, depth)
+        found: Tensor | float | None = None
         match node:
             case ast.Name(id=name):
                 found = self._named(name)
-            case ast.BinOp():
-                found = self._chain(node, depth)
             case ast.Compare(left=a, ops=[operator], comparators=[b]) if type(operator) in _OPERATORS:
                 found = self._operation(_OPERATORS[type(operator)], [a, b], depth)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
-                found = -self._value(inner, depth + 1)
+                found = -self._operand(inner, depth + 1)
             case ast.UnaryOp(op=ast.UAdd(), operand=inner):
-                found = self._value(inner, depth + 1)
+                found = self._operand(inner, depth + 1)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 found = self._call(name, arguments, depth)
             case ast.Subscript():
                 found = self._element(node, depth)
         if found is None:
-            raise self._error(f"{_source(node)!r}", "numbers, names, + - * / ** @, comparisons, indices, and functions by name")
+            raise self._unknown(node)
         return found
 
-    def _chain(self, node: ast.BinOp, depth: int) -> Tensor | None:
+    def _chain(self, node: ast.BinOp, depth: int) -> Tensor | float:
         """a + b + c + …, from the left, so that a sum of any length is fine."""
-        links: list[tuple[ast.operator, ast.expr]] = []
+        links: list[ast.BinOp] = []
         first: ast.expr = node
-        while isinstance(first, ast.BinOp) and _number(first) is None:
-            links.append((first.op, first.right))
+        while isinstance(first, ast.BinOp):
+            links.append(first)
             first = first.left
-        value = self._operand(first, depth)
-        for operator, right in reversed(links):
-            if type(operator) not in _OPERATORS:
-                return None
-            value = _OPERATORS[type(operator)](value, self._operand(right, depth))
-        return value if isinstance(value, Tensor) else tensor(value)
+        value = self._operand(first, depth + 1)
+        for link in reversed(links):
+            if type(link.op) not in _OPERATORS:
+                raise self._unknown(link)
+            value = self._combined(link, value, self._operand(link.right, depth + 1))
+        return value
+
+    def _combined(self, link: ast.BinOp, a: Tensor | float, b: Tensor | float) -> Tensor | float:
+        """Two values put together; plain numbers give a plain number, 1/2 say."""
+        if isinstance(a, Tensor) or isinstance(b, Tensor):
+            return _OPERATORS[type(link.op)](a, b)
+        if isinstance(link.op, ast.MatMult):
+            raise self._error(f"{_source(link)!r}", "@ multiplies arrays", "Write * between numbers.")
+        with np.errstate(all="ignore"):
+            number = float(_NUMBER_OPERATORS[type(link.op)](np.float64(a), np.float64(b)))
+        if not np.isfinite(number):
+            raise self._error(f"{_source(link)!r}, which is {number}", "its numbers must be finite")
+        return number
 
     def _named(self, name: str) -> Tensor:
         if name not in self._names:
@@ -192,39 +223,40 @@ class _Reader:
         return self._names[name]
 
     def _operation(self, operation: _Operation, operands: list[ast.expr], depth: int) -> Tensor:
-        return operation(*(self._operand(o, depth) for o in operands))
-
-    def _operand(self, node: ast.expr, depth: int) -> Tensor | float:
-        """A value; plain numbers stay numbers, so that a power knows its exponent and a product its constant."""
-        number = _number(node)
-        return number if isinstance(number, int | float) else self._value(node, depth + 1)
+        return operation(*(self._operand(o, depth + 1) for o in operands))
 
     def _call(self, name: str, arguments: list[ast.expr], depth: int) -> Tensor:
         if name not in _FUNCTIONS:
-            raise self._error(f"the function {name!r}", f"one of {', '.join(sorted(_FUNCTIONS))}")
+            known = f"there are {', '.join(sorted(_FUNCTIONS))}"
+            raise self._error(f"the function {name!r}", known, "Choose one of them; multiplication is written *.")
         function, arity = _FUNCTIONS[name]
         if len(arguments) != arity:
-            raise self._error(f"{name} with {len(arguments)} arguments", f"{arity}")
+            raise self._error(f"{name} with {len(arguments)} arguments", f"it takes {arity}")
         return self._operation(function, arguments, depth)
 
     def _element(self, node: ast.Subscript, depth: int) -> Tensor:
         items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         index = [_number(i) for i in items]
-        if not all(isinstance(i, int) for i in index):
-            raise self._error(f"{_source(node)!r}", "whole numbers as indices")
-        return self._value(node.value, depth + 1)[tuple(index)]
+        if not all(isinstance(i, float) and i.is_integer() for i in index):
+            raise self._error(f"{_source(node)!r}", "indices are whole numbers")
+        return self._value(node.value, depth + 1)[tuple(int(i) for i in index if isinstance(i, float))]
 
-    def _error(self, given: str, expected: str) -> ArgumentError:
-        return ArgumentError(explain(f"the formula has {given}", f"it may have {expected}", "Change that part."))
+    def _unknown(self, node: ast.expr) -> ArgumentError:
+        return self._error(
+            f"{_source(node)!r}", "it may have numbers, names, + - * / ** @, comparisons, indices, and functions by name"
+        )
+
+    def _error(self, given: str, expected: str, action: str = "Change that part.") -> ArgumentError:
+        return ArgumentError(explain(f"the formula has {given}", expected, action))
 
 
-def _number(node: ast.expr) -> int | float | list[object] | None:
+def _number(node: ast.expr) -> float | list[object] | None:
     """A number, or nested lists of numbers, that is written out; else None."""
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        return node.value if abs(node.value) < 1e300 else None
+        return float(node.value) if abs(node.value) < 1e300 else None
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = _number(node.operand)
-        return -inner if isinstance(inner, int | float) else None
+        return -inner if isinstance(inner, float) else None
     if isinstance(node, ast.List):
         parts = [_number(e) for e in node.elts]
         return None if any(p is None for p in parts) else list(parts)
