@@ -25,6 +25,7 @@ FORMS = ("graph", "path", "matrix", "update", "attribution")
 LANGUAGES = ("en", "zh")
 PICTURES = ("graph", "network", "curves", "regions", "gradient-flow")
 WRONG_CLAIMS = 1
+_NEGATIVE_FORMULA = re.compile(r"-(?!o)[\w(.].")  # no option has one minus and several letters but -oFILE
 _RUN = re.compile(r"[\w.-]*[A-Za-z_][\w.-]*(/[\w.-]+)+/?")  # a path, where no values are given for a formula
 
 
@@ -57,9 +58,9 @@ def _given(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     try:
         number = ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         number = None
-    if not equals or not name.strip().isidentifier() or not isinstance(number, int | float | list):
+    if not equals or not name.strip().isidentifier() or not _is_numeric(number):
         raise ArgumentError(
             message(
                 f"the value {text!r} was given",
@@ -70,7 +71,22 @@ def _given(text: str) -> tuple[str, Any]:
     return name.strip(), number
 
 
-@click.command(short_help="Derive a gradient of a typed formula, step by step.")
+def _is_numeric(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_numeric, value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+class _OfFormula(click.Command):
+    """A command whose first argument may begin with a minus: -log(y) is a formula and no option."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """As `click.Command.parse_args`."""
+        # A blank before it says so to click, and nothing to a formula.
+        return super().parse_args(context, [f" {a}" if _NEGATIVE_FORMULA.match(a) else a for a in args])
+
+
+@click.command(cls=_OfFormula, short_help="Derive a gradient of a typed formula, step by step.")
 @click.argument("formula")
 @click.argument("given", nargs=-1, metavar="[NAME=NUMBER]…")
 @click.option(
@@ -155,7 +171,7 @@ def check(context: click.Context, homework: str | None, new: bool, language: Any
         context.exit(WRONG_CLAIMS)
 
 
-@click.command(short_help="Draw a formula, or the network and training of a run, as SVG or PNG.")
+@click.command(cls=_OfFormula, short_help="Draw a formula, or the network and training of a run, as SVG or PNG.")
 @click.argument("source", metavar="FORMULA|RUN")
 @click.argument("given", nargs=-1, metavar="[NAME=NUMBER]…")
 @click.option("--out", "-o", type=click.Path(), help="File to write: .svg, .png or .html. [default: KIND.svg]")

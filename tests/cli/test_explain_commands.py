@@ -27,6 +27,12 @@ def test_one_gradient_is_derived_as_a_product_along_its_path():
     assert "0.00092907" in text
 
 
+@pytest.mark.parametrize("formula", ["-log(y)", "-(y*2)", "-.5*y", "-0.5*y"])
+def test_a_formula_may_begin_with_a_minus(formula):
+    assert "∂E/∂y" in run("explain", formula, "y=0.3").output
+    assert "Usage" in run("explain", "--help").output
+
+
 def test_an_update_shows_the_rule_and_the_new_value():
     text = run("explain", M6, *GIVEN, "--wrt", "w35", "--form", "update", "--lr", "1").output
     assert "w₃₅ - η · ∂E/∂w₃₅" in text
@@ -55,6 +61,12 @@ def test_a_derivation_is_written_in_the_format_of_the_file_name(tmp_path, suffix
         (["x", "x"], "a value is NAME=NUMBER"),
         (["x + 1", "x=1", "z=2"], "the formula does not use that name"),
         (["x + 1", "x=1", "--wrt", "q"], "q"),
+        (["x + 1", "x=1e999"], "a value is NAME=NUMBER"),
+        (["x + 1", "x=['a']"], "a value is NAME=NUMBER"),
+        (["x + 1", "x=" + "[" * 500 + "1" + "]" * 500], "a value is NAME=NUMBER"),
+        (["x + 1", "x=[[1],[2,3]]"], "numbers in rows of one length"),
+        (["x + 1", "x=1", "-p"], "No such option '-p'"),
+        (["x + 1", "x=1", "--wtr", "x"], "No such option '--wtr'"),
     ],
 )
 def test_bad_formulas_and_values_are_explained(arguments, text):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, ChainruleError, explain
 from chainrule.explain.expression import expression
 from chainrule.explain.grader import check
 from chainrule.explain.grading import Grading
@@ -102,7 +102,7 @@ class Homework:
         Raises:
             ArgumentError: the formula, a given number or the optimiser cannot be read.
         """
-        leaves = {name: parameter(value, name=name) for name, value in self.given.items()}
+        leaves = {name: _leaf(name, value) for name, value in self.given.items()}
         return expression(self.formula, **leaves), self._optimizer(leaves)
 
     def grade(self, language: Language | None = None) -> Grading:
@@ -125,6 +125,15 @@ class Homework:
             known = ", ".join(leaves) if missing else ", ".join(OPTIMIZERS)
             raise ArgumentError(explain(f"[optimizer] names {given}", f"there are {known}", "Check the spelling."))
         return OPTIMIZERS[name]([leaves[n] for n in names], **settings)
+
+
+def _leaf(name: str, value: Any) -> Tensor:
+    try:
+        return parameter(value, name=name)
+    except ChainruleError:
+        raise ArgumentError(
+            explain(f"{name} = {value!r} was given", "it is a number, or numbers in rows of one length", "Change it.")
+        ) from None
 
 
 def read_homework(path: str | Path) -> Homework:
