@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import cos, exp, log, log1p, sin, sqrt, tanh
 
 import numpy as np
 
@@ -27,20 +28,28 @@ def re_evaluated(derivation: Derivation) -> None:
 
 
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_FUNCTIONS = {
+    "σ": lambda x: 1.0 / (1.0 + exp(-x)), "softplus": lambda x: log1p(exp(x)), "relu": lambda x: max(x, 0.0),
+    "cos": cos, "exp": exp, "log": log, "sin": sin, "sqrt": sqrt, "tanh": tanh, "max": max, "min": min,
+}  # fmt: skip
+_NAMES = re.compile(rf"\b(?:{'|'.join(_FUNCTIONS)})\b")
+_SHOWN = ("value", "gradient", "path", "sum", "element")
 
 
 def shown_numbers_give_the_shown_result(derivation: Derivation) -> int:
     """Reckon with the numbers as displayed: they give the displayed result. Returns how many steps could be reckoned."""
-    return sum(_reckoned(step) for step in derivation.steps() if step.kind in ("gradient", "path", "sum", "element"))
+    return sum(_reckoned(step) for step in derivation.steps() if step.kind in _SHOWN)
 
 
 def _reckoned(step: Step) -> bool:
     if not step.equations or step.value is None or step.value.size != 1 or not np.isfinite(step.value.item()):
         return False
     text = re.sub(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"e{m[1].translate(_DIGITS)}", step.equations[-1].text)
-    if re.search(r"[^-+·()\d.e ]", text):  # names, or functions
-        return False
-    found = eval(text.replace("·", "*"))  # of digits, dots and brackets alone
+    text = re.sub(r"([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"**{m[1].translate(_DIGITS)}", text)
+    text = re.sub(r"(?<=[\d)])\(", "*(", text.replace("·", "*"))  # 0.5(1 - 0.2)
+    if re.search(r"[^-+*/(),\d.e ]", _NAMES.sub("", text)):
+        return False  # names of quantities are left in it
+    found = eval(text, _FUNCTIONS)  # of numbers, operators and these functions alone
     shown = number(step.value.item(), step.digits).text
     assert number(found, step.digits).text == shown, f"{step.name} = {step.equations[-1].text} = {shown}, but gives {found!r}"
     return True

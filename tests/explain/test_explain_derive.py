@@ -49,6 +49,8 @@ def test_symbols(name: str, text: str, latex: str) -> None:
         (-0.0, "0", "0"),
         (9.8546e-9, "9.8546×10⁻⁹", r"9.8546 \times 10^{-9}"),
         (1.5e12, "1.5×10¹²", r"1.5 \times 10^{12}"),
+        (12345678.9, "1.23457×10⁷", r"1.23457 \times 10^{7}"),
+        (123456.7, "123457", "123457"),
         (math.inf, "∞", r"\infty"),
         (math.nan, "nan", r"\mathrm{nan}"),
         (True, "1", "1"),
@@ -87,12 +89,12 @@ def test_python_variables_name_layers_where_every_layer_has_one() -> None:
     x = cr.tensor([0.35, 0.9])
     first, second = cr.parameter([[0.1, 0.8], [0.4, 0.6]]), cr.parameter([[0.3, 0.9]])
     cost = (cr.sigmoid(second @ cr.sigmoid(first @ x)) ** 2).sum()
-    assert explain(cost, form="matrix").wrt == ("second", "first", "x")
+    assert explain(cost, form="matrix").wrt == ("first", "second", "x")
     a = x
     for w in (first, second):
         a = cr.sigmoid(w @ a)
     del first, second
-    assert explain((a**2).sum(), form="matrix").wrt == ("W^2", "W^1", "x")
+    assert explain((a**2).sum(), form="matrix").wrt == ("W^1", "W^2", "x")
 
 
 def test_weights_come_right_after_what_they_are_made_of() -> None:
@@ -136,13 +138,79 @@ def test_an_element_can_be_asked_for_in_three_ways() -> None:
     assert float(explain(cost, "W[0, 1]", form="path").value) == pytest.approx(2 * 1.7 * 2)
 
 
+def test_a_number_has_no_elements() -> None:
+    y = expression("y = w*x", w=1.0, x=1.0)
+    with pytest.raises(ArgumentError, match=r"w has the shape \(\). It is one number: write w."):
+        explain(y, "w[0]")
+
+
 def test_values_can_be_given() -> None:
+    weight, other = cr.parameter(2.0), cr.tensor(3.0)
+    assert float(explain(weight * other, weight, at={"other": 5.0}).value) == 5.0  # by the name of the Python variable
     y = expression("y = w*x**2", w=1.0, x=1.0)
     assert float(explain(y, "w", at={"x": 3.0}).value) == 9.0
     with pytest.raises(ArgumentError, match="leaves of this calculation"):
         explain(y, "w", at={"z": 3.0})
     with pytest.raises(ShapeError, match="it must be"):
         explain(y, "w", at={"x": [1.0, 2.0]})
+
+
+# -------------------------------------------------------------------------------------------- as a person would write it
+def shown(derivation: Derivation, name: str) -> str:
+    """The right-hand sides of a step and its value, as text."""
+    step = next(s for s in derivation.steps() if s.name == name)
+    assert step.value is not None
+    return " = ".join([*(e.text for e in step.equations), number(step.value.item(), step.digits).text])
+
+
+def test_second_derivatives_are_written_plainly() -> None:
+    """The gradient graph begins with factors 1 and -1, and repeats terms; nobody writes these."""
+    a = cr.tensor(0.7)
+    s = cr.sigmoid(a)
+    (s1,) = cr.grad(s, [a])
+    found = explain(s1, a)
+    assert shown(found, "s1") == "s(1 - s) = 0.668188(1 - 0.668188) = 0.221713"
+    assert shown(found, "ds1/ds") == "1 - 2 · s = -0.336376"
+    (s2,) = cr.grad(s1, [a])
+    assert shown(explain(s2, a), "s2").startswith("(1 - s - s) · s(1 - s) = ")
+    assert shown(explain(s2, a), "ds2/ds").startswith("(1 - 2 · s)(1 - s) - (1 - 2 · s) · s - 2 · s(1 - s) = ")
+    re_evaluated(explain(s2, a))
+    (slope,) = cr.grad(a * 3.0, [a])  # 1 · 3
+    assert shown(explain(slope * a, a), "slope") == "3"
+
+
+@pytest.mark.parametrize(
+    ("formula", "derivative"),
+    [
+        ("x + x", "2"),
+        ("3*x - x - 2*x", "0"),
+        ("x*x + x*x + x", "1 + 4 · x = 9"),
+        ("exp(x) + exp(x)", "2 · exp(x)"),
+        ("1*x*-1", "-1"),
+        ("x**y", "y · x^(y - 1)"),
+        ("2**x", "0.693147 · y₂"),
+        ("where(x > 1, x, 0.5*x)", "[x > 1] + 0.5 · [¬(x > 1)] = 1"),
+        ("x/3", "0.333333"),
+        ("x*0.123456789", "0.123456789"),
+        ("x*123456789", "123456789"),
+    ],
+)
+def test_derivatives_are_written_plainly(formula: str, derivative: str) -> None:
+    y = expression(f"y2 = {formula}", x=2.0, **({"y": 3.0} if "y" in formula else {}))
+    assert derivative in shown(explain(y, "x", detail="named"), "dy2/dx"), shown(explain(y, "x", detail="named"), "dy2/dx")
+
+
+def test_numbers_in_formulas_have_the_precision_asked_for() -> None:
+    y = expression("y = x/3 * 0.123456789123", x=2.0)
+    assert shown(explain(y, "x", precision=4, detail="named"), "dy/dx") == "0.04115"
+    assert shown(explain(y, "x", precision=10, detail="named"), "dy/dx") == "0.04115226304"
+    assert shown(explain(y, "x", precision=4, detail="named"), "y").startswith("x / 3 · 0.123456789123 = ")
+    assert "1.2×10⁸" in explain(expression("y = x*w", x=123456789.0, w=1.0), "x", precision=2).to_text()
+
+
+def test_what_happened_by_default_is_in_the_order_of_a_reader() -> None:
+    y = expression("y = w10*x + w2*x", w10=1.0, w2=2.0, x=3.0)
+    assert explain(y).title.text == "How y depends on w₂, w₁₀ and x"
 
 
 # -------------------------------------------------------------------------------------------- forms and options

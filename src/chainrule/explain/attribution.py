@@ -56,7 +56,10 @@ def attribution_form(request: Request) -> Derivation:
         shares, plain = _normalised(layer, above, shares), _back(layer, above, plain)
         steps += _layer_steps(layer, above, layers[-1], (shares, plain, true[layer.weighted]), request)
     section = Section(
-        "attribution", sentence("attribution", request.language), tuple(steps), sentence("heuristic", request.language)
+        "attribution",
+        sentence("attribution", request.language),
+        tuple(steps),
+        sentence("heuristic", request.language, delta=symbol("delta")),
     )
     assert calc.output.name is not None
     title = sentence("title-attribution", request.language, output=symbol(calc.output.name))

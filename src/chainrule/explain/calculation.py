@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule import ir
 from chainrule.errors import ArgumentError, GradientError, ShapeError, explain
+from chainrule.explain.formulas import uniform
 from chainrule.explain.symbols import symbol
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
@@ -104,12 +105,16 @@ def calculation(
         ArgumentError: a leaf without value, or a value for a name that does not exist.
     """
     order = topological([output])
-    values = _values_at(order, at or {})
+    values = _values_at(order, at or {}, variables or {})
     names = _Names(order, variables or {})
     copies: dict[Node, Node] = {}
     for node in order:
-        copies[node] = _copy(node, copies, values, blocks)
-        copies[node].name = names.given(node)
+        name = names.given(node)
+        plain = _without_factor_of_one(node, copies)
+        if plain is not None and (name or node is output) and (plain.name or plain.op in LEAVES):
+            plain = _handed_on(plain)  # a node of its own, which can be named
+        copies[node] = _copy(node, copies, values, blocks) if plain is None else plain
+        copies[node].name = name or copies[node].name
     result = copies[output]
     nodes = tuple(topological([result]))
     if result.name is None:
@@ -163,12 +168,13 @@ def is_plain_constant(node: Node) -> bool:
     return node.op == "constant" and (node.name is None or re.fullmatch(r"u\d+", node.name) is not None)
 
 
-def _values_at(order: Sequence[Node], at: At) -> dict[Node, Array]:
+def _values_at(order: Sequence[Node], at: At, variables: Mapping[Node, str]) -> dict[Node, Array]:
     found: dict[Node, Array] = {}
+    names = {n: n.name or variables.get(n) for n in order if n.op in LEAVES}
     for key, value in at.items():
-        matches = [n for n in order if (n is key.node if isinstance(key, Tensor) else n.name == key) and n.op in LEAVES]
+        matches = [n for n, name in names.items() if (n is key.node if isinstance(key, Tensor) else name == key)]
         if not matches:
-            given = [n.name for n in order if n.op in LEAVES and n.name]
+            given = [name for name in names.values() if name]
             raise ArgumentError(
                 explain(
                     f"a value was given for {key!r}",
@@ -184,6 +190,22 @@ def _values_at(order: Sequence[Node], at: At) -> dict[Node, Array]:
                 )
             found[node] = array
     return found
+
+
+def _without_factor_of_one(node: Node, copies: Mapping[Node, Node]) -> Node | None:
+    """x for 1 · x and -x for -1 · x: gradient graphs begin with them, nobody writes them, and the value is the same."""
+    if node.op != "multiply":
+        return None
+    a, b = (copies[i] for i in node.inputs)
+    fitting = [(uniform(one), x) for one, x in ((a, b), (b, a)) if (x.shape, x.dtype) == (node.shape, node.dtype)]
+    for known, x in sorted(fitting, key=lambda pair: pair[0] != 1.0):
+        if known in (1.0, -1.0):
+            return x if known == 1.0 else lookup("negative")(x)
+    return None
+
+
+def _handed_on(node: Node) -> Node:
+    return lookup("cast")(node, dtype=node.dtype)
 
 
 def _copy(node: Node, copies: Mapping[Node, Node], values: Mapping[Node, Array], blocks: Blocks) -> Node:
@@ -211,7 +233,7 @@ def _copy(node: Node, copies: Mapping[Node, Node], values: Mapping[Node, Array],
             inside[each] = _copy(each, inside, {}, blocks)
     top = inside[body]
     # A block that hands its input on, or returns a constant, still gets a node of its own, which can be named.
-    return top if top not in inputs else lookup("cast")(top, dtype=top.dtype)
+    return top if top not in inputs else _handed_on(top)
 
 
 # -------------------------------------------------------------------------------------------- names of Python variables
@@ -276,10 +298,12 @@ def place_named(name: str, calc: Calculation) -> Place:
         np.zeros(node.shape, dtype=bool)[found]
     except (ValueError, IndexError):
         found = ()
-    if len(found) != node.ndim:
+    if len(found) != node.ndim or not found:
         raise ArgumentError(
             explain(
-                f"the element {name!r} was given", f"{base} has the shape {node.shape}", f"Write {node.ndim} indices in range."
+                f"the element {name!r} was given",
+                f"{base} has the shape {node.shape}",
+                f"Write {node.ndim} indices in range." if node.ndim else f"It is one number: write {base}.",
             )
         )
     return Place(node, tuple(i % n for i, n in zip(found, node.shape, strict=True)))

@@ -86,7 +86,8 @@ def explain(
         for w, p in zip(wanted, nodes, strict=True)
     ]
     held = () if form != "update" or optimizer is None else _held(calc, optimizer)
-    request = Request(calc, tuple(places) or held or _free_leaves(calc), language, precision, most)
+    chosen = tuple(places) or held
+    request = Request(calc, chosen or _free_leaves(calc), bool(chosen), language, precision, most)
     for place in request.places:
         check_depends(calc, place)
     found: Derivation = _forms()[form](request, optimizer)
@@ -145,6 +146,7 @@ def _free_leaves(calc: Calculation) -> tuple[Place, ...]:
     leaves = [n for n in calc.nodes if n.op in ("variable", "input") and n.dtype.kind == "f"]
     found = autodiff.gradient(calc.output, leaves, None if calc.output.size == 1 else _ones(calc.output)) if leaves else []
     kept = tuple(Place(leaf) for leaf, g in zip(leaves, found, strict=True) if g is not None)
+    kept = tuple(sorted(kept, key=lambda place: natural_order(place.name)))
     if not kept:
         raise GradientError(
             message(

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from chainrule import ir
-from chainrule.explain.symbols import Formula, number, symbol
+from chainrule.explain.symbols import Formula, constant, symbol
 from chainrule.ir import LEAVES, Node, topological
 from chainrule.ops import notation
 from chainrule.ops.primitive import lookup
 
 Symbols = Callable[[Node], Formula]
+_MOST_TERMS = 8  # of a sum in which like terms are looked for
 _STYLES: tuple[notation.Style, notation.Style] = ("text", "latex")
 
 
@@ -154,9 +156,78 @@ def _sum(node: Node, a: Product, b: Product) -> Product:
         return Product(a.coefficient - b.coefficient if minus else a.coefficient + b.coefficient)
     if b.factors and b.coefficient < 0.0:
         minus, b = not minus, Product(-b.coefficient, b.factors)
+    gathered = _like_terms(node, a, Product(-1.0 if minus else 1.0) * b)
+    if gathered is not None:
+        return gathered
     if a.factors and a.coefficient == -1.0 and not minus:
         a, b, minus = b, Product(1.0, a.factors), True
     return Product(1.0, (_apply("subtract" if minus else "add", _gathered(a), _gathered(b)),))
+
+
+def _like_terms(node: Node, a: Product, b: Product) -> Product | None:
+    """a + b, if b differs only in its coefficient from a or from a term of a: s + s is 2s, and 1 - s - s is 1 - 2s."""
+    terms = _terms(a)
+    (own,) = _terms(b)[-1:]
+    for k, (coefficient, rest) in enumerate(terms):
+        if _key(rest) == _key(own[1]):
+            terms[k] = (coefficient + b.coefficient, rest)
+            return _added_up(node, [t for t in terms if t[0] != 0.0])
+    return None
+
+
+def _terms(p: Product) -> list[tuple[float, Node]]:
+    """The terms of a sum, each with its coefficient; of a long sum, and of what is none, the whole."""
+    if not p.factors:
+        return [(p.coefficient, ir.constant(1.0))]
+    top = Product(1.0, _gather_squares(p.factors)).node()
+    found: list[tuple[float, Node]] = []
+    rest = top
+    while p.coefficient == 1.0 and rest.op in ("add", "subtract") and rest.name is None and len(found) < _MOST_TERMS:
+        coefficient, term = _scaled(rest.inputs[1])
+        found.append((-coefficient if rest.op == "subtract" else coefficient, term))
+        rest = rest.inputs[0]
+    return [_scaled(rest), *reversed(found)] if found and len(found) < _MOST_TERMS else [(p.coefficient, top)]
+
+
+def _scaled(node: Node) -> tuple[float, Node]:
+    """Coefficient and the rest of a term."""
+    if node.op == "negative" and node.name is None:
+        return -1.0, node.inputs[0]
+    known = uniform(node.inputs[0]) if node.op == "multiply" and node.name is None else None
+    if known is not None:
+        return known, node.inputs[1]
+    alone = uniform(node)
+    return (1.0, node) if alone is None else (alone, ir.constant(1.0))
+
+
+def _added_up(node: Node, terms: Sequence[tuple[float, Node]]) -> Product:
+    """Terms as a sum with the value that ran, to the last bit: 1 - s - s and 1 - 2s are rounded in different ways."""
+    products = [Product(c) if uniform(rest) == 1.0 else Product(c, (rest,)) for c, rest in terms]
+    if len(products) < 2:
+        return products[0] if products else Product(0.0)
+    total = products[0].node()
+    for p in products[1:]:
+        plus = p.coefficient > 0.0
+        total = _apply("add" if plus else "subtract", total, Product(abs(p.coefficient), p.factors).node())
+    return Product(1.0, (Node(total.op, total.inputs, total.attributes, node.shape, node.dtype, None, node.value),))
+
+
+def _key(node: Node, depth: int = 6) -> object:
+    """Equal for formulas that are the same."""
+    if is_atom(node) or not depth:
+        known = uniform(node)
+        return node if known is None else known
+    return (node.op, str(dict(node.attributes)), node.shape, *(_key(i, depth - 1) for i in node.inputs))
+
+
+def _chosen(node: Node, *_: Product) -> Product | None:
+    """A case that is kept apart, such as 0⁰, and that did not occur in any element: what remains is the formula itself."""
+    condition, _special, _usual = node.inputs
+    if condition.op != "equal" or condition.name is not None or condition.value is None or condition.size == 0:
+        return None
+    occurred = condition.value.flat[0]
+    branch = node.inputs[1 if occurred else 2]
+    return product(branch) if bool(np.all(condition.value == occurred)) and branch.shape == node.shape else None
 
 
 def _power(node: Node, base: Product, power: Product) -> Product | None:
@@ -177,6 +248,7 @@ _RULES: dict[str, Callable[..., Product | None]] = {
     "add": _sum,
     "subtract": _sum,
     "power": _power,
+    "where": _chosen,
     **dict.fromkeys(("sum", "reshape", "transpose", "broadcast_to", "squeeze", "expand_dims"), _linear),
 }
 
@@ -214,22 +286,24 @@ def moves_nothing(node: Node) -> bool:
 
 
 # -------------------------------------------------------------------------------------------- writing
-def named_symbol(node: Node) -> Formula:
+def named_symbol(node: Node, precision: int = 6) -> Formula:
     """The symbol of a named node; the number or kind of an unnamed leaf."""
     if node.name is not None:
         return symbol(node.name)
     if node.value is not None and node.size == 1:
-        return number(node.value.item(), 6)
+        return constant(node.value.item(), precision)
     known = uniform(node)
-    return number(known, 6) if known is not None else Formula(f"[{node.size} numbers]", rf"\left[{node.size}\right]")
+    return constant(known, precision) if known is not None else Formula(f"[{node.size} numbers]", rf"\left[{node.size}\right]")
 
 
-def write(node: Node, symbols: Symbols = named_symbol, *, whole: bool = False) -> Formula:
+def write(node: Node, precision: int = 6, symbols: Symbols | None = None, *, whole: bool = False) -> Formula:
     """A node as a formula.
 
     Args:
         node: the top of the formula; its own name is not used if it is no leaf and `whole` is set.
-        symbols: what stands for the nodes at which the formula stops.
+        precision: significant digits of numbers such as 1/3 in it; those that were typed are written in full.
+        symbols: what stands for the nodes at which the formula stops, if not their names and numbers.
         whole: write the calculation of `node` even if it has a name.
     """
-    return Formula(*(notation.formula(node, s, lambda n, style: symbols(n).style(style), whole=whole) for s in _STYLES))
+    stands_for = symbols or partial(named_symbol, precision=precision)
+    return Formula(*(notation.formula(node, s, lambda n, style: stands_for(n).style(style), whole=whole) for s in _STYLES))

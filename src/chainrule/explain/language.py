@@ -76,8 +76,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     "chosen": ("the element that was asked for", "所求的元素"),
     "heuristic": (
         "A heuristic, not the gradient: it shares an error out by the size of the weights and leaves out the derivative of the "
-        "activation. The gradient δ beside it is what training uses.",
-        "这是一种启发式方法, 不是梯度: 它按权重大小分摊误差, 没有考虑激活函数的导数。训练所用的是旁边的梯度 δ。",
+        "activation. The gradient {delta} beside it is what training uses.",
+        "这是一种启发式方法, 不是梯度: 它按权重大小分摊误差, 没有考虑激活函数的导数。训练所用的是旁边的梯度 {delta}。",
     ),
     "normalised": ("in proportion to the weights", "按权重比例分摊"),
     "unnormalised": ("with the transposed weights", "用转置的权重分摊"),

@@ -13,7 +13,7 @@ from chainrule.explain.calculation import Calculation
 from chainrule.explain.derivation import Factor, Part, Step
 from chainrule.explain.formulas import Product, named_symbol, tidy, uniform, write
 from chainrule.explain.language import Language, sentence
-from chainrule.explain.symbols import Formula, agreeing_digits, derivative_name, number, symbol
+from chainrule.explain.symbols import Formula, agreeing_digits, derivative_name, is_short, number, symbol
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
 
@@ -48,9 +48,9 @@ def value_step(calc: Calculation, node: Node, precision: int, note: Formula | No
     if simplify:
         top.name = None
         top = tidy(top)
-    equations = [write(top, whole=True)]
+    equations = [write(top, precision, whole=True)]
     digits = precision
-    leaves = list(cuts.values())
+    leaves = [*cuts.values(), *_long_constants(top)]
     if node.size == 1 and node.dtype.kind == "f" and leaves and all(leaf.size == 1 for leaf in leaves):
         parts_digits, digits = agreeing_digits(
             [_float(leaf) for leaf in leaves],
@@ -59,10 +59,16 @@ def value_step(calc: Calculation, node: Node, precision: int, note: Formula | No
             precision,
         )
         shown = {leaf: number(_float(leaf), parts_digits) for leaf in leaves}
-        equations.append(write(top, lambda n: shown[n] if n in shown else named_symbol(n), whole=True))
+        equations.append(write(top, symbols=lambda n: shown[n] if n in shown else named_symbol(n), whole=True))
     return Step(
         "value", node.name, symbol(node.name), _without_repeats(equations, node.value, digits), node.value, digits, note
     )
+
+
+def _long_constants(top: Node) -> list[Node]:
+    """Numbers in a formula that are rounded when they are shown, such as 1/3."""
+    found = (n for n in topological([top]) if n.op == "constant" and n.name is None and n.size == 1 and n.value is not None)
+    return [n for n in found if not is_short(_float(n))]
 
 
 def _float(node: Node) -> float:
@@ -91,14 +97,14 @@ def gradient_step(
     if not gradient.terms:
         note = sentence("seed", language, output=output) if np.any(gradient.value) else sentence("no-flow", language)
         return Step("seed", gradient.name, symbol(gradient.name), (), gradient.value, precision, note)
-    parts = [_part(term) for term in gradient.terms]
+    parts = [_part(term, precision) for term in gradient.terms]
     equations = [added([p.formula for p in parts])]
     digits = precision
     if all(p.rule == "product" and p.value.size == 1 for p in parts):
         terms = [[f.value.item() for f in p.factors] for p in parts]
         numbers, digits = sum_of_products(terms, float(gradient.value.item()), precision)
         equations.append(numbers)
-    if plainer := _with_sums_of_one(gradient):
+    if plainer := _with_sums_of_one(gradient, precision):
         equations.append(plainer[1])
         note = note or sentence("sums-to-one", language, sum=plainer[0])
     if note is None and len(parts) > 1:
@@ -108,7 +114,7 @@ def gradient_step(
     return Step("gradient", gradient.name, symbol(gradient.name), shown, gradient.value, digits, note, tuple(parts))
 
 
-def _with_sums_of_one(gradient: Gradient) -> tuple[Formula, Formula] | None:
+def _with_sums_of_one(gradient: Gradient, precision: int) -> tuple[Formula, Formula] | None:
     """Of a gradient with a sum over given values that is 1, as of targets: this sum, and the formula without it."""
     expressions = [term.expression for term in gradient.terms]
     ones = [n for e in expressions for n in topological([e]) if _is_sum_of_one(n)]
@@ -121,7 +127,7 @@ def _with_sums_of_one(gradient: Gradient) -> tuple[Formula, Formula] | None:
         same = inputs == node.inputs
         kept = node if same else Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.name, node.value)
         replaced[node] = one if node in ones else kept
-    return write(ones[0]), added([write(tidy(replaced[e])) for e in expressions])
+    return write(ones[0]), added([write(tidy(replaced[e]), precision) for e in expressions])
 
 
 def _is_sum_of_one(node: Node) -> bool:
@@ -130,22 +136,22 @@ def _is_sum_of_one(node: Node) -> bool:
     return given and bool(np.all(_array(node) == 1.0))
 
 
-def _part(term: Term) -> Part:
+def _part(term: Term, precision: int) -> Part:
     assert term.parent.name is not None
     upstream = Factor(named_symbol(term.upstream), _array(term.upstream))
     from_output = term.upstream.name == derivative_name(term.parent.name, term.parent.name)
     if term.local is None:
-        return Part("pullback", (term.parent.name,), (upstream,), write(term.expression), term.value)
+        return Part("pullback", (term.parent.name,), (upstream,), write(term.expression, precision), term.value)
     local = np.broadcast_to(_array(term.local), term.value.shape)
-    factors: tuple[Factor, ...] = (upstream, Factor(write(term.local), local))
+    factors: tuple[Factor, ...] = (upstream, Factor(write(term.local, precision), local))
     if from_output:
-        return Part("product", (term.parent.name,), (factors[1],), write(term.local), term.value)
+        return Part("product", (term.parent.name,), (factors[1],), write(term.local, precision), term.value)
     joined = term.upstream * term.local
     plain = uniform(term.local)
     if plain in (1.0, -1.0):
         joined = tidy(joined)
         factors = factors[:1] if plain == 1.0 else factors
-    return Part("product", (term.parent.name,), factors, write(joined), term.value)
+    return Part("product", (term.parent.name,), factors, write(joined, precision), term.value)
 
 
 def _array(node: Node) -> Array:
@@ -186,6 +192,6 @@ def sum_of_products(terms: Sequence[Sequence[float]], total: float, precision: i
     return added([multiplied([number(v, digits) for v in t]) for t in terms]), shown
 
 
-def product_formula(coefficient: float, groups: Sequence[Node]) -> Formula:
+def product_formula(coefficient: float, groups: Sequence[Node], precision: int) -> Formula:
     """coefficient · group · group …; each group is one factor, itself perhaps a product."""
-    return write(Product(coefficient, tuple(groups)).node())
+    return write(Product(coefficient, tuple(groups)).node(), precision)

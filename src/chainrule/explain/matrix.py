@@ -19,7 +19,7 @@ from chainrule.explain.language import Language, phrase, sentence
 from chainrule.explain.lines import added, given_step, gradient_step, sum_of_products, value_step
 from chainrule.explain.render.arrays import is_listed
 from chainrule.explain.request import Request
-from chainrule.explain.symbols import Formula, derivative_name, natural_order, number, symbol
+from chainrule.explain.symbols import Formula, constant, derivative_name, natural_order, symbol
 from chainrule.ir import LEAVES, Node
 from chainrule.ops.primitive import lookup
 
@@ -131,6 +131,8 @@ def matrix_form(request: Request) -> Derivation:
             )
         )
     request = replace(request, calc=in_layer_notation(request.calc, layers))
+    if not request.chosen:
+        request = replace(request, places=tuple(sorted(request.places, key=lambda p: natural_order(p.name))))
     stops = [layer.weighted for layer in layers]
     names = {layer.weighted: error_term(layer) for layer in layers}
     gradients = backward(request.calc, [p.node for p in request.places], stops, names)
@@ -285,7 +287,7 @@ def _contributions(request: Request, gradient: Gradient, position: int, name: st
     ranked = sorted(terms, key=lambda t: -abs(_value(t)))
     count = min(request.most, max(1, sum(_value(t) != 0.0 for t in ranked)))
     listed, rest = ranked[:count], ranked[count:]
-    parts = [_part(t) for t in listed]
+    parts = [_part(t, request.precision) for t in listed]
     note = None
     if rest:
         left = math.fsum(_value(t) for t in rest)
@@ -327,13 +329,13 @@ def _value(term: Product) -> float:
     return float(node.value.item())
 
 
-def _part(term: Product) -> Part:
+def _part(term: Product, precision: int) -> Part:
     factors = (
-        [Factor(number(term.coefficient, 6), np.asarray(term.coefficient))]
+        [Factor(constant(term.coefficient, precision), np.asarray(term.coefficient))]
         if term.coefficient != 1.0 or not term.factors
         else []
     )
     for factor in term.factors:
         assert factor.value is not None
-        factors.append(Factor(write(factor), factor.value))
-    return Part("product", (), tuple(factors), write(term.node()), np.asarray(_value(term)))
+        factors.append(Factor(write(factor, precision), factor.value))
+    return Part("product", (), tuple(factors), write(term.node(), precision), np.asarray(_value(term)))

@@ -16,7 +16,7 @@ from chainrule.explain.formulas import Product, write
 from chainrule.explain.language import phrase, sentence
 from chainrule.explain.lines import added, product_formula, sum_of_products
 from chainrule.explain.request import Request
-from chainrule.explain.symbols import Formula, agreeing_digits, derivative_name, number, symbol
+from chainrule.explain.symbols import Formula, agreeing_digits, constant, derivative_name, number, symbol
 from chainrule.ir import Node
 
 _MOST_EDGES = 20_000
@@ -185,7 +185,7 @@ def path_section(request: Request, place: Place) -> tuple[Section, float]:
 
 def _path_step(path: Path, request: Request, name: str, order: int) -> Step:
     precision = request.precision
-    part = _path_part(path, request.calc)
+    part = _path_part(path, request)
     values = [f.value.item() for f in part.factors]
     equations = [part.formula]
     digits = precision
@@ -196,22 +196,24 @@ def _path_step(path: Path, request: Request, name: str, order: int) -> Step:
     return Step("path", name, symbol(name), tuple(equations), np.asarray(path.value), digits, note, (part,))
 
 
-def _path_part(path: Path, calc: Calculation) -> Part:
+def _path_part(path: Path, request: Request) -> Part:
     product = path.product()
     if product.coefficient == 0.0:
         product = Product(0.0)
     coefficient = [] if product.coefficient in (1.0, -1.0) and product.factors else [product.coefficient]
-    factors = [Factor(number(c, 6), np.asarray(c)) for c in coefficient]
+    factors = [Factor(constant(c, request.precision), np.asarray(c)) for c in coefficient]
     sign = product.coefficient if not coefficient else 1.0
     for k, group in enumerate(product.factors):
         assert group.value is not None
         flip = sign if k == 0 else 1.0
-        factors.append(Factor(write(-group if flip < 0 else group), np.asarray(flip * float(group.value.item()))))
+        factors.append(
+            Factor(write(-group if flip < 0 else group, request.precision), np.asarray(flip * float(group.value.item())))
+        )
     return Part(
         "product",
-        path.route(calc.shown),
+        path.route(request.calc.shown),
         tuple(factors),
-        product_formula(product.coefficient, product.factors),
+        product_formula(product.coefficient, product.factors, request.precision),
         np.asarray(path.value),
     )
 
@@ -223,7 +225,7 @@ def _sum_step(found: list[Path], listed: list[Path], name: str, total: float, re
     rest = math.fsum(p.value for p in found if p not in listed) if len(listed) < len(found) else None
     if rest is not None:
         values.append(rest)
-    parts = [_path_part(p, request.calc) for p in listed]
+    parts = [_path_part(p, request) for p in listed]
     if rest is not None:
         label = phrase("paths-rest", language, count=len(found) - len(listed))
         symbols.append(Formula(f"({label})", rf"\text{{{label}}}"))

@@ -15,12 +15,14 @@ class Request:
     Attributes:
         calc: the calculation.
         places: the nodes or elements to differentiate by.
+        chosen: whether these were asked for; else they are all that can be.
         language, precision: of the answer.
         most: how many paths or terms are listed before the rest is summed.
     """
 
     calc: Calculation
     places: tuple[Place, ...]
+    chosen: bool
     language: Language
     precision: int
     most: int

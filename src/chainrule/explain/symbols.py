@@ -24,7 +24,10 @@ _COMMANDS |= {"ε": r"\varepsilon", "φ": r"\varphi"}  # \epsilon and \phi are o
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _DERIVATIVE = re.compile(r"d(\(.+\)|[^/()]+)/d(.+)")
 _NAME = re.compile(r"([^\W\d_]+)_?([^\W_]*)(?:\^(\w+))?(?:#(\d+))?((?:\[[^\]]*\])?)('*)")
-_ESCAPES = str.maketrans({c: "\\" + c for c in "_#%&${}"} | {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "})
+_TYPED = 12  # digits of a number that somebody may have typed
+_ESCAPES = {c: "\\" + c for c in "_#%&${}"}
+_IN_FORMULA = str.maketrans(_ESCAPES | {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "})
+_IN_TEXT = str.maketrans(_ESCAPES | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"})
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,16 @@ def _in_latex(head: str, below: str, above: str, index: str, primes: str) -> str
 
 def _word(word: str) -> str:
     if not word.isascii():
-        return rf"\text{{{word.translate(_ESCAPES)}}}"
-    return rf"\mathrm{{{word.translate(_ESCAPES)}}}".replace(" ", r"\ ")
+        return rf"\text{{{word.translate(_IN_TEXT)}}}"
+    return rf"\mathrm{{{word.translate(_IN_FORMULA)}}}".replace(" ", r"\ ")
 
 
 # -------------------------------------------------------------------------------------------- numbers
 def number(value: float | int | bool, digits: int) -> Formula:
-    """A number with `digits` significant digits, plain from 10⁻⁶ to 10⁹, otherwise with a power of ten."""
+    """A number with `digits` significant digits: plain from 10⁻⁶ to 10⁹, otherwise with a power of ten.
+
+    A large number that these digits do not reach to the dot gets a power of ten, too: 1234567 is 1.235×10⁶ with four.
+    """
     if isinstance(value, bool | np.bool_):
         return Formula(str(int(value)), str(int(value)))
     if not np.isfinite(value):
@@ -108,13 +114,24 @@ def number(value: float | int | bool, digits: int) -> Formula:
         return Formula(text, rf"\mathrm{{{text}}}" if text == "nan" else text.replace("∞", r"\infty"))
     if value == 0:
         return Formula("0", "0")  # not -0
-    if 1e-6 <= abs(value) < 1e9:
+    shown = rounded(value, digits)
+    if 1e-6 <= abs(value) < 1e9 and (abs(shown) < 10.0**digits or shown == value):
         plain = np.format_float_positional(float(value), precision=digits, fractional=False, trim="-", unique=False)
         return Formula(plain, plain)
     mantissa, exponent = f"{float(value):.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     power = str(int(exponent))
     return Formula(f"{mantissa}×10{superscript(power)}", rf"{mantissa} \times 10^{{{power}}}")
+
+
+def constant(value: float | int | bool, digits: int) -> Formula:
+    """A number that belongs to a formula: as it was typed, if it is short, since 0.123456789 is no result to be rounded."""
+    return number(value, _TYPED if is_short(value) else digits)
+
+
+def is_short(value: float | int | bool) -> bool:
+    """Whether a number can have been typed: it is written in full with a few digits, unlike 1/3."""
+    return not np.isfinite(value) or rounded(float(value), _TYPED) == value
 
 
 def rounded(value: float, digits: int) -> float:
@@ -144,6 +161,6 @@ def agreeing_digits(
     for digits in range(precision, 18):
         found = calculate([rounded(v, digits) for v in values])
         for shown in (precision, max(precision - 1, 1)):
-            if number(found, shown) == number(result, shown):
+            if rounded(found, shown) == rounded(result, shown):
                 return digits, shown
     return 17, precision

@@ -377,7 +377,7 @@ erf = elementwise(
     partials=(lambda x, y: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
 )
 abs = elementwise(
-    "abs", "y = |x|", Notation("|#0|", r"\left|#0\right|"), evaluate=np.abs, partials=(lambda x, y: sign(x),),
+    "abs", "y = |x|", Notation("|#0|", r"\left\lvert #0\right\rvert"), evaluate=np.abs, partials=(lambda x, y: sign(x),),
     result="number", kinks="at 0: 0", kink_distance=_from_zero,
 )  # fmt: skip
 sign: Primitive = elementwise(

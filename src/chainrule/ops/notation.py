@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from chainrule.ir import LEAVES, Node, topological
-from chainrule.ops.elementwise import COMPARE, POWER, PRODUCT, SIGN
+from chainrule.ops.elementwise import COMPARE, POWER, PRODUCT, SIGN, SUM
 from chainrule.ops.primitive import lookup
 
 Style = Literal["text", "latex"]
@@ -65,7 +65,11 @@ def superscript(text: str) -> str | None:
 
 def _atom(text: str, style: Style) -> Written:
     fraction = style == "latex" and text.startswith(r"\frac{\partial")
-    return text, SIGN if text.startswith("-") else _FRACTION if "/" in text or fraction else _ATOM
+    if text.startswith("-"):
+        return text, SIGN
+    if "×10" in text or r" \times 10" in text:
+        return text, PRODUCT  # (2×10⁹)²
+    return text, _FRACTION if "/" in text or fraction else _ATOM
 
 
 def _fitted(latex: str) -> str:
@@ -133,6 +137,15 @@ def _write_product(node: Node, written: Mapping[Node, Written], style: Style) ->
         return f"{a[0]}{b[0]}", PRODUCT
     sign = ("⊙" if hadamard else "·") if style == "text" else (r"\odot" if hadamard else r"\cdot")
     return f"{a[0]} {sign} {b[0]}", PRODUCT
+
+
+def _write_sum_of_two(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
+    """a - b in place of a + -b, and brackets in a - (-b)."""
+    (a, level_a), (b, level_b) = (written[i] for i in node.inputs)
+    if not b.startswith("-") or level_b <= SUM:
+        return None
+    a = _brackets(a, style) if level_a < SUM else a
+    return (f"{a} - {b[1:]}" if node.op == "add" else f"{a} - {_brackets(b, style)}"), SUM
 
 
 def _write_minus(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
@@ -229,6 +242,8 @@ def _write_slice(node: Node, written: Mapping[Node, Written], style: Style) -> W
 
 
 _SPECIAL: dict[str, Special] = {
+    "add": _write_sum_of_two,
+    "subtract": _write_sum_of_two,
     "multiply": _write_product,
     "negative": _write_minus,
     "matmul": _write_matmul,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainrule.explain.language import Language, phrase
+from chainrule.explain.language import Language, sentence
 from chainrule.explain.symbols import Formula, number
 from chainrule.ir import Array
 
@@ -22,10 +22,10 @@ def rows_of(value: Array, digits: int) -> list[list[Formula]]:
     return [[number(v, digits) for v in row] for row in (value if value.ndim == 2 else value.reshape(1, -1)).tolist()]
 
 
-def in_words(value: Array, language: Language) -> str:
-    """Shape and extremes of an array that is too large to list."""
-    shape = "×".join(map(str, value.shape))
+def in_words(value: Array, language: Language) -> Formula:
+    """Shape and extremes of an array that is too large to list; in its `latex`, formulas stand between $."""
+    shape = Formula("×".join(map(str, value.shape)), r" \times ".join(map(str, value.shape)))
     if value.size == 0:
-        return shape
-    low, high = (number(v, 3).text for v in (value.min().item(), value.max().item()))
-    return phrase("numbers-in-array", language, shape=shape, low=low, high=high)
+        return Formula(shape.text, f"${shape.latex}$")
+    low, high = (number(v, 3) for v in (value.min().item(), value.max().item()))
+    return sentence("numbers-in-array", language, shape=shape, low=low, high=high)

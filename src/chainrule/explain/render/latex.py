@@ -100,8 +100,14 @@ def value_latex(value: Array, digits: int, language: Language) -> str:
     if value.ndim == 0:
         return number(value.item(), digits).latex
     if not is_listed(value):
-        return rf"\text{{{escaped(in_words(value, language))}}}"
+        return _words_in_formula(in_words(value, language).latex)
     return matrix_latex(rows_of(value, digits))
+
+
+def _words_in_formula(text: str) -> str:
+    """Text with formulas between $ as one formula."""
+    pieces = text.split("$")
+    return "".join(piece if k % 2 else rf"\text{{{escaped(piece)}}}" for k, piece in enumerate(pieces) if piece)
 
 
 def matrix_latex(rows: list[list[Formula]]) -> str:

@@ -41,7 +41,9 @@ def _step(step: Step, width: int, language: Language) -> Iterator[str]:
         if len(block) == 1:
             sides.append(block.pop())
     elif step.value is not None:
-        sides.append(number(step.value.item(), step.digits).text if step.value.ndim == 0 else in_words(step.value, language))
+        sides.append(
+            number(step.value.item(), step.digits).text if step.value.ndim == 0 else in_words(step.value, language).text
+        )
     indent = " " * (width + 1)
     head = step.symbol.text + " " * (width - _width(step.symbol.text))
     first = f"{head} = {sides[0]}" if sides else f"{head} ="
