@@ -137,6 +137,28 @@ def test_model_optimiser_and_random_stream_are_those_before_the_step(backend, ru
     assert runs[0].history.step_loss[:3] == twin.history.step_loss
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_whole_epochs_before_the_step_are_counted(backend):
+    """Without callbacks many epochs are run at once: their count, rows and weights must still belong together."""
+
+    def diverges():
+        return trainer(lambda h, x: h, backend, lr=2.0)
+
+    def fit(found, epochs):
+        found.fit(X, np.zeros((64, 2)), epochs=epochs, batch_size=16, seed=3, progress=False)
+
+    broken, twin = diverges(), diverges()
+    with pytest.raises(NonFiniteLoss) as error:
+        fit(broken, 300)
+    whole = error.value.breakdown.epoch - 1
+    assert whole > 1
+    assert broken.epoch == len(broken.history) == whole
+    fit(twin, whole)
+    for row, expected in zip(broken.history.epochs, twin.history.epochs, strict=True):
+        assert row | {"seconds": 0} == expected | {"seconds": 0}
+    assert len(broken.history.step_loss) == 4 * whole + error.value.breakdown.step
+
+
 def diverging(backend):
     cr.manual_seed(1)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))

@@ -272,38 +272,47 @@ class Trainer:
         while self.epoch < last and not self.history.stopped:
             at_once = 1 if watched else max(1, min(last - self.epoch, self._slice // job.batches.steps))
             started = time.perf_counter()
-            outputs = self._steps_of(job, at_once)
-            if not outputs:
+            parts: list[list[Array]] = []
+            try:
+                for part in self._steps_of(job, at_once):
+                    parts.append(part)  # noqa: PERF402 -- those before an error are needed
+            except NonFiniteLoss as error:  # the epochs before that of the step that failed are done
+                whole = (error.breakdown.epoch - self.epoch - 1) * job.batches.steps
+                self._finish_epochs(job, [values[:whole] for values in _joined(parts)], started)
+                raise
+            if not parts:
                 return
-            starts = range(0, len(outputs[0]), job.batches.steps)
-            seconds = (time.perf_counter() - started) / len(starts)
-            for first in starts:
-                row = self._row([values[first : first + job.batches.steps] for values in outputs])
-                self._finish_epoch(job, row | {"seconds": seconds})
+            self._finish_epochs(job, _joined(parts), started)
 
-    def _steps_of(self, job: _Job, epochs: int) -> list[Array]:
+    def _finish_epochs(self, job: _Job, outputs: Sequence[Array], started: float) -> None:
+        """Enter epochs, of which the last may be cut short, given the outputs of their steps."""
+        starts = range(0, len(outputs[0]), job.batches.steps)
+        seconds = (time.perf_counter() - started) / max(len(starts), 1)
+        for first in starts:
+            row = self._row([values[first : first + job.batches.steps] for values in outputs])
+            self._finish_epoch(job, row | {"seconds": seconds})
+
+    def _steps_of(self, job: _Job, epochs: int) -> Iterator[list[Array]]:
         """Run the steps of some epochs, or fewer where training is to stop.
 
-        Returns:
-            Per output of the step, and last for the rate of the first group, one value per step run.
+        Yields:
+            For each slice of steps, per output of the step, and last for the rate of the first group, one value per step run.
         """
-        found: list[list[Array]] = []
         done = 0
         for rows in self._rows(job, epochs):
             for part in self._slices(rows):
                 rates = self._rates(done, len(part), job.batches.steps)
                 outputs = self._steps.train(job.data, part, rates, job.until)
-                found.append([*outputs, rates[: len(outputs[0]), 0]])
                 done += len(outputs[0])
                 self.history.step_loss.frombytes(outputs[0].astype(np.float64).tobytes())
                 loss = float(outputs[0][-1])
                 self._unsaved.append((part[: len(outputs[0])], rates[: len(outputs[0])]))
+                yield [*outputs, rates[: len(outputs[0]), 0]]
                 if not (math.isfinite(loss) and self._steps.state.is_finite(self._parameters)):
                     raise self._broken_down(job, loss, done)
                 self._judge(loss, done, job)
                 if self.history.stopped:
-                    return _joined(found)
-        return _joined(found)
+                    return
 
     def _rows(self, job: _Job, epochs: int) -> Iterator[Array]:
         """The rows of each step; with the sampler "misclassified", one that the model gets wrong now, while there is any."""
@@ -393,7 +402,7 @@ class Trainer:
 
     def _row(self, outputs: Sequence[Array]) -> dict[str, float]:
         """The values of an epoch from those of its steps: loss, Σ s, Σ s·mᵢ, learning rate."""
-        losses, weights, *sums, rates = outputs
+        losses, weights, *sums, rates = (values.astype(np.float64) for values in outputs)  # sums of float32 may overflow
         total = float(weights.sum())
         mean = float((losses * weights).sum()) / total if total else float(losses.mean())
         row = {"epoch": self.epoch + 1, "loss": float(losses.sum()) if self.loss.reduction == "sum" else mean}
