@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 from drawing_cases import convolutional, count, dense, texts
@@ -37,6 +40,18 @@ def test_numbers_stand_beside_few_weights_only() -> None:
     crowded = draw(dense(4, 8, 3))
     assert not [t for t in texts(crowded) if t.startswith("b ")]
     assert count(crowded, "path", "edge") == 4 * 8 + 8 * 3
+
+
+@pytest.mark.parametrize("widths", [(3, 4, 3), (4, 3, 4), (2, 6, 2), (12, 1), (1, 12, 1)])
+def test_weights_do_not_cover_each_other(widths) -> None:
+    cr.manual_seed(1)
+    svg = draw(dense(*widths)).to_svg()
+    patches = np.array(
+        re.findall(r'<rect class="paper" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)" rx="2', svg), float
+    )
+    assert len(patches) == sum(a * b for a, b in itertools.pairwise(widths))
+    for (x, y, width, height), (u, v, other, _) in itertools.combinations(patches, 2):
+        assert x + width <= u or u + other <= x or y + height <= v or v + height <= y
 
 
 def test_large_networks_as_layers() -> None:

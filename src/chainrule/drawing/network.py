@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.drawing.graph import CARRIERS, graph_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import legend_shapes
-from chainrule.drawing.shapes import Point, box, line, tag, text
+from chainrule.drawing.shapes import SMALL_SIZE, Point, box, line, tag, text, text_width
 from chainrule.drawing.words import phrase
 from chainrule.errors import ArgumentError, explain
 from chainrule.explain.calculation import Calculation
@@ -22,7 +22,10 @@ from chainrule.ir import Array, Node
 MOST_UNITS = 16
 _MOST_LABELS = 12  # weights between two layers that are written beside their lines
 _COLUMN, _ROW, _RADIUS = 170.0, 66.0, 20.0
+_LABELLED = 220.0  # between columns, where weights are written
 _TOP, _SIDE = 40.0, 75.0
+# Where on its line a label may be, the best place first.
+_SHARES = sorted(np.linspace(0.24, 0.76, 27).tolist(), key=lambda share: abs(share - 0.5))
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,10 @@ def units_drawing(calc: Calculation, layers: Sequence[Layer], look: Look, *, val
     calc = in_layer_notation(calc, layers)
     columns = [_input(layers[0], values), *(_column(layer, values) for layer in layers)]
     height = max(c.units for c in columns) * _ROW + _TOP + 16.0
-    width = (len(columns) - 1) * _COLUMN + 2 * _SIDE
+    across = _LABELLED if any(c.shows_numbers for c in columns) else _COLUMN
+    width = (len(columns) - 1) * across + 2 * _SIDE
     places = [
-        [(_SIDE + k * _COLUMN, _TOP + (height - _TOP) / 2 + (j - (c.units - 1) / 2) * _ROW - 8.0) for j in range(c.units)]
+        [(_SIDE + k * across, _TOP + (height - _TOP) / 2 + (j - (c.units - 1) / 2) * _ROW - 8.0) for j in range(c.units)]
         for k, c in enumerate(columns)
     ]
     lines, labels, circles = [], [], []
@@ -177,17 +181,43 @@ def _weight_lines(column: _Column, starts: Sequence[Point], ends: Sequence[Point
 
 
 def _weight_labels(column: _Column, starts: Sequence[Point], ends: Sequence[Point], precision: int) -> list[str]:
-    """Weights beside their lines, those of one input at one height on their way, so that they do not meet."""
+    """Weights on their lines, where they cover least of each other and of other lines, near the middle if there is a choice."""
     assert column.weights is not None
     if not column.shows_numbers:
         return []
-    found = []
-    for j, i in np.ndindex(*column.weights.shape):
-        share = 0.28 + 0.4 * i / max(len(starts) - 1, 1)
-        x, y = (starts[i][n] + (ends[j][n] - starts[i][n]) * share for n in (0, 1))
+    found: list[str] = []
+    taken: list[tuple[Point, float]] = []
+    lines = {(j, i): (starts[i], ends[j]) for j, i in np.ndindex(*column.weights.shape)}
+    for (j, i), own in lines.items():
         w = float(column.weights[j, i])
-        found.append(tag(x, y, number(w, min(precision, 3)).text, "forward" if w >= 0 else "gradient"))
+        words = number(w, min(precision, 3)).text
+        width = text_width(words, SMALL_SIZE) + 4.0
+        others = [each for key, each in lines.items() if key != (j, i)]
+        costs = [(_covered(_along(own, s), width, taken), _crossings(_along(own, s), others)) for s in _SHARES]
+        x, y = _along(own, _SHARES[costs.index(min(costs))])
+        taken.append(((x, y), width))
+        found.append(tag(x, y, words, "forward" if w >= 0 else "gradient"))
     return found
+
+
+def _along(ends: tuple[Point, Point], share: float) -> Point:
+    (x1, y1), (x2, y2) = ends
+    return x1 + (x2 - x1) * share, y1 + (y2 - y1) * share
+
+
+def _covered(place: Point, width: float, taken: Sequence[tuple[Point, float]]) -> float:
+    """The area that a label would share with labels that are there."""
+    height, total = SMALL_SIZE + 4.0, 0.0
+    for (x, y), other in taken:
+        across, down = (width + other) / 2 - abs(place[0] - x), height - abs(place[1] - y)
+        total += min(max(across, 0.0), width, other) * min(max(down, 0.0), height)
+    return total
+
+
+def _crossings(place: Point, lines: Sequence[tuple[Point, Point]]) -> int:
+    """How many lines pass through the middle of a label."""
+    shares = [(place[0] - start[0]) / (end[0] - start[0]) for start, end in lines]
+    return sum(abs(_along(each, share)[1] - place[1]) < SMALL_SIZE for each, share in zip(lines, shares, strict=True))
 
 
 def _circles(column: _Column, places: Sequence[Point], precision: int, kind: str) -> list[str]:
