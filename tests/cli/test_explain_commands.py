@@ -1,8 +1,10 @@
 """chainrule explain, check and draw, from the shell."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -136,6 +138,28 @@ def test_a_run_is_drawn_as_its_network_beside_the_caller(moons, tmp_path, monkey
     assert "ReLU" in picture
     run("draw", str(moons / "model.safetensors"), "--out", "model.svg")
     assert "positive weight" in Path("model.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_regions_are_in_the_units_of_the_table(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    height, income = rng.normal(170.0, 10.0, 80), np.exp(rng.normal(10.0, 3.0, 80))
+    answers = np.where(height > 170, "tall", "short") if kind == "classes" else 1000.0 + 3.0 * height
+    rows = [f"{h:.1f},{i if k else ''},{a}" for k, (h, i, a) in enumerate(zip(height, income, answers, strict=True))]
+    data = tmp_path / "people.csv"
+    data.write_text("height_cm,income,answer\n" + "\n".join(rows), encoding="utf-8")
+    folder, file = tmp_path / "run", tmp_path / "regions.svg"
+    options = ["--hidden", "8", "--epochs", "30", "--backend", "reference", "--no-progress", "--seed", "1"]
+    run("train", str(data), "-t", "answer", *options, "--out", str(folder))
+    run("draw", str(folder), "--kind", "regions", "--data", str(data), "--out", str(file))
+    drawn = set(re.findall(r"<text[^>]*>([^<]+)</text>", file.read_text(encoding="utf-8")))
+    # The axis of income, which has heavy tails, is logarithmic; the row without one is left out.
+    assert {"height_cm", "income", "160", "180", "100", "10000"} <= drawn
+    assert {"short", "tall"} <= drawn if kind == "classes" else {"1450", "1500", "1550"} <= drawn
+    assert file.read_text(encoding="utf-8").count("<circle") == 79 + (3 if kind == "classes" else 0)
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "The answers all over the plane" in report
+    assert "整个平面上的回答" in report
 
 
 def test_draw_says_what_it_needs(moons, tmp_path):

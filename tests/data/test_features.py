@@ -269,3 +269,26 @@ def test_titanic_features():
         "Embarked: missing",
     ]
     assert np.isfinite(encoder.transform(table)).all()
+
+
+# ---------------------------------------------------------------------------------------- the way back
+def test_from_features_back_to_numbers_and_again_to_features():
+    rng = np.random.default_rng(0)
+    columns = {
+        "height": rng.normal(170.0, 10.0, 60),
+        "income": np.exp(rng.normal(10.0, 2.0, 60)),
+        "age": [None if k % 7 == 0 else 20 + k / 3 for k in range(60)],
+        "member": [k % 3 == 0 for k in range(60)],
+    }
+    table = Table.from_columns(columns)
+    encoder = FeatureEncoder.fit(table, None)
+    assert encoder.scales == {"height": False, "income": True, "age": False, "member": False}
+    X = encoder.transform(table)
+    numbers = encoder.to_numbers(X)
+    for k, column in enumerate(columns.values()):
+        np.testing.assert_allclose(numbers[:, k], np.array(column, float), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(encoder.from_numbers(numbers), X, atol=1e-5)
+
+
+def test_words_have_no_way_back(people):
+    assert FeatureEncoder.fit(people, "y").scales is None

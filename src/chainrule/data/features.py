@@ -157,16 +157,27 @@ class _Scale(_Plan):
         return f"{words}; missing filled with the median and marked" if self.missing else words
 
     def fill(self, out: NDArray[np.float32], column: Column, rows: Rows) -> None:
-        numbers = _numbers(column, self.reading, rows)
+        self.write(out, _numbers(column, self.reading, rows))
+
+    def write(self, out: NDArray[np.float32], numbers: Floats) -> None:
+        """Write the features of numbers (n,), NaN where missing, to `out` (n, number of features)."""
         missing = np.isnan(numbers)
-        numbers[missing] = self.centre
-        scaled = _scaled(numbers, self.centre, self.spread)
+        scaled = _scaled(np.where(missing, self.centre, numbers), self.centre, self.spread)
         if self.heavy_tails:
             scaled = np.arcsinh(scaled)
         with np.errstate(over="ignore"):
             out[:, 0] = np.clip((scaled - self.mean) / self.std, -CLIP, CLIP)
         if self.missing:
             out[:, 1] = missing
+
+    def read(self, features: NDArray[np.float32]) -> Floats:
+        """The numbers (n,) that features (n, number of features) stand for, NaN where missing."""
+        scaled = features[:, 0].astype(np.float64) * self.std + self.mean
+        with np.errstate(over="ignore"):
+            numbers: Floats = (np.sinh(scaled) if self.heavy_tails else scaled) * self.spread + self.centre
+        if self.missing:
+            numbers[features[:, 1] > 0] = np.nan
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -302,6 +313,35 @@ class FeatureEncoder:
     def feature_names(self) -> list[str]:
         """Names of the columns of the matrix: `Age`, `Age: missing`, `Sex=male`, `Cabin: rare`, …."""
         return [name for plan in self._plans for name in plan.feature_names]
+
+    @property
+    def scales(self) -> dict[str, bool] | None:
+        """The columns used, where all of them hold numbers, dates or booleans, and whether each has heavy tails; else None."""
+        used = list(self._used())
+        found = {plan.name: plan.heavy_tails for plan in used if isinstance(plan, _Scale)}
+        return found if len(found) == len(used) else None
+
+    def to_numbers(self, features: NDArray[np.float32]) -> Floats:
+        """The way back, where `scales` is not None: from features (n, number of features) to the numbers (n, columns used).
+
+        NaN where one was missing; numbers too far away for the features, which end at ±10, come back at that end.
+        """
+        found, first = [], 0
+        for plan in self._used():
+            width = len(plan.feature_names)
+            found.append(cast(_Scale, plan).read(features[:, first : first + width]))
+            first += width
+        return np.stack(found, axis=1)
+
+    def from_numbers(self, numbers: Floats) -> NDArray[np.float32]:
+        """Features (n, number of features) of numbers (n, columns used), where `scales` is not None; NaN stands for missing."""
+        matrix = np.empty((len(numbers), len(self.feature_names)), np.float32)
+        first = 0
+        for position, plan in enumerate(self._used()):
+            width = len(plan.feature_names)
+            cast(_Scale, plan).write(matrix[:, first : first + width], numbers[:, position])
+            first += width
+        return matrix
 
     @property
     def kinds(self) -> dict[str, str]:

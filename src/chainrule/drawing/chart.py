@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.shapes import SMALL_SIZE, Point, dot, line, polyline, tag, text, text_width
 from chainrule.explain.symbols import number
+from chainrule.ir import Array
 from chainrule.ops.notation import superscript
 
 _SIZE = (400.0, 250.0)  # of one chart, with its words
@@ -27,6 +28,12 @@ class Axis:
         """Where a value lies, from 0 to 1."""
         low, high, v = (math.log10(n) for n in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
         return (v - low) / (high - low)
+
+    def values(self, shares: Array) -> Array:
+        """The numbers that lie there, from 0 to 1."""
+        if self.log:
+            return 10.0 ** Axis(math.log10(self.low), math.log10(self.high)).values(shares)
+        return self.low + shares * (self.high - self.low)
 
     def ticks(self, most: int = 5, *, whole: bool = False) -> list[float]:
         """Round numbers on it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.compile import capture
 from chainrule.diagnose.layers import final_activation
-from chainrule.drawing.chart import Area, Axis, label, spread
+from chainrule.drawing.chart import Area, Axis, label, log_axis, spread
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.shapes import SMALL_SIZE, box, dot, image, text, text_width
 from chainrule.drawing.words import phrase
@@ -25,7 +25,7 @@ CLASS_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377
 _LOW, _HIGH = (0x44, 0x77, 0xAA), (0xEE, 0x66, 0x77)
 _SIDE = 360.0
 _PIXELS = 360
-_LEFT, _TOP, _BOTTOM = 58.0, 20.0, 40.0
+_LEFT, _TOP, _BOTTOM = 46.0, 32.0, 44.0
 _MOST_POINTS = 1000
 _MOST_CLASSES = 20
 
@@ -45,6 +45,27 @@ class _Answers:
     count: int
 
 
+@dataclass(frozen=True)
+class Plane:
+    """What decision regions are drawn over: points in units of their own, and how a network reads and answers them.
+
+    Attributes:
+        names: of the two axes.
+        points: (n, 2).
+        targets: (n,), class numbers, or numbers in the unit of the answers.
+        inputs: from points (n, 2) to what the network reads.
+        numbers: from outputs (n,) of a network that gives numbers to their unit.
+        log: whether an axis is logarithmic.
+    """
+
+    names: tuple[str, str]
+    points: Array
+    targets: Array
+    inputs: Callable[[Array], Array] = lambda points: points
+    numbers: Callable[[Array], Array] = lambda outputs: outputs
+    log: tuple[bool, bool] = (False, False)
+
+
 def regions_drawing(model: Module, X: Any, y: Any, look: Look, classes: Sequence[str] | None = None) -> Drawing:
     """Draw the class that a network gives to every place, the stronger the surer, or its number; and the data.
 
@@ -60,17 +81,28 @@ def regions_drawing(model: Module, X: Any, y: Any, look: Look, classes: Sequence
         ShapeError, DataError: data that does not fit.
     """
     x, t = _data(model, X, y)
-    xs, ys = spread(x[:, 0].tolist(), 0.08), spread(x[:, 1].tolist(), 0.08)
+    return plane_drawing(model, Plane(("x₁", "x₂"), x, t), look, classes)
+
+
+def plane_drawing(model: Module, plane: Plane, look: Look, classes: Sequence[str] | None = None) -> Drawing:
+    """As `regions_drawing`, for points in other units than those that the network reads.
+
+    Raises:
+        DataError: targets that are not classes of the network.
+    """
+    x, t = plane.points, plane.targets
+    xs, ys = (_axis(x[:, k], log=plane.log[k]) for k in (0, 1))
     places = _places(xs, ys).astype(x.dtype)
     binary = bool(np.isin(t, (0.0, 1.0)).all())
-    everywhere, here = (_answers(model, points, binary) for points in (places, x))
-    area = Area(_LEFT, _TOP, _SIDE, _SIDE, xs, ys)
+    everywhere, here = (_answers(model, plane, points, binary) for points in (places, x))
+    area = Area(_left(ys), _TOP, _SIDE, _SIDE, xs, ys)
+    right, bottom = area.left + _SIDE, _TOP + _SIDE
     chosen = np.arange(len(x))[:: -(-len(x) // _MOST_POINTS)]
     if everywhere.classes is None:
         limits = _limits(everywhere.strengths, t)
-        pixels, legend = _heat(everywhere.strengths, limits), _scale(limits, _LEFT + _SIDE + 22.0)
+        pixels, (legend, width) = _heat(everywhere.strengths, limits), _scale(limits, right + 22.0)
         dots = [_point(area, x[k], _mixed(_where(t[k], limits)), wrong=False) for k in chosen]
-        title, width = phrase("predictions", look.language), 56.0
+        title = phrase("predictions", look.language)
     else:
         _check_classes(t, everywhere.count)
         assert here.classes is not None
@@ -78,14 +110,24 @@ def regions_drawing(model: Module, X: Any, y: Any, look: Look, classes: Sequence
         pixels = _coloured(everywhere.classes, everywhere.strengths)
         dots = [_point(area, x[k], _colour(int(t[k])), wrong=bool(wrong[k])) for k in chosen]
         names = classes or [phrase("class", look.language, number=k) for k in range(everywhere.count)]
-        legend, width = _legend(names[:_MOST_CLASSES], int(wrong.sum()), look.language)
+        legend, width = _legend(names[:_MOST_CLASSES], int(wrong.sum()), right + 22.0, look.language)
         title = phrase("regions", look.language)
-    right, bottom = _LEFT + _SIDE, _TOP + _SIDE
-    frame = box((_LEFT + _SIDE / 2, _TOP + _SIDE / 2), (_SIDE, _SIDE), "frame", 0.0)
-    names_of_axes = [text(_LEFT + _SIDE / 2, bottom + 30.0, "x₁", "soft"), text(16.0, _TOP + _SIDE / 2, "x₂", "soft")]
-    background = image(_LEFT, _TOP, _SIDE, _SIDE, pixels.reshape(_PIXELS, _PIXELS, 4))
-    shapes = (*area.grid(down=True), background, frame, *dots, *legend, *names_of_axes)
+    frame = box((area.left + _SIDE / 2, _TOP + _SIDE / 2), (_SIDE, _SIDE), "frame", 0.0)
+    across = text(area.left + _SIDE / 2, bottom + 30.0, plane.names[0], "soft")
+    upwards = text(area.left, _TOP - 16.0, plane.names[1], "soft start")
+    background = image(area.left, _TOP, _SIDE, _SIDE, pixels.reshape(_PIXELS, _PIXELS, 4))
+    shapes = (*area.grid(down=True), background, frame, *dots, *legend, across, upwards)
     return Drawing(right + width + 34.0, bottom + _BOTTOM, shapes, title, look.theme, look.language)
+
+
+def _axis(values: Array, *, log: bool) -> Axis:
+    numbers = values.tolist()
+    return log_axis(numbers) if log and min(numbers) > 0.0 else spread(numbers, 0.08)
+
+
+def _left(axis: Axis) -> float:
+    """Room for the numbers on the left."""
+    return max(_LEFT, 22.0 + max((text_width(label(value), SMALL_SIZE) for value in axis.ticks()), default=0.0))
 
 
 def _data(model: Module, X: Any, y: Any) -> tuple[Array, Array]:
@@ -115,15 +157,16 @@ def _check_classes(t: Array, count: int) -> None:
 def _places(xs: Axis, ys: Axis) -> Array:
     """The middles of all pixels, row by row from the top."""
     middles = (np.arange(_PIXELS) + 0.5) / _PIXELS
-    across, down = np.meshgrid(xs.low + middles * (xs.high - xs.low), ys.high - middles * (ys.high - ys.low))
+    across, down = np.meshgrid(xs.values(middles), ys.values(1.0 - middles))
     return np.stack([across, down], axis=-1).reshape(-1, 2)
 
 
-def _answers(model: Module, points: Array, binary: bool) -> _Answers:
-    outputs = model.predict(points, backend="reference").reshape(len(points), -1).astype(np.float64)
-    ending = _ending(model, points)
+def _answers(model: Module, plane: Plane, points: Array, binary: bool) -> _Answers:
+    inputs = plane.inputs(points)
+    outputs = model.predict(inputs, backend="reference").reshape(len(points), -1).astype(np.float64)
+    ending = _ending(model, inputs)
     if outputs.shape[1] == 1 and not binary:
-        return _Answers(None, outputs[:, 0], 0)
+        return _Answers(None, plane.numbers(outputs[:, 0]), 0)
     with np.errstate(over="ignore"):
         if outputs.shape[1] == 1:
             p = outputs[:, 0] if ending == "sigmoid" else 1.0 / (1.0 + np.exp(-outputs[:, 0]))
@@ -134,8 +177,8 @@ def _answers(model: Module, points: Array, binary: bool) -> _Answers:
     return _Answers(outputs.argmax(axis=1), np.clip((shares.max(axis=1) * count - 1.0) / (count - 1.0), 0.0, 1.0), count)
 
 
-def _ending(model: Module, points: Array) -> str | None:
-    found = final_activation(capture(model, [((1, 2), points.dtype, "x")]).graph.outputs[0])
+def _ending(model: Module, inputs: Array) -> str | None:
+    found = final_activation(capture(model, [((1, *inputs.shape[1:]), inputs.dtype, "x")]).graph.outputs[0])
     return found.op if found else None
 
 
@@ -182,9 +225,9 @@ def _point(area: Area, x: Array, colour: str, *, wrong: bool) -> str:
     return dot(across, up, "point wrong" if wrong else "point", 3.6, colour)
 
 
-def _legend(names: Sequence[str], wrong: int, language: Language) -> tuple[list[str], float]:
+def _legend(names: Sequence[str], wrong: int, left: float, language: Language) -> tuple[list[str], float]:
     """A dot and a name per class, and how many points lie in the region of another; and how wide that is."""
-    left, shapes = _LEFT + _SIDE + 22.0, []
+    shapes = []
     for k, name in enumerate(names):
         y = _TOP + 10.0 + 20.0 * k
         shapes += [dot(left, y, "point", 5.0, _colour(k)), text(left + 12.0, y, name, "small start")]
@@ -194,11 +237,12 @@ def _legend(names: Sequence[str], wrong: int, language: Language) -> tuple[list[
     return shapes, 34.0 + max(text_width(n, SMALL_SIZE) for n in (*names, said))
 
 
-def _scale(limits: tuple[float, float], left: float) -> list[str]:
-    """The colours of the numbers from high to low."""
+def _scale(limits: tuple[float, float], left: float) -> tuple[list[str], float]:
+    """The colours of the numbers from high to low; and how wide that is."""
     column = _heat(np.linspace(limits[1], limits[0], 128), limits).reshape(128, 1, 4)
     shapes = [image(left, _TOP, 14.0, _SIDE, column)]
-    for value in Axis(*limits).ticks():
+    values = Axis(*limits).ticks()
+    for value in values:
         y = _TOP + _SIDE * (1.0 - _where(value, limits))
         shapes.append(text(left + 20.0, y, label(value), "small soft start"))
-    return shapes
+    return shapes, 22.0 + max(text_width(label(value), SMALL_SIZE) for value in values)

@@ -11,8 +11,9 @@ from chainrule.data import FeatureEncoder
 from chainrule.data.files import existing_file
 from chainrule.drawing import Drawing, draw
 from chainrule.drawing.dispatch import Kind
-from chainrule.drawing.picture import Theme
-from chainrule.errors import ArgumentError, explain
+from chainrule.drawing.picture import Look, Theme
+from chainrule.drawing.regions import Plane, plane_drawing, regions_drawing
+from chainrule.errors import ArgumentError, DataError, explain
 from chainrule.explain.language import Language
 from chainrule.ir import Array
 from chainrule.job.config import LOSSES, Config
@@ -52,11 +53,56 @@ def draw_run(
         )
     X, y = predictor.labelled(predictor.read(data, labelled=True))
     if kind == "regions":
-        return draw(predictor.model, X, y, classes=predictor.target.classes or None, theme=theme, language=language)
+        return draw_regions(predictor, X, y, Look(theme, language))
     config = Config.from_toml(existing_file(Path(run) / CONFIG_FILE))
     assert config.loss is not None
     loss = getattr(nn, LOSSES[predictor.target.task][config.loss])()
     return draw(predictor.model, X, y, loss=loss, theme=theme, language=language)
+
+
+def draw_regions(predictor: Predictor, X: Array, y: Array, look: Look) -> Drawing:
+    """What a network of two columns answers all over their plane, in the units of the table.
+
+    Where its two inputs are not two columns of numbers, the axes are these inputs.
+
+    Args:
+        predictor: the network with its preprocessing.
+        X, y: encoded inputs and targets.
+        look: see `draw`.
+
+    Raises:
+        ShapeError: it has another number of inputs.
+        DataError: no row has both numbers.
+    """
+    classes = predictor.target.classes or None
+    plane = plane_of(predictor, X, y)
+    if plane is None:
+        return regions_drawing(predictor.model, X, y, look, classes)
+    if not len(plane.points):
+        raise DataError(
+            explain("no row has a value in both columns", "points need both", "Give data with values in both columns.")
+        )
+    return plane_drawing(predictor.model, plane, look, classes)
+
+
+def plane_of(predictor: Predictor, X: Array, y: Array) -> Plane | None:
+    """The plane of the two columns of numbers that a network reads, with the rows that have both; None if it reads others."""
+    features, target = predictor.features, predictor.target
+    scales = features.scales if isinstance(features, FeatureEncoder) else None
+    if scales is None or len(scales) != 2:
+        return None
+    assert isinstance(features, FeatureEncoder)
+    points = features.to_numbers(X)
+    whole = ~np.isnan(points).any(axis=1)
+    first, second = scales
+    return Plane(
+        (first, second),
+        points[whole],
+        y[whole].astype(np.float64) * target.std + target.mean,
+        features.from_numbers,
+        target.decode,
+        (scales[first], scales[second]),
+    )
 
 
 def _nothing(predictor: Predictor) -> Array:

@@ -12,8 +12,11 @@ from chainrule.drawing import Drawing
 from chainrule.drawing.chart import Line, Panel, panels_drawing
 from chainrule.drawing.curves import curve_drawings
 from chainrule.drawing.picture import Look
+from chainrule.drawing.regions import plane_drawing
 from chainrule.drawing.shapes import Point
+from chainrule.explain.language import Language
 from chainrule.ir import Array
+from chainrule.job.pictures import plane_of
 from chainrule.job.problem import Problem
 from chainrule.job.report.page import Part, in_both, paragraph, table
 from chainrule.job.report.words import say, translated
@@ -66,7 +69,21 @@ def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
     if result.averaged:
         body.append(paragraph("averaged"))
     body.append(_residuals(problem, outputs) if numbers else _confusion(result, problem, outputs))
+    body.append(_regions(result, problem))
     return Part("quality", "\n".join(body))
+
+
+def _regions(result: Result, problem: Problem) -> str:
+    """The answers all over the plane, of a network that reads two columns of numbers."""
+    plane = plane_of(result.predictor, problem.X_held, problem.y_held)
+    if plane is None or not len(plane.points):
+        return ""
+
+    def figure(language: Language) -> str:
+        drawing = plane_drawing(result.predictor.model, plane, Look(language=language), problem.target.classes or None)
+        return f"<figure>{drawing.to_img('chart')}</figure>"
+
+    return f"<h3>{say('regions')}</h3>{paragraph('regions-what')}{in_both(figure)}"
 
 
 # -------------------------------------------------------------------------------------------- classes

@@ -76,6 +76,11 @@ PHRASES: dict[str, tuple[str, str]] = {
     "mae": ("mean absolute error", "平均绝对误差"),
     "rmse": ("root mean squared error", "均方根误差"),
     "r2": ("R²", "R²"),
+    "regions": ("The answers all over the plane", "整个平面上的回答"),
+    "regions-what": (
+        "Both columns in their own units; the points are the rows that were judged.",
+        "两列都用各自的单位; 点是上面用于评估的行。",
+    ),
     "confusion": (
         "Confusion matrix: one row per true class, one column per answer",
         "混淆矩阵: 每行一个真实类别, 每列一个回答",
@@ -116,8 +121,8 @@ PHRASES: dict[str, tuple[str, str]] = {
         "没有发现问题: 根据数据, 网络和训练历史, 共检查了 {count} 项。",
     ),
     "diagnosis-found": (
-        "Found: {found}, of {count} things looked at in the data, the network, and the history of this run; the first is to be "
-        "put right first.",
+        "{found} of {count} checks of the data, the network, and the history of this run found something wrong; the first is "
+        "to be put right first.",
         "根据数据, 网络和训练历史检查了 {count} 项, 发现 {found} 个问题; 应先解决排在最前的问题。",
     ),
     "in-layer": ("layer {layer}", "第 {layer} 层"),
