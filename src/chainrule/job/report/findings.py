@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chainrule.diagnose import Diagnosis, Finding
 from chainrule.diagnose.rule import Value
+from chainrule.drawing.chart import label
 from chainrule.job.diagnosing import diagnose_run
 from chainrule.job.problem import Problem
 from chainrule.job.report.page import Part, attempt, paragraph, table
@@ -72,5 +73,5 @@ def _layers(diagnosis: Diagnosis) -> str:
 
 def _shown(value: Value) -> str:
     if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.3g}"
+        return "–" if math.isnan(value) else label(value, 3)
     return str(value)

@@ -13,8 +13,8 @@ from chainrule.explain.render.html import style
 from chainrule.job.report.words import divided, say
 
 _STYLE = """
-:root { --second: #b4581f; }
-@media (prefers-color-scheme: dark) { :root { --second: #ffae7a; } }
+:root { --second: #b4581f; --shade: #b9c1ca; --blend: darken; }
+@media (prefers-color-scheme: dark) { :root { --second: #ffae7a; --shade: #59636e; --blend: lighten; } }
 .choice { position: absolute; opacity: 0; pointer-events: none; }
 #en:checked ~ * [lang="zh-Hans"], #zh:checked ~ * [lang="en"] { display: none; }
 .switch { display: flex; justify-content: flex-end; gap: .35rem; font-size: .9rem; }
@@ -33,18 +33,18 @@ h2 { font-size: 1.25rem; margin-top: 2.6rem; } h3 { font-size: 1rem; margin: 1.4
 p { margin: .5rem 0; max-width: 46rem; }
 th, td { vertical-align: top; }
 td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-th.wrap { white-space: normal; vertical-align: bottom; }
+th { word-break: keep-all; } th.wrap { white-space: normal; vertical-align: bottom; }
 td.kind { white-space: nowrap; }
-td.name { min-width: 6rem; max-width: 18rem; overflow-wrap: anywhere; } td.wide { min-width: 13rem; }
+td.name { min-width: 8rem; max-width: 18rem; overflow-wrap: anywhere; } td.wide { min-width: 13rem; }
 .confusion td, .confusion th { padding: .25rem .55rem; text-align: center; border: 1px solid var(--line); max-width: 9rem;
-  font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.confusion th { min-width: 2.2rem; white-space: normal; }
+  font-variant-numeric: tabular-nums; }
+.confusion td { white-space: nowrap; } .confusion th { min-width: 2.2rem; white-space: normal; overflow-wrap: anywhere; }
 .confusion th.corner { white-space: nowrap; max-width: none; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); gap: 1rem; }
 figure { margin: 0; min-width: 0; display: flex; flex-direction: column; justify-content: space-between; }
 figcaption { font-size: .9rem; color: var(--soft); }
 img.chart { width: 100%; height: auto; max-width: 26rem; display: block; }
-.drawing img { max-width: none; display: block; }
+.drawing img { max-width: none; display: block; mix-blend-mode: var(--blend); }
 .finding { margin: 1rem 0; padding: .2rem .9rem .6rem; border: 1px solid var(--line); border-left: 4px solid var(--second);
   border-radius: 6px; max-width: 46rem; }
 .finding h3 { margin: .5rem 0 .3rem; } .finding dl { margin: .4rem 0 0; }
@@ -53,7 +53,15 @@ img.pixels { image-rendering: pixelated; width: 7rem; height: auto; display: blo
   border: 1px solid var(--line); }
 .missing { padding: .6rem .9rem; border: 1px dashed var(--line); border-radius: 6px; color: var(--soft); }
 code { font-size: .92em; white-space: nowrap; }
-@media (max-width: 40rem) { td, th { padding-right: .8rem; } .step { padding: .5rem .6rem; } .eq { flex-wrap: wrap; } }
+/* What is wider than the page shows by a shadow that there is more; at the ends patches of paper cover it. */
+@media screen { .scroll { background: no-repeat
+  linear-gradient(to right, var(--paper) 1rem, transparent) 0 / 2rem 100% local,
+  no-repeat linear-gradient(to left, var(--paper) 1rem, transparent) 100% / 2rem 100% local,
+  no-repeat linear-gradient(to right, var(--shade), transparent) 0 / .8rem 100% scroll,
+  no-repeat linear-gradient(to left, var(--shade), transparent) 100% / .8rem 100% scroll; } }
+@media (max-width: 40rem) { td, th { padding-right: .8rem; } th.n { white-space: normal; } .step { padding: .5rem .6rem; }
+  .confusion td, .confusion th { padding: .2rem .3rem; font-size: .85rem; } .confusion th { min-width: 1.7rem; }
+  .confusion th.corner { white-space: normal; overflow-wrap: normal; } .eq { flex-wrap: wrap; } }
 @media print { :root { --second: #777; } .switch, .contents { display: none; } .scroll, .step { overflow: visible; }
   .confusion td { background: none !important; }
   .drawing img { max-width: 100%; height: auto; } figure, tr { break-inside: avoid; } * { print-color-adjust: exact; } }
