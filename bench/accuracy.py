@@ -1,10 +1,10 @@
 """How good `chainrule train` is with no options, next to scikit-learn's MLP with a scaled pipeline.
 
-    python -m bench.accuracy --repeats 3 --json accuracy.json
+    python -m bench.accuracy
 
 Repeated 5-fold cross-validation with the same folds and the same columns for all. The score is accuracy for classes and
 R² for numbers. scikit-learn runs with its defaults, with max_iter=1000, and for numbers also with a standardised target.
-A difference is paired: ours minus theirs, fold by fold, against the best of theirs.
+A difference is paired: ours minus theirs, fold by fold, against each of theirs. Writes `bench/results/accuracy.json`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from bench.environment import machine
 from chainrule.data import FeatureEncoder, Table, TargetEncoder, read_table
 from chainrule.data.builtin import TARGET, builtin
 from chainrule.ir import Array
@@ -35,11 +36,14 @@ from chainrule.job import Problem, train
 from chainrule.job.config import Config
 
 TITANIC = Path(__file__).resolve().parents[2] / "shared" / "data" / "titanic" / "titanic.csv"
+RESULTS = Path(__file__).with_name("results") / "accuracy.json"
 SETS = ("iris", "wine", "digits", "breast_cancer", "diabetes", "titanic")
 OURS = "chainrule"
+DIFFERENCES = {"score": "ours − this, score", "log_loss": "ours − this, log loss"}
 
 Scores = dict[str, float]  # of one fit: score, log_loss (for classes), seconds
 Runs = dict[str, list[Scores]]  # by method, one entry per repeat and fold
+Summary = dict[str, dict[str, tuple[float, float]]]  # by method and measure: mean and standard error over repeats and folds
 
 
 @dataclass(frozen=True)
@@ -136,64 +140,64 @@ def measure(task: Task, repeats: int) -> Runs:
     return runs
 
 
+def summary(runs: Runs) -> Summary:
+    """Mean and standard error of all measures, by method; for scikit-learn's also of ours minus theirs, fold by fold."""
+    found: Summary = {}
+    for method, scores in runs.items():
+        found[method] = {key: mean_and_error([fit[key] for fit in scores]) for key in scores[0]}
+        if method != OURS:
+            for key, name in DIFFERENCES.items():
+                if key in scores[0]:
+                    differences = [our[key] - their[key] for our, their in zip(runs[OURS], scores, strict=True)]
+                    found[method][name] = mean_and_error(differences)
+    return found
+
+
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     """Mean and standard error of values taken as independent (folds share training rows, so it is a little too small)."""
-    return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5)
+    mean, error = float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5)
+    return round(mean, 5), round(error, 5)
 
 
-def rows_of(name: str, runs: Runs) -> list[tuple[str, ...]]:
-    """The lines of the table for one set."""
-    values = {method: {key: [s[key] for s in scores] for key in scores[0]} for method, scores in runs.items()}
-    best = max((method for method in values if method != OURS), key=lambda method: np.mean(values[method]["score"]))
-    lines = []
-    for method, found in values.items():
-        cells = [_cell(found.get(key)) for key in ("score", "log_loss")]
-        if method == OURS:
-            cells += [_cell(_differences(found, values[best], key), "+") for key in ("score", "log_loss")]
-        else:
-            cells += ["(best)" if method == best else "", ""]
-        lines.append((name, method, *cells, f"{np.mean(found['seconds']):.2f}"))
-    return lines
+COLUMNS = {
+    "score": "{:.4f} ± {:.4f}",
+    "log_loss": "{:.4f} ± {:.4f}",
+    DIFFERENCES["score"]: "{:+.4f} ± {:.4f}",
+    DIFFERENCES["log_loss"]: "{:+.4f} ± {:.4f}",
+    "seconds": "{:.2f}",
+}
 
 
-def _differences(ours: Mapping[str, list[float]], other: Mapping[str, list[float]], key: str) -> list[float] | None:
-    return [a - b for a, b in zip(ours[key], other[key], strict=True)] if key in ours else None
-
-
-def _cell(values: Sequence[float] | None, sign: str = "") -> str:
-    if values is None:
-        return ""
-    mean, error = mean_and_error(values)
-    return f"{mean:{sign}.4f} ± {error:.4f}"
-
-
-HEADER = ("set", "method", "score", "log loss", "score − best", "log loss − best", "s / fit")
-
-
-def as_table(lines: Sequence[Sequence[str]]) -> str:
-    """Lines in aligned columns."""
+def as_table(sets: Mapping[str, Summary]) -> str:
+    """A line per set and method, in aligned columns."""
+    lines = [("set", "method", *COLUMNS)]
+    for name, methods in sets.items():
+        for method, found in methods.items():
+            lines.append((name, method, *(form.format(*found[key]) if key in found else "" for key, form in COLUMNS.items())))
     widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--repeats", type=int, default=3, help="how often to draw five folds [default: 3]")
+    parser.add_argument("--repeats", type=int, default=20, help="how often to draw five folds [default: 20]")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, metavar="SET", help=f"of {', '.join(SETS)}")
     parser.add_argument("--titanic", type=Path, default=TITANIC, metavar="CSV", help=f"where Titanic is [default: {TITANIC}]")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write every score here")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, metavar="PATH", help="the JSON file to write; sets not run stay in it"
+    )
     options = parser.parse_args()
-    results: dict[str, Runs] = {}
-    lines: list[tuple[str, ...]] = [HEADER]
+    results: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    sets: dict[str, Summary] = {}
     for name in options.sets:
         if name == "titanic" and not options.titanic.exists():
             print(f"titanic is left out: {options.titanic} is missing.")
             continue
-        results[name] = measure(Task.load(name, options.titanic), options.repeats)
-        lines += rows_of(name, results[name])
-    print(as_table(lines))
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        sets[name] = summary(measure(Task.load(name, options.titanic), options.repeats))
+        print(as_table({name: sets[name]}), flush=True)
+        results[name] = {"repeats": options.repeats, "machine": machine(), "mean and standard error": sets[name]}
+        options.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"\n{as_table(sets)}\nWritten: {options.out}")
 
 
 if __name__ == "__main__":

@@ -113,3 +113,18 @@ def test_a_system_that_fails_says_why():
     assert run.accuracy == 0.5
     assert run.seconds > 0
     assert run.peak_bytes > 10**6
+
+
+def test_accuracy_is_compared_fold_by_fold_with_each_variant():
+    accuracy = pytest.importorskip("bench.accuracy", exc_type=ImportError)
+    runs = {
+        "chainrule": [{"score": 0.9, "seconds": 1.0}, {"score": 0.7, "seconds": 3.0}],
+        "sklearn": [{"score": 0.8, "seconds": 1.0}, {"score": 0.5, "seconds": 1.0}],
+        "sklearn max_iter=1000": [{"score": 0.9, "seconds": 1.0}, {"score": 0.8, "seconds": 1.0}],
+    }
+    found = accuracy.summary(runs)
+    assert found["chainrule"] == {"score": (0.8, 0.1), "seconds": (2.0, 1.0)}
+    assert found["sklearn"]["ours − this, score"] == (0.15, 0.05)
+    assert found["sklearn max_iter=1000"]["ours − this, score"] == (-0.05, 0.05)
+    line = accuracy.as_table({"tiny": found}).splitlines()[2]
+    assert line.split() == ["tiny", "sklearn", "0.6500", "±", "0.1500", "+0.1500", "±", "0.0500", "1.00"]
