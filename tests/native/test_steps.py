@@ -273,3 +273,30 @@ def test_a_profile_has_a_line_per_kernel_and_leaves_state_alone():
     kernels = [line for line in text.splitlines() if line[:4].strip().isdigit()]
     assert len(kernels) == len(program.plan.steps) == sum(line[:4].strip().isdigit() for line in program.explain().splitlines())
     assert all("%" in line for line in kernels)
+
+
+def test_a_trainer_says_where_its_time_goes_and_trains_nothing():
+    model = _network((6, 5, 3), "relu", np.float32)
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), backend="native")
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 6)).astype(np.float32), rng.integers(0, 3, 20)
+    before = {name: np.array(value) for name, value in model.state_dict().items()}
+    text = trainer.profile(X, y, batch_size=8, steps=3)
+    for sort in ("products", "products that update state", "all else"):
+        assert f"of the time in {sort}\n" in f"{text}\n"
+    assert "product [8 × 5] over 6" in text
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    assert trainer.epoch == 0
+    assert not trainer.history.step_loss
+
+
+def test_the_reference_backend_has_no_kernels_to_time():
+    model = _network((6, 5, 3), "relu", np.float32)
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), backend="reference")
+    with pytest.raises(ArgumentError) as error:
+        trainer.profile(np.zeros((4, 6), np.float32), np.zeros(4, np.int64))
+    assert str(error.value) == (
+        "a profile was asked for on the backend 'reference'; only the native backend has kernels to time. "
+        'Give Trainer backend="native".'
+    )

@@ -7,7 +7,7 @@ several programs (for a full batch and for the last, smaller one) can work on th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chainrule.ir import Array, Graph
 
@@ -51,6 +51,19 @@ class Program(Protocol):
         Returns:
             Per output an array (steps run, …), the last step included.
         """
+        ...
+
+
+@runtime_checkable
+class Profiled(Program, Protocol):
+    """A program of kernels, which can be listed and timed."""
+
+    def explain(self) -> str:
+        """The kernels in the order in which they run."""
+        ...
+
+    def profile(self, inputs: Sequence[Array], state: Sequence[Array], steps: int = 20) -> str:
+        """The same with the time that each takes on average over so many steps. Arguments as in `run`; state stays as it is."""
         ...
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import optim
-from chainrule.backends.contract import Backend
+from chainrule.backends.contract import Backend, Program
 from chainrule.compile import Capture
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
@@ -83,7 +83,7 @@ class Steps(Forward):
         Returns:
             Loss, Σ s, and one array of Σ s·mᵢ per metric, each (steps,).
         """
-        found, program = self.program("train", self._training_step, _signature(data, rows.shape[1], rates.shape[1]))
+        found, program = self.step_program(data, rows.shape[1], rates.shape[1])
         return program.run_steps(data, rows, [rates], self.state.of(found), until)
 
     def first_failed(self, data: Sequence[Array], rows: Array, rates: Array, parameters: Sequence[Tensor]) -> FailedStep | None:
@@ -101,6 +101,10 @@ class Steps(Forward):
                 self.state.restore(before)
                 return FailedStep(index, rows[index], rates[index], loss)
         return None
+
+    def step_program(self, data: Sequence[Array], size: int, groups: int) -> tuple[Capture, Program]:
+        """The graph and the program of a training step on batches of this size, for so many groups of parameters."""
+        return self.program("train", self._training_step, _signature(data, size, groups))
 
     def capture_step(self, data: Sequence[Array], size: int, groups: int) -> Capture:
         """The graph of a training step on batches of this size, captured anew."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import backends, optim
+from chainrule.backends.contract import Profiled
 from chainrule.errors import ArgumentError, NonFiniteLoss, explain
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
@@ -203,6 +204,35 @@ class Trainer:
         """
         self._steps.state.read_again()
         return self._steps.predict(inputs_array(self.model, X))
+
+    def profile(self, X: Any, y: Any, *, batch_size: int = 32, steps: int = 20) -> str:
+        """Where the time of a training step goes: the kernels of its program in order, with the time that each takes.
+
+        Nothing is trained: the model and the optimiser stay as they are.
+
+        Args:
+            X, y: see `fit`; the first batch is used.
+            batch_size: samples in a step.
+            steps: how many are timed.
+
+        Raises:
+            ArgumentError: the backend has no kernels to time.
+            DataError, ShapeError: data that does not fit.
+        """
+        data = self._data(X, y)
+        batch = [a[:batch_size] for a in data]
+        rates = np.array([float(group.lr) for group in self.optimizer.groups])
+        self._steps.state.read_again()
+        found, program = self._steps.step_program(data, len(batch[0]), len(rates))
+        if not isinstance(program, Profiled):
+            raise ArgumentError(
+                explain(
+                    f"a profile was asked for on the backend {self.backend!r}",
+                    "only the native backend has kernels to time",
+                    'Give Trainer backend="native".',
+                )
+            )
+        return program.profile([*batch, rates], self._steps.state.of(found), steps)
 
     def stop(self, reason: str) -> None:
         """End training after this epoch; for callbacks."""

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Load, Nest, Staged, cycles, traffic, work
+from chainrule.backends.native.kernels import (
+    SCRATCH,
+    Check,
+    Contraction,
+    Draw,
+    Kernel,
+    Load,
+    Nest,
+    Staged,
+    cycles,
+    traffic,
+    work,
+)
 from chainrule.backends.native.lower import Plan, Step
 from chainrule.backends.native.schedule import schedule
 from chainrule.backends.native.target import Target
@@ -47,7 +59,33 @@ def describe(plan: Plan, target: Target, measured: Measured | None = None) -> st
         kernel = step.kernel
         time = f"{cycles(kernel, target.vector_bytes // 4):9,.0f}" if measured is None else _time(number, kernel, measured)
         lines.append(f"{number:>4} {time} {work(kernel):>13,} {traffic(kernel):>12,}  {_kernel(kernel, target)}{_rest(step)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_by_sort(plan, measured) if measured is not None else [])])
+
+
+def _by_sort(plan: Plan, measured: Measured) -> list[str]:
+    """The time of each sort of kernels, and its share of the whole and of the peak."""
+    seconds: dict[str, float] = {}
+    operations: dict[str, int] = {}
+    for step, taken in zip(plan.steps, measured.seconds, strict=True):
+        sort = _sort(step)
+        seconds[sort] = seconds.get(sort, 0.0) + taken
+        operations[sort] = operations.get(sort, 0) + work(step.kernel)
+    total = sum(seconds.values())
+    return [
+        f"{seconds[sort] * 1e6:14,.2f} {operations[sort] / max(seconds[sort], 1e-9) / measured.peak:7.0%} "
+        f"{operations[sort]:>13,} {seconds[sort] / total:>11.0%}  {sort}"
+        for sort in sorted(seconds, key=lambda sort: -seconds[sort])
+    ]
+
+
+def _sort(step: Step) -> str:
+    if isinstance(step.kernel, Staged):
+        return "of the time in convolutions in stages"
+    if not isinstance(step.kernel, Contraction):
+        return "of the time in all else"
+    written = step.kernel.epilogue.stores if step.kernel.epilogue is not None else ()
+    updates = any(step.buffers[s.access.buffer].place == "state" for s in written if s.access.buffer != SCRATCH)
+    return "of the time in products that update state" if updates else "of the time in products"
 
 
 def _time(number: int, kernel: Kernel, measured: Measured) -> str:
