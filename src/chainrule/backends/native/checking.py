@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from chainrule.backends.native.kernels import SCRATCH, Access, Check, Contraction, Draw, Kernel, Nest, Staged
-from chainrule.backends.native.lower import Plan, Step
 from chainrule.backends.native.memory import lives_of
+from chainrule.backends.native.plan import Plan, Step
 from chainrule.errors import GraphError
 
 

@@ -29,7 +29,7 @@ from chainrule.backends.native.bounds import Builder, CheckedBuilder
 from chainrule.backends.native.executable import ENTRY, slot_numbers
 from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Nest, Staged
 from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, parts_of, repeat, share_of, store_vector
-from chainrule.backends.native.lower import Buffer, Plan, Step
+from chainrule.backends.native.plan import Buffer, Plan, Step
 from chainrule.backends.native.target import Target
 from chainrule.ir import Node
 

@@ -10,7 +10,8 @@ from llvmlite import ir
 from chainrule.backends.native import codegen, rewrite
 from chainrule.backends.native.executable import Executable
 from chainrule.backends.native.kernels import Check, work
-from chainrule.backends.native.lower import Plan, lower
+from chainrule.backends.native.lower import lower
+from chainrule.backends.native.plan import Plan
 from chainrule.backends.native.target import Target
 from chainrule.ir import Graph
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -37,71 +37,14 @@ from chainrule.backends.native.kernels import (
     reordered,
     simplified,
 )
+from chainrule.backends.native.plan import Buffer, Plan, Step
 from chainrule.backends.native.schedule import split_axis
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import View, contiguous, stripped, whole, window_strides
-from chainrule.ir import Array, DType, Graph, Node, Shape
+from chainrule.ir import DType, Graph, Node, Shape
 
 _WORTH_A_MEETING = 6_000  # cycles of a kernel from which on threads share it
 _WORTH_A_CREW = 40_000  # cycles of such kernels in a step from which on there are threads at all
-
-Place = Literal["input", "state", "output", "constant", "arena"]
-
-
-@dataclass(eq=False)
-class Buffer:
-    """A piece of memory that kernels name.
-
-    Attributes:
-        place: where it lies: an array of the caller, a constant of the program, or the arena.
-        number: which input, state, output or constant; for the arena its byte offset.
-        dtype, size: of its elements.
-        label: for people.
-        kept: whether its bytes in the arena are its own for good. They are zero at first, and what no kernel writes stays so.
-    """
-
-    place: Place
-    number: int
-    dtype: DType
-    size: int
-    label: str
-    kept: bool = False
-
-    @property
-    def bytes(self) -> int:
-        """Its length."""
-        return self.size * self.dtype.itemsize
-
-
-@dataclass(frozen=True)
-class Step:
-    """One kernel with the buffers that its numbers stand for. If `parallel`, threads share it, else one runs it."""
-
-    kernel: Kernel
-    buffers: tuple[Buffer, ...]
-    label: str
-    parallel: bool = False
-
-
-@dataclass
-class Plan:
-    """A program before machine code.
-
-    Attributes:
-        graph: what was planned, in its prepared form.
-        threads: how many run it.
-        steps: in the order in which they run.
-        first_writer: how many of the steps run before state may be written.
-        constants: arrays that the kernels read.
-        arena_bytes: memory for everything in between.
-    """
-
-    graph: Graph
-    threads: int = 1
-    steps: list[Step] = field(default_factory=list)
-    first_writer: int = 0
-    constants: list[Array] = field(default_factory=list)
-    arena_bytes: int = 0
 
 
 def lower(graph: Graph, target: Target, threads: int = 1) -> Plan:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from chainrule.backends.native.lower import Buffer
+from chainrule.backends.native.plan import Buffer
 
 ALIGNMENT = 64
 

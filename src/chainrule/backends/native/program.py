@@ -20,7 +20,7 @@ from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.indexing import check_range
 
 if TYPE_CHECKING:
-    from chainrule.backends.native.lower import Plan
+    from chainrule.backends.native.plan import Plan
 
 
 class NativeProgram:

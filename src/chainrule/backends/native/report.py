@@ -18,7 +18,7 @@ from chainrule.backends.native.kernels import (
     traffic,
     work,
 )
-from chainrule.backends.native.lower import Plan, Step
+from chainrule.backends.native.plan import Plan, Step
 from chainrule.backends.native.schedule import schedule
 from chainrule.backends.native.target import Target
 

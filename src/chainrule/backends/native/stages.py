@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from llvmlite import ir
 
@@ -26,10 +25,8 @@ from chainrule.backends.native.kernels import (
 )
 from chainrule.backends.native.loops import INDEX, Share, element_at, repeat, share_of
 from chainrule.backends.native.memory import ALIGNMENT
+from chainrule.backends.native.plan import Buffer, Step
 from chainrule.backends.native.views import stripped
-
-if TYPE_CHECKING:
-    from chainrule.backends.native.lower import Buffer, Step
 
 
 # ------------------------------------------------------------------------------------------------ planning
