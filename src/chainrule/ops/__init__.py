@@ -10,12 +10,19 @@ random        counter-based random numbers
 blocks        affine, softmax and losses, normalisation
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from chainrule.ops import blocks, convolution, elementwise, indexing, linear, random, reduction, shape
 from chainrule.ops.notation import formula
 from chainrule.ops.primitive import PRIMITIVES, Case, Notation, Primitive, define, infer, lookup
 
+# The primitives that come with chainrule; `define` adds others to `PRIMITIVES`.
+SHIPPED: Mapping[str, Primitive] = MappingProxyType(dict(PRIMITIVES))
+
 __all__ = [
     "PRIMITIVES",
+    "SHIPPED",
     "Case",
     "Notation",
     "Primitive",

@@ -7,6 +7,7 @@ of this package and of what it builds on. Names that users give to nodes are no 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
+from chainrule import ops
 from chainrule.backends.native.target import Target
 from chainrule.ir import Graph, Node
 
@@ -24,32 +26,36 @@ _SOURCES = ("ir.py", "passes.py", "ops/*.py", "backends/native/*.py")
 
 
 class _Opaque(Exception):
-    """An attribute whose value cannot be told from its text."""
+    """An attribute of which a digest could not tell whether it is the same in another process."""
 
 
 def key(graph: Graph, target: Target, threads: int) -> str | None:
     """The name of a graph's program for a processor and for so many threads at most.
 
     Graphs have equal names only if they are the same: node by node, in the order of the walk from the results to the leaves,
-    with equal operations, operands, attributes, shapes, dtypes and constants. A graph with an attribute that is no plain data
-    (a function, say) has no name.
+    with equal operations, operands, attributes, shapes, dtypes and constants. A graph has no name if it has an operation that
+    does not come with chainrule, whose meaning may change, or an attribute that is no plain data (a function, say).
     """
-    numbers: dict[Node, int] = {}
-    nodes: list[Any] = []
+    order = dict.fromkeys((*graph.inputs, *graph.state, *graph.nodes()))
+    if any(ops.PRIMITIVES.get(node.op) is not ops.SHIPPED.get(node.op) for node in order):
+        return None
+    numbers = {node: number for number, node in enumerate(order)}
     try:
-        for node in dict.fromkeys((*graph.inputs, *graph.state, *graph.nodes())):
-            numbers[node] = len(numbers)
-            attributes = [(name, _described(value)) for name, value in node.attributes.items()]
-            value = None
-            if node.op == "constant":
-                assert node.value is not None
-                value = hashlib.sha256(node.value.tobytes()).digest()
-            nodes.append((node.op, [numbers[i] for i in node.inputs], attributes, node.shape, node.dtype.str, value))
+        nodes = [_record(node, numbers) for node in order]
     except _Opaque:
         return None
     roots = [[numbers[n] for n in part] for part in (graph.inputs, graph.outputs, graph.state, graph.updates)]
     versions = (llvmlite.__version__, llvm.llvm_version_info, np.__version__, _source())
     return hashlib.sha256(repr((nodes, roots, target, threads, versions)).encode()).hexdigest()
+
+
+def _record(node: Node, numbers: Mapping[Node, int]) -> tuple[Any, ...]:
+    """All of a node but its name, as something whose text says all of it."""
+    constant = None
+    if node.op == "constant" and node.value is not None:  # the values of other nodes are no part of a graph
+        constant = hashlib.sha256(node.value.tobytes()).digest()
+    attributes = [(name, _described(value)) for name, value in node.attributes.items()]
+    return node.op, [numbers[i] for i in node.inputs], attributes, node.shape, node.dtype.str, constant
 
 
 def _described(value: Any) -> Any:
