@@ -94,6 +94,16 @@ def contribution(primitive: Primitive, node: Node, g: Node, index: int) -> Node 
     return to_dtype(sum_to(product, source.shape), source.dtype)
 
 
+def in_the_way(output: Node, sources: Collection[Node]) -> GradientError | None:
+    """The error for the first primitive without derivative between `sources` and `output`, if there is one."""
+    order = topological([output])
+    between = _descendants(order, sources)
+    for node in order:
+        if node in between and node.op not in LEAVES and lookup(node.op).not_differentiable:
+            return not_differentiable(lookup(node.op))
+    return None
+
+
 def not_differentiable(primitive: Primitive) -> GradientError:
     """The error for a gradient asked through a primitive that has none."""
     return GradientError(
@@ -117,7 +127,7 @@ def zero_or_error(output: Node, source: Node, describe: Callable[[Node], str]) -
                 "Check the names, or compute it again from the current value.",
             )
         )
-    for node in topological([output]):
-        if node in between and node.op not in LEAVES and lookup(node.op).not_differentiable:
-            raise not_differentiable(lookup(node.op))
+    error = in_the_way(output, [source])
+    if error is not None:
+        raise error
     return ir.constant(np.zeros(source.shape), source.dtype)

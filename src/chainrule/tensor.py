@@ -7,7 +7,7 @@ function that is being captured (`chainrule.compile`) only the graph grows. The 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -55,7 +55,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_grad", "_home", "_node", "requires_grad")
-    __array_ufunc__ = None  # array + tensor asks the Tensor
 
     def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
         self._home = _recorder.get()
@@ -266,7 +265,9 @@ class Tensor:
         starts = (n for n in ir.topological([node]) if not n.inputs or n.op == "stop_gradient")
         leaves = [(n, owner) for n in starts if (owner := _owner(n)) is not None]
         if not leaves:
-            raise GradientError(
+            # A parameter that nobody holds any longer does not ask either; step in its way is the better reason.
+            variables = [n for n in ir.topological([node]) if n.op == "variable"]
+            raise autodiff.in_the_way(node, variables) or GradientError(
                 explain(
                     f"backward was called on {self!r}",
                     "nothing that it was computed from asks for a gradient",
@@ -281,6 +282,17 @@ class Tensor:
                 owner.grad = new if owner.grad is None else (owner.grad + new).detach()
 
     # ---------------------------------------------------------------------------------------- operators
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: TensorLike, **settings: Any) -> Tensor:
+        """`np.sin(tensor)` and `array + tensor` are our operations, so that gradients pass through them.
+
+        Raises:
+            ArgumentError: a function of NumPy that has no counterpart here, or that is to write into an array.
+        """
+        name = {"absolute": "abs", "bitwise_and": "&", "bitwise_or": "|"}.get(ufunc.__name__, ufunc.__name__)
+        if method != "__call__" or settings or (name not in ops.PRIMITIVES and name not in _BITWISE):
+            raise _no_counterpart(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", settings)
+        return _logical(_BITWISE[name], name, *operands) if name in _BITWISE else apply(name, *operands)
+
     def __add__(self, other: TensorLike) -> Tensor:
         return apply("add", self, other)
 
@@ -465,6 +477,28 @@ def result(node: Node) -> Tensor:
 def apply(op: str, *operands: TensorLike, **attributes: Any) -> Tensor:
     """Apply the primitive named `op` to Tensors, arrays or numbers."""
     return result(ops.lookup(op)(*map(_as_operand, operands), **attributes))
+
+
+_BITWISE = {"&": "logical_and", "|": "logical_or"}
+
+
+def _no_counterpart(name: str, settings: Mapping[str, Any]) -> ArgumentError:
+    if "out" in settings:
+        return ArgumentError(
+            explain(
+                f"np.{name} was to write a Tensor into an array (out=, or array += tensor)",
+                "an array does not remember how it was computed",
+                "Make a new value, total = total + tensor, or use tensor.numpy().",
+            )
+        )
+    given = f"np.{name} was called with a Tensor" + (f" and {', '.join(settings)}" if settings else "")
+    return ArgumentError(
+        explain(
+            given,
+            "of NumPy's functions those take Tensors that chainrule has by the same name, such as sin, exp and maximum",
+            "Use the functions of chainrule (cr.…), or tensor.numpy() where no gradient is needed.",
+        )
+    )
 
 
 def _logical(op: str, sign: str, *operands: TensorLike) -> Tensor:

@@ -182,6 +182,11 @@ ERRORS = {
         GradientError,
         "no gradient passes through step: its derivative is 0 everywhere, so nothing can be learnt through it; use sigmoid",
     ),
+    "step of what nobody holds": (
+        lambda: cr.step(cr.parameter([1.0])).sum().backward(),
+        GradientError,
+        "no gradient passes through step",
+    ),
     "argmax": (
         lambda: cr.grad(cr.argmax(x := cr.tensor([1.0, 2.0])) * 1.0, [x]),
         GradientError,

@@ -175,3 +175,33 @@ def test_boolean_operators():
     np.testing.assert_array_equal((a | cr.tensor(b)).numpy(), a | b)
     np.testing.assert_array_equal((a & cr.tensor(b)).numpy(), a & b)
     np.testing.assert_array_equal((~cr.tensor(a)).numpy(), ~a)
+
+
+@pytest.mark.parametrize("name", ["sin", "exp", "absolute", "tanh", "floor", "square", "isfinite", "negative"])
+def test_numpys_functions_take_tensors(name):
+    x = cr.parameter([0.5, -1.25])
+    found = getattr(np, name)(x)
+    assert isinstance(found, cr.Tensor)
+    _equal(found, getattr(np, name)(x.numpy()))
+
+
+def test_gradients_pass_through_numpys_functions():
+    x = cr.parameter([0.5, 1.25])
+    np.multiply(np.array([2.0, 3.0]), np.sin(x)).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [2.0, 3.0] * np.cos(x.numpy()), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (np.arctan, "np.arctan was called with a Tensor; of NumPy's functions those take Tensors that chainrule has"),
+        (np.add.reduce, "np.add.reduce was called with a Tensor"),
+        (lambda x: np.sin(x, where=[True]), "np.sin was called with a Tensor and where"),
+        (lambda x: np.sqrt(x, out=np.zeros(1)), "np.sqrt was to write a Tensor into an array"),
+    ],
+)
+def test_other_functions_of_numpy_say_what_to_do(call, words):
+    with pytest.raises(ArgumentError) as caught:
+        call(cr.parameter([1.0]))
+    assert words in str(caught.value)
+    assert "numpy()" in str(caught.value)
