@@ -9,22 +9,22 @@ import numpy as np
 
 from chainrule.explain import Derivation
 from chainrule.explain.derivation import Step
-from chainrule.explain.symbols import number
+from chainrule.explain.symbols import rounded
 
 
-def re_evaluated(derivation: Derivation) -> None:
-    """Every step's number follows from the numbers that it shows."""
+def re_evaluated(derivation: Derivation, *, atol: float = 1e-16) -> None:
+    """Every step's number follows from the numbers that it shows, but for `atol` where these cancel."""
     for step in derivation.steps():
         for part in step.parts:
             if part.rule == "product":
                 product = np.asarray(1.0)
                 for factor in part.factors:
                     product = product * factor.value
-                np.testing.assert_allclose(np.broadcast_to(product, part.value.shape), part.value, rtol=1e-12, atol=1e-16)
+                np.testing.assert_allclose(np.broadcast_to(product, part.value.shape), part.value, rtol=1e-12, atol=atol)
         if step.parts and step.kind in ("gradient", "sum", "path", "element"):
             assert step.value is not None
             total = sum(part.value for part in step.parts)
-            np.testing.assert_allclose(total, step.value, rtol=1e-12, atol=1e-15)
+            np.testing.assert_allclose(total, step.value, rtol=1e-12, atol=10 * atol)
 
 
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -33,6 +33,7 @@ _FUNCTIONS = {
     "cos": cos, "exp": exp, "log": log, "sin": sin, "sqrt": sqrt, "tanh": tanh, "max": max, "min": min,
 }  # fmt: skip
 _NAMES = re.compile(rf"\b(?:{'|'.join(_FUNCTIONS)})\b")
+_BESIDE = re.compile(r"(?<=[\d)])(?=\()")  # 0.5(1 - 0.2)
 _SHOWN = ("value", "gradient", "path", "sum", "element")
 
 
@@ -42,14 +43,44 @@ def shown_numbers_give_the_shown_result(derivation: Derivation) -> int:
 
 
 def _reckoned(step: Step) -> bool:
-    if not step.equations or step.value is None or step.value.size != 1 or not np.isfinite(step.value.item()):
+    found = _evaluated(step.equations[-1].text) if step.equations and _is_number(step) else None
+    if found is None:
         return False
-    text = re.sub(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"e{m[1].translate(_DIGITS)}", step.equations[-1].text)
-    text = re.sub(r"([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"**{m[1].translate(_DIGITS)}", text)
-    text = re.sub(r"(?<=[\d)])\(", "*(", text.replace("·", "*"))  # 0.5(1 - 0.2)
-    if re.search(r"[^-+*/(),\d.e ]", _NAMES.sub("", text)):
-        return False  # names of quantities are left in it
-    found = eval(text, _FUNCTIONS)  # of numbers, operators and these functions alone
-    shown = number(step.value.item(), step.digits).text
-    assert number(found, step.digits).text == shown, f"{step.name} = {step.equations[-1].text} = {shown}, but gives {found!r}"
+    assert step.value is not None
+    shown = rounded(step.value.item(), step.digits)
+    assert rounded(found, step.digits) == shown, f"{step.name} = {step.equations[-1].text} = {shown}, but gives {found!r}"
     return True
+
+
+def formulas_give_the_values(derivation: Derivation) -> int:
+    """Put numbers in full into the formulas as written: each gives the value of its step. Returns how many were evaluated."""
+    known: dict[str, float] = {}
+    count = 0
+    for step in derivation.steps():
+        if step.value is None or step.value.size != 1:
+            continue
+        if step.kind in _SHOWN and step.equations and np.isfinite(step.value.item()):
+            symbols = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))))
+            found = _evaluated(symbols.sub(lambda m: f"({known[m[0]]!r})", step.equations[0].text))
+            if found is not None:
+                count += 1
+                scale = max([1e-3, abs(step.value.item()), *(abs(p.value.item()) for p in step.parts)])
+                error = abs(found - step.value.item())
+                assert error <= 1e-9 * scale, f"{step.name} = {step.equations[0].text} = {step.value}, but gives {found!r}"
+        known[step.symbol.text] = step.value.item()
+    return count
+
+
+def _is_number(step: Step) -> bool:
+    return step.value is not None and step.value.size == 1 and bool(np.isfinite(step.value.item()))
+
+
+def _evaluated(text: str) -> float | None:
+    """The value of a formula that is written with numbers; None if names are left in it."""
+    text = re.sub(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"e{m[1].translate(_DIGITS)}", text)
+    text = re.sub(r"([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"**{m[1].translate(_DIGITS)}", text)
+    text = _BESIDE.sub("*", text.replace("·", "*").replace("^", "**"))
+    text = re.sub(r"\[([^\[\]]*[<>][^\[\]]*)\]", r"(1.0*(\1))", text)  # [x > 0] is 1 where it holds, else 0
+    if re.search(r"[^-+*/(),<>=\d.e ]", _NAMES.sub("", text)):
+        return None
+    return float(eval(text, dict(_FUNCTIONS)))  # of numbers, operators and these functions alone

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from derivation_checks import re_evaluated, shown_numbers_give_the_shown_result
+from derivation_checks import formulas_give_the_values, re_evaluated, shown_numbers_give_the_shown_result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,10 +27,11 @@ def scalar_graphs(draw: st.DrawFn) -> tuple[Tensor, list[Tensor]]:
     values = list(leaves)
     for step in range(draw(st.integers(3, 14))):
         pick = [draw(st.sampled_from(values)) for _ in range(2)]
+        scale = draw(st.sampled_from([0.5, 1 / 3, 0.123456789, -2.0]))
         if draw(st.booleans()):
-            value = getattr(cr, draw(st.sampled_from(UNARY)))(pick[0] * draw(st.sampled_from([0.5, 1 / 3, 0.123456789, -2.0])))
+            value = getattr(cr, draw(st.sampled_from(UNARY)))(pick[0] * scale)
         else:
-            value = getattr(cr, draw(st.sampled_from(BINARY)))(*pick)
+            value = getattr(cr, draw(st.sampled_from(BINARY)))(pick[0], pick[1] * scale if draw(st.booleans()) else pick[1])
         values.append(value.named(f"h{step}") if draw(st.booleans()) else value)
     return values[-1] + 0.25 * sum(leaves, cr.tensor(0.0)), leaves
 
@@ -64,11 +65,35 @@ def test_displayed_factors_multiplied_give_the_displayed_result(
         shown_numbers_give_the_shown_result(explain(output, leaves, form=form, precision=precision))
 
 
+@settings(max_examples=60, deadline=None)
+@given(scalar_graphs(), st.sampled_from(["graph", "path"]), st.sampled_from(["auto", "named", "all"]))
+def test_formulas_as_written_give_the_values(graph: tuple[Tensor, list[Tensor]], form: str, detail: str) -> None:
+    output, leaves = graph
+    if np.isfinite(output.item()):
+        formulas_give_the_values(explain(output, leaves, form=form, detail=detail, precision=17))
+
+
+@settings(max_examples=30, deadline=None)
+@given(scalar_graphs(), st.sampled_from(["auto", "all"]))
+def test_second_derivatives_of_random_graphs(graph: tuple[Tensor, list[Tensor]], detail: str) -> None:
+    output, leaves = graph
+    gradient = cr.grad(output, leaves[:1])[0] + 0.5 * leaves[0]
+    if not np.isfinite(gradient.item()):
+        return
+    (expected,) = cr.grad(gradient, leaves[:1])
+    found = explain(gradient, leaves[0], detail=detail, precision=17)
+    tolerance = 1e-12 * max(1.0, abs(expected.item()))
+    np.testing.assert_allclose(found.value, expected.numpy(), rtol=1e-12, atol=tolerance)
+    re_evaluated(found, atol=1e-13)
+    formulas_give_the_values(found)
+
+
 def test_displayed_factors_are_found() -> None:
-    """The check above does reckon."""
+    """The checks above do reckon."""
     w, x, v = (cr.tensor(n, name=name) for n, name in ((0.1234567, "w"), (1.9876543, "x"), (0.7654321, "v")))
     assert shown_numbers_give_the_shown_result(explain(cr.sigmoid(cr.sigmoid(w * x) * v), [w, x, v], form="path")) == 7
     assert shown_numbers_give_the_shown_result(explain(cr.sigmoid(cr.sigmoid(w * x) * v), [w, x, v])) == 9
+    assert formulas_give_the_values(explain(cr.sigmoid(cr.sigmoid(w * x) * v), [w, x, v], precision=17)) == 10
 
 
 @settings(max_examples=20, deadline=None)

@@ -61,7 +61,15 @@ class Product:
 
 def tidy(node: Node) -> Node:
     """The same value in a simpler formula. Every node must have its value; named nodes are left as they are."""
-    return product(node).node() if not is_atom(node) else node
+    if is_atom(node):
+        return node
+    simpler = product(node).node()
+    return simpler if is_atom(simpler) or simpler.shape != node.shape else _valued(simpler, node)
+
+
+def _valued(formula: Node, node: Node) -> Node:
+    """A formula with the value that ran, to the last bit: 1 - s - s and 1 - 2s are rounded in different ways."""
+    return Node(formula.op, formula.inputs, formula.attributes, node.shape, node.dtype, None, node.value)
 
 
 def product(node: Node) -> Product:
@@ -200,16 +208,18 @@ def _scaled(node: Node) -> tuple[float, Node]:
     return (1.0, node) if alone is None else (alone, ir.constant(1.0))
 
 
-def _added_up(node: Node, terms: Sequence[tuple[float, Node]]) -> Product:
-    """Terms as a sum with the value that ran, to the last bit: 1 - s - s and 1 - 2s are rounded in different ways."""
+def _added_up(node: Node, terms: Sequence[tuple[float, Node]]) -> Product | None:
+    """Terms as a sum with the value that ran."""
     products = [Product(c) if uniform(rest) == 1.0 else Product(c, (rest,)) for c, rest in terms]
-    if len(products) < 2:
-        return products[0] if products else Product(0.0)
+    if not products:
+        return None if np.any(node.value) else Product(0.0)  # what is left by rounding is not hidden
+    if len(products) == 1:
+        return products[0]
     total = products[0].node()
     for p in products[1:]:
         plus = p.coefficient > 0.0
         total = _apply("add" if plus else "subtract", total, Product(abs(p.coefficient), p.factors).node())
-    return Product(1.0, (Node(total.op, total.inputs, total.attributes, node.shape, node.dtype, None, node.value),))
+    return Product(1.0, (_valued(total, node),))
 
 
 def _key(node: Node, depth: int = 6) -> object:

@@ -148,6 +148,14 @@ def _write_sum_of_two(node: Node, written: Mapping[Node, Written], style: Style)
     return (f"{a} - {b[1:]}" if node.op == "add" else f"{a} - {_brackets(b, style)}"), SUM
 
 
+def _write_quotient(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
+    """Brackets around a minus below the line, which is none in text: a / (-b · c)."""
+    (a, level), (b, _) = (written[i] for i in node.inputs)
+    if style == "latex" or not b.startswith("-"):
+        return None
+    return f"{_brackets(a, style) if level < PRODUCT else a} / ({b})", PRODUCT
+
+
 def _write_minus(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
     text, precedence = written[node.inputs[0]]
     return "-" + (_brackets(text, style) if precedence < PRODUCT or text.startswith("-") else text), SIGN
@@ -244,6 +252,7 @@ def _write_slice(node: Node, written: Mapping[Node, Written], style: Style) -> W
 _SPECIAL: dict[str, Special] = {
     "add": _write_sum_of_two,
     "subtract": _write_sum_of_two,
+    "divide": _write_quotient,
     "multiply": _write_product,
     "negative": _write_minus,
     "matmul": _write_matmul,
