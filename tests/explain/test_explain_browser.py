@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_explain_missions import m6
 
-from chainrule.explain import explain
+from chainrule.explain import check, explain
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -54,6 +54,17 @@ def test_a_derivation(tmp_path: Path, language: str) -> None:
     assert requests == "0"
     assert int(width) > 5
     assert fits == "true"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_grading_in_a_notebook(tmp_path: Path, language: str) -> None:
+    output, _ = m6()
+    shown = check(output, {"O3": 0.69, "dE/dx5": 0.027, "dE/db": 0.00093}, language=language)._repr_html_()
+    head = '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head>'
+    dom, said = opened(f"{head}<body>{shown}</body></html>", tmp_path)
+    requests, _, fits = dom.split("<title>")[1].split("</title>")[0].split("|")
+    assert "CONSOLE" not in said
+    assert (requests, fits) == ("0", "true")
 
 
 def test_the_walk_shows_one_step_after_another(tmp_path: Path) -> None:

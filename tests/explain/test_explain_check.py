@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import chainrule as cr
 from chainrule import ir
 from chainrule.errors import ArgumentError
 from chainrule.explain import check, expression, read_homework
-from chainrule.explain.grading import KINDS
+from chainrule.explain.grading import _COLOURS, KINDS
 from chainrule.explain.homework import TEMPLATE
 from chainrule.explain.language import LANGUAGES, PHRASES
 from chainrule.explain.written import written
@@ -248,6 +250,30 @@ def test_a_grading_is_a_mapping_and_json() -> None:
     assert data["counts"] == {"right": 1, "rounded": 0, "follow-on": 0, "wrong": 1}
     assert data["claims"]["dE/dx5"]["kind"] == "equals-other-quantity"
     assert data["claims"]["dE/dx5"]["true"] == pytest.approx(0.0406811251)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_notebook_shows_a_grading(language: str) -> None:
+    output, _ = m6()
+    claims = {"O5": 0.69, "O4": "0.663", "dE/dx5": 0.027, "<b>&": 1.0}
+    grading = check(output, claims, language=language)
+    page = grading._repr_html_()
+    table = ElementTree.fromstring(page)
+    rows = [["".join(cell.itertext()) for cell in row] for row in table]
+    assert rows == [[m, name, f.message] for m, (name, f) in zip("✓≈✗✗", grading.items(), strict=True)]
+    assert [row[0][0].get("title") for row in table][2] == "wrong: equals-other-quantity"
+    # Nothing from outside, nothing that an untrusted notebook drops.
+    assert not re.search("http|<style|<script|class=|url\\(", page)
+
+
+@pytest.mark.parametrize("background", [1.0, 0.0])
+def test_marks_can_be_read_on_white_and_black(background: float) -> None:
+    """By the ratio of contrast of WCAG, at least 3 for signs that are bold."""
+    for colour in _COLOURS.values():
+        channels = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+        light = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+        darker, lighter = sorted((light, background))
+        assert (lighter + 0.05) / (darker + 0.05) >= 3.0, colour
 
 
 def test_wrong_use() -> None:

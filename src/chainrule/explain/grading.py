@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +23,9 @@ KINDS = (
     "unexplained",
 )
 _MARKS = {"right": "✓", "rounded": "≈", "follow-on": "↪", "wrong": "✗"}
+# Each can be read on white and on black. Notebooks that are not trusted drop style sheets, so the styles stand in the elements.
+_COLOURS = {"right": "#2ea043", "rounded": "#b58900", "follow-on": "#3b82f6", "wrong": "#e5534b"}
+_CELL = "text-align: left; vertical-align: baseline; padding: .2em .8em .2em 0; white-space: "
 
 
 @dataclass(frozen=True)
@@ -94,5 +98,18 @@ class Grading(Mapping[str, Finding]):
         width = max((len(name) for name in self), default=0)
         return "\n".join(f"{_MARKS[f.verdict]} {name.ljust(width)}  {f.message}" for name, f in self.items())
 
+    def _repr_html_(self) -> str:
+        """For a notebook: a line per claim, with its mark."""
+        rows = "".join(_row(name, finding) for name, finding in self.items())
+        return f'<table style="border-collapse: collapse; background: none; color: inherit">{rows}</table>'
+
     def __repr__(self) -> str:
         return f"<Grading: {', '.join(f'{name} {f.verdict}' for name, f in self.items())}>"
+
+
+def _row(name: str, finding: Finding) -> str:
+    what = html.escape(finding.verdict if finding.kind is None else f"{finding.verdict}: {finding.kind}")
+    mark = f'<b style="color: {_COLOURS[finding.verdict]}" title="{what}" aria-label="{what}">{_MARKS[finding.verdict]}</b>'
+    cells = ((mark, "nowrap"), (f"<code>{html.escape(name)}</code>", "nowrap"), (html.escape(finding.message), "normal"))
+    joined = "".join(f'<td style="{_CELL}{wrap}">{text}</td>' for text, wrap in cells)
+    return f'<tr style="background: none">{joined}</tr>'
