@@ -190,6 +190,16 @@ def test_a_dense_network_in_layers() -> None:
     assert "θ: the parameters in a box" in found
 
 
+def test_layers_are_the_same_with_blocks_unfolded() -> None:
+    """There, data and weight are two matrices that are multiplied: the named one is the weight."""
+    L = loss_of(dense(10, 10, 10), 10)
+    whole, unfolded = (texts(draw(L, detail="layers", blocks=blocks)) for blocks in ("whole", "expanded"))
+    assert boxes(draw(L, detail="layers", blocks="expanded")) == boxes(draw(L, detail="layers")) == 5
+    for found in (whole, unfolded):
+        assert found.count("110 parameters") == 2
+        assert {"x", "4×10"} <= set(found)
+
+
 def test_normalisation_belongs_to_the_layer_before_it_and_masks_to_the_layer_that_reads_them() -> None:
     picture = draw(loss_of(convolutional(), 1, 8, 8), detail="layers")
     assert boxes(picture) == 5  # x, targets, convolution, dense layer, loss
