@@ -6,6 +6,7 @@ graph         the graph of a calculation
   flowing       values forward, gradients back, along its arrows
   folding       which nodes of a large graph are shown
   scene         boxes and arrows, laid out
+    rows          a wide picture broken into rows
 network       units and weights; layers of a calculation
 model         a Module
 curves        learning curves

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from chainrule import autodiff, ir
 from chainrule.errors import ChainruleError
 from chainrule.explain.calculation import Calculation, is_plain_constant
 from chainrule.ir import LEAVES, Array, Node, topological
+
+_MOST_PLACES = 3  # depths at which a leaf is read, before it is drawn at each of them
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,29 @@ def _back(node: Node, g: Array | None) -> list[Array | None]:
     for k, each in zip(wanted, found, strict=True):
         nothing[k] = None if each is None else each.value
     return nothing
+
+
+def repeated(arrows: Sequence[Flow]) -> tuple[list[Flow], dict[Node, Node]]:
+    """Let leaves that are read at many places along a graph stand at each of them, instead of with arrows all along it.
+
+    Args:
+        arrows: inputs before readers.
+
+    Returns:
+        The arrows, and the copies with the leaves that they are of; of these the first place keeps the leaf itself.
+    """
+    depth: dict[Node, int] = {}
+    readers: dict[Node, list[Flow]] = {}
+    for arrow in arrows:
+        depth[arrow.target] = max(depth.get(arrow.target, 0), depth.get(arrow.source, 0) + 1)
+        if arrow.source.op in LEAVES:
+            readers.setdefault(arrow.source, []).append(arrow)
+    sources: dict[int, Node] = {}
+    copies: dict[Node, Node] = {}
+    for leaf, read in readers.items():
+        places = sorted({depth[arrow.target] for arrow in read})
+        for place in places[1:] if len(places) > _MOST_PLACES else ():
+            copy = Node(leaf.op, (), {}, leaf.shape, leaf.dtype, leaf.name, leaf.value)
+            copies[copy] = leaf
+            sources |= {id(arrow): copy for arrow in read if depth[arrow.target] == place}
+    return [replace(arrow, source=sources.get(id(arrow), arrow.source)) for arrow in arrows], copies

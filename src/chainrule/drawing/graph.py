@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from chainrule.drawing.flowing import behind, flows
+from chainrule.drawing.flowing import behind, flows, repeated
 from chainrule.drawing.folding import MOST_NODES, Folding, by_layers, folded, made_of, summary
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import Arrow, Box, Scene, drawn
@@ -58,7 +58,11 @@ def graph_drawing(calc: Calculation, look: Look, *, layers: bool = False, gradie
                 boxes[node] = scale.several(node, behind(node, shown), folding.owners if folding else {}, totals)
     read = {a.source for a in arrows}
     boxes = {n: b for n, b in boxes.items() if n in read or n.op not in LEAVES or n is calc.output}
-    found = [Arrow(a.source, a.target, scale.value(a.source.value), scale.gradient(a.gradient)) for a in arrows]
+    arrows, copies = repeated(arrows)
+    boxes |= {copy: boxes[leaf] for copy, leaf in copies.items()}
+    found = [
+        Arrow(a.source, a.target, scale.value(a.source.value), scale.gradient(a.gradient), scale.name(a.source)) for a in arrows
+    ]
     scene = Scene(
         boxes,
         found,
@@ -85,14 +89,14 @@ class _Scale:
 
     def leaf(self, node: Node) -> Box:
         value = self.value(node.value)
-        name = "" if is_plain_constant(node) else self._name(node)
+        name = "" if is_plain_constant(node) else self.name(node)
         if not name and node.size == 1:
             return Box(value, (), "leaf")
         return Box(name or phrase("data", self._language), (value,), "leaf")
 
     def operation(self, node: Node) -> Box:
         """One operation."""
-        name = self._name(node)
+        name = self.name(node)
         if node is self._output and name and node.size == 1:
             name = f"{name} = {self.value(node.value)}"
         return Box(sign(node), (name,) if name else (), self._kind(node))
@@ -104,7 +108,7 @@ class _Scale:
         operations = [n for n in inside if n.op not in LEAVES and n not in hidden]
         paths = list(dict.fromkeys(owners[n] for n in learnt if not owners[n].isdigit() or "." in (n.name or "")))
         said = self._summary(operations)
-        label = self._name(node) or (title_of(paths, self._language) if paths else sign(node) if len(operations) == 1 else said)
+        label = self.name(node) or (title_of(paths, self._language) if paths else sign(node) if len(operations) == 1 else said)
         notes = [said if owners else self._formula(node, operations)]
         if node is self._output and node.size == 1:
             label = f"{label} = {self.value(node.value)}"
@@ -126,7 +130,7 @@ class _Scale:
         telling = [n for n in operations if n.op not in CARRIERS]
         return summary(telling, sign, _LONGEST) or phrase("operations", self._language, count=len(operations))
 
-    def _name(self, node: Node) -> str:
+    def name(self, node: Node) -> str:
         """The symbol of a node that has more than a number for a name."""
         numbered = node.name is None or (node not in self._named and node.name[0] in "uv" and node.name[1:].isdigit())
         return "" if numbered else symbol(node.name or "").text

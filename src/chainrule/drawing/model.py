@@ -28,6 +28,7 @@ from chainrule.tensor import Tensor
 
 _MOST_LINES = 7  # layers that share a box and are listed in it
 _LONGEST = 34
+_WIDEST = (880.0, 890.0)  # of a row: that of a report
 
 
 def model_drawing(model: Module, X: Any, look: Look) -> Drawing:
@@ -99,7 +100,7 @@ def _layers(model: Module, x: Array, look: Look) -> Drawing:
             boxes[node] = network.box(node, inside)
             sources = dict.fromkeys(i for n in inside for i in n.inputs if i in shown)
             arrows += [Arrow(source, node, _shape(source)) for source in sources]
-    return drawn(Scene(boxes, arrows), phrase("network", look.language), look)
+    return drawn(Scene(boxes, arrows), phrase("network", look.language), look, _WIDEST)
 
 
 class _Network:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.drawing.picture import Drawing, Look
+from chainrule.drawing.rows import TAIL, Route, in_rows
 from chainrule.drawing.shapes import SMALL_SIZE, Point, box, line, text, text_width
 from chainrule.errors import missing_dependency
 from chainrule.ir import Node
@@ -39,12 +40,13 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """An edge: what goes forward, what comes back."""
+    """An edge: what goes forward, what comes back; and the name of what it carries, if it has one."""
 
     source: Node
     target: Node
     forward: str
     gradient: str = ""
+    name: str = ""
 
     @property
     def width(self) -> float:
@@ -61,27 +63,41 @@ class Scene:
     legend: Sequence[tuple[str, str]] = ()
 
 
-def drawn(scene: Scene, title: str, look: Look) -> Drawing:
-    """The scene as a picture, inputs on the left.
+def drawn(scene: Scene, title: str, look: Look, widest: tuple[float, float] = (1000.0, 1500.0)) -> Drawing:
+    """The scene as a picture, inputs on the left; a wide one in rows.
+
+    Args:
+        scene: boxes and arrows.
+        title: of the picture.
+        look: see `draw`.
+        widest: see `chainrule.drawing.rows.in_rows`.
 
     Raises:
         MissingDependency: graphlay, which lays it out, is not installed.
     """
     layout = _layout(scene)
-    left, top, width, height = _bounds(layout)
-    routes = [[(p["x"] - left, p["y"] - top) for p in e["points"]] for e in layout.edges]
-    centres = [(n["center"]["x"] - left, n["center"]["y"] - top) for n in layout.nodes]
-    count = len(scene.boxes)
-    lines, labels = [], []
-    for k, (arrow, centre) in enumerate(zip(scene.arrows, centres[count:], strict=True)):
-        route, height_of_label = _joined(routes[2 * k], routes[2 * k + 1])
-        lines.append(line(route))
-        labels += _labels(arrow, (centre[0], height_of_label))
-    boxes = [s for found, centre in zip(scene.boxes.values(), centres[:count], strict=True) for s in _box_shapes(found, centre)]
+    ends = [[(p["x"], p["y"]) for p in e["points"]] for e in layout.edges]
+    centres = [(n["center"]["x"], n["center"]["y"]) for n in layout.nodes]
+    boxes, count = list(scene.boxes.values()), len(scene.boxes)
+    routes: list[Route] = []
+    for k, arrow in enumerate(scene.arrows):
+        route, height_of_label = _joined(ends[2 * k], ends[2 * k + 1])
+        routes.append(Route(route, arrow.name))
+        centres[count + k] = centres[count + k][0], height_of_label
+    sizes = [*((b.width, b.height) for b in boxes), *((a.width, _LABEL_HEIGHT) for a in scene.arrows)]
+    solids = [(centre, *size) for centre, size in zip(centres, sizes, strict=True)]
+    rows, width, height = in_rows(solids, routes, widest)
+    lines, solid = [], []
+    for row in rows:
+        across, down = row.across + _MARGIN, row.down + _MARGIN
+        lines += [shape for route in row.routes for shape in _line_shapes(route, across, down)]
+        for k in row.places:
+            place = centres[k][0] + across, centres[k][1] + down
+            solid += _box_shapes(boxes[k], place) if k < count else _labels(scene.arrows[k - count], place)
+    width, height = width + 2 * _MARGIN, height + 2 * _MARGIN
     width = max(width, _NARROWEST if scene.legend else 0.0)
     legend, room = legend_shapes(scene.legend, _MARGIN, height + 4.0, width - _MARGIN)
-    height += room
-    return Drawing(width, height, (*lines, *labels, *boxes, *legend), title, look.theme, look.language)
+    return Drawing(width, height + room, (*lines, *solid, *legend), title, look.theme, look.language)
 
 
 # -------------------------------------------------------------------------------------------- where it goes
@@ -97,9 +113,9 @@ def _layout(scene: Scene) -> Any:
         raise missing_dependency("graphlay", "a picture of a graph", "app") from None
     graph = graphlay.Graph()
     places = {node: graph.node(k, width=b.width, height=b.height) for k, (node, b) in enumerate(scene.boxes.items())}
-    for arrow in scene.arrows:
+    for k, arrow in enumerate(scene.arrows, len(places)):
         # The label is a node of its own in the middle of its edge, so that the layout keeps room for it.
-        label = graph.node(object(), width=arrow.width, height=_LABEL_HEIGHT)
+        label = graph.node(k, width=arrow.width, height=_LABEL_HEIGHT)
         graph.edge(places[arrow.source], label)
         graph.edge(label, places[arrow.target])
     spacing = {"layer_gap": 18.0, "node_gap": 16.0, "dummy_gap": 14.0, "port_gap": 14.0, "stub": 7.0}
@@ -124,18 +140,20 @@ def _ending_at(route: list[Point], y: float) -> list[Point]:
     return [*route[:-1], (bend, y2), (bend, y), (x2, y)]
 
 
-def _bounds(layout: Any) -> tuple[float, float, float, float]:
-    """Left, top, width and height of everything, with a margin."""
-    points = [p for e in layout.edges for p in e["points"]]
-    for node in layout.nodes:
-        c, s = node["center"], node["size"]
-        points += [{"x": c["x"] + k * s["width"] / 2, "y": c["y"] + k * s["height"] / 2} for k in (-1, 1)]
-    xs, ys = [p["x"] for p in points], [p["y"] for p in points]
-    left, top = min(xs) - _MARGIN, min(ys) - _MARGIN
-    return left, top, max(xs) - left + _MARGIN, max(ys) - top + _MARGIN
-
-
 # -------------------------------------------------------------------------------------------- shapes
+def _line_shapes(route: Route, across: float, down: float) -> list[str]:
+    """An arrow, or a part of one, dotted where it goes on in another row."""
+    points = [(x + across, y + down) for x, y in route.points]
+    shapes = [line(points, arrow=route.ends)]
+    (x1, y1), (x2, y2) = points[0], points[-1]
+    if not route.begins:
+        shapes.append(line([(x1 - TAIL, y1), (x1, y1)], "mark", arrow=False))
+        shapes += [text(x1 - TAIL - 4.0, y1, route.name, "small soft end")] if route.name else []
+    if not route.ends:
+        shapes.append(line([(x2, y2), (x2 + TAIL, y2)], "mark", arrow=False))
+    return shapes
+
+
 def _labels(arrow: Arrow, centre: Point) -> list[str]:
     """The forward value above an edge, and the gradient below it."""
     x, y = centre
