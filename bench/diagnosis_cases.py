@@ -243,9 +243,13 @@ AILMENTS = (
     Case("learning rate × 1000", "learning-rate-too-high", lambda s: digits(s, 10.0)),
     Case("learning rate × 1000, SGD", "learning-rate-too-high",
          lambda s: problem("wine", mlp([13, 32, 3], seed=s), s, rate=100.0, rule=optim.SGD)),
+    Case("learning rate × 10⁸", "learning-rate-too-high", lambda s: digits(s, 1e6)),
     Case("learning rate ÷ 10000", "learning-rate-too-low", lambda s: digits(s, 1e-6)),
     Case("learning rate ÷ 10000, SGD", "learning-rate-too-low",
          lambda s: problem("wine", mlp([13, 32, 3], seed=s), s, rate=1e-5, rule=optim.SGD)),
+    Case("learning rate of 10⁻¹²", "learning-rate-too-low", lambda s: digits(s, 1e-12)),
+    Case("learning rate of 0, SGD", "learning-rate-too-low",
+         lambda s: problem("wine", mlp([13, 32, 3], seed=s), s, rate=0.0, rule=optim.SGD)),
     Case("a feature × 1000", "unscaled-inputs", lambda s: changed(iris(s), X=scaled_column(2, 1000.0))),
     Case("raw wine measurements", "unscaled-inputs", lambda s: changed(
         problem("wine", mlp([13, 32, 3], seed=s), s), X=lambda _: cr.data.builtin("wine").X)),

@@ -32,7 +32,7 @@ def diagnosed(
         show: whether to print.
     """
 
-    def look() -> None:
+    def look(epoch: int, when: str) -> None:
         problem = Problem(
             trainer.model,
             trainer.loss,
@@ -45,22 +45,22 @@ def diagnosed(
         )
         started = time.perf_counter()
         earlier = trainer.diagnosis
-        found = trainer.diagnoses[trainer.epoch] = diagnose_problem(problem, seed=seed)
+        found = trainer.diagnoses[epoch] = diagnose_problem(problem, seed=seed)
         if show:
-            print(_report(found, earlier, trainer.epoch, time.perf_counter() - started), file=sys.stderr)
+            print(_report(found, earlier, when, time.perf_counter() - started), file=sys.stderr)
 
-    look()
+    look(trainer.epoch, f"after epoch {trainer.epoch}" if trainer.epoch else "before training")
     try:
         yield
     except NonFiniteLoss:
-        look()
+        broken = trainer.epoch + 1
+        look(broken, f"before the step of epoch {broken} that failed")
         raise
-    look()
+    look(trainer.epoch, f"after epoch {trainer.epoch}")
 
 
-def _report(found: Diagnosis, earlier: Diagnosis | None, epoch: int, seconds: float) -> str:
+def _report(found: Diagnosis, earlier: Diagnosis | None, when: str, seconds: float) -> str:
     """A line per finding; those that were there before by name only."""
-    when = f"after epoch {epoch}" if epoch else "before training"
     known = {(f.kind, f.layer) for f in earlier or ()}
     old = [f.kind for f in found if (f.kind, f.layer) in known]
     new = [f.brief() for f in found if (f.kind, f.layer) not in known]

@@ -29,7 +29,7 @@ from chainrule.train.steps import Clipping, FailedStep, Steps
 
 _BLOWN_UP = 1e3  # weights of networks that learn stay far below
 _PLACES = {
-    "layer": ("in layer {name}", "在第 {name} 层"),
+    "layer": ("in layer {name}", "在层 {name} 中"),
     "model": ("in the forward pass", "在前向传播中"),
     "loss": ("in the loss", "在损失函数中"),
     "update": ("on the way back to {name}", "在传回 {name} 的途中"),

@@ -51,10 +51,11 @@ def _strong_dropout(m: Measurements) -> Iterator[Sign]:
 
 
 def _rate_evidence(m: Measurements) -> dict[str, float]:
+    assert m.problem.rate is not None
     epochs = m.problem.epochs
     seen = {"epochs": len(epochs), "first_epoch": epochs[0]["loss"], "last_epoch": epochs[-1]["loss"]} if epochs else {}
     return seen | {
-        "rate": m.given.rate,
+        "rate": m.problem.rate,
         "steps": m.given.steps,
         "start": m.given.start,
         "loss": m.given.end,

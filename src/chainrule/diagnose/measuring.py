@@ -26,6 +26,8 @@ from chainrule.tensor import Tensor
 _SAMPLES, _FEWEST = 256, 16
 _NUMBERS = 1_000_000  # in the sample: convolutions of large pictures take memory
 _LOOKED_AT = 4096
+_NEAR, _FURTHER = range(-4, 5), 10  # powers of 10 that are tried as learning rates, and how many more on one side
+_LOWEST = 1e-12  # learning rate that powers of 10 are taken of; it stands for 0, too
 _LEARNT, _NOT_BY_CHANCE = 0.9, 0.6  # of the best constant prediction's loss; random weights reach the former now and then
 
 
@@ -87,7 +89,7 @@ class Measurements:
             problem.loss,
             optimizer,
             (self.x, self.t, s),
-            rate=problem.rate or float(optimizer.lr),
+            rate=max(problem.rate or float(optimizer.lr), _LOWEST),
             batch_size=problem.batch_size,
             judged=self._sampled,
             seed=self._seed,
@@ -104,12 +106,22 @@ class Measurements:
         """The short run at the best learning rate, in powers of 10 times the given one.
 
         Where the given one learns at least half of what can be learnt, in steps shorter than the weights, only the one below is
-        tried.
+        tried. Where none near it learns, those further away are tried, too.
         """
         if self.problem.optimizer is None:
             return self.trials.best(range(-1, 3))
         learns = self.given.start - self.given.end > 0.5 * self.scale
-        return self.trials.best((-1, 0) if learns and self.longest_update <= 1.0 else range(-4, 5))
+        if learns and self.longest_update <= 1.0:
+            return self.trials.best((-1, 0))
+        found = self.trials.best(_NEAR)
+        if found.start - found.end > 0.1 * self.scale:
+            return found
+        lowest, highest = (self.trials.at(10.0**k) for k in (_NEAR[0], _NEAR[-1]))
+        if lowest.end > lowest.start + 0.1 * self.scale:  # even the lowest is far too high
+            return self.trials.best((*_NEAR, *range(_NEAR[0] - _FURTHER, _NEAR[0])))
+        if highest.end <= highest.start:
+            return self.trials.best((*_NEAR, *range(_NEAR[-1] + 1, _NEAR[-1] + 1 + _FURTHER)))
+        return found
 
     @property
     def trained(self) -> bool:

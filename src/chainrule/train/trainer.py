@@ -51,7 +51,7 @@ class Trainer:
             says what it found where it shows progress. Each takes up to a second or two; steps are not slowed down.
 
     Attributes:
-        diagnoses: what was found, by the number of epochs behind us (0: before training).
+        diagnoses: what was found, by the number of epochs behind us (0: before training); where a step failed, by its epoch.
         history: what happened so far, over all calls of `fit`.
         epoch: number of epochs behind us.
         schedule: sets the learning rates; None: they stay as the optimiser has them.
