@@ -111,12 +111,22 @@ def test_files_and_notebooks(tmp_path) -> None:
     assert (tmp_path / "graph.svg").read_text(encoding="utf-8") == drawing.to_svg()
     assert drawing.to_svg() in (tmp_path / "graph.HTML").read_text(encoding="utf-8")
     shown = drawing._repr_html_()
-    assert shown.startswith('<img alt="Graph of E" width="')
+    assert shown.startswith('<div style="overflow-x: auto"><img alt="Graph of E" width="')
+    assert "path" not in repr(drawing)
     assert base64.b64decode(shown.split("base64,")[1].split('"')[0]).decode() == drawing.to_svg()
     with pytest.raises(ArgumentError, match=r"'graph.pdf' was named; pictures are written as .svg, .png or .html"):
         drawing.save(tmp_path / "graph.pdf")
     with pytest.raises(OutputError, match="could not be written"):
         drawing.save(tmp_path / "none" / "graph.svg")
+
+
+@pytest.mark.parametrize(
+    ("theme", "grounds"), [("light", ["#ffffff"]), ("dark", ["#15181c"]), ("auto", ["#ffffff", "#15181c"])]
+)
+def test_a_page_has_the_ground_of_its_picture(theme, grounds) -> None:
+    page = draw(m6(), theme=theme).to_html()
+    assert re.findall(r"html \{ background: (#\w+); \}", page) == grounds
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
 
 
 def test_a_png_file(tmp_path) -> None:

@@ -50,6 +50,8 @@ def test_history_has_values_per_step_and_per_epoch():
     assert history["lr"] == [0.1] * 3
     assert history.stopped == ""
     assert History.from_dict(history.to_dict()) == history
+    assert repr(history).startswith(f"<History of 3 epochs; last: loss {history['loss'][2]:.4g}, accuracy ")
+    assert repr(History()) == "<History of 0 epochs>"
 
 
 def test_lr_is_the_rate_of_the_epoch_itself():

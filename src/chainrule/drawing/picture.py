@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -68,7 +68,7 @@ class Drawing:
 
     width: float
     height: float
-    shapes: tuple[str, ...]
+    shapes: tuple[str, ...] = field(repr=False)
     title: str
     theme: Theme = "auto"
     language: Language = "en"
@@ -109,10 +109,13 @@ class Drawing:
 
     def to_html(self) -> str:
         """As a page that shows it."""
-        head = (
-            f'<!doctype html>\n<html lang="{self._tag()}">\n<meta charset="utf-8">\n<title>{html.escape(self.title)}</title>\n'
+        return (
+            f'<!doctype html>\n<html lang="{self._tag()}">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{html.escape(self.title)}</title>\n"
+            f"<style>body {{ margin: 0; }} svg {{ display: block; }} {_themed(self.theme, _ground)}</style>\n</head>\n"
+            f"<body>{self.to_svg()}</body>\n</html>\n"
         )
-        return f'{head}<body style="margin: 0">{self.to_svg()}</body>\n</html>\n'
 
     def save(self, path: str | Path) -> None:
         """Write to a .svg, .png or .html file.
@@ -144,7 +147,7 @@ class Drawing:
 
     def _repr_html_(self) -> str:
         # Notebooks strip inline SVG from pages they do not trust; an image with the data inside passes.
-        return self.to_img()
+        return f'<div style="overflow-x: auto">{self.to_img()}</div>'
 
     def _tag(self) -> str:
         return "zh-Hans" if self.language == "zh" else "en"
@@ -165,9 +168,18 @@ def check_theme(theme: str) -> None:
 # -------------------------------------------------------------------------------------------- colours
 def _style(theme: Theme) -> str:
     """The style sheet. Colours are written out, as many programs that show SVG know no variables."""
+    return f"{_SIZES_AND_LINES} {_themed(theme, _colours)}"
+
+
+def _themed(theme: Theme, rules: Callable[[Mapping[str, str]], str]) -> str:
+    """Rules in light, in dark, or in what the reader has set."""
     if theme != "auto":
-        return f"{_SIZES_AND_LINES} {_colours(_LIGHT if theme == 'light' else _DARK)}"
-    return f"{_SIZES_AND_LINES} {_colours(_LIGHT)} @media (prefers-color-scheme: dark) {{ {_colours(_DARK)} }}"
+        return rules(_LIGHT if theme == "light" else _DARK)
+    return f"{rules(_LIGHT)} @media (prefers-color-scheme: dark) {{ {rules(_DARK)} }}"
+
+
+def _ground(c: Mapping[str, str]) -> str:
+    return f"html {{ background: {c['paper']}; }}"
 
 
 def _colours(c: Mapping[str, str]) -> str:

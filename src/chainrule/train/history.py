@@ -32,6 +32,11 @@ class History:
     epochs: list[dict[str, float]] = field(default_factory=list)
     stopped: str = ""
 
+    def __repr__(self) -> str:
+        last = self.epochs[-1] if self.epochs else {}
+        values = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name not in _NOT_DRAWN)
+        return f"<History of {len(self)} epochs{f'; last: {values}' if values else ''}>"
+
     def __len__(self) -> int:
         return len(self.epochs)
 
