@@ -52,6 +52,18 @@ def test_agrees_with_the_reference(shape, dtype, level):
     assert_same_run(found.graph, arrays, found.state_arrays())
 
 
+def test_rounding_stays_small():
+    """In float32, against the reference in float64: below 2e-6 of the largest element."""
+    found, arrays = _training_step(16, 64, 64, 16, 16, np.float32)
+    exact, _ = _training_step(16, 64, 64, 16, 16, np.float64)
+    weights = [w.astype(np.float32) for w in exact.state_arrays()]
+    rounded = compiled(found.graph).run(arrays, [w.copy() for w in weights])
+    wide = [[a.astype(np.float64) for a in part] for part in (arrays, weights)]
+    wanted = REFERENCE.compile(exact.graph).run(*wide)
+    for ours, theirs in zip(rounded, wanted, strict=True):
+        assert np.abs(ours - theirs).max() < 2e-6 * np.abs(theirs).max()
+
+
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_takes_less_arithmetic(shape):
     found, _ = _training_step(*shape, np.float32)
