@@ -50,6 +50,14 @@ def test_the_digits_written_are_the_precision(given: Any, true: float, agrees: b
     assert (found.agrees(true), found.digits) == (agrees, digits)
 
 
+def test_no_number_is_right_for_what_is_not_finite() -> None:
+    output = expression("y = log(x)", x=0.0)
+    for given in (1.0, -1e300):
+        assert check(output, {"y": given})["y"].verdict == "wrong"
+    assert check(output, {"dy/dx": 3})["dy/dx"].verdict == "wrong"
+    assert check(output, {"y": 1.0}).to_dict()["claims"]["y"]["true"] == "-inf"  # JSON has no infinities
+
+
 def test_formulas_are_no_numbers() -> None:
     assert written("x1*w13") is None
     assert written("1/3") is None
@@ -311,9 +319,13 @@ def test_the_template_is_right(tmp_path: Any) -> None:
         ("formula = 'x'\nextra = 1", "'extra'"),
         ("formula = 3", "'formula'"),
         ("formula = 'x'\n[given]\nx = 'one'\n[claims]\nx = 1", "x = 'one'"),
+        ("formula = 'x'\n[given]\nx = true\n[claims]\nx = 1", "x = True; a given value is a finite number"),
+        ("formula = 'x'\n[given]\nx = inf\n[claims]\nx = 1", "x = 'inf'; a given value is a finite number"),
+        ("formula = 'x'\n[given]\nx = [[1, 2], [3]]\n[claims]\nx = 1", "numbers in rows of one length"),
         ("formula = [", "could not be read as TOML"),
         ("formula = 'y = x'\n[given]\nx = 1\n[claims]\ny = 1\n[optimizer]\nname = 'Magic'", "'Magic'"),
         ("formula = 'y = x'\n[given]\nx = 1\n[claims]\ny = 1\n[optimizer]\nparameters = ['w']", "the parameter 'w'"),
+        ("formula = 'y = x'\n[given]\nx = 1\n[claims]\ny = 1\n[optimizer]\nrate = 1", "'rate'; SGD has lr, momentum"),
     ],
 )
 def test_broken_homework(tmp_path: Any, text: str, message: str) -> None:

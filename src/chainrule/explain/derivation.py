@@ -32,7 +32,7 @@ class Factor:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
-        return {**_formula_dict(self.symbol), "value": _value_dict(self.value)}
+        return {**_formula_dict(self.symbol), "value": plain_value(self.value)}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Part:
             "via": list(self.via),
             "factors": [f.to_dict() for f in self.factors],
             "formula": _formula_dict(self.formula),
-            "value": _value_dict(self.value),
+            "value": plain_value(self.value),
         }
 
 
@@ -103,7 +103,7 @@ class Step:
             "name": self.name,
             "symbol": _formula_dict(self.symbol),
             "equations": [_formula_dict(e) for e in self.equations],
-            "value": None if self.value is None else _value_dict(self.value),
+            "value": None if self.value is None else plain_value(self.value),
             "shape": None if self.value is None else list(self.value.shape),
             "note": self.note.text if self.note else "",
             "parts": [p.to_dict() for p in self.parts],
@@ -179,7 +179,7 @@ class Derivation:
             "title": _formula_dict(self.title),
             "output": self.output,
             "wrt": list(self.wrt),
-            "results": {name: _value_dict(value) for name, value in self.results.items()},
+            "results": {name: plain_value(value) for name, value in self.results.items()},
             "sections": [s.to_dict() for s in self.sections],
         }
 
@@ -235,7 +235,7 @@ def _formula_dict(formula: Formula) -> dict[str, str]:
     return {"text": formula.text, "latex": formula.latex}
 
 
-def _value_dict(value: Array) -> Any:
+def plain_value(value: Array) -> Any:
     """Numbers as nested lists; of large arrays shape and extremes. JSON has no infinities, so those become text."""
     if value.size > _LARGEST_LISTED:
         return {"shape": list(value.shape), "min": float(value.min()), "max": float(value.max())}

@@ -30,7 +30,7 @@ def _all(world: World, quantity: Quantity) -> Iterator[Slip]:
     value = float(right)
     yield slip("sign", "slip-sign", -value)
     above = [n for n in topological([quantity.place.node]) if n.op not in LEAVES]
-    for node in above:
+    for node in reversed(above):  # a slip in the last operation is likelier than one further away
         for kind, phrase, changed_value, words in _mistakes(node, world):
             try:
                 found = _with(world, quantity, {node: changed_value})

@@ -129,10 +129,10 @@ class _Grader:
 
     def _share_of_rounding(self, quantity: Quantity, given: Written, true: Array) -> float:
         """The difference, measured by what intermediate results kept to the digits that were written can explain at most."""
-        if true.size != 1 or given.value.size != 1:
+        if true.size != 1 or given.value.size != 1 or not np.isfinite(true).all():
             return np.inf
         bound = self._rounding(quantity, given)
-        return abs(float(given.value) - float(true)) / bound if bound else np.inf
+        return abs(float(given.value) - float(true)) / bound if np.isfinite(bound) and bound else np.inf
 
     def _rounding(self, quantity: Quantity, given: Written) -> float:
         """What rounding of intermediate results, to the digits that were written so far, can change at most."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from chainrule.explain.derivation import plain_value
 from chainrule.ir import Array
 
 Verdict = Literal["right", "rounded", "follow-on", "wrong"]
@@ -53,7 +54,7 @@ class Finding:
             "verdict": self.verdict,
             "kind": self.kind,
             "given": self.given,
-            "true": None if self.true is None else self.true.tolist(),
+            "true": None if self.true is None else plain_value(self.true),
             "message": self.message,
         }
 

@@ -6,9 +6,11 @@ they were worked out. `TEMPLATE` is one to start from. The digits of a claim cou
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,12 @@ class Homework:
             given = f"the parameter {missing[0]!r}" if missing else f"the optimizer {name!r}"
             known = ", ".join(leaves) if missing else ", ".join(OPTIMIZERS)
             raise ArgumentError(explain(f"[optimizer] names {given}", f"there are {known}", "Check the spelling."))
+        possible = [s for s in signature(OPTIMIZERS[name]).parameters if s != "params"]
+        strange = [s for s in settings if s not in possible]
+        if strange:
+            raise ArgumentError(
+                explain(f"[optimizer] has {strange[0]!r}", f"{name} has {', '.join(possible)}", "Check the spelling.")
+            )
         return OPTIMIZERS[name]([leaves[n] for n in names], **settings)
 
 
@@ -209,11 +217,14 @@ def _numbers(value: Any, name: str, file: Path) -> Any:
     if isinstance(value, list):
         return [_numbers(v, name, file) for v in value]
     try:
-        return float(value)
+        number = float("nan" if isinstance(value, bool) else value)
     except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
         raise ArgumentError(
-            explain(f"{file} gives {name} = {value!r}", "a given value is a number or a list of numbers", "Change it.")
-        ) from None
+            explain(f"{file} gives {name} = {value!r}", "a given value is a finite number or a list of these", "Change it.")
+        )
+    return number
 
 
 def _plain(value: Any) -> Any:

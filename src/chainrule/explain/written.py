@@ -34,7 +34,7 @@ class Written:
     def agrees(self, true: Array | float) -> bool:
         """Whether the true value, rounded to the digits that were written, is this."""
         true = np.asarray(true, np.float64)
-        if true.shape != self.value.shape:
+        if true.shape != self.value.shape or not np.all(np.isfinite(true)):
             return False
         allowed = 0.5 * self.unit * (1.0 + 1e-9) + _ROUNDING * np.abs(true)
         return bool(np.all(np.abs(self.value - true) <= allowed))
