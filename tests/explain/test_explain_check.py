@@ -16,6 +16,7 @@ import chainrule as cr
 from chainrule import ir
 from chainrule.errors import ArgumentError
 from chainrule.explain import check, expression, read_homework
+from chainrule.explain.expression import names_in
 from chainrule.explain.grading import _COLOURS, KINDS
 from chainrule.explain.homework import TEMPLATE
 from chainrule.explain.language import LANGUAGES, PHRASES
@@ -199,6 +200,40 @@ def test_matrices_and_their_elements() -> None:
     wrong = float(np.array([[0.3, 0.9], [-0.2, 0.5]])[0] @ delta2 * a1[0] * (1 - a1[0]) * 0.35)
     found = check(output, {"dC/dW1[0, 0]": f"{wrong:.8f}"})["dC/dW1[0, 0]"]
     assert (found.kind, "W₂" in found.message) == ("transposed", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "kind", "words"),
+    [
+        ("dC/dz1", "(transpose(W2) @ dC/dz2) * a1*(1 - a1)", None, "right"),
+        ("dC/dz1", "(W2 @ dC/dz2) * a1*(1 - a1)", "transposed", "W₂ is transposed."),
+        ("dC/dW1", "outer((W2 @ dC/dz2) * a1*(1 - a1), x)", "transposed", "W₂ is transposed."),
+        ("dC/dW2", "outer(a1, dC/dz2)", "transposed", "It is the transpose of the right matrix."),
+        ("dC/dz1", "transpose(W2) @ dC/dz2", "missing-factor", "The factor a₁(1 - a₁) is missing."),
+        ("dC/dz2", "a2 - t", "missing-factor", "The factor a₂(1 - a₂) is missing."),
+        ("dC/dz2", "(t - a2)*a2*(1 - a2)", "sign", "The sign is wrong."),
+        ("dC/dz2", "2*(a2 - t)*a2*(1 - a2)", "constant-factor", "It is off by the constant factor 2."),
+        ("dC/dW2", "outer(dC/dz1, x)", "equals-other-quantity", "That is ∂C/∂W₁."),
+        ("a1", "sigmoid(transpose(W1) @ x)", "transposed", "W₁ is transposed."),
+        ("dC/dz2", "a2 + 1", "unexplained", "no single slip explains it"),
+    ],
+)
+def test_slips_in_whole_arrays(name: str, formula: str, kind: str | None, words: str) -> None:
+    """As a formula, and as the numbers that it gives."""
+    output = matrices()
+    found = check(output, {name: formula})[name]
+    assert (found.kind, words in found.message) == (kind, True), found.message
+    values = {n.name: cr.tensor(n.value) for n in _nodes(output) if n.name}
+    values |= {f"dC_d{n}": cr.grad(output, [Tensor(node)])[0] for n, node in zip(*_named(output), strict=True)}
+    typed = formula.replace("dC/d", "dC_d")
+    numbers = expression(typed, **{n: v for n, v in values.items() if n in names_in(typed)}).numpy()
+    found = check(output, {name: np.round(numbers, 8)})[name]
+    assert (found.kind, words in found.message) == (kind, True), found.message
+
+
+def _named(output: Tensor) -> tuple[list[str], list[Any]]:
+    nodes = [n for n in _nodes(output) if n.name and n.name != "C"]
+    return [n.name for n in nodes], nodes
 
 
 def _nodes(output: Tensor) -> list[Any]:

@@ -10,7 +10,7 @@ expression    `expression`: a graph from a typed formula
 grader        `check`: hand calculations graded (see `Grading`)
   quantities, written                                     what names stand for; numbers with the precision of their digits
   rounding                                                what rounding of intermediate results can do
-  slips, forward_slips, update_slips                      the slips that are looked for
+  slips, forward_slips, update_slips, array_slips         the slips that are looked for
   formula_claims                                          claims that are formulas
   homework                                                a calculation in a file
 render        text, Markdown, LaTeX, HTML

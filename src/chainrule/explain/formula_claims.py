@@ -13,7 +13,7 @@ from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.explain.expression import expression, names_in
 from chainrule.explain.grading import Finding
 from chainrule.explain.language import Language, phrase
-from chainrule.explain.quantities import Quantity, World, all_quantities, changed, find_quantity
+from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity
 from chainrule.explain.slips import Slip, likeliest, slip
 from chainrule.explain.symbols import symbol
 from chainrule.ir import LEAVES, Array
@@ -126,7 +126,7 @@ def _safely(slips: Iterator[Slip]) -> Iterator[Slip]:
 
 
 def _other(worlds: list[World], origin: World, claimed: list[Array]) -> Slip | None:
-    for q in all_quantities(origin.calc, origin.optimizer):
+    for q in [*all_quantities(origin.calc, origin.optimizer), *all_arrays(origin.calc)]:
         if all(_same(np.asarray(w.value(w.here(q, origin))), c) for w, c in zip(worlds, claimed, strict=True)):
             return slip("equals-other-quantity", "slip-other-formula", 0.0, other=q.symbol.text)
     return None

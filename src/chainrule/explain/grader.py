@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ChainruleError, explain
+from chainrule.explain.array_slips import array_slips
 from chainrule.explain.calculation import calculation, caller_variables
 from chainrule.explain.formula_claims import FormulaClaim, grade_formula
 from chainrule.explain.forward_slips import forward_slips
 from chainrule.explain.grading import Finding, Grading, Verdict
 from chainrule.explain.language import Language, index_of, phrase
-from chainrule.explain.quantities import Quantity, World, all_quantities, find_quantity
+from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, find_quantity
 from chainrule.explain.rounding import rounding_bound
 from chainrule.explain.slips import GradientSlips, Slip, likeliest, slip
 from chainrule.explain.symbols import number
@@ -148,9 +149,9 @@ class _Grader:
     # ---------------------------------------------------------------------------------------- diagnosis
     def _diagnosed(self, quantity: Quantity, given: Written, true: Array) -> Finding:
         found = (
-            self._array_slip(given, true)
-            if true.size != 1 or given.value.size != 1
-            else self._slip(quantity, given, float(true))
+            self._slip(quantity, given, float(true))
+            if true.size == 1 == given.value.size
+            else self._array_slip(quantity, given, true)
         )
         if found is None:
             return Finding("wrong", "unexplained", given.text, true, self._say("unexplained", quantity, given, true))
@@ -209,18 +210,20 @@ class _Grader:
             self._others = [(q, float(self.world.value(q))) for q in found]
         return self._others
 
-    def _array_slip(self, given: Written, true: Array) -> Slip | None:
-        if given.value.ndim == 2 and true.ndim == 2 and given.agrees(true.T):
-            return slip("transposed", "slip-array-transposed", 0.0)
-        if given.value.shape != true.shape:
+    def _array_slip(self, quantity: Quantity, given: Written, true: Array) -> Slip | None:
+        matching = [s for s in slips_of(self.world, quantity) if given.agrees(s.value)] if true.size > 1 else []
+        found = likeliest(matching, self._other_array(quantity, given), quantity)
+        if found is None and given.value.shape != true.shape:
             shapes = {"given": "×".join(map(str, given.value.shape)), "right": "×".join(map(str, true.shape))}
             kind = "transposed" if given.value.shape == true.shape[::-1] else "unexplained"
-            return slip(kind, "slip-shape", 0.0, **shapes)
-        if given.agrees(-true):
-            return slip("sign", "slip-sign", 0.0)
-        for text, factor in (("2", 2.0), ("½", 0.5), (str(true.size), float(true.size)), (f"1/{true.size}", 1.0 / true.size)):
-            if given.agrees(factor * true):
-                return slip("constant-factor", "slip-constant", 0.0, factor=text)
+            return slip(kind, "slip-shape", true, **shapes)
+        return found
+
+    def _other_array(self, quantity: Quantity, given: Written) -> Slip | None:
+        """Another array of the calculation with these values."""
+        for other in all_arrays(self.world.calc):
+            if (other.place, other.kind) != (quantity.place, quantity.kind) and given.agrees(self.world.value(other)):
+                return slip("equals-other-quantity", "slip-other-formula", given.value, other=other.symbol.text)
         return None
 
     def _unknown(self, name: str, given: Written) -> Finding:
@@ -240,7 +243,9 @@ class _Grader:
 
 def slips_of(world: World, quantity: Quantity) -> Iterator[Slip]:
     """Every slip that can happen to a quantity, the likely ones first; none if the calculation is too large to take apart."""
-    if quantity.kind == "updated":
+    if quantity.place.index is None and quantity.place.node.size > 1:
+        yield from array_slips(world, quantity, slips_of)
+    elif quantity.kind == "updated":
         yield from update_slips(world, quantity)
     elif quantity.kind == "gradient":
         try:

@@ -221,6 +221,17 @@ def _backward_with(calc: Calculation, target: Node, given: Mapping[Node, Array])
     return np.zeros(target.shape, target.dtype)
 
 
+def all_arrays(calc: Calculation) -> list[Quantity]:
+    """Every array that has a name: forward values, and the output's gradients by them."""
+    arrays = [n for n in calc.nodes if n in calc.shown and n.dtype.kind == "f" and n.name and n.size > 1]
+    reached = _reached(calc)
+    return [Quantity(n.name or "", "value", Place(n)) for n in arrays] + [
+        Quantity(f"d{calc.output.name}/d{n.name}", "gradient", Place(n), calc.output)
+        for n in arrays
+        if n in reached and n is not calc.output
+    ]
+
+
 def all_quantities(calc: Calculation, optimizer: Any, most: int = 400) -> list[Quantity]:
     """Every scalar that has a name: forward values and the output's gradients, element by element, and updated parameters."""
     places = [

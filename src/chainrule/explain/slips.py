@@ -33,16 +33,16 @@ class Slip:
         kind: the slug of `Finding.kind`.
         phrase: key of the sentence that describes it, in `language`.
         words: what to fill into the sentence.
-        value: the number that comes out.
+        value: the number, or the array, that comes out.
     """
 
     kind: str
     phrase: str
     words: tuple[tuple[str, str], ...]
-    value: float
+    value: Any
 
 
-def slip(kind: str, phrase: str, value: float, /, **words: str) -> Slip:
+def slip(kind: str, phrase: str, value: Any, /, **words: str) -> Slip:
     """A slip; see `Slip`."""
     return Slip(kind, phrase, tuple(words.items()), value)
 
