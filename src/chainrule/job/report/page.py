@@ -38,7 +38,7 @@ td.kind { white-space: nowrap; }
 td.name { min-width: 8rem; max-width: 18rem; overflow-wrap: anywhere; } td.wide { min-width: 13rem; }
 .confusion td, .confusion th { padding: .25rem .55rem; text-align: center; border: 1px solid var(--line); max-width: 9rem;
   font-variant-numeric: tabular-nums; }
-.confusion td { white-space: nowrap; } .confusion th { min-width: 2.2rem; white-space: normal; overflow-wrap: anywhere; }
+.confusion td { white-space: nowrap; } .confusion th { min-width: 2.2rem; white-space: normal; overflow-wrap: break-word; }
 .confusion th.corner { white-space: nowrap; max-width: none; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); gap: 1rem; }
 figure { margin: 0; min-width: 0; display: flex; flex-direction: column; justify-content: space-between; }
@@ -53,6 +53,7 @@ img.pixels { image-rendering: pixelated; width: 7rem; height: auto; display: blo
   border: 1px solid var(--line); }
 .missing { padding: .6rem .9rem; border: 1px dashed var(--line); border-radius: 6px; color: var(--soft); }
 code { font-size: .92em; white-space: nowrap; }
+.given > span { max-width: 100%; overflow-x: auto; align-items: safe center; }
 /* What is wider than the page shows by a shadow that there is more; at the ends patches of paper cover it. */
 @media screen { .scroll { background: no-repeat
   linear-gradient(to right, var(--paper) 1rem, transparent) 0 / 2rem 100% local,
