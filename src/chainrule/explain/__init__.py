@@ -10,7 +10,9 @@ expression    `expression`: a graph from a typed formula
 grader        `check`: hand calculations graded (see `Grading`)
   quantities, written                                     what names stand for; numbers with the precision of their digits
   rounding                                                what rounding of intermediate results can do
-  slips, forward_slips, update_slips, array_slips         the slips that are looked for
+  slip                                                    what a slip is, and which of several is named
+  gradient_slips, forward_slips                           slips in a gradient; in a forward value
+  update_slips, array_slips                               slips in a step; in whole arrays
   formula_claims                                          claims that are formulas
   homework                                                a calculation in a file
 render        text, Markdown, LaTeX, HTML

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.explain.calculation import Place
 from chainrule.explain.quantities import Quantity, World
-from chainrule.explain.slips import Slip, slip
+from chainrule.explain.slip import Slip, slip
 from chainrule.ir import Array
 
 _MOST_ELEMENTS = 16

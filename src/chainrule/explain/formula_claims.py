@@ -14,7 +14,7 @@ from chainrule.explain.expression import expression, names_in
 from chainrule.explain.grading import Finding
 from chainrule.explain.language import Language, phrase
 from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity
-from chainrule.explain.slips import Slip, likeliest, slip
+from chainrule.explain.slip import Slip, likeliest, slip
 from chainrule.explain.symbols import symbol
 from chainrule.ir import LEAVES, Array
 

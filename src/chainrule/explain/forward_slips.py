@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.errors import ChainruleError
 from chainrule.explain.formulas import write
 from chainrule.explain.quantities import Quantity, World, changed, parameters
-from chainrule.explain.slips import Slip, slip
+from chainrule.explain.slip import Slip, slip
 from chainrule.explain.symbols import symbol
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup

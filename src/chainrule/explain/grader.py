@@ -13,11 +13,12 @@ from chainrule.explain.array_slips import array_slips
 from chainrule.explain.calculation import calculation, caller_variables
 from chainrule.explain.formula_claims import FormulaClaim, grade_formula
 from chainrule.explain.forward_slips import forward_slips
+from chainrule.explain.gradient_slips import GradientSlips
 from chainrule.explain.grading import Finding, Grading, Verdict
 from chainrule.explain.language import Language, index_of, phrase
 from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, find_quantity
 from chainrule.explain.rounding import rounding_bound
-from chainrule.explain.slips import GradientSlips, Slip, likeliest, slip
+from chainrule.explain.slip import Slip, likeliest, slip
 from chainrule.explain.symbols import number
 from chainrule.explain.update_slips import stale_updates, update_slips
 from chainrule.explain.written import Written, written

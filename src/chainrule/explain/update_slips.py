@@ -8,8 +8,9 @@ import numpy as np
 
 from chainrule.errors import ChainruleError
 from chainrule.explain.calculation import Place
+from chainrule.explain.gradient_slips import GradientSlips
 from chainrule.explain.quantities import Quantity, World, changed, parameters
-from chainrule.explain.slips import GradientSlips, Slip, slip
+from chainrule.explain.slip import Slip, slip
 from chainrule.explain.symbols import symbol
 from chainrule.explain.update import stepped
 from chainrule.ir import Array, Node

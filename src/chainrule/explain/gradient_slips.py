@@ -18,46 +18,12 @@ from chainrule.explain.elements import Edge, Key, edges, scalar_leaf
 from chainrule.explain.formulas import Product, write
 from chainrule.explain.paths import Web, key_name, web
 from chainrule.explain.quantities import Quantity, World, changed, parameters
+from chainrule.explain.slip import Slip, slip
 from chainrule.explain.symbols import derivative_name, number, symbol
 from chainrule.ir import LEAVES, Node
 from chainrule.ops.primitive import lookup
 
 _MOST_FACTORS = 60
-
-
-@dataclass(frozen=True)
-class Slip:
-    """A slip and the number that it leads to.
-
-    Attributes:
-        kind: the slug of `Finding.kind`.
-        phrase: key of the sentence that describes it, in `language`.
-        words: what to fill into the sentence.
-        value: the number, or the array, that comes out.
-    """
-
-    kind: str
-    phrase: str
-    words: tuple[tuple[str, str], ...]
-    value: Any
-
-
-def slip(kind: str, phrase: str, value: Any, /, **words: str) -> Slip:
-    """A slip; see `Slip`."""
-    return Slip(kind, phrase, tuple(words.items()), value)
-
-
-_BEFORE_OTHERS = ("slip-sign", "slip-missing", "slip-missing-everywhere", "slip-no-rate", "slip-uphill")
-
-
-def likeliest(matching: Sequence[Slip], other: Slip | None, quantity: Quantity) -> Slip | None:
-    """Of slips that lead to the number given, the one to name.
-
-    In gradients a missing factor or sign comes first, although the number may be that of another quantity (without σ′ it is the
-    upstream gradient); then `other`, the quantity whose number it is; then the other slips in their order.
-    """
-    first = [s for s in matching if quantity.kind != "value" and s.phrase in _BEFORE_OTHERS]
-    return next(iter([*first, *([other] if other is not None else []), *matching]), None)
 
 
 @dataclass(frozen=True)
