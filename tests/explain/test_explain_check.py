@@ -91,6 +91,15 @@ def test_rounding_carried_forward_is_not_wrong() -> None:
     assert finding("O5", "0.6902").verdict == "rounded"  # cut off instead of rounded
 
 
+def test_rounding_carried_forward_in_arrays_is_not_wrong() -> None:
+    """z2 from values of a1 that were rounded on the way and not claimed."""
+    output = matrices()
+    z2 = np.array([[0.3, 0.9], [-0.2, 0.5]]) @ np.round(_value(output, "a1"), 3)
+    assert np.abs(z2 - _value(output, "z2")).max() > 0.0001
+    assert check(output, {"z2": np.round(z2, 4)})["z2"].verdict == "rounded"
+    assert check(output, {"z2": np.round(z2 + 0.01, 4)})["z2"].verdict == "wrong"
+
+
 def test_follow_on_errors_are_separated_from_the_first() -> None:
     output, _ = m6()
     o3 = 0.69

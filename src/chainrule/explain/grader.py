@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ChainruleError, explain
 from chainrule.explain.array_slips import array_slips
-from chainrule.explain.calculation import calculation, caller_variables
+from chainrule.explain.calculation import Place, calculation, caller_variables
 from chainrule.explain.formula_claims import FormulaClaim, grade_formula
 from chainrule.explain.forward_slips import forward_slips
 from chainrule.explain.gradient_slips import GradientSlips
@@ -25,6 +25,7 @@ from chainrule.explain.written import Written, written
 from chainrule.ir import Array
 from chainrule.tensor import Tensor
 
+_MOST_ELEMENTS = 16  # of an array in which rounding is followed
 _UNDOUBTED = 0.4  # of the largest rounding error: what a right calculation hardly ever exceeds
 _SUBTLE = ("stale-weight", "derivative-at-output")
 _SHARP = 3  # significant digits from which a coincidence of numbers is no accident
@@ -131,10 +132,16 @@ class _Grader:
 
     def _share_of_rounding(self, quantity: Quantity, given: Written, true: Array) -> float:
         """The difference, measured by what intermediate results kept to the digits that were written can explain at most."""
-        if true.size != 1 or given.value.size != 1 or not np.isfinite(true).all():
+        if true.shape != given.value.shape or not np.isfinite(true).all() or true.size > _MOST_ELEMENTS:
             return np.inf
-        bound = self._rounding(quantity, given)
-        return abs(float(given.value) - float(true)) / bound if np.isfinite(bound) and bound else np.inf
+        shares = []
+        for index in np.ndindex(*true.shape):
+            place = Place(quantity.place.node, index) if index else quantity.place
+            # In an array 0.4 may be 0.4000: as many decimals as the longest has.
+            one = Written(given.text, given.value[index], np.min(given.unit))
+            bound = self._rounding(replace(quantity, place=place), one)
+            shares.append(abs(given.value[index] - true[index]) / bound if np.isfinite(bound) and bound else np.inf)
+        return float(max(shares))
 
     def _rounding(self, quantity: Quantity, given: Written) -> float:
         """What rounding of intermediate results, to the digits that were written so far, can change at most."""
