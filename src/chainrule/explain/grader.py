@@ -137,16 +137,15 @@ class _Grader:
         shares = []
         for index in np.ndindex(*true.shape):
             place = Place(quantity.place.node, index) if index else quantity.place
-            # In an array 0.4 may be 0.4000: as many decimals as the longest has.
-            one = Written(given.text, given.value[index], np.min(given.unit))
-            bound = self._rounding(replace(quantity, place=place), one)
+            bound = self._rounding(replace(quantity, place=place), given)
             shares.append(abs(given.value[index] - true[index]) / bound if np.isfinite(bound) and bound else np.inf)
         return float(max(shares))
 
     def _rounding(self, quantity: Quantity, given: Written) -> float:
         """What rounding of intermediate results, to the digits that were written so far, can change at most."""
         kept = [given, *self._right_numbers()]
-        units = {float(w.unit) for w in kept}
+        # In an array 0.4 may be 0.4000: the number with the most digits and that with the most decimals tell.
+        units = {float(np.min(w.unit)) for w in kept}
         # Whoever writes everything with the same number of decimals has kept that many in between, too.
         unit = units.pop() if len(units) == 1 else 0.0
         return rounding_bound(self.world, quantity, min(w.digits for w in kept), unit)

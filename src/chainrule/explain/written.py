@@ -49,12 +49,12 @@ class Written:
 
     @property
     def digits(self) -> int:
-        """Significant digits that were written, of the number with the fewest."""
+        """Significant digits that were written, of the number with the most."""
         size = np.abs(self.value[self.value != 0.0])
         if not size.size:
             return 1
         units = np.broadcast_to(self.unit, self.value.shape)[self.value != 0.0]
-        return max(1, int(np.min(np.floor(np.log10(size)) - np.round(np.log10(units)))) + 1)
+        return max(1, int(np.max(np.floor(np.log10(size)) - np.round(np.log10(units)))) + 1)
 
 
 def written(given: Any) -> Written | None:
