@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import string
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
@@ -98,6 +99,36 @@ def test_rounding_carried_forward_in_arrays_is_not_wrong() -> None:
     assert np.abs(z2 - _value(output, "z2")).max() > 0.0001
     assert check(output, {"z2": np.round(z2, 4)})["z2"].verdict == "rounded"
     assert check(output, {"z2": np.round(z2 + 0.01, 4)})["z2"].verdict == "wrong"
+
+
+_HABITS: dict[str, Callable[[Any], Any]] = {
+    "in full": np.asarray,
+    "four decimals": lambda v: np.round(v, 4),
+    "four digits": np.vectorize(lambda u: float(f"{u:.4g}")),
+}
+
+
+@pytest.mark.parametrize("habit", _HABITS)
+@pytest.mark.parametrize("seed", range(12))
+def test_no_right_calculation_with_matrices_is_called_wrong(habit: str, seed: int) -> None:
+    """Worked out here in NumPy, every step rounded as the habit says, some of the steps claimed."""
+    rng, kept = np.random.default_rng(seed), _HABITS[habit]
+    inputs, hidden, outputs = rng.integers(2, 5, 3)
+    w1, w2 = np.round(rng.normal(size=(hidden, inputs)), 2), np.round(rng.normal(size=(outputs, hidden)), 2)
+    x, t = np.round(rng.uniform(-1, 1, inputs), 2), np.round(rng.uniform(0, 1, outputs), 2)
+    z1 = kept(w1 @ x)
+    a1 = kept(1 / (1 + np.exp(-z1)))
+    z2 = kept(w2 @ a1)
+    a2 = kept(1 / (1 + np.exp(-z2)))
+    d2 = kept((a2 - t) * a2 * (1 - a2))
+    d1 = kept((w2.T @ d2) * a1 * (1 - a1))
+    claims = {"z1": z1, "a1": a1, "z2": z2, "a2": a2, "dE/dz2": d2, "dE/dW2": kept(np.outer(d2, a1)), "dE/dz1": d1}
+    claims["dE/dW1"] = kept(np.outer(d1, x))
+    output = expression(
+        "z1 = W1@x; a1 = sigmoid(z1); z2 = W2@a1; a2 = sigmoid(z2); E = 0.5*sum((a2 - t)**2)", W1=w1, W2=w2, x=x, t=t
+    )
+    grading = check(output, {name: value for name, value in claims.items() if seed % 2 or rng.random() < 0.5})
+    assert {f.verdict for f in grading.values()} <= {"right", "rounded"}, str(grading)
 
 
 def test_follow_on_errors_are_separated_from_the_first() -> None:
