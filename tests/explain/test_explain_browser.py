@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,23 +24,22 @@ pytestmark = [
 
 
 def opened(page: str, folder: Path) -> tuple[str, str]:
-    """The page as the browser has it, and what the browser said."""
+    """A frame around the page as the browser has it, titled with what the page found out; and what the browser said.
+
+    A window of Chromium is at least 500 wide, so the page stands in a frame of a phone's width.
+    """
     file = folder / "page.html"
     # The page measures its own formulas and writes what it asked for from outside; the script is added for the test only.
     probe = (
         "<script>addEventListener('load', () => { const r = document.querySelector('math')?.getBoundingClientRect();"
-        "document.title = [performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length,"
-        "Math.round(r?.width ?? 0), document.documentElement.scrollWidth <= innerWidth].join('|'); })</script>"
+        "parent.document.title = [performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length,"
+        "Math.round(r?.width ?? 0), document.documentElement.scrollWidth <= document.documentElement.clientWidth]"
+        ".join('|'); })</script>"
     )
-    file.write_text(page.replace("</head>", f"{probe}</head>") if "</head>" in page else page + probe, encoding="utf-8")
-    command = [
-        str(CHROMIUM),
-        *FLAGS,
-        f"--user-data-dir={folder / 'profile'}",
-        "--window-size=390,800",
-        "--dump-dom",
-        file.as_uri(),
-    ]
+    inside = html.escape(page.replace("</head>", f"{probe}</head>") if "</head>" in page else page + probe)
+    frame = f'<iframe width="375" height="800" style="border: 0" srcdoc="{inside}"></iframe>'
+    file.write_text(f"<!doctype html><meta charset='utf-8'><title></title>{frame}", encoding="utf-8")
+    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri()]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return result.stdout, result.stderr
 
@@ -79,7 +79,7 @@ def test_the_walk_shows_one_step_after_another(tmp_path: Path) -> None:
         scope.querySelector(`label[for="step-${{to}}"]`).click();
         counts.push({seen});
       }}
-      document.body.dataset.seen = counts.join(' ');
+      parent.document.body.dataset.seen = counts.join(' ');
     }})</script>"""
     dom, _ = opened(page.replace("</head>", f"{probe}</head>"), tmp_path)
     every = page.count('class="step')

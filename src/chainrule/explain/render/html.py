@@ -42,7 +42,7 @@ table { border-collapse: collapse; }
 td, th { text-align: left; padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: middle; }
 th { white-space: nowrap; font-weight: 600; color: var(--soft); font-size: .9rem; }
 .given { display: flex; flex-wrap: wrap; gap: .4rem 1.6rem; align-items: center; }
-.given > span { display: inline-flex; flex-direction: column; align-items: center; }
+.given > span { display: inline-flex; flex-direction: column; align-items: safe center; max-width: 100%; overflow-x: auto; }
 .step { padding: .55rem .8rem; margin: .45rem 0; background: var(--wash); border-radius: 6px; overflow-x: auto; }
 .step.last { border-left: 3px solid var(--mark); }
 .step.value { padding: .3rem .8rem; margin: 0; background: none; border-radius: 0; border-bottom: 1px solid var(--line);

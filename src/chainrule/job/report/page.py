@@ -53,7 +53,6 @@ img.pixels { image-rendering: pixelated; width: 7rem; height: auto; display: blo
   border: 1px solid var(--line); }
 .missing { padding: .6rem .9rem; border: 1px dashed var(--line); border-radius: 6px; color: var(--soft); }
 code { font-size: .92em; white-space: nowrap; }
-.given > span { max-width: 100%; overflow-x: auto; align-items: safe center; }
 /* What is wider than the page shows by a shadow that there is more; at the ends patches of paper cover it. */
 @media screen { .scroll { background: no-repeat
   linear-gradient(to right, var(--paper) 1rem, transparent) 0 / 2rem 100% local,
