@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chainrule.diagnose.findings import Diagnosis
 
 _SLICE_SECONDS = 0.1  # how long a program runs before progress is shown and Ctrl-C is heeded
-_SHARE_OF_SAVING = 0.02  # of the time goes into keeping values to go back to
+_SHARE_OF_SAVING = 0.01  # of the time goes into looking at the parameters and keeping values to go back to
 
 
 class Trainer:
@@ -338,11 +338,15 @@ class Trainer:
                 loss = float(outputs[0][-1])
                 self._unsaved.append((part[: len(outputs[0])], rates[: len(outputs[0])]))
                 yield [*outputs, rates[: len(outputs[0]), 0]]
-                if not (math.isfinite(loss) and self._steps.state.is_finite(self._parameters)):
+                if not math.isfinite(loss):
                     raise self._broken_down(job, loss, done)
+                self._save(job, loss, done)
                 self._judge(loss, done, job)
                 if self.history.stopped:
+                    self._check_parameters(job, loss, done)
                     return
+        if done:
+            self._check_parameters(job, loss, done)
 
     def _rows(self, job: _Job, epochs: int) -> Iterator[Array]:
         """The rows of each step; with the sampler "misclassified", one that the model gets wrong now, while there is any."""
@@ -384,17 +388,21 @@ class Trainer:
     def _judge(self, loss: float, done: int, job: _Job) -> None:
         """After a slice: show it, and see whether training is to stop."""
         epoch, step = self._number(done, job)
-        self._save()
         job.progress.steps(epoch, step, loss)
         if job.until is not None and loss <= job.until:
             self.stop(f"the loss {loss:.6g} is within the wanted range, at most {job.until:g}")
         elif job.interrupt.requested:
             self.stop("interrupted")
 
-    def _save(self) -> None:
-        """Write the state back, to go back to, if that was not done for long compared with the time that it takes."""
+    def _check_parameters(self, job: _Job, loss: float, done: int) -> None:
+        if not self._steps.state.is_finite(self._parameters):
+            raise self._broken_down(job, loss, done)
+
+    def _save(self, job: _Job, loss: float, done: int) -> None:
+        """Check the parameters and write the state back, if that was not done for long compared with the time that it takes."""
         start = time.perf_counter()
         if start - self._saved_at > self._saving_seconds / _SHARE_OF_SAVING:
+            self._check_parameters(job, loss, done)
             self._publish()
             self._saved_at = time.perf_counter()
             self._saving_seconds = self._saved_at - start
