@@ -208,12 +208,19 @@ def test_the_text_holds_the_numbers_and_the_table_the_layers():
     assert f"{first.evidence['slopes']:.3g}" in first.why
     assert str(diagnosis).startswith("1. vanishing-gradient (layer 0): ‖δ‖ of the first of 9 layers is")
     assert str(diagnosis.in_language("zh")).startswith("1. vanishing-gradient (第 0 层): 9 层中第一层的 ‖δ‖ 只有")
-    lines = diagnosis.layer_table().splitlines()
+    said, _, *lines = diagnosis.layer_table().splitlines()
+    numbers = diagnosis.to_dict()["loss"]
+    assert (numbers["formula"], numbers["start"]) == ("ln 3", math.log(3))
+    assert said == (
+        f"The loss is {numbers['value']:.3g}; a network that knows nothing has ln 3 = 1.099, "
+        f"and the best constant answer {numbers['constant']:.4g}."
+    )
+    assert diagnosis.in_language("zh").loss_line().startswith("损失为")
     assert len(lines) == 10
     assert lines[0].split()[:3] == ["layer", "activation", "units"]
     data = diagnosis.to_dict()
     assert data["schema"] == "chainrule/diagnosis/1"
-    assert set(data) == {"schema", "language", "healthy", "findings", "layers"}
+    assert set(data) == {"schema", "language", "healthy", "findings", "loss", "layers"}
     assert set(data["findings"][0]) == {"kind", "layer", "what", "evidence", "why", "change", "remedy"}
     assert data["findings"][0]["remedy"][0] == {"action": "replace-activations", "old": "Sigmoid", "new": "ReLU"}
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from chainrule.diagnose.data_rules import RULES as DATA_RULES
-from chainrule.diagnose.findings import Diagnosis
+from chainrule.diagnose.findings import Diagnosis, Measured
 from chainrule.diagnose.learning_rules import RULES as LEARNING_RULES
 from chainrule.diagnose.measuring import Measurements
 from chainrule.diagnose.network_rules import RULES as NETWORK_RULES
@@ -69,7 +69,8 @@ def diagnose_problem(problem: Problem, *, seed: int = 0, language: Language = "e
     """`diagnose` for a `Problem`, such as a remedy returns. Raises as `diagnose` does."""
     index_of(language)
     measured = Measurements(problem, seed)
-    return Diagnosis(_judged(measured), len(RULES), [asdict(numbers) for numbers in measured.layers], language)
+    layers = tuple(asdict(numbers) for numbers in measured.layers)
+    return Diagnosis(_judged(measured), Measured(layers, measured.loss, measured.expected, len(RULES)), language)
 
 
 def _judged(measured: Measurements) -> Sequence[tuple[Rule, Sign]]:

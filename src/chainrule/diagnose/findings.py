@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, overload
 from unicodedata import east_asian_width
 
+from chainrule.diagnose.expected import Expected
 from chainrule.diagnose.remedies import Remedy
 from chainrule.diagnose.rule import Rule, Sign, Value
 from chainrule.explain.language import Language, index_of
 
 _HEALTHY = ("Nothing found: {count} things were looked at.", "没有发现问题: 共检查了 {count} 项。")
+_LOSS = ("The loss is {value}", "损失为 {value}")
+_BESIDE = (
+    "; a network that knows nothing has {formula} = {start}, and the best constant answer {constant}.",
+    "; 一无所知的网络为 {formula} = {start}, 最好的常数回答为 {constant}。",
+)
 _LAYER = (" (layer {layer})", " (第 {layer} 层)")
 _COLUMNS = {  # heading to the number in `LayerNumbers`
     ("layer", "层"): "name",
@@ -71,22 +77,35 @@ class Finding:
         }
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a diagnosis was made from, as data.
+
+    Attributes:
+        layers: the numbers per layer.
+        loss: of the sample.
+        expected: what the loss is where nothing was learnt; None if that is not known.
+        rules: how many things were looked at.
+    """
+
+    layers: tuple[dict[str, Any], ...]
+    loss: float
+    expected: Expected | None
+    rules: int
+
+
 class Diagnosis(Sequence[Finding]):
     """Findings, worst first; empty if nothing was found.
 
     Args:
         signs: what the rules found, in order.
-        looked_at: number of rules; an attribute, too.
-        layers: the measured numbers per layer, as data; an attribute, too.
+        measured: from what; an attribute, too.
         language: in which the findings speak.
     """
 
-    def __init__(
-        self, signs: Sequence[tuple[Rule, Sign]], looked_at: int, layers: Sequence[dict[str, Any]], language: Language
-    ) -> None:
+    def __init__(self, signs: Sequence[tuple[Rule, Sign]], measured: Measured, language: Language) -> None:
         self._signs = tuple(signs)
-        self.looked_at = looked_at
-        self.layers = tuple(layers)
+        self.measured = measured
         self.language = language
         self._findings = tuple(_finding(rule, sign, language) for rule, sign in signs)
 
@@ -110,30 +129,51 @@ class Diagnosis(Sequence[Finding]):
 
     def in_language(self, language: Language) -> Diagnosis:
         """The same diagnosis in "en" or "zh"."""
-        return Diagnosis(self._signs, self.looked_at, self.layers, language)
+        return Diagnosis(self._signs, self.measured, language)
+
+    @property
+    def layers(self) -> tuple[dict[str, Any], ...]:
+        """The measured numbers per layer."""
+        return self.measured.layers
+
+    def loss_line(self) -> str:
+        """The loss beside what it is where nothing was learnt, as far as that is known."""
+        column, expected = index_of(self.language), self.measured.expected
+        said = _LOSS[column].format(value=_shown(self.measured.loss))
+        if expected is None:
+            return said + (".", "。")[column]
+        numbers = {"start": f"{expected.start:.4g}", "constant": f"{expected.constant:.4g}"}
+        return said + _BESIDE[column].format(formula=expected.formula, **numbers)
 
     def layer_table(self) -> str:
-        """What was measured at each layer, as lines of a table; factors are those of ‖δˡ‖ / ‖δˡ⁺¹‖."""
+        """The loss beside what it is where nothing was learnt, and what was measured at each layer, as lines of a table.
+
+        Factors are those of ‖δˡ‖ / ‖δˡ⁺¹‖.
+        """
         column = index_of(self.language)
         cells = [[heading[column] for heading in _COLUMNS]]
         cells += [[_shown(layer[key]) for key in _COLUMNS.values()] for layer in self.layers]
         widths = [max(_width(row[k]) for row in cells) for k in range(len(_COLUMNS))]
-        return "\n".join("  ".join(c + " " * (w - _width(c)) for c, w in zip(r, widths, strict=True)).rstrip() for r in cells)
+        lines = ("  ".join(c + " " * (w - _width(c)) for c, w in zip(r, widths, strict=True)).rstrip() for r in cells)
+        return "\n".join([self.loss_line(), "", *lines])
 
     def to_dict(self) -> dict[str, Any]:
-        """As data that JSON can hold: {"schema", "language", "healthy", "findings", "layers"}."""
+        """As data that JSON can hold: {"schema", "language", "healthy", "findings", "loss", "layers"}."""
+        expected = self.measured.expected
+        loss: dict[str, Value] = {"value": self.measured.loss, **({} if expected is None else asdict(expected))}
         return {
             "schema": "chainrule/diagnosis/1",
             "language": self.language,
             "healthy": self.healthy,
             "findings": [finding.to_dict() for finding in self],
+            "loss": {key: _jsonable(value) for key, value in loss.items()},
             "layers": [{key: _jsonable(value) for key, value in layer.items()} for layer in self.layers],
         }
 
     def __str__(self) -> str:
         column = index_of(self.language)
         if self.healthy:
-            return _HEALTHY[column].format(count=self.looked_at)
+            return _HEALTHY[column].format(count=self.measured.rules)
         return "\n\n".join(_paragraph(number, finding, column) for number, finding in enumerate(self, 1))
 
     def __repr__(self) -> str:

@@ -29,9 +29,10 @@ def diagnosis_section(result: Result, problem: Problem) -> Part:
 
 def _body(diagnosis: Diagnosis) -> str:
     key = "diagnosis-healthy" if diagnosis.healthy else "diagnosis-found"
-    said = paragraph(key, count=diagnosis.looked_at, found=len(diagnosis))
+    said = paragraph(key, count=diagnosis.measured.rules, found=len(diagnosis))
     chinese = diagnosis.in_language("zh")
     said += "".join(_finding(*pair) for pair in zip(diagnosis, chinese, strict=True))
+    said += f"<p>{_both([diagnosis.in_language('en').loss_line(), chinese.loss_line()])}</p>"
     return said + _layers(diagnosis) if diagnosis.layers else said
 
 
