@@ -579,6 +579,11 @@ def _owner(leaf: Node) -> Tensor | None:
     return reference() if reference is not None else None
 
 
+def asks_for_gradient(leaf: Node) -> bool:
+    """Whether a leaf is the value of a Tensor with `requires_grad`, as parameters are."""
+    return _owner(leaf) is not None
+
+
 def _seed(output: Tensor, gradient: TensorLike) -> Node | None:
     if output.dtype.kind != "f":
         raise GradientError(

@@ -377,3 +377,16 @@ def test_formulas_break_only_between_terms_and_factors() -> None:
         r"= - \begin{pmatrix} 1 + 2 & 3 \end{pmatrix}",
         r"{} \odot y",
     ]
+
+
+@pytest.mark.parametrize("blocks", ["whole", "expanded"])
+def test_the_weight_of_a_layer_is_what_is_learnt_not_the_data_beside_it(blocks: str) -> None:
+    rng = np.random.default_rng(0)
+    X, W, V = (rng.normal(size=shape) for shape in ((3, 2), (2, 3), (3, 1)))
+    data, w, v = cr.tensor(X, name="X"), cr.parameter(W, name="W"), cr.parameter(V, name="V")
+    by_hand = ((cr.sigmoid(data @ w) @ v) ** 2).sum().named("E")
+    model = cr.nn.Sequential(cr.nn.Linear(2, 3), cr.nn.Sigmoid(), cr.nn.Linear(3, 1))
+    for output, weights in ((by_hand, {"W", "V"}), ((model(data) ** 2).sum().named("E"), {"W^1", "W^2"})):
+        steps = cr.explain(output, form="matrix", blocks=blocks).steps()
+        notes = {step.name: step.note.text for step in steps if step.note is not None and "weight of layer" in step.note.text}
+        assert set(notes) == {f"dE/d{name}" for name in weights}

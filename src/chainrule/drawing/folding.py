@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chainrule.drawing.flowing import behind
 from chainrule.errors import ArgumentError, explain
 from chainrule.explain.calculation import Calculation, is_plain_constant
-from chainrule.explain.matrix import Layer, find_layers, in_layer_notation, operands
+from chainrule.explain.matrix import find_layers, in_layer_notation
 from chainrule.ir import LEAVES, Node, topological
 
 MOST_NODES = 300
@@ -74,21 +74,10 @@ def _owners(calc: Calculation) -> dict[Node, str]:
     """The parameters of a calculation: leaves with the names that Modules give, and weights and biases of layers."""
     found = {n: (n.name or "").rpartition(".")[0] for n in calc.nodes if n.op == "variable" and "." in (n.name or "")}
     layers = find_layers(calc)
-    dense = {
-        leaf: str(layer.number)
-        for layer in layers
-        for leaf in (layer.weight, layer.bias)
-        if leaf is not None and not (leaf is layer.weight and leaf not in found and _reads_only(layer, found))
-    }
+    dense = {leaf: str(layer.number) for layer in layers for leaf in (layer.weight, layer.bias) if leaf is not None}
     if dense and set(found) <= set(dense):
         in_layer_notation(calc, layers)  # zˡ and aˡ mean what they say only where all layers are dense
     return dense | found
-
-
-def _reads_only(layer: Layer, parameters: Collection[Node]) -> bool:
-    """Whether what a layer seems to read is a parameter, so that what seems to be its weight is the data."""
-    leaves = [n for n in topological([operands(layer)[0]]) if n.op in LEAVES]
-    return len(leaves) == 1 and leaves[0] in parameters
 
 
 def _data(calc: Calculation, owners: Collection[Node]) -> frozenset[Node]:

@@ -17,7 +17,7 @@ from chainrule.explain.formulas import uniform
 from chainrule.explain.symbols import symbol
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, asks_for_gradient
 
 Blocks = Literal["whole", "expanded"] | Collection[str]
 Detail = Literal["auto", "named", "all"]
@@ -35,6 +35,7 @@ class Calculation:
         copies: the node here that stands for a node of the graph that was handed in.
         named_by_user: those whose name comes from name= or named().
         variables: those whose name is that of a Python variable. The other names were made up.
+        learnt: parameters, not data: leaves that ask for a gradient, or named by a Module, which may be gone by now.
     """
 
     output: Node
@@ -43,6 +44,7 @@ class Calculation:
     copies: Mapping[Node, Node]
     named_by_user: frozenset[Node] = frozenset()
     variables: frozenset[Node] = frozenset()
+    learnt: frozenset[Node] = frozenset()
 
     def named(self, name: str) -> Node:
         """The node of that name.
@@ -128,7 +130,8 @@ def calculation(
             node.name = names.numbered("u" if node.op in LEAVES else "v")
     by_user = frozenset(copies[n] for n in order if n.name)
     by_variable = frozenset(copies[n] for n in order if n in (variables or {})) - by_user
-    return Calculation(result, nodes, frozenset(shown), copies, by_user, by_variable)
+    learnt = frozenset(copies[n] for n in order if n.op in LEAVES and (asks_for_gradient(n) or "." in (n.name or "")))
+    return Calculation(result, nodes, frozenset(shown), copies, by_user, by_variable, learnt)
 
 
 class _Names:

@@ -63,8 +63,8 @@ def find_layers(calc: Calculation) -> list[Layer]:
             continue
         weighted, bias = (node, _parameter(node.inputs[2])) if node.op == "affine" else _with_bias(node, readers)
         activation = _activation(weighted, readers)
-        # Of two leaves multiplied with each other the first layer's input is one: the weight is the one with more axes.
-        weight = weights[-1] if node.op == "affine" else max(weights, key=lambda w: w.ndim)
+        # Of two leaves multiplied with each other the first layer's input is one: the weight is learnt, or has more axes.
+        weight = weights[-1] if node.op == "affine" else max(weights, key=lambda w: (w in calc.learnt, w.ndim))
         found.append(Layer(len(found) + 1, weighted, activation, weight, bias))
     return found
 

@@ -198,8 +198,8 @@ def changed(calc: Calculation, values: Mapping[Node, Array]) -> Calculation:
             value = lookup(node.op).run(inputs, node.attributes)
         new[node] = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.name, value)
     copies = {old: new[copy] for old, copy in calc.copies.items()} | new
-    shown, named = (frozenset(new[n] for n in nodes) for nodes in (calc.shown, calc.named_by_user))
-    return Calculation(new[calc.output], tuple(new[n] for n in calc.nodes), shown, copies, named)
+    shown, named, learnt = (frozenset(new[n] for n in nodes) for nodes in (calc.shown, calc.named_by_user, calc.learnt))
+    return Calculation(new[calc.output], tuple(new[n] for n in calc.nodes), shown, copies, named, learnt=learnt)
 
 
 def _backward_with(calc: Calculation, target: Node, given: Mapping[Node, Array]) -> Array:
