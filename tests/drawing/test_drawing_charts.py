@@ -73,6 +73,9 @@ def test_a_history_comes_back_from_its_csv() -> None:
     assert cr.History.from_csv(uneven.to_csv()).epochs == uneven.epochs
     with pytest.raises(DataError, match="something else than numbers"):
         cr.History.from_csv("epoch,loss\n1,much\n")
+    for cut in ("epoch,loss\n1,0.5\n2\n", "epoch,loss\n1,0.5\n2,0.4,7\n"):
+        with pytest.raises(DataError, match="line 3 of a history is not whole; it has a value, or nothing between commas"):
+            cr.History.from_csv(cut)
 
 
 @pytest.mark.parametrize(

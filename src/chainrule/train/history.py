@@ -79,10 +79,20 @@ class History:
             stopped: see `History`.
 
         Raises:
-            DataError: a field is not a number.
+            DataError: a field is not a number, or a line is cut off.
         """
+        lines = list(csv.DictReader(io.StringIO(text)))
+        for number, line in enumerate(lines, 2):
+            if None in line or None in line.values():  # more or fewer values than columns
+                raise DataError(
+                    explain(
+                        f"line {number} of a history is not whole",
+                        "it has a value, or nothing between commas, for every column",
+                        "Train again, or take that line out.",
+                    )
+                )
         try:
-            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(io.StringIO(text))]
+            rows = [{name: float(value) for name, value in line.items() if value} for line in lines]
         except (TypeError, ValueError) as error:
             raise DataError(
                 explain(
