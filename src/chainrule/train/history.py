@@ -32,6 +32,9 @@ class History:
     epochs: list[dict[str, float]] = field(default_factory=list)
     stopped: str = ""
 
+    def __post_init__(self) -> None:
+        self.step_loss = array("d", self.step_loss)
+
     def __repr__(self) -> str:
         last = self.epochs[-1] if self.epochs else {}
         values = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name not in _NOT_DRAWN)
@@ -101,7 +104,7 @@ class History:
                     "Train again.",
                 )
             ) from None
-        return History(array("d"), rows, stopped)
+        return History(epochs=rows, stopped=stopped)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able data."""
@@ -110,7 +113,7 @@ class History:
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> History:
         """The inverse of `to_dict`."""
-        return History(array("d", data["step_loss"]), [dict(row) for row in data["epochs"]], str(data["stopped"]))
+        return History(data["step_loss"], [dict(row) for row in data["epochs"]], str(data["stopped"]))
 
     def plot(self, path: str | Path | None = None, names: Sequence[str] | None = None) -> Any:
         """Learning curves as a matplotlib figure, to be changed further; `cr.draw(history)` makes a finished picture.
