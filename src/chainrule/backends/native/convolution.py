@@ -116,13 +116,13 @@ def _convolved(p: _Patches, lanes: int) -> Node:
     if out == 1 or places[-1] == 1:
         return _plain_convolution(p)
     last = p.windows.ndim - len(kernel) - 1
-    neighbours = view_strides(p.windows)[last] == 1
+    neighbours = _view_strides(p.windows)[last] == 1
     if neighbours and _busy(places[-1], lanes) >= 0.8 * _busy(out, lanes):
         return contract(_weights_for(p, rows=True), _windows_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=False))
     return contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=True))
 
 
-def view_strides(node: Node) -> tuple[int, ...]:
+def _view_strides(node: Node) -> tuple[int, ...]:
     """The strides of a node that is a view; zeros if it is none, and will be copied."""
     found = view_of(node)
     return (0,) * node.ndim if found is None else found.strides

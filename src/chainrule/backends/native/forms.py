@@ -1,9 +1,11 @@
 """Operations that only this backend knows, as nodes; and shorter names for those it often uses.
 
-copy        x in a buffer of its own
-contract    a sum of products over a common index space
-accumulate  the same, added up slab by slab
-place       arrays put where they belong in a larger one
+A graph that was prepared for kernels may have
+
+    copy        x in a buffer of its own
+    contract    a sum of products over a common index space
+    accumulate  the same, added up slab by slab
+    place       arrays put where they belong in a larger one
 """
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ def contract(a: Node, b: Node, inner: int, axes: tuple[int, ...], *, accumulate:
     """
     domain = np.broadcast_shapes(a.shape, b.shape)[: a.ndim - inner]
     shape = [0] * len(domain)
-    for place, size in zip(axes, domain, strict=True):
-        shape[place] = size
+    for axis, size in zip(axes, domain, strict=True):
+        shape[axis] = size
     attributes = {"inner": inner, "axes": axes, "staged": staged}
     return Node("accumulate" if accumulate else "contract", (a, b), attributes, tuple(shape), a.dtype)
 

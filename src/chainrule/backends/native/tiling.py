@@ -21,7 +21,7 @@ _LATENCY = 4.0
 _L1_BYTES = 32 * 1024
 _BLOCK_BYTES = 4 * 1024  # sums of a block wait for their epilogue in the first-level cache
 _LARGE_BYTES = 1024 * 1024  # of an updated matrix, whose rows then are read and written in long pieces
-_PIECE_BYTES = 8 * 1024
+_PIECE_BYTES = 8 * 1024  # of such a piece, at most
 _SCATTERED_BYTES = 1024  # from one row to the next, from which on rows are packed
 _ABOUT = 0.95  # shares that differ by less than this are taken as equal
 
@@ -136,11 +136,8 @@ def _packing(tiles: int, panel_bytes: int, steps_of_b: tuple[int, ...], itemsize
         return "transposed"
     spread = steps_of_b[1] * itemsize
     alone = len(steps_of_b) == 2
-    return (
-        "straight"
-        if alone and tiles >= 8 and (panel_bytes > _L1_BYTES or spread % 4096 == 0) and spread >= _SCATTERED_BYTES
-        else "none"
-    )
+    scattered = spread >= _SCATTERED_BYTES and (panel_bytes > _L1_BYTES or spread % 4096 == 0)
+    return "straight" if alone and tiles >= 8 and scattered else "none"
 
 
 def share_out(tile: Tile, batch: int, rows: int, columns: int, threads: int, *, updates: bool = False) -> tuple[Tile, Split]:

@@ -120,12 +120,10 @@ class _Stages:
     def _cut(self, x: Node) -> Node:
         _, channels, rows, columns = x.shape
         count = len(self.groups)
-        if self.cuts > 1:
-            x = reshape(x, (*self.groups, channels, self.cuts, rows // self.cuts, columns))
-            return transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
-        if self.images == 1:
+        if self.cuts == self.images == 1:
             return reshape(x, (*self.groups, channels, rows, columns))
-        x = reshape(x, (*self.groups, self.images, channels, rows, columns))
+        pair = (channels, self.cuts, rows // self.cuts) if self.cuts > 1 else (self.images, channels, rows)
+        x = reshape(x, (*self.groups, *pair, columns))
         return transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
 
     def factor(self, x: Node, *, rows: bool) -> Node:
