@@ -8,7 +8,7 @@ from. One that is outside is noted, and led to a place where it does no harm. It
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -19,6 +19,7 @@ FOUND = "outside"  # the global that holds 1 + the number of the step that reach
 _NOWHERE = "nowhere"
 _LARGEST = 256  # bytes of an access
 _INDEX = ir.IntType(64)
+Write = Callable[["Builder", Sequence[ir.Value]], None]
 
 
 def wanted() -> bool:
@@ -39,6 +40,28 @@ class Builder(ir.IRBuilder):  # type: ignore[misc]  # llvmlite has no types
     def guarded(self, pointer: ir.Value, size: int) -> ir.Value:
         """The pointer to use for an access of so many bytes."""
         return pointer
+
+    def shared(self, name: str, write: Write, arguments: Sequence[ir.Value]) -> None:
+        """Do what `write` writes, in a function that all share who give the same name.
+
+        Args:
+            name: says all that the code depends on beside the arguments.
+            write: takes a builder and the arguments.
+            arguments: the memory that different pointers lead to does not overlap.
+        """
+        function = self.module.globals.get(name)
+        if function is None:
+            types = [argument.type for argument in arguments]
+            function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), types), name)
+            function.linkage = "internal"
+            function.attributes.add("nounwind")
+            for argument in function.args:
+                if isinstance(argument.type, ir.PointerType):
+                    argument.add_attribute("noalias")
+            b = Builder(function.append_basic_block("entry"))
+            write(b, function.args)
+            b.ret_void()
+        self.call(function, arguments)
 
 
 class CheckedBuilder(Builder):
@@ -70,6 +93,10 @@ class CheckedBuilder(Builder):
     def store(self, value: ir.Value, ptr: ir.Value, align: int | None = None) -> ir.Value:
         """A checked store."""
         return super().store(value, self.guarded(ptr, _bytes(value.type)), align)
+
+    def shared(self, name: str, write: Write, arguments: Sequence[ir.Value]) -> None:
+        """Written in place: only here it is known which buffers the pointers belong to."""
+        write(self, arguments)
 
     def guarded(self, pointer: ir.Value, size: int) -> ir.Value:
         """The pointer itself, or if it leads outside, one to where nobody is."""

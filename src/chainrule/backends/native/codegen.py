@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native import barrier, contraction, draw, instructions, nest, scalar, stages
+from chainrule.backends.native import barrier, contraction, draw, instructions, nest, scalar, skipping, stages
 from chainrule.backends.native.bounds import Builder, CheckedBuilder
 from chainrule.backends.native.executable import ENTRY, slot_numbers
 from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, Nest, Staged
@@ -99,7 +99,8 @@ class _Program:
         if isinstance(kernel, Nest):
             nest.emit(b, kernel, pointers, self.target, share)
         elif isinstance(kernel, Contraction):
-            contraction.emit(b, kernel, pointers, self.target, share)
+            emit = skipping.emit if kernel.tile.skipping else contraction.emit
+            emit(b, kernel, pointers, self.target, share)
         elif isinstance(kernel, Staged):
             stages.emit(b, kernel, pointers, lambda part, places: self._emit_part(b, part, places), share)
         else:

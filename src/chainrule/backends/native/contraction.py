@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
-from chainrule.backends.native import nest, scalar
+from chainrule.backends.native import nest, scalar, turning
 from chainrule.backends.native.bounds import Builder
 from chainrule.backends.native.kernels import SCRATCH, Access, Contraction, Nest, apart, map_accesses, simplified
 from chainrule.backends.native.loops import (
@@ -33,7 +33,7 @@ from chainrule.backends.native.loops import (
     sum_of,
 )
 from chainrule.backends.native.target import Target
-from chainrule.backends.native.turning import transposed
+from chainrule.backends.native.turning import Turn
 from chainrule.ir import DType
 
 _UNROLLED = 3  # the last inner axis is written out up to this size: that of the usual kernels of convolutions
@@ -49,11 +49,11 @@ def emit(b: Builder, kernel: Contraction, pointers: Sequence[ir.Value], target: 
         target: the processor.
         share: if given, only this thread's share along `kernel.split` is computed.
     """
-    _Emitter(b, kernel, pointers, target, share).run()
+    Emitter(b, kernel, pointers, target, share).run()
 
 
 @dataclass(frozen=True)
-class _Strip:
+class Strip:
     """A strip of columns: where it begins, there and in its group, and its vectors as they are read from B and as they are
     written."""
 
@@ -64,16 +64,18 @@ class _Strip:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """Where a tile is: in which strip, its first row in the matrix and in the block, and how many rows it has."""
 
-    strip: _Strip
+    strip: Strip
     row: ir.Value
     in_block: ir.Value
     height: int
 
 
-class _Emitter:
+class Emitter:
+    """Writes one contraction; `skipping` changes how it sums."""
+
     def __init__(
         self, b: Builder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None
     ) -> None:
@@ -90,8 +92,9 @@ class _Emitter:
         self.outer: list[ir.Value] = []  # index of the inner axis that is the outermost loop, if one is
 
     def run(self) -> None:
-        self._own(self.kernel.scratch, self.tile.block * self.tile.group)
-        self._own(self.kernel.panel, self.tile.panel(self.kernel.inner[-1]))
+        """Write the whole of it."""
+        self.own(self.kernel.scratch, self.kernel.sums, self.dtype)
+        self.own(self.kernel.panel, self.tile.panel(self.kernel.inner[-1]), self.dtype)
         if not self.kernel.accumulate or len(self.kernel.inner) == 1:
             self._over_batch()
             return
@@ -102,11 +105,11 @@ class _Emitter:
 
         self._for(0, self.kernel.inner[0], 1, slab)
 
-    def _own(self, number: int, size: int) -> None:
+    def own(self, number: int, size: int, dtype: DType) -> None:
         """Move the pointer of a buffer for every thread's own use to this thread's piece."""
         if number >= 0 and self.share is not None:
-            place = self.b.mul(self.share.number, INDEX(apart(size, self.dtype)))
-            self.pointers[number] = self.b.gep(self.pointers[number], [place], source_etype=self.element)
+            place = self.b.mul(self.share.number, INDEX(apart(size, dtype)))
+            self.pointers[number] = self.b.gep(self.pointers[number], [place], source_etype=scalar.memory_type(dtype))
 
     def _over_batch(self) -> None:
         """All matrices of the stack, or this thread's."""
@@ -157,7 +160,7 @@ class _Emitter:
 
     def _group(self, column: ir.Value, width: int) -> None:
         if self.tile.packing != "none":
-            self._cut(width, self.tile.columns, lambda at, n: self._pack(self._strip(column, at, n), n))
+            self._pack_group(column, width)
 
         def block(row: ir.Value, height: int) -> None:
             if self.tile.rows_packed:
@@ -168,37 +171,45 @@ class _Emitter:
 
         self._cut(self.kernel.rows, self.tile.block, block, shared=self.kernel.split == "rows")
 
-    def _strip(self, column: ir.Value, at: ir.Value, width: int) -> _Strip:
+    def _pack_group(self, column: ir.Value, width: int) -> None:
+        self._cut(width, self.tile.columns, lambda at, n: self._pack(self._strip(column, at, n), n))
+
+    def _strip(self, column: ir.Value, at: ir.Value, width: int) -> Strip:
         """The strip of so many columns that begins at a place in the group that begins at a column."""
         read = written = parts_of(width, self.tile.lanes, self.target.masks)
         if self.tile.packing != "none":
             # The packed panel has room for whole vectors, so nothing needs masking there.
             read = parts_of(-(-width // self.tile.lanes) * self.tile.lanes, self.tile.lanes, True)
             written = [Part(p.offset, p.lanes, min(p.lanes, width - p.offset)) for p in read]
-        return _Strip(sum_of(self.b, column, at), at, read, written)
+        return Strip(sum_of(self.b, column, at), at, read, written)
 
-    def _tiles(self, strip: _Strip, row: ir.Value, height: int) -> None:
-        self._cut(height, self.tile.rows, lambda i, m: self._tile(_Place(strip, sum_of(self.b, row, i), i, m)))
+    def _tiles(self, strip: Strip, row: ir.Value, height: int) -> None:
+        self._cut(height, self.tile.rows, lambda i, m: self._tile(Place(strip, sum_of(self.b, row, i), i, m)))
 
-    def _tile(self, place: _Place) -> None:
+    def _tile(self, place: Place) -> None:
         self.bases = (
             self._in_rows(place.in_block) if self.tile.rows_packed else self._at(self.kernel.a, [*self.batch, place.row]),
             self._at(self.kernel.b, [*self.batch, INDEX(0), place.strip.column]),
         )
-        sums = iter(self._inner(list(self.outer), place, self._start(place)))
-        for m in range(place.height):
-            for part in place.strip.written:
-                store_vector(self.b, next(sums), self._out(place, m, part.offset), self.dtype, part.active)
+        start = self._sums_so_far(place) if self.kernel.accumulate else self._zeros(place)
+        self._write(place, self._inner(list(self.outer), place, start))
 
-    def _start(self, place: _Place) -> list[ir.Value]:
-        """What the sums begin with: zeros, or what is there when they accumulate."""
+    def _zeros(self, place: Place) -> list[ir.Value]:
         rows = range(place.height)
-        if not self.kernel.accumulate:
-            return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in rows for p in place.strip.read]
-        parts = place.strip.written
+        return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in rows for p in place.strip.read]
+
+    def _sums_so_far(self, place: Place) -> list[ir.Value]:
+        """The sums of a tile that were written before."""
+        rows, parts = range(place.height), place.strip.written
         return [load_vector(self.b, self._out(place, m, p.offset), self.dtype, p.lanes, p.active) for m in rows for p in parts]
 
-    def _out(self, place: _Place, m: int, offset: int) -> ir.Value:
+    def _write(self, place: Place, sums: Sequence[ir.Value]) -> None:
+        following = iter(sums)
+        for m in range(place.height):
+            for part in place.strip.written:
+                store_vector(self.b, next(following), self._out(place, m, part.offset), self.dtype, part.active)
+
+    def _out(self, place: Place, m: int, offset: int) -> ir.Value:
         """Where the sums of row m of a tile go, from a column of the strip on."""
         b = self.b
         if self.kernel.epilogue is not None:
@@ -215,7 +226,7 @@ class _Emitter:
         return self.b.gep(self.pointers[access.buffer], [place], source_etype=scalar.memory_type(access.dtype))
 
     # ---------------------------------------------------------------------------------------- the sums
-    def _inner(self, index: list[ir.Value], place: _Place, sums: list[ir.Value]) -> list[ir.Value]:
+    def _inner(self, index: list[ir.Value], place: Place, sums: list[ir.Value]) -> list[ir.Value]:
         """The loops over the inner axes that have no index yet."""
         if len(index) == len(self.kernel.inner):
             return self._multiply_add(index, place, sums)
@@ -230,7 +241,7 @@ class _Emitter:
             sums = body(INDEX(i), sums)
         return sums
 
-    def _multiply_add(self, inner: list[ir.Value], place: _Place, sums: list[ir.Value]) -> list[ir.Value]:
+    def _multiply_add(self, inner: list[ir.Value], place: Place, sums: list[ir.Value]) -> list[ir.Value]:
         b = self.b
         lead = len(self.kernel.batch) + 2
         factors = [self._factor(inner, place.strip, part) for part in place.strip.read]
@@ -247,7 +258,7 @@ class _Emitter:
                 found.append(scalar.muladd(b, spread[scalar.lanes_of(factor)], factor, sums[m * len(factors) + k]))
         return found
 
-    def _factor(self, inner: list[ir.Value], strip: _Strip, part: Part) -> ir.Value:
+    def _factor(self, inner: list[ir.Value], strip: Strip, part: Part) -> ir.Value:
         """A vector of B."""
         b = self.b
         if self.tile.packing == "none":
@@ -259,14 +270,14 @@ class _Emitter:
         place = self._in_panel(strip, k, INDEX(part.offset))
         return b.load(place, typ=scalar.widened(self.element, part.lanes), align=self.dtype.itemsize)
 
-    def _in_panel(self, strip: _Strip, k: ir.Value, column: ir.Value) -> ir.Value:
+    def _in_panel(self, strip: Strip, k: ir.Value, column: ir.Value) -> ir.Value:
         """Where a row of a strip's packed panel is, from a column of the strip on."""
         depth = self.kernel.inner[-1]
         place = element_at(self.b, 0, [strip.in_group, k, column], [depth, self.tile.columns, 1])
         return self.b.gep(self.pointers[self.kernel.panel], [place], source_etype=self.element)
 
     # ---------------------------------------------------------------------------------------- packing
-    def _pack(self, strip: _Strip, width: int) -> None:
+    def _pack(self, strip: Strip, width: int) -> None:
         if self.tile.packing == "straight":
             self._pack_rows(strip, width)
         else:
@@ -293,7 +304,7 @@ class _Emitter:
 
         self._for(0, depth, 1, step)
 
-    def _pack_rows(self, strip: _Strip, width: int) -> None:
+    def _pack_rows(self, strip: Strip, width: int) -> None:
         """panel[k, :] = B[k, of the strip]."""
         parts = parts_of(width, self.tile.lanes, True)
 
@@ -307,34 +318,35 @@ class _Emitter:
 
         self._for(0, self.kernel.inner[0], 1, row)
 
-    def _pack_transposed(self, strip: _Strip, width: int) -> None:
+    def _pack_transposed(self, strip: Strip, width: int) -> None:
         """The same where neighbours along k are neighbours in memory: square blocks, transposed in registers."""
         lanes = self.tile.lanes if self.kernel.b.strides[-1] == 1 else 1
         depth = self.kernel.inner[0]
         whole_k, whole_n = depth // lanes * lanes, width // lanes * lanes
 
         def square(k: ir.Value, n: ir.Value) -> None:
-            rows = [self._along_k(strip, k, sum_of(self.b, n, INDEX(i)), lanes) for i in range(lanes)]
-            for i, vector in enumerate(transposed(self.b, rows)):
-                place = self._in_panel(strip, sum_of(self.b, k, INDEX(i)), n)
-                self.b.store(vector, place, align=self.dtype.itemsize)
+            step = self.kernel.b.strides[len(self.kernel.batch) + 1]
+            goal = self._in_panel(strip, k, n), self.tile.columns
+            turning.turn_square(self.b, (self._along_k(strip, k, n), step), goal, self.dtype, lanes)
 
         def single(k: ir.Value, n: ir.Value) -> None:
-            self.b.store(self._along_k(strip, k, n, 1), self._in_panel(strip, k, n), align=self.dtype.itemsize)
+            number = self.b.load(self._along_k(strip, k, n), typ=self.element, align=self.dtype.itemsize)
+            self.b.store(number, self._in_panel(strip, k, n), align=self.dtype.itemsize)
 
         if whole_k and whole_n:
             self._for(0, whole_n, lanes, lambda n: self._for(0, whole_k, lanes, lambda k: square(k, n)))
         self._for(0, whole_n, 1, lambda n: self._for(whole_k, depth, 1, lambda k: single(k, n)))
         self._for(whole_n, width, 1, lambda n: self._for(0, depth, 1, lambda k: single(k, n)))
 
-    def _along_k(self, strip: _Strip, k: ir.Value, n: ir.Value, lanes: int) -> ir.Value:
-        source = self._at(self.kernel.b, [*self.batch, INDEX(0), sum_of(self.b, strip.column, n), k])
-        return self.b.load(source, typ=scalar.widened(self.element, lanes), align=self.dtype.itemsize)
+    def _along_k(self, strip: Strip, k: ir.Value, n: ir.Value) -> ir.Value:
+        """Where B[k, n] is, for a column n of a strip."""
+        return self._at(self.kernel.b, [*self.batch, INDEX(0), sum_of(self.b, strip.column, n), k])
 
     # ---------------------------------------------------------------------------------------- epilogue
     def _epilogue(self, row: ir.Value, height: int, column: ir.Value, width: int) -> None:
         """Run the epilogue over one block: the same nest over fewer indices, with each access moved to the block's place."""
         assert self.kernel.epilogue is not None
+        sums, steps = self._turned(height, width) if self.kernel.turned else self._straight()
         pointers: list[ir.Value] = []
         known: dict[Access, int] = {}
         index = [*(i for i, n in zip(self.batch, self.kernel.batch, strict=True) if n != 1), row, column]
@@ -344,10 +356,23 @@ class _Emitter:
             scratch = access.buffer == SCRATCH
             if base not in known:
                 known[base] = len(pointers)
-                pointers.append(self.pointers[self.kernel.scratch] if scratch else self._at(base, index))
-            strides = (self.tile.group, 1) if scratch else access.strides[-2:]
+                pointers.append(sums if scratch else self._at(base, index))
+            strides = steps if scratch else access.strides[-2:]
             return Access(known[base], access.dtype, access.offset, strides)
 
         plain = map_accesses(self.kernel.epilogue, moved)
         part = Nest((height, width), (False, False), plain.values, plain.stores)
         nest.emit(self.b, simplified(part), pointers, self.target)
+
+    def _straight(self) -> tuple[ir.Value, tuple[int, int]]:
+        """Where the sums of a block are, and their strides."""
+        return self.pointers[self.kernel.scratch], (self.tile.group, 1)
+
+    def _turned(self, height: int, width: int) -> tuple[ir.Value, tuple[int, int]]:
+        """The same after a copy in which neighbours along the rows lie side by side."""
+        source, steps = self._straight()
+        goal = self.b.gep(source, [INDEX(self.tile.block * self.tile.group)], source_etype=self.element)
+        turned = (1, self.tile.block)
+        places = Access(0, self.dtype, 0, steps), Access(1, self.dtype, 0, turned)
+        turning.emit(self.b, Turn((height, width), *places, first=1, last=0), (source, goal), self.target, None)
+        return goal, turned

@@ -39,19 +39,34 @@ def copy(x: Node) -> Node:
     return Node("copy", (x,), {}, x.shape, x.dtype)
 
 
-def contract(a: Node, b: Node, inner: int, axes: tuple[int, ...], *, accumulate: bool = False, staged: bool = False) -> Node:
+def is_zero(node: Node) -> bool:
+    """Whether it is a constant of zeros."""
+    return node.op == "constant" and node.value is not None and not node.value.any()
+
+
+def contract(
+    a: Node,
+    b: Node,
+    inner: int,
+    axes: tuple[int, ...],
+    *,
+    accumulate: bool = False,
+    staged: bool = False,
+    skipping: bool = False,
+) -> Node:
     """Σ over the last `inner` axes of a b, as an operation of its own.
 
     a is of shape (*batch, m, 1, *inner) and b of (*batch, 1, n, *inner), where batch axes may be 1; the result has its axes
     (*batch, m, n) at the places `axes`. With `accumulate` the first inner axis is the outermost loop, so that what
     belongs to one of its indices stays in the cache. If `staged`, the operands are made for this product alone, and are
     best made piece by piece: for one index of all batch axes but the last (and of all inner axes but the last) at a time.
+    With `skipping`, zeros of a are not multiplied.
     """
     domain = np.broadcast_shapes(a.shape, b.shape)[: a.ndim - inner]
     shape = [0] * len(domain)
     for axis, size in zip(axes, domain, strict=True):
         shape[axis] = size
-    attributes = {"inner": inner, "axes": axes, "staged": staged}
+    attributes = {"inner": inner, "axes": axes, "staged": staged, "skipping": skipping}
     return Node("accumulate" if accumulate else "contract", (a, b), attributes, tuple(shape), a.dtype)
 
 

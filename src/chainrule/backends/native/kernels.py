@@ -145,7 +145,9 @@ class Contraction:
         epilogue: a nest over (*batch, m, n), axes of size 1 left out, that finds sums in the buffer `SCRATCH`; or None.
         scratch: buffer for the sums of a block of rows, if there is an epilogue.
         panel: buffer for a packed strip of B, if the tile says so.
+        nonzero: buffer for the bits of A's elements that are not zero, if those that are zero are skipped.
         split: what threads share out, if there are several.
+        turned: the epilogue's memory is in order along the rows, so sums are turned for it; scratch is twice as large.
         accumulate: sums are added to what is in c; the first of several inner axes is the outermost loop.
     """
 
@@ -160,8 +162,15 @@ class Contraction:
     epilogue: Nest | None = None
     scratch: int = -1
     panel: int = -1
+    nonzero: int = -1
     split: Split = "none"
+    turned: bool = False
     accumulate: bool = False
+
+    @property
+    def sums(self) -> int:
+        """Elements of scratch memory for a block of sums."""
+        return self.tile.block * self.tile.group * (1 + self.turned)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,41 @@ def repeat(b: Builder, over: Range, body: Callable[[ir.Value], None]) -> None:
     loop(b, over, [], each)
 
 
+def over_bits(
+    b: Builder,
+    bits: ir.Value,
+    carried: Sequence[ir.Value],
+    body: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
+) -> list[ir.Value]:
+    """A loop over the numbers of the bits that are set in an integer, from the lowest on; it may not run at all."""
+    before, inside, after = b.block, b.append_basic_block("bit"), b.append_basic_block("done")
+    b.cbranch(b.icmp_signed("!=", bits, INDEX(0)), inside, after)
+    b.position_at_end(inside)
+    left = b.phi(INDEX)
+    left.add_incoming(bits, before)
+    phis = []
+    for value in carried:
+        phi = b.phi(value.type)
+        phi.add_incoming(value, before)
+        phis.append(phi)
+    lowest = scalar.declared(b, "llvm.cttz.i64", ir.FunctionType(INDEX, [INDEX, ir.IntType(1)]))
+    results = body(b.call(lowest, [left, ir.IntType(1)(1)]), list(phis))
+    rest = b.and_(left, b.sub(left, INDEX(1)))
+    left.add_incoming(rest, b.block)
+    for phi, value in zip(phis, results, strict=True):
+        phi.add_incoming(value, b.block)
+    last = b.block
+    b.cbranch(b.icmp_signed("!=", rest, INDEX(0)), inside, after)
+    b.position_at_end(after)
+    found = []
+    for start, value in zip(carried, results, strict=True):
+        merged = b.phi(value.type)
+        merged.add_incoming(start, before)
+        merged.add_incoming(value, last)
+        found.append(merged)
+    return found
+
+
 def share_of(b: Builder, units: int, share: Share | None) -> tuple[ir.Value, ir.Value]:
     """The first unit of a thread's share, and the one after its last; all units if nothing is shared."""
     if share is None:

@@ -281,8 +281,7 @@ class _KernelsOf:
         epilogue = Nest(self.group.domain, (False,) * len(self.group.domain), tuple(self.values), stores)
         kept = [a for a, n in enumerate(node.shape) if n != 1]
         epilogue = reordered(epilogue, [kept.index(a) for a in order if node.shape[a] != 1])
-        tile = product.tile
-        scratch = self._temporary("block of sums", tile.block * tile.group, node.dtype)
+        scratch = self._temporary("block of sums", product.sums, node.dtype)
         return [self._step(replace(product, epilogue=epilogue, scratch=scratch))]
 
     def _contraction(self, node: Node, *, epilogue: bool, accumulate: bool = False) -> Contraction:
@@ -292,32 +291,55 @@ class _KernelsOf:
         inner = a.shape[-count:]
         domain = (*batch, rows, columns, *inner)
         left, right = self._factor(a, domain), self._factor(b, domain)
-        updates = any(kind == "state" for _, (kind, _) in self.group.sinks)
+        turned = node.attributes["skipping"] and order[-1] < order[-2]
+        updates = any(kind == "state" for _, (kind, _) in self.group.sinks) and not turned
         lead, staged = len(batch), node.attributes["staged"]
         summed = len(inner) - 1 if staged else 0  # axes that are loops around the product
-        tile = tiling.choose(
-            rows,
-            columns,
-            inner[summed:],
-            (left.strides[lead], *left.strides[lead + 2 + summed :]),
-            (right.strides[lead + 1], *right.strides[lead + 2 + summed :]),
-            dtype=node.dtype,
-            target=self.all.target,
-            epilogue=epilogue,
-            updates=updates,
-            repeats=batch[-1] if staged else math.prod(batch),
-        )
+        steps_of_b = (right.strides[lead + 1], *right.strides[lead + 2 + summed :])
+        if node.attributes["skipping"]:
+            tile = tiling.choose_skipping(
+                rows, columns, inner[0], steps_of_b, dtype=node.dtype, target=self.all.target, updates=updates
+            )
+        else:
+            tile = tiling.choose(
+                rows,
+                columns,
+                inner[summed:],
+                (left.strides[lead], *left.strides[lead + 2 + summed :]),
+                steps_of_b,
+                dtype=node.dtype,
+                target=self.all.target,
+                epilogue=epilogue,
+                updates=updates,
+                repeats=batch[-1] if staged else math.prod(batch),
+            )
         threads = 1 if staged else self.all.threads
         tile, split = tiling.share_out(tile, math.prod(batch), rows, columns, threads, updates=updates)
         packed = tile.panel(inner[-1])
         panel = self._temporary("packed panel", packed, node.dtype) if packed else -1
+        bits = rows * tile.words(inner[-1])
+        nonzero = self._temporary("bits of what is not zero", bits, np.dtype(np.int64)) if bits else -1
         steps = contiguous(node.shape)
         c = (
             Access(self._argument(self.all.buffer(node)), node.dtype, 0, tuple(steps[a] for a in order))
             if not epilogue
             else None
         )
-        return Contraction(tuple(batch), rows, columns, inner, left, right, tile, c, None, -1, panel, split, accumulate)
+        return Contraction(
+            tuple(batch),
+            rows,
+            columns,
+            inner,
+            left,
+            right,
+            tile,
+            c,
+            panel=panel,
+            nonzero=nonzero,
+            split=split,
+            turned=turned,
+            accumulate=accumulate,
+        )
 
     def _accumulate(self, node: Node) -> list[Step]:
         first = self._filled(node, 0)

@@ -128,6 +128,8 @@ def _contraction(kernel: Contraction) -> str:
     batch = f"{_sizes(kernel.batch)} × " if kernel.batch else ""
     parts = [f"product {batch}[{kernel.rows} × {kernel.columns}] over {_sizes(kernel.inner)}"]
     parts.append(f"tile {tile.rows} × {tile.vectors} vectors of {tile.lanes}")
+    if tile.skipping:
+        parts.append("zeros skipped")
     if tile.packing != "none":
         parts.append(f"{tile.packing} panels")
     if kernel.accumulate:

@@ -15,11 +15,12 @@ from collections import Counter
 
 import numpy as np
 
-from chainrule.backends.native import convolution, winograd
-from chainrule.backends.native.forms import contract, copy, reshape, sum_of_products, transpose
+from chainrule.backends.native import convolution, tiling, winograd
+from chainrule.backends.native.forms import contract, copy, is_zero, reshape, sum_of_products, transpose
 from chainrule.backends.native.placing import padded, read_where_placed, write_out_windows
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import view_of
+from chainrule.backends.native.zeros import share_of_nonzeros
 from chainrule.ir import LEAVES, Graph, Node, constant
 from chainrule.ops import lookup
 from chainrule.passes import expand_blocks, rewrite, simplify
@@ -34,13 +35,16 @@ def prepare(graph: Graph, target: Target) -> Graph:
     # From here on there are operations that only this backend knows, which cannot be folded.
     graph = simplify(rewrite(graph, lambda node: _in_simpler_terms(node, target)), disable=("fold",))
     graph = simplify(read_where_placed(graph), disable=("fold",))
-    graph = rewrite(_with_turned_products(graph), _with_contractions)
+    shares: dict[Node, float] = {}
+    graph = rewrite(_with_turned_products(graph), lambda node: _with_contractions(node, target, shares))
     return _with_safe_updates(rewrite(graph, _with_copies))
 
 
-def _with_contractions(node: Node) -> Node:
+def _with_contractions(node: Node, target: Target, shares: dict[Node, float]) -> Node:
     """What stands for many nodes is written out last, so that all that comes before has little to look at."""
-    makers = {"matmul": _product, "winograd": winograd.convolution, "winograd_gradient": winograd.gradient}
+    if node.op == "matmul":
+        return _product(node, target, shares)
+    makers = {"winograd": winograd.convolution, "winograd_gradient": winograd.gradient}
     return makers[node.op](node) if node.op in makers else node
 
 
@@ -74,7 +78,7 @@ def _reduced_in_order(node: Node) -> Node:
 def _with_masks_from_outputs(graph: Graph) -> Graph:
     """x > 0 as max(x, 0) > 0 where that maximum is computed anyway: it is kept for the backward pass, and x need not be."""
     nodes = graph.nodes()
-    outputs = {node.inputs[0]: node for node in nodes if node.op == "maximum" and _is_zero(node.inputs[1])}
+    outputs = {node.inputs[0]: node for node in nodes if node.op == "maximum" and is_zero(node.inputs[1])}
     masks = {node: outputs[node.inputs[0]] for node in nodes if _is_mask(node) and node.inputs[0] in outputs}
     rebuilt: dict[Node, Node] = {}
     originals = iter(nodes)
@@ -90,11 +94,7 @@ def _with_masks_from_outputs(graph: Graph) -> Graph:
 
 
 def _is_mask(node: Node) -> bool:
-    return node.op == "greater" and _is_zero(node.inputs[1])
-
-
-def _is_zero(node: Node) -> bool:
-    return node.op == "constant" and node.value is not None and not node.value.any()
+    return node.op == "greater" and is_zero(node.inputs[1])
 
 
 def _times_reciprocal(node: Node) -> Node:
@@ -140,12 +140,36 @@ def _with_turned_products(graph: Graph) -> Graph:
 
 
 # ------------------------------------------------------------------------------------------------ contractions
-def _product(node: Node) -> Node:
-    """A matmul that is left as one contraction."""
+def _product(node: Node, target: Target, shares: dict[Node, float]) -> Node:
+    """A matmul that is left as one contraction, which skips zeros of a factor if that is expected to pay."""
     a, b = node.inputs
     right = transpose(b, (*range(b.ndim - 2), b.ndim - 1, b.ndim - 2))
+    axes = tuple(range(node.ndim))
+    if _skips(a, right, target, shares):
+        return _contracted(_in_order(a), right, axes, skipping=True)
+    if _skips(right, a, target, shares):
+        return _contracted(_in_order(right), a, axes[::-1], skipping=True)
+    return _contracted(a, right, axes, skipping=False)
+
+
+def _skips(a: Node, b: Node, target: Target, shares: dict[Node, float]) -> bool:
+    """Whether Σ_k a[m, k] b[n, k] is expected to take less time without multiplying zeros of a."""
+    if a.ndim != 2 or a.dtype.kind != "f":
+        return False
+    share = share_of_nonzeros(a, shares)
+    return tiling.skipping_pays(a.shape[0], b.shape[0], a.shape[1], share=share, dtype=a.dtype, target=target)
+
+
+def _contracted(a: Node, b: Node, axes: tuple[int, ...], *, skipping: bool) -> Node:
+    """Σ_k a[…, m, k] b[…, n, k]."""
     left = reshape(a, (*a.shape[:-1], 1, a.shape[-1]))
-    return contract(left, reshape(right, (*right.shape[:-2], 1, *right.shape[-2:])), 1, tuple(range(node.ndim)))
+    return contract(left, reshape(b, (*b.shape[:-2], 1, *b.shape[-2:])), 1, axes, skipping=skipping)
+
+
+def _in_order(x: Node) -> Node:
+    """x, copied unless neighbours along its last axis are neighbours in memory."""
+    found = view_of(x)
+    return x if found is not None and found.strides[-1] == 1 else copy(x)
 
 
 # ------------------------------------------------------------------------------------------------ copies

@@ -15,6 +15,8 @@ from typing import Literal
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
+STEPS = 64  # of the inner axis, whose zeros are found together: the bits of an integer
+MOST_NONZERO = 0.5  # share of elements that are not zero, up to which zeros are skipped
 Packing = Literal["none", "straight", "transposed"]
 Split = Literal["none", "batch", "columns", "rows"]
 _LATENCY = 4.0
@@ -22,7 +24,10 @@ _L1_BYTES = 32 * 1024
 _BLOCK_BYTES = 4 * 1024  # sums of a block wait for their epilogue in the first-level cache
 _LARGE_BYTES = 1024 * 1024  # of an updated matrix, whose rows then are read and written in long pieces
 _PIECE_BYTES = 8 * 1024  # of such a piece, at most
+_SKIPPING_PIECE_BYTES = 4 * 1024  # the same where zeros are skipped: many more rows wait there
 _SCATTERED_BYTES = 1024  # from one row to the next, from which on rows are packed
+_TOGETHER = 4  # rows that are computed at once where few elements are zero
+_SKIPPING_BLOCK = 256  # rows for which a piece of B stays in the first-level cache, while their sums stay in the second
 _ABOUT = 0.95  # shares that differ by less than this are taken as equal
 
 
@@ -35,6 +40,8 @@ class Tile:
         lanes: elements in a vector.
         block: rows that are finished before the epilogue runs over them; a multiple of `rows`, or all.
         strips: of columns that are finished before the epilogue runs over them.
+        piece: 0, or, if zeros of A are not multiplied (see `skipping`), the vectors of a strip that are held in registers
+            at a time where so many rows are computed together; of a single row it is all of them.
         rows_packed: whether a block of rows of A is copied first, so that what a tile needs in a step lies in order.
         packing: how the panel of B that goes with a strip of columns is copied first, so that it lies in order.
         cycles: what the model expects.
@@ -48,6 +55,12 @@ class Tile:
     cycles: float
     strips: int = 1
     rows_packed: bool = False
+    piece: int = 0
+
+    @property
+    def skipping(self) -> bool:
+        """Whether zeros of A are not multiplied."""
+        return self.piece > 0
 
     @property
     def columns(self) -> int:
@@ -62,6 +75,10 @@ class Tile:
     def panel(self, depth: int) -> int:
         """Elements of packed rows of B, and after them of packed rows of A, for so many steps of the inner axis."""
         return depth * ((self.group if self.packing != "none" else 0) + (self.block if self.rows_packed else 0))
+
+    def words(self, depth: int) -> int:
+        """Integers per row of A whose bits say which of so many elements are not zero, if zeros are skipped."""
+        return math.ceil(depth / STEPS) if self.skipping else 0
 
 
 def choose(
@@ -90,17 +107,10 @@ def choose(
         repeats: how many such products there are, one after the other.
     """
     depth = math.prod(inner)
-    lanes = min(target.lanes(dtype), max(1, 1 << (columns - 1).bit_length()))
+    lanes = _lanes(columns, dtype, target)
     total = math.ceil(columns / lanes)
     most = _rows_that_fit_the_cache(steps_of_a, dtype.itemsize)
-    best: tuple[float, int, int] | None = None
-    for vectors in range(1, min(total, 6) + 1):
-        for m in range(1, min(rows, (target.registers - 2 - vectors) // vectors, most) + 1):
-            cost = _cycles(rows, total, depth, m, vectors, rate=target.rate)
-            if best is None or cost < best[0]:
-                best = cost, m, vectors
-    assert best is not None
-    cycles, m, vectors = best
+    cycles, m, vectors = _fewest_cycles(rows, total, depth, target, most)
     packing = _packing(rows // m, depth * vectors * lanes * dtype.itemsize, steps_of_b, dtype.itemsize)
     assert packing == "none" or len(inner) == 1, "only matrix products need packing; convolutions are given neighbours"
     block, strips = rows, 1
@@ -111,6 +121,66 @@ def choose(
             strips = max(1, min(_PIECE_BYTES // width, math.ceil(total / vectors)))
     rows_packed = strips > 1 and steps_of_a[0] == 1 and steps_of_a[-1] * dtype.itemsize >= _SCATTERED_BYTES
     return Tile(m, vectors, lanes, block, packing, cycles * repeats, strips, rows_packed)
+
+
+def skipping_pays(rows: int, columns: int, depth: int, *, share: float, dtype: DType, target: Target) -> bool:
+    """Whether a product is faster without multiplying zeros of A, of which `share` is expected not to be zero."""
+    if share > MOST_NONZERO or min(rows, columns, depth) == 0:
+        return False
+    skipping, _ = _fewest_cycles_skipping(rows, columns, depth, share, dtype=dtype, target=target)
+    dense, _, _ = _fewest_cycles(rows, math.ceil(columns / _lanes(columns, dtype, target)), depth, target)
+    return skipping < dense
+
+
+def choose_skipping(
+    rows: int, columns: int, depth: int, steps_of_b: tuple[int, ...], *, dtype: DType, target: Target, updates: bool = False
+) -> Tile:
+    """The tile of a product that skips zeros: columns of B that stay in the first-level cache for `STEPS` steps."""
+    lanes = _lanes(columns, dtype, target)
+    cycles, vectors = _fewest_cycles_skipping(rows, columns, depth, MOST_NONZERO, dtype=dtype, target=target)
+    together = min(rows, _TOGETHER)
+    strips = 1
+    if updates and rows * columns * dtype.itemsize > _LARGE_BYTES:
+        strips = max(1, min(_SKIPPING_PIECE_BYTES // (vectors * lanes * dtype.itemsize), math.ceil(columns / lanes / vectors)))
+    packing: Packing = "straight" if steps_of_b[0] == 1 else "transposed"
+    pieces = math.ceil(vectors / max(1, (target.registers - 1 - together) // (together + 1)))
+    block = min(rows, _SKIPPING_BLOCK)
+    return Tile(together, vectors, lanes, block, packing, cycles, strips, piece=math.ceil(vectors / pieces))
+
+
+def _fewest_cycles_skipping(
+    rows: int, columns: int, depth: int, share: float, *, dtype: DType, target: Target
+) -> tuple[float, int]:
+    """The expected time of a product that skips zeros, packing of B included, and the vectors of its strips."""
+    total = math.ceil(columns / _lanes(columns, dtype, target))
+    most = min(total, target.registers - 4, _L1_BYTES // (STEPS * target.vector_bytes))
+    packing = 3.0 * depth * total
+
+    def strip(v: int) -> float:
+        per_step = max(_LATENCY, (v + 1) / target.rate)
+        return depth * share * per_step + math.ceil(depth / STEPS) * (10 + 3 * v)
+
+    def cycles(v: int) -> float:
+        whole, rest = divmod(total, v)
+        return rows * (whole * strip(v) + (strip(rest) if rest else 0.0)) + packing
+
+    vectors = min(range(1, most + 1), key=lambda v: (cycles(v), -v))
+    return cycles(vectors), vectors
+
+
+def _lanes(columns: int, dtype: DType, target: Target) -> int:
+    """Elements of the vectors that so many columns are cut into."""
+    return min(target.lanes(dtype), max(1, 1 << (columns - 1).bit_length()))
+
+
+def _fewest_cycles(rows: int, vectors: int, depth: int, target: Target, most_rows: int = 14) -> tuple[float, int, int]:
+    """The expected time of a product by the best tile, and the rows and vectors of that."""
+    shapes = (
+        (m, v)
+        for v in range(1, min(vectors, 6) + 1)
+        for m in range(1, min(rows, (target.registers - 2 - v) // v, most_rows) + 1)
+    )
+    return min(((_cycles(rows, vectors, depth, m, v, rate=target.rate), m, v) for m, v in shapes), key=lambda found: found[0])
 
 
 def _rows_that_fit_the_cache(steps_of_a: tuple[int, ...], itemsize: int) -> int:

@@ -15,7 +15,9 @@ from chainrule.backends.native.bounds import Builder
 from chainrule.backends.native.kernels import Access, Apply, Load, Nest
 from chainrule.backends.native.loops import INDEX, Share, element_at, load_vector, repeat, share_of, store_vector
 from chainrule.backends.native.target import Target
+from chainrule.ir import DType
 
+Square = tuple[ir.Value, int]
 _SMALLEST = 4  # below so many elements along an axis there is nothing to turn
 
 
@@ -73,6 +75,11 @@ def emit(b: Builder, turn: Turn, pointers: Sequence[ir.Value], target: Target, s
     def block(index: dict[int, ir.Value], heights: tuple[int, int]) -> None:
         """Turn one block, of so many elements along `first` and `last`: whole vectors, or the lanes that are left."""
         across, along = heights
+        if heights == (lanes, lanes):
+            places = place(turn.source, index), place(turn.goal, index)
+            steps = turn.source.strides[turn.last], turn.goal.strides[turn.first]
+            turn_square(b, (places[0], steps[0]), (places[1], steps[1]), dtype, lanes)
+            return
         width = lanes if max(heights) > 1 else 1
         rows = []
         for k in range(width):
@@ -121,6 +128,22 @@ def emit(b: Builder, turn: Turn, pointers: Sequence[ir.Value], target: Target, s
     rest = [a for a in turn.others if a != shared]
     with b.if_then(b.icmp_signed("<", start, stop)):
         repeat(b, (start, stop, 1), lambda i: over(rest, {shared: i}))
+
+
+def turn_square(b: Builder, source: Square, goal: Square, dtype: DType, lanes: int) -> None:
+    """Copy a square of so many rows and columns, rows to columns; each place is a pointer and the elements from row to row."""
+
+    def write(b: Builder, values: Sequence[ir.Value]) -> None:
+        element = scalar.memory_type(dtype)
+
+        def row(place: ir.Value, step: ir.Value, k: int) -> ir.Value:
+            return b.gep(place, [b.mul(step, INDEX(k))], source_etype=element)
+
+        rows = [load_vector(b, row(values[0], values[1], k), dtype, lanes, lanes) for k in range(lanes)]
+        for k, vector in enumerate(transposed(b, rows)):
+            store_vector(b, vector, row(values[2], values[3], k), dtype, lanes)
+
+    b.shared(f"turn_{dtype}_{lanes}", write, [source[0], INDEX(source[1]), goal[0], INDEX(goal[1])])
 
 
 def transposed(b: Builder, rows: list[ir.Value]) -> list[ir.Value]:
