@@ -6,7 +6,7 @@ Square blocks are read as vectors, turned in registers, and written as vectors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
@@ -18,6 +18,7 @@ from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
 Square = tuple[ir.Value, int]
+_PIECE = 64  # elements along an axis, the smallest share of a thread
 _SMALLEST = 4  # below so many elements along an axis there is nothing to turn
 
 
@@ -50,7 +51,21 @@ def turn_of(nest: Nest) -> Turn | None:
     first, last = (_in_one_piece(a, nest.sizes) for a in (source, goal))
     if first is None or last is None or first == last:
         return None
-    return Turn(nest.sizes, source, goal, first, last)
+    return _in_pieces(Turn(nest.sizes, source, goal, first, last))
+
+
+def _in_pieces(turn: Turn) -> Turn:
+    """A turn of a single matrix with the axis `first` cut in two, so that threads can share out its pieces."""
+    size = turn.sizes[turn.first]
+    if turn.others or size % _PIECE or size == _PIECE:
+        return turn
+
+    def cut(access: Access) -> Access:
+        return replace(access, strides=(access.strides[turn.first] * _PIECE, *access.strides))
+
+    sizes = [size // _PIECE, *turn.sizes]
+    sizes[turn.first + 1] = _PIECE
+    return Turn(tuple(sizes), cut(turn.source), cut(turn.goal), turn.first + 1, turn.last + 1)
 
 
 def _in_one_piece(access: Access, sizes: Sequence[int]) -> int | None:
