@@ -26,7 +26,7 @@ _LARGE_BYTES = 1024 * 1024  # of an updated matrix, whose rows then are read and
 _PIECE_BYTES = 8 * 1024  # of such a piece, at most
 _SKIPPING_PIECE_BYTES = 4 * 1024  # the same where zeros are skipped: many more rows wait there
 _SCATTERED_BYTES = 1024  # from one row to the next, from which on rows are packed
-_TOGETHER = 4  # rows that are computed at once where few elements are zero
+_TOGETHER = 2  # rows that are computed at once where few elements are zero
 _SKIPPING_BLOCK = 256  # rows for which a piece of B stays in the first-level cache, while their sums stay in the second
 _ABOUT = 0.95  # shares that differ by less than this are taken as equal
 
