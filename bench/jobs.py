@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Job:
         batch: samples per step.
         image: height and width if the network is convolutional; () if it is dense.
         pool_after: the convolutions that are followed by a 2×2 max pooling.
+        activation: "relu", behind which chainrule does not multiply zeros, or "tanh", behind which there are none.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Job:
     batch: int
     image: tuple[int, ...] = ()
     pool_after: tuple[int, ...] = ()
+    activation: Literal["relu", "tanh"] = "relu"
 
     @property
     def binary(self) -> bool:
@@ -58,7 +61,8 @@ class Job:
         A layer of w weights, each used p times per sample (once, or at every place of the picture), takes 2·w·p for its output,
         as much for the gradient by its weights, and, unless it is the first, as much for the gradient by its input.
         Elementwise work, pooling and the optimiser's update are not counted: beside the products they are little. Winograd's
-        algorithm takes less for convolutions, so with it a step may be faster than the peak of the machine seems to allow.
+        algorithm takes less for convolutions, and zeros behind a ReLU need no multiplication, so a step may be faster than the
+        peak of the machine seems to allow.
         """
         products = []
         if self.image:
@@ -91,6 +95,9 @@ JOBS = [
     Job("784-256-128-10, 128", (784, 256, 128, 10), 128),
     Job("1024×4, 256", (1024,) * 5, 256),
     Job("2048×4, 1024", (2048,) * 5, 1024),
+    Job("784-256-128-10 tanh, 128", (784, 256, 128, 10), 128, activation="tanh"),
+    Job("1024×4 tanh, 256", (1024,) * 5, 256, activation="tanh"),
+    Job("2048×4 tanh, 1024", (2048,) * 5, 1024, activation="tanh"),
     Job("CNN 1→16→32, 28×28, 64", (1, 16, 32), 64, (28, 28), (0, 1)),
     Job("CNN 3→32→32→64→64→128→128, 32×32, 64", (3, 32, 32, 64, 64, 128, 128), 64, (32, 32), (1, 3, 5)),
 ]

@@ -63,16 +63,17 @@ def chainrule_trainer(job: Job) -> Trainer:
     from chainrule import nn
 
     cr.manual_seed(0)
+    activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[job.activation]
     layers: list[nn.Module] = []
     if job.image:
         for k, (a, b) in enumerate(pairwise(job.sizes)):
-            layers += [nn.Conv2d(a, b, KERNEL, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(a, b, KERNEL, padding=1), activation()]
             if k in job.pool_after:
                 layers.append(nn.MaxPool2d(2))
         layers += [nn.Flatten(), nn.Linear(job.flat, CLASSES)]
     else:
         for k, (a, b) in enumerate(pairwise(job.sizes)):
-            layers += [nn.Linear(a, b)] + ([nn.ReLU()] if k < len(job.sizes) - 2 else [])
+            layers += [nn.Linear(a, b)] + ([activation()] if k < len(job.sizes) - 2 else [])
     model = nn.Sequential(*layers)
     loss = nn.BCEWithLogitsLoss() if job.binary else nn.CrossEntropyLoss()
     return cr.Trainer(model, loss, cr.optim.Adam(model.parameters()), backend="native")
@@ -94,12 +95,13 @@ def _torch(job: Job, *, compiled: bool) -> Timed:
     from torch import nn
 
     torch.manual_seed(0)
+    activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[job.activation]
     layers: list[nn.Module] = []
     pairs = list(pairwise(job.sizes))
     for k, (a, b) in enumerate(pairs):
         layers.append(nn.Conv2d(a, b, KERNEL, padding=1) if job.image else nn.Linear(a, b))
         if job.image or k < len(pairs) - 1:
-            layers.append(nn.ReLU())
+            layers.append(activation())
         if k in job.pool_after and job.image:
             layers.append(nn.MaxPool2d(2))
     if job.image:
@@ -145,7 +147,14 @@ def scikit_learn(job: Job) -> Timed | None:
 
     def steps(count: int) -> tuple[float, int]:
         epochs = max(1, count // job.batches)
-        model = MLPClassifier(job.sizes[1:-1], batch_size=job.batch, max_iter=epochs, tol=0.0, n_iter_no_change=10**9)
+        model = MLPClassifier(
+            job.sizes[1:-1],
+            activation=job.activation,
+            batch_size=job.batch,
+            max_iter=epochs,
+            tol=0.0,
+            n_iter_no_change=10**9,
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             start = time.perf_counter()
@@ -171,6 +180,7 @@ def _jax(job: Job, *, scanned: bool) -> Timed:
     import jax.numpy as jnp
 
     rng = np.random.default_rng(0)
+    activation = {"relu": jax.nn.relu, "tanh": jnp.tanh}[job.activation]
     pairs = list(pairwise(job.sizes))
     shapes = [(b, a, KERNEL, KERNEL) if job.image else (a, b) for a, b in pairs] + ([(job.flat, CLASSES)] if job.image else [])
     weights = [jnp.asarray(rng.normal(size=s).astype(np.float32) * (2.0 / np.prod(s[:-1])) ** 0.5) for s in shapes]
@@ -188,7 +198,7 @@ def _jax(job: Job, *, scanned: bool) -> Timed:
             else:
                 h = h.reshape(h.shape[0], -1) @ w + b
             if k < len(weights) - 1:
-                h = jnp.maximum(h, 0.0)
+                h = activation(h)
             if job.image and k in job.pool_after:
                 h = jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
         if job.binary:
