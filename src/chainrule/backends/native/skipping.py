@@ -5,21 +5,22 @@ what is not zero are noted once. Then
 
     for each strip of columns:                       (the panel of B that goes with it is packed first)
         for each block of rows, for each `STEPS` indices k of the inner axis:
-            for each few rows: for each row: for each k whose bit is set: broadcast A, multiply-add a row of B to v sums
-                               or, if few bits are not set: for each k: the same for all of them
+            for each two rows: for each k whose bits are set in both: multiply-add a row of B to the sums of both
+                               for each of them, for each k whose bit is set in it alone: to its own sums
 
-The piece of B for so many k stays in the first-level cache while all rows of the block go over it. A single row takes a load
-for each multiply-add, which processors just about do in the same time.
+The piece of B for so many k stays in the first-level cache while all rows of the block go over it. For one row alone there is a
+load for each multiply-add, which processors just about do in the same time; without zeros, two rows at once are as fast as a
+tile of more.
 
-The results are those of the whole product, bit for bit: sums begin with +0, and to add 0 · b to them, for a finite b, changes
-nothing. Where a group of columns of B has an infinity or a NaN in it, nothing is skipped.
+The results are those of the whole product but for the order of its sums, and do not depend on the number of threads: rows are
+paired from the first one on. To add 0 · b for a finite b changes nothing; where a group of columns of B has an infinity or a
+NaN in it, nothing is skipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from llvmlite import ir
@@ -46,7 +47,6 @@ from chainrule.backends.native.tiling import STEPS
 from chainrule.ir import DType
 
 _BITS = np.dtype(np.int64)
-_LOADED_ALONE = 2  # what a step of a single row takes beside its multiply-adds, where loads are as many as those
 
 
 def emit(b: Builder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None = None) -> None:
@@ -145,7 +145,7 @@ class _Skipping(Emitter):
         b = self.b
         sums = self._out(Place(strip, row, INDEX(0), 1), 0, 0)
         step = self.tile.group if self.kernel.c is None else self.kernel.c.strides[0]
-        shape = _Shape(self.dtype, self.tile.rows, tuple(strip.read), tuple(strip.written), self.tile.piece, self.tile.columns)
+        shape = _Shape(self.dtype, tuple(strip.read), tuple(strip.written), self.tile.columns)
 
         def sweep(word: ir.Value) -> None:
             start = b.mul(word, INDEX(STEPS))
@@ -175,24 +175,28 @@ class _Shape:
 
     Attributes:
         dtype: of the elements.
-        rows: that are computed together where few of their factors are zero.
         read, written: the vectors of a row of B and of sums.
-        piece: how many of them are held in registers for so many rows.
         columns: elements from one row of packed B to the next.
     """
 
     dtype: DType
-    rows: int
     read: tuple[Part, ...]
     written: tuple[Part, ...]
-    piece: int
     columns: int
 
     @property
     def name(self) -> str:
         """Of the function that all products share which have the same strips."""
         parts = "".join(f"_{part.active}" for part in self.written)
-        return f"sweep_{self.dtype}_{self.rows}_{self.piece}_{self.columns}{parts}"
+        return f"sweep_{self.dtype}_{self.columns}{parts}"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Where a row's factors begin, and its vectors of sums."""
+
+    factors: ir.Value
+    sums: list[ir.Value]
 
 
 class _Sweep:
@@ -214,64 +218,61 @@ class _Sweep:
 
     def run(self) -> None:
         """Write the whole of it."""
-        b, count = self.b, self.shape.rows
-        whole = b.mul(b.sdiv(self.height, INDEX(count)), INDEX(count))
-        with b.if_then(b.icmp_signed(">", whole, INDEX(0))):
-            repeat(b, (INDEX(0), whole, count), self._rows)
-        with b.if_then(b.icmp_signed("<", whole, self.height)):
-            repeat(b, (whole, self.height, 1), self._row)
+        b = self.b
+        paired = b.and_(self.height, INDEX(-2))
+        with b.if_then(b.icmp_signed(">", paired, INDEX(0))):
+            repeat(b, (INDEX(0), paired, 2), self._rows)
+        with b.if_then(b.icmp_signed("<", paired, self.height)):
+            self._row(paired)
 
     def _rows(self, i: ir.Value) -> None:
-        """A few rows from the i-th on: together, if that takes less time than one by one."""
-        b, shape = self.b, self.shape
-        found = [self._bits_of(b.add(i, INDEX(j))) for j in range(shape.rows)]
-        union = reduce(b.or_, found)
-        together = b.mul(self._count(union), INDEX(shape.rows * len(shape.read)))
-        alone = b.mul(reduce(b.add, map(self._count, found)), INDEX(len(shape.read) + _LOADED_ALONE))
-        with b.if_else(b.icmp_signed("<", together, alone)) as (then, otherwise):
-            with then:
-                for k in range(0, len(shape.read), shape.piece):
-                    self._add_products(i, shape.rows, slice(k, k + shape.piece), union)
-            with otherwise:
-                repeat(b, (i, b.add(i, INDEX(shape.rows)), 1), self._row)
+        """Two rows: where both have a factor, together, so that a vector of B is loaded once; then what only one has."""
+        b = self.b
+        following = b.add(i, INDEX(1))
+        first, second = self._bits_of(i), self._bits_of(following)
+        both = b.and_(first, second)
+        rows = self._place(i), self._place(following)
+        sums = self._add_products(rows, both, [total for row in rows for total in self._sums_before(row)])
+        count = len(self.shape.read)
+        for row, bits, part in ((rows[0], first, sums[:count]), (rows[1], second, sums[count:])):
+            self._store(row, self._add_products([row], b.xor(bits, both), part))
 
     def _row(self, i: ir.Value) -> None:
-        self._add_products(i, 1, slice(None), self._bits_of(i))
+        row = self._place(i)
+        self._store(row, self._add_products([row], self._bits_of(i), self._sums_before(row)))
 
-    def _count(self, bits: ir.Value) -> ir.Value:
-        return scalar.intrinsic(self.b, "llvm.ctpop", bits)
+    def _place(self, i: ir.Value) -> _Row:
+        sums = self._moved(self.sums, self.b.mul(i, self.row))
+        places = [self._moved(sums, INDEX(part.offset)) for part in self.shape.written]
+        return _Row(self._moved(self.factors, self.b.mul(i, self.step)), places)
 
     def _bits_of(self, i: ir.Value) -> ir.Value:
         place = self.b.gep(self.bits, [self.b.mul(i, self.words)], source_etype=INDEX)
         return self.b.or_(self.b.load(place, typ=INDEX, align=_BITS.itemsize), self.every)
 
-    def _add_products(self, i: ir.Value, count: int, vectors: slice, bits: ir.Value) -> None:
-        """sums + A[rows, k] · B[k, vectors] for every k whose bit is set, for some rows from the i-th on."""
-        b, dtype = self.b, self.shape.dtype
-        rows = [b.add(i, INDEX(j)) for j in range(count)]
-        factors = [self._moved(self.factors, b.mul(row, self.step)) for row in rows]
-        places = [
-            (self._moved(self._moved(self.sums, b.mul(row, self.row)), INDEX(part.offset)), part)
-            for row in rows
-            for part in self.shape.written[vectors]
-        ]
+    def _add_products(self, rows: Sequence[_Row], bits: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+        """sums + A[rows, k] · B[k, :] for every k whose bit is set."""
 
         def step(k: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
-            return self._add_step([self._moved(f, k) for f in factors], self.shape.read[vectors], k, sums)
+            return self._add_step([self._moved(row.factors, k) for row in rows], k, sums)
 
-        sums = over_bits(b, bits, self._sums_before(places), step)
-        for (place, part), total in zip(places, sums, strict=True):
-            store_vector(b, total, place, dtype, part.active)
+        return over_bits(self.b, bits, sums, step)
+
+    def _store(self, row: _Row, sums: Sequence[ir.Value]) -> None:
+        for place, part, total in zip(row.sums, self.shape.written, sums, strict=True):
+            store_vector(self.b, total, place, self.shape.dtype, part.active)
 
     def _moved(self, pointer: ir.Value, elements: ir.Value) -> ir.Value:
         return self.b.gep(pointer, [elements], source_etype=self.element)
 
-    def _sums_before(self, places: Sequence[tuple[ir.Value, Part]]) -> list[ir.Value]:
+    def _sums_before(self, row: _Row) -> list[ir.Value]:
         """Zeros at first, then what is there."""
-        b = self.b
+        b, parts = self.b, self.shape.written
         start = b.block
         with b.if_then(b.not_(self.first)):
-            found = [load_vector(b, place, self.shape.dtype, part.lanes, part.active) for place, part in places]
+            found = [
+                load_vector(b, p, self.shape.dtype, part.lanes, part.active) for p, part in zip(row.sums, parts, strict=True)
+            ]
             loaded = b.block
         phis = [b.phi(total.type) for total in found]
         for phi, total in zip(phis, found, strict=True):
@@ -279,10 +280,8 @@ class _Sweep:
             phi.add_incoming(total, loaded)
         return phis
 
-    def _add_step(
-        self, factors: Sequence[ir.Value], parts: Sequence[Part], k: ir.Value, sums: list[ir.Value]
-    ) -> list[ir.Value]:
-        b, align = self.b, self.shape.dtype.itemsize
+    def _add_step(self, factors: Sequence[ir.Value], k: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+        b, align, parts = self.b, self.shape.dtype.itemsize, self.shape.read
         row = self._moved(self.panel, b.mul(k, INDEX(self.shape.columns)))
         numbers = [b.load(place, typ=self.element, align=align) for place in factors]
         found = list(sums)

@@ -26,7 +26,6 @@ _LARGE_BYTES = 1024 * 1024  # of an updated matrix, whose rows then are read and
 _PIECE_BYTES = 8 * 1024  # of such a piece, at most
 _SKIPPING_PIECE_BYTES = 4 * 1024  # the same where zeros are skipped: many more rows wait there
 _SCATTERED_BYTES = 1024  # from one row to the next, from which on rows are packed
-_TOGETHER = 2  # rows that are computed at once where few elements are zero
 _SKIPPING_BLOCK = 256  # rows for which a piece of B stays in the first-level cache, while their sums stay in the second
 _ABOUT = 0.95  # shares that differ by less than this are taken as equal
 
@@ -40,8 +39,7 @@ class Tile:
         lanes: elements in a vector.
         block: rows that are finished before the epilogue runs over them; a multiple of `rows`, or all.
         strips: of columns that are finished before the epilogue runs over them.
-        piece: 0, or, if zeros of A are not multiplied (see `skipping`), the vectors of a strip that are held in registers
-            at a time where so many rows are computed together; of a single row it is all of them.
+        skipping: whether zeros of A are not multiplied (see `skipping`).
         rows_packed: whether a block of rows of A is copied first, so that what a tile needs in a step lies in order.
         packing: how the panel of B that goes with a strip of columns is copied first, so that it lies in order.
         cycles: what the model expects.
@@ -55,12 +53,7 @@ class Tile:
     cycles: float
     strips: int = 1
     rows_packed: bool = False
-    piece: int = 0
-
-    @property
-    def skipping(self) -> bool:
-        """Whether zeros of A are not multiplied."""
-        return self.piece > 0
+    skipping: bool = False
 
     @property
     def columns(self) -> int:
@@ -138,14 +131,11 @@ def choose_skipping(
     """The tile of a product that skips zeros: columns of B that stay in the first-level cache for `STEPS` steps."""
     lanes = _lanes(columns, dtype, target)
     cycles, vectors = _fewest_cycles_skipping(rows, columns, depth, MOST_NONZERO, dtype=dtype, target=target)
-    together = min(rows, _TOGETHER)
     strips = 1
     if updates and rows * columns * dtype.itemsize > _LARGE_BYTES:
         strips = max(1, min(_SKIPPING_PIECE_BYTES // (vectors * lanes * dtype.itemsize), math.ceil(columns / lanes / vectors)))
     packing: Packing = "straight" if steps_of_b[0] == 1 else "transposed"
-    pieces = math.ceil(vectors / max(1, (target.registers - 1 - together) // (together + 1)))
-    block = min(rows, _SKIPPING_BLOCK)
-    return Tile(together, vectors, lanes, block, packing, cycles, strips, piece=math.ceil(vectors / pieces))
+    return Tile(2, vectors, lanes, min(rows, _SKIPPING_BLOCK), packing, cycles, strips, skipping=True)
 
 
 def _fewest_cycles_skipping(
@@ -153,12 +143,13 @@ def _fewest_cycles_skipping(
 ) -> tuple[float, int]:
     """The expected time of a product that skips zeros, packing of B included, and the vectors of its strips."""
     total = math.ceil(columns / _lanes(columns, dtype, target))
-    most = min(total, target.registers - 4, _L1_BYTES // (STEPS * target.vector_bytes))
+    most = min(total, (target.registers - 4) // 2, _L1_BYTES // (STEPS * target.vector_bytes))
     packing = 3.0 * depth * total
 
     def strip(v: int) -> float:
-        per_step = max(_LATENCY, (v + 1) / target.rate)
-        return depth * share * per_step + math.ceil(depth / STEPS) * (10 + 3 * v)
+        both, alone = (max(_LATENCY, work / target.rate) for work in (2 * v, v + 1))
+        per_step = share * share * both / 2 + share * (1 - share) * alone
+        return depth * per_step + math.ceil(depth / STEPS) * (15 + 3 * v)
 
     def cycles(v: int) -> float:
         whole, rest = divmod(total, v)
