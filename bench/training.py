@@ -10,7 +10,8 @@ says how much of it chainrule's steps use, by the arithmetic of their definition
 Memory is the largest resident size of the process, compilation and data included, and in brackets what of it was not there yet
 when the system's packages had been imported.
 
-Writes OUT.json with every measurement and OUT.png, the picture.
+Writes OUT.json with every measurement and OUT.png, the picture. On a machine that others use, too, a network can be measured
+again: `--jobs 4 --keep` leaves the results of the others as they are.
 """
 
 from __future__ import annotations
@@ -193,14 +194,25 @@ def _megabytes(found: dict[str, Any] | None) -> str:
     return f"{found['peak_bytes'] / 1e6:,.0f} ({(found['peak_bytes'] - found['imported_bytes']) / 1e6:,.0f})"
 
 
+def kept(path: Path, measured: Sequence[int]) -> list[dict[str, Any]]:
+    """The results in a file for networks that are not measured again."""
+    again = {JOBS[number].name for number in measured}
+    results = [r for r in json.loads(path.read_text(encoding="utf-8"))["jobs"] if r["job"] not in again]
+    for result in results:
+        result["peak_flops"] = {int(count): rates for count, rates in result["peak_flops"].items()}
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=numbers, default=list(range(len(JOBS))), help="numbers of networks, such as 0-4")
     parser.add_argument("--systems", type=lambda text: text.split(","), default=installed())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS, help="name of the files to write, without .json and .png")
+    parser.add_argument("--keep", action="store_true", help="keep the results of other networks in OUT.json")
     arguments = parser.parse_args()
-    names, results = arguments.systems, []
+    names = arguments.systems
+    results = kept(arguments.out.with_suffix(".json"), arguments.jobs) if arguments.keep else []
     for number in arguments.jobs:
         results.append(measure(number, names, arguments.rounds))
         # The highest seen so far: a peak that another program disturbed is none.
@@ -208,6 +220,8 @@ def main() -> None:
         for result in results:
             compare(result, max(limits.values()))
         print(speed_table(results[-1:], names).splitlines()[-1], flush=True)
+    order = [job.name for job in JOBS]
+    results.sort(key=lambda result: order.index(result["job"]))
     found = {"machine": {"processor": host().cpu, **machine()}, "peak_flops": limits, "jobs": results}
     print(f"\n{peak.describe(limits)}\n\nµs per step\n\n{speed_table(results, names)}")
     print(f"\nMB at most (more than after the imports)\n\n{memory_table(results, names)}")

@@ -5,7 +5,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from bench import compiling, peak, spread, training, wall
+from bench import compiling, peak, spread, training, wall, zeros
 from bench.jobs import JOBS, Job, numbers
 from bench.scripts import table
 
@@ -41,6 +41,12 @@ def test_the_peak_is_beyond_what_python_reaches():
     assert peak.flops_per_second(1) > 1e8
 
 
+def test_zeros_are_measured_beside_the_whole_product():
+    pytest.importorskip("llvmlite")
+    found = zeros.measure(0.5, 4)
+    assert {name: len(seconds) for name, seconds in found.items()} == {"skipping": 4, "whole": 4}
+
+
 def test_spread():
     assert spread.text([3.0, 1.0, 2.0], 1) == "2.0 (1.5–2.5)"
     assert spread.text([7.0], 0) == "7 (7–7)"
@@ -55,6 +61,15 @@ def _result():
     for number, found in enumerate(systems.values()):
         found |= {"imported_bytes": 10**8, "peak_bytes": 10**8 * (number + 2)}
     return {"job": "tiny", "flops": 3000, "data_bytes": 5 * 10**6, "peak_flops": {1: [1e10]}, "systems": systems}
+
+
+def test_results_of_networks_that_are_not_measured_again_are_kept(tmp_path):
+    results = [_result() | {"job": job.name} for job in JOBS[:3]]
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps({"jobs": results}), encoding="utf-8")
+    found = training.kept(path, [1])
+    assert [r["job"] for r in found] == [JOBS[0].name, JOBS[2].name]
+    assert found[0]["peak_flops"] == {1: [1e10]}
 
 
 def test_ratios_are_taken_round_by_round_to_the_best_other_system():

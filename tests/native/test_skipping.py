@@ -57,6 +57,16 @@ def test_products(dtype, shape, turned, level, always):
     assert_same_run(graph, _arrays(graph, 0.5))
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["as it is", "turned"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_the_code_stays_inside_its_buffers(shape, turned, level, always, monkeypatch):
+    monkeypatch.setenv("CHAINRULE_CHECK_BOUNDS", "1")
+    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setenv("CHAINRULE_THREADS", "3")
+    graph = _product(shape, np.float32, turned=turned)
+    assert_same_run(graph, _arrays(graph, 0.5))
+
+
 @pytest.mark.parametrize("share", SHARES.values(), ids=SHARES)
 def test_any_share_of_zeros(share, level, always):
     graph = _product((151, 203, 170), np.float32)
@@ -97,10 +107,12 @@ def test_what_is_not_finite_in_the_factor_with_zeros(level, always):
     assert_same_run(graph, [x, w, b])
 
 
+@pytest.mark.parametrize("watched", ["0", "1"], ids=["free", "watched"])
 @pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize("sizes", [(70, 90, 600), (130, 300, 210)], ids=str)
-def test_the_factor_on_the_right_has_the_zeros(sizes, threads, level, always, monkeypatch):
+def test_the_factor_on_the_right_has_the_zeros(sizes, threads, watched, level, always, monkeypatch):
     """A gradient by weights of which the inputs have zeros: made turned, and its update with it."""
+    monkeypatch.setenv("CHAINRULE_CHECK_BOUNDS", watched)
     monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
     monkeypatch.setenv("CHAINRULE_THREADS", threads)
     batch, outputs, inputs = sizes

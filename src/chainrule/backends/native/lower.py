@@ -293,52 +293,43 @@ class _KernelsOf:
         left, right = self._factor(a, domain), self._factor(b, domain)
         turned = node.attributes["skipping"] and order[-1] < order[-2]
         updates = any(kind == "state" for _, (kind, _) in self.group.sinks) and not turned
-        lead, staged = len(batch), node.attributes["staged"]
-        summed = len(inner) - 1 if staged else 0  # axes that are loops around the product
-        steps_of_b = (right.strides[lead + 1], *right.strides[lead + 2 + summed :])
-        if node.attributes["skipping"]:
-            tile = tiling.choose_skipping(
-                rows, columns, inner[0], steps_of_b, dtype=node.dtype, target=self.all.target, updates=updates
-            )
-        else:
-            tile = tiling.choose(
-                rows,
-                columns,
-                inner[summed:],
-                (left.strides[lead], *left.strides[lead + 2 + summed :]),
-                steps_of_b,
-                dtype=node.dtype,
-                target=self.all.target,
-                epilogue=epilogue,
-                updates=updates,
-                repeats=batch[-1] if staged else math.prod(batch),
-            )
-        threads = 1 if staged else self.all.threads
+        tile = self._tile(node, left, right, domain, epilogue=epilogue, updates=updates)
+        threads = 1 if node.attributes["staged"] else self.all.threads
         tile, split = tiling.share_out(tile, math.prod(batch), rows, columns, threads, updates=updates)
-        packed = tile.panel(inner[-1])
-        panel = self._temporary("packed panel", packed, node.dtype) if packed else -1
-        bits = rows * tile.words(inner[-1])
-        nonzero = self._temporary("bits of what is not zero", bits, np.dtype(np.int64)) if bits else -1
         steps = contiguous(node.shape)
         c = (
             Access(self._argument(self.all.buffer(node)), node.dtype, 0, tuple(steps[a] for a in order))
             if not epilogue
             else None
         )
-        return Contraction(
-            tuple(batch),
+        sizes = tuple(batch), rows, columns, inner
+        found = Contraction(*sizes, left, right, tile, c, split=split, turned=turned, accumulate=accumulate)
+        packed, words = tile.panel(inner[-1]), rows * tile.words(inner[-1])
+        panel = self._temporary("packed panel", packed, node.dtype) if packed else -1
+        nonzero = self._temporary("bits of what is not zero", words, np.dtype(np.int64)) if words else -1
+        return replace(found, panel=panel, nonzero=nonzero)
+
+    def _tile(self, node: Node, left: Access, right: Access, domain: Shape, *, epilogue: bool, updates: bool) -> tiling.Tile:
+        """How a contraction over (*batch, m, n, *inner) is cut up."""
+        count, staged = node.attributes["inner"], node.attributes["staged"]
+        *batch, rows, columns = domain[:-count]
+        inner, lead = domain[-count:], len(batch)
+        summed = count - 1 if staged else 0  # axes that are loops around the product
+        steps_of_b = (right.strides[lead + 1], *right.strides[lead + 2 + summed :])
+        dtype, target = node.dtype, self.all.target
+        if node.attributes["skipping"]:
+            return tiling.choose_skipping(rows, columns, inner[0], steps_of_b, dtype=dtype, target=target, updates=updates)
+        return tiling.choose(
             rows,
             columns,
-            inner,
-            left,
-            right,
-            tile,
-            c,
-            panel=panel,
-            nonzero=nonzero,
-            split=split,
-            turned=turned,
-            accumulate=accumulate,
+            inner[summed:],
+            (left.strides[lead], *left.strides[lead + 2 + summed :]),
+            steps_of_b,
+            dtype=dtype,
+            target=target,
+            epilogue=epilogue,
+            updates=updates,
+            repeats=batch[-1] if staged else math.prod(batch),
         )
 
     def _accumulate(self, node: Node) -> list[Step]:
