@@ -52,6 +52,14 @@ class Share:
     most: int
 
 
+def _phis(b: Builder, carried: Sequence[ir.Value], before: ir.Block) -> list[ir.Value]:
+    """At the head of a loop, the values that are carried along, as they come from before it."""
+    phis = [b.phi(value.type) for value in carried]
+    for phi, value in zip(phis, carried, strict=True):
+        phi.add_incoming(value, before)
+    return phis
+
+
 def loop(
     b: Builder,
     over: Range,
@@ -66,11 +74,7 @@ def loop(
     b.position_at_end(head)
     counter = b.phi(INDEX)
     counter.add_incoming(start, before)
-    phis = []
-    for value in carried:
-        phi = b.phi(value.type)
-        phi.add_incoming(value, before)
-        phis.append(phi)
+    phis = _phis(b, carried, before)
     results = body(counter, list(phis))
     following = b.add(counter, INDEX(step), flags=("nuw", "nsw"))
     counter.add_incoming(following, b.block)
@@ -104,11 +108,7 @@ def over_bits(
     b.position_at_end(inside)
     left = b.phi(INDEX)
     left.add_incoming(bits, before)
-    phis = []
-    for value in carried:
-        phi = b.phi(value.type)
-        phi.add_incoming(value, before)
-        phis.append(phi)
+    phis = _phis(b, carried, before)
     lowest = scalar.declared(b, "llvm.cttz.i64", ir.FunctionType(INDEX, [INDEX, ir.IntType(1)]))
     results = body(b.call(lowest, [left, ir.IntType(1)(1)]), list(phis))
     rest = b.and_(left, b.sub(left, INDEX(1)))
