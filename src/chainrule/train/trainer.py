@@ -217,6 +217,7 @@ class Trainer:
 
         Returns:
             A line per kernel with its microseconds a step and its share of the processor's peak; then one per sort of kernels.
+            Where zeros are skipped they count as multiplied, so a share may pass 100 %.
 
         Raises:
             ArgumentError: the backend has no kernels to time.

@@ -93,8 +93,8 @@ class Emitter:
 
     def run(self) -> None:
         """Write the whole of it."""
-        self.own(self.kernel.scratch, self.kernel.sums, self.dtype)
-        self.own(self.kernel.panel, self.tile.panel(self.kernel.inner[-1]), self.dtype)
+        self._own(self.kernel.scratch, self.kernel.sums, self.dtype)
+        self._own(self.kernel.panel, self.tile.panel(self.kernel.inner[-1]), self.dtype)
         if not self.kernel.accumulate or len(self.kernel.inner) == 1:
             self._over_batch()
             return
@@ -105,7 +105,7 @@ class Emitter:
 
         self._for(0, self.kernel.inner[0], 1, slab)
 
-    def own(self, number: int, size: int, dtype: DType) -> None:
+    def _own(self, number: int, size: int, dtype: DType) -> None:
         """Move the pointer of a buffer for every thread's own use to this thread's piece."""
         if number >= 0 and self.share is not None:
             place = self.b.mul(self.share.number, INDEX(apart(size, dtype)))
@@ -191,23 +191,18 @@ class Emitter:
             self._in_rows(place.in_block) if self.tile.rows_packed else self._at(self.kernel.a, [*self.batch, place.row]),
             self._at(self.kernel.b, [*self.batch, INDEX(0), place.strip.column]),
         )
-        start = self._sums_so_far(place) if self.kernel.accumulate else self._zeros(place)
-        self._write(place, self._inner(list(self.outer), place, start))
-
-    def _zeros(self, place: Place) -> list[ir.Value]:
-        rows = range(place.height)
-        return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in rows for p in place.strip.read]
-
-    def _sums_so_far(self, place: Place) -> list[ir.Value]:
-        """The sums of a tile that were written before."""
-        rows, parts = range(place.height), place.strip.written
-        return [load_vector(self.b, self._out(place, m, p.offset), self.dtype, p.lanes, p.active) for m in rows for p in parts]
-
-    def _write(self, place: Place, sums: Sequence[ir.Value]) -> None:
-        following = iter(sums)
+        sums = iter(self._inner(list(self.outer), place, self._start(place)))
         for m in range(place.height):
             for part in place.strip.written:
-                store_vector(self.b, next(following), self._out(place, m, part.offset), self.dtype, part.active)
+                store_vector(self.b, next(sums), self._out(place, m, part.offset), self.dtype, part.active)
+
+    def _start(self, place: Place) -> list[ir.Value]:
+        """What the sums begin with: zeros, or what is there when they accumulate."""
+        rows = range(place.height)
+        if not self.kernel.accumulate:
+            return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in rows for p in place.strip.read]
+        parts = place.strip.written
+        return [load_vector(self.b, self._out(place, m, p.offset), self.dtype, p.lanes, p.active) for m in rows for p in parts]
 
     def _out(self, place: Place, m: int, offset: int) -> ir.Value:
         """Where the sums of row m of a tile go, from a column of the strip on."""

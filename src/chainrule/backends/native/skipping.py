@@ -58,7 +58,7 @@ class _Skipping(Emitter):
     def run(self) -> None:
         """Write the whole of it."""
         self.words = self.tile.words(self.kernel.inner[-1])
-        self.own(self.kernel.nonzero, self.kernel.rows * self.words, _BITS)
+        self._own(self.kernel.nonzero, self.kernel.rows * self.words, _BITS)
         super().run()
 
     def _strips(self) -> None:

@@ -16,7 +16,7 @@ from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
 STEPS = 64  # of the inner axis, whose zeros are found together: the bits of an integer
-MOST_NONZERO = 0.5  # share of elements that are not zero, up to which zeros are skipped
+_MOST_NONZERO = 0.5  # share of elements that are not zero, up to which zeros are skipped
 Packing = Literal["none", "straight", "transposed"]
 Split = Literal["none", "batch", "columns", "rows"]
 _LATENCY = 4.0
@@ -118,7 +118,7 @@ def choose(
 
 def skipping_pays(rows: int, columns: int, depth: int, *, share: float, dtype: DType, target: Target) -> bool:
     """Whether a product is faster without multiplying zeros of A, of which `share` is expected not to be zero."""
-    if share > MOST_NONZERO or min(rows, columns, depth) == 0:
+    if share > _MOST_NONZERO or min(rows, columns, depth) == 0:
         return False
     skipping, _ = _fewest_cycles_skipping(rows, columns, depth, share, dtype=dtype, target=target)
     dense, _, _ = _fewest_cycles(rows, math.ceil(columns / _lanes(columns, dtype, target)), depth, target)
@@ -128,9 +128,14 @@ def skipping_pays(rows: int, columns: int, depth: int, *, share: float, dtype: D
 def choose_skipping(
     rows: int, columns: int, depth: int, steps_of_b: tuple[int, ...], *, dtype: DType, target: Target, updates: bool = False
 ) -> Tile:
-    """The tile of a product that skips zeros: columns of B that stay in the first-level cache for `STEPS` steps."""
+    """The tile of a product that skips zeros: two rows, and columns of B that stay in the first-level cache for `STEPS` steps.
+
+    Args:
+        rows, columns, depth: sizes.
+        steps_of_b, dtype, target, updates: see `choose`.
+    """
     lanes = _lanes(columns, dtype, target)
-    cycles, vectors = _fewest_cycles_skipping(rows, columns, depth, MOST_NONZERO, dtype=dtype, target=target)
+    cycles, vectors = _fewest_cycles_skipping(rows, columns, depth, _MOST_NONZERO, dtype=dtype, target=target)
     strips = 1
     if updates and rows * columns * dtype.itemsize > _LARGE_BYTES:
         strips = max(1, min(_SKIPPING_PIECE_BYTES // (vectors * lanes * dtype.itemsize), math.ceil(columns / lanes / vectors)))
