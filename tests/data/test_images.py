@@ -99,8 +99,9 @@ def test_idx(tmp_path, compress):
         (b"\x00\x00\x0d\x03", None, "starts with 00 00 0d 03"),
         (idx(np.zeros(4, np.uint8)), None, "holds an array with 1 axes"),
         (idx(np.zeros((2, 2, 2), np.uint8)), idx(np.zeros(3, np.uint8)), "has 2 pictures and 3 labels"),
-        (gzip.compress(bytes(1000))[:-10], None, "is truncated"),
+        (gzip.compress(bytes(1000), mtime=0)[:-10], None, "is truncated"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_broken_idx(tmp_path, images, labels, message):
     path = tmp_path / "a-images-idx3-ubyte"
