@@ -5,8 +5,26 @@ import os
 # Small matrix products are slower on several threads, and far slower where other work takes the cores. Read by NumPy's import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import settings
 
 # Machines that run tests are shared, so how long one example takes says nothing.
 settings.register_profile("chainrule", deadline=None)
 settings.load_profile("chainrule")
+
+
+@pytest.fixture
+def needs_png():
+    """Skips, with the reason, where no PNG can be rendered: without resvg-py, or without a font that has the letters."""
+
+    from chainrule.drawing.picture import _check_fonts
+    from chainrule.errors import MissingDependency
+
+    def check(*, chinese=False):
+        try:
+            _check_fonts(chinese=chinese)
+        except MissingDependency as error:
+            pytest.skip(str(error))
+
+    check()
+    return check

@@ -120,9 +120,9 @@ def moons(tmp_path_factory):
 
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".html"])
 @pytest.mark.parametrize("kind", ["network", "curves", "regions", "gradient-flow"])
-def test_pictures_of_a_run(moons, tmp_path, kind, suffix):
+def test_pictures_of_a_run(moons, tmp_path, kind, suffix, request):
     if suffix == ".png":
-        pytest.importorskip("resvg_py", reason="PNG pictures are rendered by resvg-py")
+        request.getfixturevalue("needs_png")
     file = tmp_path / f"picture{suffix}"
     data = [] if kind in ("network", "curves") else ["--data", "moons"]
     assert f"Drawn to {file}." in run("draw", str(moons), "--kind", kind, *data, "--out", str(file)).output

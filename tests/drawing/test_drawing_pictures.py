@@ -57,8 +57,8 @@ def test_both_languages_have_every_phrase_with_the_same_blanks() -> None:
 # ---------------------------------------------------------------------------------------- PNG
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", ["graph", "network", "curves", "regions", "gradient-flow"])
-def test_a_png_has_the_size_of_the_picture(kind: str, language: str) -> None:
-    pytest.importorskip("resvg_py", reason="PNG pictures are rendered by resvg-py")
+def test_a_png_has_the_size_of_the_picture(kind: str, language: str, needs_png) -> None:
+    needs_png(chinese=language == "zh")
     found = CASES[kind](language=language)
     for scale in (1.0, 2.0):
         png = found.to_png(scale)
@@ -67,8 +67,8 @@ def test_a_png_has_the_size_of_the_picture(kind: str, language: str) -> None:
         assert size == pytest.approx((found.width * scale, found.height * scale), abs=scale + 1)
 
 
+@pytest.mark.usefixtures("needs_png")
 def test_a_png_has_the_colours_of_its_theme() -> None:
-    pytest.importorskip("resvg_py", reason="PNG pictures are rendered by resvg-py")
     image = pytest.importorskip("PIL.Image", reason="Pillow reads the picture")
     import io
 
@@ -77,8 +77,8 @@ def test_a_png_has_the_colours_of_its_theme() -> None:
             assert read.convert("RGB").getpixel((2, 2)) == paper
 
 
+@pytest.mark.usefixtures("needs_png")
 def test_a_very_long_picture_becomes_a_png_at_a_smaller_scale() -> None:
-    pytest.importorskip("resvg_py", reason="PNG pictures are rendered by resvg-py")
     png = Drawing(40_000.0, 10.0, (), "long").to_png()
     assert struct.unpack(">II", png[16:24]) == (32_000, 8)
 
@@ -129,8 +129,8 @@ def test_a_page_has_the_ground_of_its_picture(theme, grounds) -> None:
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
 
 
+@pytest.mark.usefixtures("needs_png")
 def test_a_png_file(tmp_path) -> None:
-    pytest.importorskip("resvg_py", reason="PNG pictures are rendered by resvg-py")
     draw(m6()).save(tmp_path / "graph.png")
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
 

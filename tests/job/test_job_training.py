@@ -37,8 +37,8 @@ def run(tmp_path, name="run", target="answer", **settings):
 
 
 # ---------------------------------------------------------------------------------------- a run
+@pytest.mark.usefixtures("needs_png")
 def test_a_run_folder_holds_everything(tmp_path):
-    pytest.importorskip("resvg_py", reason="the picture is rendered by resvg-py")
     result = run(tmp_path)
     folder = tmp_path / "run"
     assert {path.name for path in folder.iterdir()} == set(RUN_FILES)

@@ -37,8 +37,12 @@ _DARK = {
     "leaf-line": "#5b8fc9", "op": "#22272e", "op-line": "#6b7580", "out": "#33291a", "out-line": "#c98a2b", "blue": "#7ab7f5",
     "red": "#ff9a85",
 }  # fmt: skip
-_FONT = '"DejaVu Sans","Noto Sans",system-ui,sans-serif'
-_CHINESE_FONT = '"PingFang SC","Microsoft YaHei","Noto Sans CJK SC","Noto Sans SC","WenQuanYi Micro Hei",sans-serif'
+# The renderer of PNG pictures takes "sans-serif" for Arial, so fonts that come with Linux are named.
+_FONT = '"DejaVu Sans","Noto Sans","Liberation Sans",system-ui,"Noto Sans CJK SC",sans-serif'
+_CHINESE_FONT = (
+    '"PingFang SC","Microsoft YaHei","Noto Sans CJK SC","Noto Sans SC","WenQuanYi Micro Hei",'
+    '"DejaVu Sans","Liberation Sans",sans-serif'
+)
 _SIZES_AND_LINES = (
     f"text {{ font: {TEXT_SIZE:.0f}px {_FONT}; text-anchor: middle; dominant-baseline: central; }} "
     f".zh {{ font-family: {_CHINESE_FONT}; }} "
