@@ -15,7 +15,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,8 @@ def ours(task: Task, fold: tuple[Array, Array], repeat: int) -> Scores:
     """What `chainrule train` does, but for the choice of the held-out rows."""
     config = Config(seed=repeat)
     started = time.perf_counter()
-    problem = Problem.from_table(task.table, task.target, config, split=fold)
+    # The rows that are judged must choose nothing: `chainrule train` may go back to the epoch that is best on held-out rows.
+    problem = replace(Problem.from_table(task.table, task.target, config, split=fold), held_out=False)
     metrics = train(problem, config).metrics
     seconds = time.perf_counter() - started
     if task.regression:

@@ -103,6 +103,7 @@ from chainrule.functional import (
 from chainrule.nn import summary
 from chainrule.tensor import Generator, Tensor, from_dlpack, grad, manual_seed, no_grad, parameter, random, tensor
 from chainrule.train import (
+    BestEpoch,
     Checkpoint,
     CSVLog,
     EarlyStopping,
@@ -146,6 +147,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "BestEpoch",
     "CSVLog",
     "ChainruleError",
     "Checkpoint",

@@ -29,10 +29,10 @@ from chainrule.errors import ChainruleError
 from chainrule.job import Config, Predictor, Problem, Result
 from chainrule.job import train as run
 from chainrule.job.checkpoint import CHECKPOINT_FILE
-from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS
-from chainrule.job.predictor import MODEL_FILE
+from chainrule.job.config import ACTIVATIONS, CLASS_WEIGHTS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS
+from chainrule.job.predictor import MODEL_FILE, worse_than_constant
 from chainrule.job.resuming import load_run
-from chainrule.job.training import CURVES_FILE, resolved, run_folder, train_on
+from chainrule.job.training import CURVES_FILE, REPORT_FILE, resolved, run_folder, train_on
 
 BAD_INPUT, INTERRUPTED = 2, 130
 _MOST_LINES = 30  # columns of a table that are shown one by one
@@ -144,6 +144,7 @@ _ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
 @click.option("--batch-size", type=int, help="Samples per step.")
 @click.option("--epochs", type=int, help="Times through the data.")
 @click.option("--validation", type=float, help="Share of the rows that is held out. [default: 0.2]")
+@_choice("--class-weight", CLASS_WEIGHTS, "Let rare classes count as much as frequent ones.")
 @click.option("--patience", type=int, help="Stop early after so many epochs without improvement on the held-out rows.")
 @click.option("--seed", type=int, help="Of everything random. [default: 0]")
 @click.option("--backend", help="What runs the graph. [default: auto]")
@@ -293,13 +294,31 @@ def _show_result(result: Result, problem: Problem, folder: Path) -> None:
     how = " (which also chose the epoch, so a little optimistic)" if result.config.patience and problem.held_out else ""
     if result.averaged:
         how = ", with averaged weights"
+    if result.best_epoch is not None:
+        how = f", with the weights of epoch {result.best_epoch}"
     click.echo(f"\n{_count(len(history), 'epoch')} in {sum(history['seconds']):.1f} s. On the {rows}{how}:")
-    guess = "the mean" if problem.target.task == "regression" else "the most frequent class"
     _show_measures(result.metrics, result.baseline)
-    click.echo(f"The baseline always answers {guess} of the training rows.")
+    click.echo("The baseline is the best constant answer, chosen on the training rows.")
+    if result.best_epoch is not None:
+        click.echo(
+            "They were better on the held-out rows than those at the end, by more than the standard error. As these rows chose "
+            "them, the measures are a little optimistic."
+        )
+    _show_what_is_wrong(result)
     if not (folder / CURVES_FILE).exists():
         click.echo(f'There is no {CURVES_FILE}: it takes a font, and resvg-py, which comes with pip install "chainrule[app]".')
     click.echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
+
+
+def _show_what_is_wrong(result: Result) -> None:
+    """Measures in which a constant answer is better, and the findings of the diagnosis with what to change."""
+    worse = worse_than_constant(result.metrics, result.baseline)
+    lines = [f"Warning: a constant answer is better than this network in {', '.join(worse)}."] if worse else []
+    if result.diagnosis:
+        lines += [f"Found in the trained network ({REPORT_FILE} has the reasons):"]
+        lines += [f"  {finding.brief()}" for finding in result.diagnosis]
+    if lines:
+        click.echo("\n" + "\n".join(lines) + "\n")
 
 
 def _show_measures(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:

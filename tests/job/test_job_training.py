@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from chainrule.data import Table, TargetEncoder
 from chainrule.errors import ArgumentError, DataError, ModelFileError, NonFiniteLoss, OutputError
 from chainrule.job import Config, Predictor, Problem, train
 from chainrule.job.config import ACTIVATIONS, OPTIMIZERS, SCHEDULES
-from chainrule.job.predictor import baseline, measure
+from chainrule.job.predictor import baseline, measure, worse_than_constant
 from chainrule.job.training import RUN_FILES, resolved, run_folder
 
 FAST = {"epochs": 2, "hidden": (8,)}
@@ -105,7 +106,10 @@ def test_weights_are_averaged_where_there_are_enough_epochs_and_none_is_chosen(s
 
 @pytest.mark.parametrize("settings, averaged", [({"epochs": 20}, True), ({"epochs": 19}, False)])
 def test_the_report_says_that_weights_were_averaged(settings, averaged, tmp_path):
-    assert run(tmp_path, **settings).averaged == averaged
+    config = Config(target="answer", **(FAST | settings))
+    with run_folder(tmp_path / "run", "x") as folder:  # with too few rows to hold any out, so that none can choose an epoch
+        result = train(Problem.from_table(table(19), "answer", config), config, folder)
+    assert result.averaged == averaged
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert ("weights were averaged at the end" in page) == averaged
     assert ("对后半程各轮的权重取了平均" in page) == averaged
@@ -176,7 +180,11 @@ def test_measures_of_classes_by_hand():
     assert measure(predictor, outputs, y) == pytest.approx(
         {"accuracy": 0.75, "balanced_accuracy": (1 + 0.5 + 1) / 3, "log_loss": -np.log([0.5, 0.6, 0.1, 0.6]).mean()}
     )
-    assert baseline(target, np.array([1, 1, 0]), y) == {"accuracy": 0.5}
+    # Of 3 training rows one is of class a, two are of b, none of c: (1 + 1, 2 + 1, 0 + 1) / (3 + 3).
+    frequencies = np.log([2 / 6, 3 / 6, 3 / 6, 1 / 6])
+    assert baseline(target, np.array([1, 1, 0]), y) == pytest.approx(
+        {"accuracy": 0.5, "balanced_accuracy": 1 / 3, "log_loss": -frequencies.mean()}
+    )
 
 
 def test_measures_of_numbers_by_hand():
@@ -185,7 +193,51 @@ def test_measures_of_numbers_by_hand():
     outputs, y = np.array([[0.0], [1.0]]), np.array([1.0, 1.0])  # 10 and 12 where 12 and 12 are right
     assert measure(predictor, outputs, y) == {"mae": 1.0, "rmse": 2**0.5}
     assert measure(predictor, outputs, np.array([1.0, 0.0]))["r2"] == -3.0
-    assert baseline(target, np.array([0.0, 1.0]), np.array([0.5, 1.0])) == {"mae": 0.5, "rmse": 0.5**0.5}
+    # Training targets 10, 10, 16 have the median 10 and the mean 12; the truth is 11 and 12.
+    assert baseline(target, np.array([0.0, 0.0, 3.0]), np.array([0.5, 1.0])) == pytest.approx(
+        {"mae": 1.5, "rmse": 0.5**0.5, "r2": -1.0}
+    )
+
+
+def test_measures_in_which_a_constant_is_better():
+    constant = {"accuracy": 0.9, "balanced_accuracy": 0.5, "log_loss": 0.3, "mae": 1.0, "rmse": 2.0, "r2": 0.0}
+    assert worse_than_constant(constant, constant) == []
+    better = {"accuracy": 0.91, "balanced_accuracy": 0.6, "log_loss": 0.2, "mae": 0.9, "rmse": 1.9, "r2": 0.1}
+    assert worse_than_constant(better, constant) == []
+    assert worse_than_constant(constant, better) == list(constant)
+    assert worse_than_constant(dict.fromkeys(constant, math.nan), constant) == list(constant)
+
+
+def test_classes_of_numbers_cannot_be_weighted(tmp_path):
+    with pytest.raises(ArgumentError, match="class_weight='balanced' was given, and 'number' holds numbers"):
+        run(tmp_path, target="number", class_weight="balanced")
+
+
+def test_balanced_weights_find_a_rare_class():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2))
+    rare = 2 * X[:, 0] + rng.normal(size=400) > 3.2
+    data = Table.from_columns({"a": X[:, 0], "y": np.where(rare, "yes", "no")}, "the table")
+    configs = [Config(target="y", hidden=(8,), class_weight=weight) for weight in (None, "balanced")]
+    plain, weighted = (train(Problem.from_table(data, "y", config), config).metrics for config in configs)
+    assert weighted["balanced_accuracy"] > plain["balanced_accuracy"] + 0.1
+
+
+def test_noise_is_not_learnt_in_silence(tmp_path):
+    """A run whose held-out loss rises goes back to its best epoch, and says what is wrong in words of the command line."""
+    rng = np.random.default_rng(1)
+    columns = {f"c{k}": rng.normal(size=300) for k in range(8)}
+    data = Table.from_columns({**columns, "y": np.where(rng.normal(size=300) > 1.5, "yes", "no")}, "the table")
+    config = Config(target="y")
+    with run_folder(tmp_path / "run", "x") as folder:
+        result = train(Problem.from_table(data, "y", config), config, folder)
+    assert result.best_epoch == int(np.argmin(result.history["val_loss"])) + 1
+    assert not result.averaged
+    assert result.diagnosis is not None
+    assert "--" in " ".join(finding.change for finding in result.diagnosis)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"those of epoch {result.best_epoch}" in page
+    assert ("A constant answer beats" in page) == bool(worse_than_constant(result.metrics, result.baseline))
 
 
 # ---------------------------------------------------------------------------------------- failures

@@ -307,3 +307,65 @@ def test_averaging_needs_a_number_of_epochs():
     with pytest.raises(ArgumentError) as error:
         cr.WeightAveraging(-1)
     assert str(error.value) == "WeightAveraging got after=-1; it must be at least 0. Half the epochs is usual."
+
+
+# ---------------------------------------------------------------------------------------- the best epoch
+def noisy(seed=0, samples=60):
+    """Labels that have next to nothing to do with the inputs, so that a large network soon overfits."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(samples, 10)), rng.normal(size=samples)
+
+
+def wide_trainer():
+    cr.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 1))
+    return cr.Trainer(model, nn.MSELoss(), optim.Adam(model.parameters(), lr=0.01), backend="reference")
+
+
+def fit_noise(t, callbacks, epochs=30):
+    return t.fit(*noisy(), epochs=epochs, validation_data=noisy(1), callbacks=callbacks, progress=False)
+
+
+@pytest.mark.parametrize("averaging", [[], [20]])
+def test_a_run_that_overfits_goes_back_to_its_best_epoch(averaging):
+    scripted, best, t = Scripted(range(30)), cr.BestEpoch(*noisy(1)), wide_trainer()
+    history = fit_noise(t, [scripted, *map(cr.WeightAveraging, averaging), best])
+    lowest = int(np.argmin(history["val_loss"])) + 1
+    assert lowest < 15
+    assert best.kept == best.best_epoch == lowest
+    assert same(t.model.state_dict(), scripted.weights[lowest - 1])
+
+
+def test_a_run_that_learns_keeps_its_weights_at_the_end():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 10))
+    scripted, best, t = Scripted(range(30)), cr.BestEpoch(X[40:], X[40:, 0]), wide_trainer()
+    history = t.fit(
+        X[:40], X[:40, 0], epochs=20, validation_data=(X[40:], X[40:, 0]), callbacks=[scripted, best], progress=False
+    )
+    assert history["val_loss"][-1] < 0.5 * history["val_loss"][0]
+    assert best.kept is None
+    assert same(t.model.state_dict(), scripted.weights[-1])
+
+
+@pytest.mark.parametrize("saved_at", [2, 25, 30])
+@pytest.mark.parametrize("averaging", [[], [20]])
+def test_a_resumed_run_goes_back_to_the_same_epoch(saved_at, averaging, tmp_path):
+    def callbacks():
+        return [*map(cr.WeightAveraging, averaging), cr.BestEpoch(*noisy(1))]
+
+    whole, part = wide_trainer(), wide_trainer()
+    fit_noise(whole, callbacks(), 36)
+    fit_noise(part, callbacks(), saved_at)
+    cr.save_trainer(part, tmp_path / "part.safetensors")
+    resumed = cr.load_trainer(tmp_path / "part.safetensors")
+    fit_noise(resumed, callbacks(), 36 - saved_at)
+    assert resumed.history["loss"] == whole.history["loss"]
+    assert same(whole.model.state_dict(), resumed.model.state_dict())
+
+
+def test_losses_of_single_samples():
+    t = wide_trainer()
+    X, y = noisy()
+    np.testing.assert_allclose(t.losses(X, y), (t.predict(X)[:, 0] - y) ** 2, rtol=1e-5)
+    assert t.losses(X, y).mean() == pytest.approx(t.evaluate(X, y)["loss"], rel=1e-6)

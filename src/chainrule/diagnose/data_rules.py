@@ -55,7 +55,12 @@ def _class_shares(m: Measurements) -> Array | None:
 def _imbalanced(m: Measurements) -> Iterator[Sign]:
     shares = _class_shares(m)
     if shares is not None and 0.9 <= shares.max() < 1.0:
-        yield Sign(evidence={"share": float(shares.max()), "label": int(shares.argmax())})
+        yield Sign(evidence={"share": float(shares.max()), "label": _class_name(m, int(shares.argmax()))})
+
+
+def _class_name(m: Measurements, number: int) -> str | int:
+    names = m.problem.class_names
+    return names[number] if number < len(names) else number
 
 
 def _classes_as_numbers(m: Measurements) -> Iterator[Sign]:
@@ -279,6 +284,10 @@ RULES = (
             "Standardise every feature: (x − mean) / standard deviation (chainrule.data.FeatureEncoder does).",
             "把每个特征标准化: (x − 均值) / 标准差 (chainrule.data.FeatureEncoder 会做)。",
         ),
+        (
+            "Check the column: chainrule train standardises every column of numbers, so this data differs from what it learnt.",
+            "检查这一列: chainrule train 会把每个数值列标准化, 所以这份数据与训练时的不同。",
+        ),
     ),
     Rule(
         "constant-feature",
@@ -310,6 +319,10 @@ RULES = (
         (
             "Weight the classes (fit(..., class_weight='balanced')), and judge by more than accuracy.",
             "给类别加权 (fit(..., class_weight='balanced')), 并且不要只看准确率。",
+        ),
+        (
+            "Judge by more than accuracy. If the rare classes matter most, try --class-weight balanced.",
+            "不要只看准确率。若稀有类别最重要, 试试 --class-weight balanced。",
         ),
     ),
 )

@@ -10,7 +10,7 @@ from unicodedata import east_asian_width
 
 from chainrule.diagnose.expected import Expected
 from chainrule.diagnose.remedies import Remedy
-from chainrule.diagnose.rule import Rule, Sign, Value
+from chainrule.diagnose.rule import Interface, Rule, Sign, Value
 from chainrule.explain.language import Language, index_of
 
 _HEALTHY = ("Nothing found: {count} things were looked at.", "没有发现问题: 共检查了 {count} 项。")
@@ -101,13 +101,21 @@ class Diagnosis(Sequence[Finding]):
         signs: what the rules found, in order.
         measured: from what; an attribute, too.
         language: in which the findings speak.
+        interface: whose words the advice uses.
     """
 
-    def __init__(self, signs: Sequence[tuple[Rule, Sign]], measured: Measured, language: Language) -> None:
+    def __init__(
+        self,
+        signs: Sequence[tuple[Rule, Sign]],
+        measured: Measured,
+        language: Language,
+        interface: Interface = "python",
+    ) -> None:
         self._signs = tuple(signs)
         self.measured = measured
         self.language = language
-        self._findings = tuple(_finding(rule, sign, language) for rule, sign in signs)
+        self.interface = interface
+        self._findings = tuple(_finding(rule, sign, language, interface) for rule, sign in signs)
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...
@@ -129,7 +137,11 @@ class Diagnosis(Sequence[Finding]):
 
     def in_language(self, language: Language) -> Diagnosis:
         """The same diagnosis in "en" or "zh"."""
-        return Diagnosis(self._signs, self.measured, language)
+        return Diagnosis(self._signs, self.measured, language, self.interface)
+
+    def for_interface(self, interface: Interface) -> Diagnosis:
+        """The same diagnosis with advice for "python" or for the "command line"."""
+        return Diagnosis(self._signs, self.measured, self.language, interface)
 
     @property
     def layers(self) -> tuple[dict[str, Any], ...]:
@@ -180,9 +192,10 @@ class Diagnosis(Sequence[Finding]):
         return f"<Diagnosis: {', '.join(f.kind + (f' ({f.layer})' if f.layer else '') for f in self) or 'healthy'}>"
 
 
-def _finding(rule: Rule, sign: Sign, language: Language) -> Finding:
+def _finding(rule: Rule, sign: Sign, language: Language, interface: Interface) -> Finding:
     column = index_of(language)
-    what, why, change = (text[column].format(layer=sign.layer, **sign.evidence) for text in (rule.what, rule.why, rule.change))
+    texts = (rule.what, rule.why, rule.change_for(interface))
+    what, why, change = (text[column].format(layer=sign.layer, **sign.evidence) for text in texts)
     return Finding(rule.kind, sign.layer, what, dict(sign.evidence), why, change, sign.remedy)
 
 

@@ -85,14 +85,12 @@ def _rate_too_low(m: Measurements) -> Iterator[Sign]:
         yield Sign(None, _rate_evidence(m), m.begun_again("set-learning-rate", lr=m.best.rate))
 
 
-def _overfitting(m: Measurements) -> Iterator[Sign]:
-    if not m.can_learn:
-        return
-    held = m.problem.validation_data
-    now = None if held is None else m.evaluated(*held[:2])
+def _overfitted_since(m: Measurements) -> Iterator[Sign]:
+    """The held-out loss has risen since an earlier epoch."""
     rows = [row for row in m.problem.epochs if "val_loss" in row]
     lowest = min(rows, key=lambda row: row["val_loss"], default=None)
-    if lowest is not None:
+    if m.can_learn and lowest is not None:
+        now = _held_out_loss(m)
         # One bad epoch is noise, and early stopping may have gone back: all of the last epochs, and the network as it is now,
         # must be worse than the best epoch, and by more than a little.
         last = rows[-max(_LAST_EPOCHS, len(rows) // 10) :]
@@ -103,10 +101,21 @@ def _overfitting(m: Measurements) -> Iterator[Sign]:
         ):
             evidence = {"loss": last[-1]["loss"], "held_out": last[-1]["val_loss"]}
             yield Sign(None, evidence | {"lowest": lowest["val_loss"], "epoch": int(lowest["epoch"])})
-            return
+
+
+def _overfitted(m: Measurements) -> Iterator[Sign]:
+    """The held-out loss is far above that of the training data, and was at every epoch that is known of."""
+    now = _held_out_loss(m)
+    if not m.can_learn or now is None or any(_overfitted_since(m)):
+        return
     training = m.trials.start
-    if now is not None and training < 0.5 * m.scale and now > 2.0 * training and now - training > 0.3 * m.scale:
-        yield Sign(None, {"loss": training, "held_out": now, "lowest": math.nan, "epoch": 0})
+    if training < 0.5 * m.scale and now > 2.0 * training and now - training > 0.3 * m.scale:
+        yield Sign(None, {"loss": training, "held_out": now})
+
+
+def _held_out_loss(m: Measurements) -> float | None:
+    held = m.problem.validation_data
+    return None if held is None else m.evaluated(*held[:2])
 
 
 def _other_data(m: Measurements) -> Iterator[Sign]:
@@ -138,6 +147,21 @@ def _unrelated(m: Measurements) -> Iterator[Sign]:
         yield Sign(None, evidence | {"neighbours": near, "chance": chance})
 
 
+_NOISE_LEARNT = (
+    "Gradients follow the training samples, noise included; what lowers their loss further no longer lowers that "
+    "of other samples.",
+    "梯度只跟随训练样本, 包括其中的噪声; 继续降低它们的损失, 已不再降低其他样本的损失。",
+)
+_LESS_FREEDOM = (
+    "Stop at the lowest held-out loss (cr.EarlyStopping); more data, weight_decay, dropout, or a smaller network.",
+    "在留出损失最低时停止 (cr.EarlyStopping); 增加数据, weight_decay, dropout, 或用更小的网络。",
+)
+_LESS_FREEDOM_COMMAND = (
+    "Stop at the lowest held-out loss (--patience 10); more rows, a larger --l2 or --dropout, or a smaller network "
+    "(--hidden 32).",
+    "在留出损失最低时停止 (--patience 10); 增加数据, 加大 --l2 或 --dropout, 或用更小的网络 (--hidden 32)。",
+)
+
 RULES = (
     Rule(
         "weight-decay-too-strong",
@@ -153,6 +177,10 @@ RULES = (
             "dW + reg W: 正则化项的梯度均方根为 {penalty:.3g}, 损失的梯度为 {gradient:.3g}, 所以每步主要是在缩小 W。",
         ),
         ("Use 1e-4, and more only if the network overfits.", "改用 1e-4, 只在过拟合时再加大。"),
+        (
+            "Try --l2 1e-4, and more only if the network overfits.",
+            "试试 --l2 1e-4, 只在过拟合时再加大。",
+        ),
     ),
     Rule(
         "dropout-too-strong",
@@ -168,6 +196,7 @@ RULES = (
             "a·mask/(1 − p) 的均值为 a, 方差为 a² p / (1 − p): 每一步的噪声是信号平方的 {noise:.3g} 倍。",
         ),
         ("Use p from 0.1 to 0.5.", "p 取 0.1 到 0.5。"),
+        ("Try --dropout 0.1, at most 0.5.", "试试 --dropout 0.1, 最多 0.5。"),
     ),
     Rule(
         "learning-rate-too-high",
@@ -185,6 +214,7 @@ RULES = (
             "一步使权重矩阵改变其大小的 {update:.2g}; 通常为 0.001 到 0.01。",
         ),
         ("Set the learning rate to about {best_rate:.2g}.", "把学习率设为约 {best_rate:.2g}。"),
+        ("Try --learning-rate {best_rate:.2g}.", "试试 --learning-rate {best_rate:.2g}。"),
         alone=True,
     ),
     Rule(
@@ -202,6 +232,7 @@ RULES = (
             "C(W − η dW) ≈ C − η ‖dW‖²: 每步的下降与 η 成正比。一步使权重矩阵改变其大小的 {update:.2g}; 通常为 0.001 到 0.01。",
         ),
         ("Set the learning rate to about {best_rate:.2g}.", "把学习率设为约 {best_rate:.2g}。"),
+        ("Try --learning-rate {best_rate:.2g}.", "试试 --learning-rate {best_rate:.2g}。"),
         alone=True,
     ),
     Rule(
@@ -231,21 +262,27 @@ RULES = (
     Rule(
         "overfitting",
         Urgency.OUTCOME,
-        _overfitting,
+        _overfitted_since,
         (
             "The loss is {loss:.4g} on the training data and {held_out:.4g} on held-out data (lowest {lowest:.4g}, epoch "
             "{epoch}).",
             "训练数据上的损失为 {loss:.4g}, 留出数据上为 {held_out:.4g} (最低 {lowest:.4g}, 第 {epoch} 轮)。",
         ),
+        _NOISE_LEARNT,
+        _LESS_FREEDOM,
+        _LESS_FREEDOM_COMMAND,
+    ),
+    Rule(
+        "overfitting",
+        Urgency.OUTCOME,
+        _overfitted,
         (
-            "Gradients follow the training samples, noise included; what lowers their loss further no longer lowers that "
-            "of other samples.",
-            "梯度只跟随训练样本, 包括其中的噪声; 继续降低它们的损失, 已不再降低其他样本的损失。",
+            "The loss is {loss:.4g} on the training data and {held_out:.4g} on held-out data.",
+            "训练数据上的损失为 {loss:.4g}, 留出数据上为 {held_out:.4g}。",
         ),
-        (
-            "Stop at the lowest held-out loss (cr.EarlyStopping); more data, weight_decay, dropout, or a smaller network.",
-            "在留出损失最低时停止 (cr.EarlyStopping); 增加数据, weight_decay, dropout, 或用更小的网络。",
-        ),
+        _NOISE_LEARNT,
+        _LESS_FREEDOM,
+        _LESS_FREEDOM_COMMAND,
     ),
     Rule(
         "other-data",

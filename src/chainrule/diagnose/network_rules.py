@@ -182,6 +182,10 @@ RULES = (
             "Load the last good checkpoint or draw the layer anew; then train with a smaller learning rate or clip_norm=1.0.",
             "载入最近的好检查点, 或重新初始化该层; 再用更小的学习率或 clip_norm=1.0 训练。",
         ),
+        (
+            "Train again with a smaller --learning-rate.",
+            "用更小的 --learning-rate 重新训练。",
+        ),
     ),
     Rule(
         "non-finite-value",
@@ -248,6 +252,10 @@ RULES = (
             "Use ReLU with 'he_normal', normalisation, or residual connections; or fewer layers.",
             "改用 ReLU 和 'he_normal', 加归一化或残差连接; 或减少层数。",
         ),
+        (
+            "Train again with --activation relu, or with fewer layers (--hidden 128,128).",
+            "用 --activation relu 或更少的层 (--hidden 128,128) 重新训练。",
+        ),
     ),
     Rule(
         "rank-collapse",
@@ -288,6 +296,10 @@ RULES = (
             "Draw the layer anew with biases 0, use a smaller learning rate, or LeakyReLU.",
             "重新初始化该层并把偏置设为 0, 减小学习率, 或改用 LeakyReLU。",
         ),
+        (
+            "Train again with a smaller --learning-rate, or --activation leaky-relu.",
+            "用更小的 --learning-rate 或 --activation leaky-relu 重新训练。",
+        ),
     ),
     Rule(
         "saturated-units",
@@ -305,6 +317,10 @@ RULES = (
         (
             "Draw smaller weights ('xavier_uniform'), or normalise before the activation.",
             "用更小的初始权重 ('xavier_uniform'), 或在激活函数前做归一化。",
+        ),
+        (
+            "Train again with a smaller --learning-rate, or --activation relu.",
+            "用更小的 --learning-rate 或 --activation relu 重新训练。",
         ),
     ),
     Rule(

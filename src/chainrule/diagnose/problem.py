@@ -32,6 +32,7 @@ class Problem:
         batch_size: samples per step.
         trained: whether the network is thought to have learnt already; a history with epochs says so, too.
         feature_names: of the columns of X, for findings; their numbers are said without them.
+        class_names: of the class numbers in y, likewise.
     """
 
     model: Module
@@ -44,6 +45,7 @@ class Problem:
     batch_size: int = 32
     trained: bool = False
     feature_names: Sequence[str] = ()
+    class_names: Sequence[str] = ()
 
     @property
     def epochs(self) -> list[dict[str, float]]:

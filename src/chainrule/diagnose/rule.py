@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Literal
 
 from chainrule.diagnose.measuring import Measurements
 from chainrule.diagnose.remedies import Remedy
 
+Interface = Literal["python", "command line"]
 Text = tuple[str, str]  # English, Chinese; {names} are filled with the evidence
 Value = float | int | str
 Evidence = Mapping[str, Value]
@@ -49,6 +51,7 @@ class Rule:
         urgency: see `Urgency`; within one, rules keep the order of their tables.
         examine: measurements to signs, worst first.
         what, why, change: texts; why is the derivation behind it.
+        command: the change in options of `chainrule train`, where `change` speaks of Python; None: as `change`.
         alone: whether it is judged only where nothing more urgent was found, because anything else would look like it too.
     """
 
@@ -58,4 +61,9 @@ class Rule:
     what: Text
     why: Text
     change: Text
+    command: Text | None = None
     alone: bool = False
+
+    def change_for(self, interface: Interface) -> Text:
+        """What to change, in the words of an interface."""
+        return self.command if self.command and interface == "command line" else self.change

@@ -39,6 +39,7 @@ LOSSES = {
     "binary": {"bce": "BCEWithLogitsLoss"},
     "multiclass": {"cross-entropy": "CrossEntropyLoss"},
 }
+CLASS_WEIGHTS = ("balanced",)
 TASKS = ("auto", "regression", "classification")
 
 
@@ -62,6 +63,7 @@ class Config:
         batch_size: samples per step.
         epochs: times through the training rows.
         validation: share of the rows that is held out.
+        class_weight: "balanced" for classes that count alike however rare they are; None for rows that do.
         patience: epochs without improvement on the held-out rows after which to stop; None to train to the end.
         seed: of everything random.
         backend: what runs the graph.
@@ -83,6 +85,7 @@ class Config:
     batch_size: int | None = None
     epochs: int | None = None
     validation: float = 0.2
+    class_weight: str | None = None
     patience: int | None = None
     seed: int = 0
     backend: str = "auto"
@@ -97,6 +100,8 @@ class Config:
             _one_of(name, getattr(self, name), allowed)
         if self.schedule is not None:
             _one_of("schedule", self.schedule, SCHEDULES)
+        if self.class_weight is not None:
+            _one_of("class_weight", self.class_weight, CLASS_WEIGHTS)
         if self.loss is not None:
             _one_of("loss", self.loss, [loss for losses in LOSSES.values() for loss in losses])
         _require(self.hidden is None or all(n >= 1 for n in self.hidden), "hidden", self.hidden, "numbers of units ≥ 1")
@@ -166,7 +171,7 @@ class Config:
         return "\n".join(lines) + "\n"
 
 
-_TEXT = ("target", "task", "delimiter", "activation", "loss", "optimizer", "schedule", "backend")
+_TEXT = ("target", "task", "delimiter", "activation", "loss", "optimizer", "schedule", "class_weight", "backend")
 _WHOLE = ("batch_size", "epochs", "patience", "seed")
 _NUMBERS = ("dropout", "learning_rate", "l2", "validation")
 _EXPECTED = {

@@ -37,8 +37,9 @@ def diagnose_run(result: Result, problem: Problem) -> Diagnosis:
         config.batch_size or len(problem.X),
         trained=True,
         feature_names=_names(result.predictor),
+        class_names=problem.target.classes,
     )
-    return diagnose_problem(studied, seed=config.seed)
+    return diagnose_problem(studied, seed=config.seed).for_interface("command line")
 
 
 def diagnose_saved(path: str | Path, source: str | Path, language: Language = "en") -> Diagnosis:
@@ -59,7 +60,8 @@ def diagnose_saved(path: str | Path, source: str | Path, language: Language = "e
     predictor = Predictor.load(path)
     X, y = predictor.labelled(predictor.read(source, labelled=True))
     loss = make_loss(Config(), predictor.target.task)
-    studied = Studied(predictor.model, loss, X, y, trained=True, feature_names=_names(predictor))
+    names, classes = _names(predictor), predictor.target.classes
+    studied = Studied(predictor.model, loss, X, y, trained=True, feature_names=names, class_names=classes)
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     if (folder / MODEL_FILE).exists() and (folder / CONFIG_FILE).exists():
         config = Config.from_toml(folder / CONFIG_FILE)
@@ -70,7 +72,7 @@ def diagnose_saved(path: str | Path, source: str | Path, language: Language = "e
             history=_history(folder / HISTORY_FILE),
             batch_size=config.batch_size or studied.batch_size,
         )
-    return diagnose_problem(studied, language=language)
+    return diagnose_problem(studied, language=language).for_interface("command line")
 
 
 def _names(predictor: Predictor) -> tuple[str, ...]:

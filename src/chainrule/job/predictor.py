@@ -274,12 +274,38 @@ def measure(predictor: Predictor, outputs: Array, y: Array) -> dict[str, float]:
 
 
 def baseline(target: TargetEncoder, y: Array, y_held: Array) -> dict[str, float]:
-    """What is reached without looking at the inputs: always the most frequent class, or the mean, of the training rows.
+    """What the best constant answer reaches: for each measure, the one that the training rows suggest.
+
+    Args:
+        target: says what the targets mean.
+        y: (n,) encoded targets of the training rows, from which the answers are chosen.
+        y_held: (m,) encoded targets that are answered.
 
     Returns:
-        For classes: accuracy; for numbers: mae and rmse, in the target's own unit.
+        The measures of `measure`. For classes: accuracy of the most frequent class; balanced accuracy of any one class, 1 / the
+        number of those that occur; log loss of the frequencies (n_c + 1) / (n + classes), Laplace's rule of succession. For
+        numbers, in the target's own unit: mae of the median; rmse and r2 of the mean.
     """
     if target.task != "regression":
-        return {"accuracy": float(np.mean(y_held == np.bincount(y).argmax()))}
-    error = (y_held.astype(np.float64) - float(y.mean())) * target.std
-    return {"mae": float(np.mean(np.abs(error))), "rmse": float(np.mean(error**2) ** 0.5)}
+        counts = np.bincount(y, minlength=len(target.classes))
+        frequencies = (counts + 1.0) / (len(y) + len(target.classes))
+        return {
+            "accuracy": float(np.mean(y_held == counts.argmax())),
+            "balanced_accuracy": 1.0 / len(np.unique(y_held)),
+            "log_loss": float(-np.log(frequencies[y_held]).mean()),
+        }
+    truth = y_held.astype(np.float64) * target.std
+    error = truth - float(y.mean(dtype=np.float64)) * target.std
+    spread, squared = float(np.mean((truth - truth.mean()) ** 2)), float(np.mean(error**2))
+    found = {"mae": float(np.mean(np.abs(truth - float(np.median(y)) * target.std))), "rmse": squared**0.5}
+    return found | {"r2": 1.0 - squared / spread} if spread else found
+
+
+def worse_than_constant(metrics: Mapping[str, float], constant: Mapping[str, float]) -> list[str]:
+    """The measures in which a constant answer is better than the network."""
+    larger_is_better = ("accuracy", "balanced_accuracy", "r2")
+    return [
+        name
+        for name, value in constant.items()
+        if not (metrics[name] >= value if name in larger_is_better else metrics[name] <= value)
+    ]

@@ -9,17 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule import nn, optim
-from chainrule.errors import ArgumentError, MissingDependency, NonFiniteLoss, OutputError, explain
+from chainrule.errors import ArgumentError, ChainruleError, MissingDependency, NonFiniteLoss, OutputError, explain
 from chainrule.job.checkpoint import CHECKPOINT_FILE, RunCheckpoint
 from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
 from chainrule.job.predictor import MODEL_FILE, Predictor, baseline, measure
 from chainrule.job.problem import Problem
 from chainrule.tensor import manual_seed
-from chainrule.train import Callback, CSVLog, EarlyStopping, History, LearningRate, Trainer, WeightAveraging
+from chainrule.train import BestEpoch, Callback, CSVLog, EarlyStopping, History, LearningRate, Trainer, WeightAveraging
 from chainrule.train.files import replace as replace_file
+
+if TYPE_CHECKING:
+    from chainrule.diagnose import Diagnosis
 
 CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE = "config.toml", "history.csv", "learning-curves.png", "metrics.json"
 REPORT_FILE = "report.html"
@@ -49,6 +52,9 @@ class Result:
         config: every setting, as used.
         optimizer: as training left it.
         interrupted: whether Ctrl-C ended training early.
+        best_epoch: the epoch whose weights were taken, as they are clearly better on the held-out rows; None for those at the
+            end.
+        diagnosis: what is wrong with the network, if anything; None where it was not looked at, or could not be judged.
     """
 
     predictor: Predictor
@@ -58,11 +64,17 @@ class Result:
     config: Config
     optimizer: optim.Optimizer
     interrupted: bool
+    best_epoch: int | None = None
+    diagnosis: Diagnosis | None = None
 
     @property
     def averaged(self) -> bool:
         """Whether the weights are a mean of those that the history tells of."""
-        return self.config.schedule == "average" and len(self.history) > _epochs_not_averaged(self.config)
+        return (
+            self.best_epoch is None
+            and self.config.schedule == "average"
+            and len(self.history) > _epochs_not_averaged(self.config)
+        )
 
 
 def resolved(config: Config, problem: Problem) -> Config:
@@ -140,6 +152,14 @@ def make_trainer(config: Config, problem: Problem) -> Trainer:
                 f"the loss {config.loss!r} was chosen for {problem.target.name!r}",
                 f"its task is {task}, which has the losses {', '.join(LOSSES[task])}",
                 "Choose one of them, or another --task.",
+            )
+        )
+    if config.class_weight and task == "regression":
+        raise ArgumentError(
+            explain(
+                f"class_weight={config.class_weight!r} was given, and {problem.target.name!r} holds numbers",
+                "only classes can be weighted",
+                "Leave it out, or learn classes with --task classification.",
             )
         )
     metrics = ["rmse"] if task == "regression" else ["accuracy"]
@@ -223,6 +243,7 @@ def train_on(
             epochs=(config.epochs or 0) - trainer.epoch,
             batch_size=config.batch_size,
             seed=config.seed,
+            class_weight=config.class_weight,
             validation_data=(problem.X_held, problem.y_held) if problem.held_out else None,
             callbacks=[*own, *([] if checkpoint is None else [checkpoint]), *callbacks],
             progress=progress,
@@ -231,8 +252,9 @@ def train_on(
         if folder is None or not len(trainer.history):
             raise
         failure = error
-    result = _judged(trainer, problem, config)
+    result = _judged(trainer, problem, config, own)
     if folder is not None:
+        result = replace(result, diagnosis=_diagnosis(result, problem))
         write_run(result, problem, folder)
     if failure is not None:
         said = f"{failure} The network as it was before that is saved in {folder}."
@@ -251,6 +273,8 @@ def _callbacks(config: Config, problem: Problem, folder: Path | None) -> list[Ca
         found.append(WeightAveraging(_epochs_not_averaged(config)))
     if config.patience is not None:
         found.append(EarlyStopping(config.patience, watched))
+    elif problem.held_out and config.class_weight is None:  # the held-out loss does not weight classes
+        found.append(BestEpoch(problem.X_held, problem.y_held))
     if folder is not None:
         found.append(CSVLog(folder / HISTORY_FILE))
     return found
@@ -260,15 +284,24 @@ def _epochs_not_averaged(config: Config) -> int:
     return (config.epochs or 0) // 2
 
 
-def _judged(trainer: Trainer, problem: Problem, config: Config) -> Result:
+def _judged(trainer: Trainer, problem: Problem, config: Config, callbacks: Sequence[Callback]) -> Result:
     """The trained network with what the held-out data says of it."""
     history = trainer.history
+    best = next((callback.kept for callback in callbacks if isinstance(callback, BestEpoch)), None)
     facts = {"source": problem.source, "rows": len(problem.X), "epochs": len(history), "stopped": history.stopped}
     predictor = Predictor(trainer.model, problem.features, problem.target, facts)
     metrics = measure(predictor, trainer.predict(problem.X_held), problem.y_held)
     guess = baseline(problem.target, problem.y, problem.y_held)
     predictor = replace(predictor, facts=facts | {"metrics": metrics, "baseline": guess})
-    return Result(predictor, history, metrics, guess, config, trainer.optimizer, history.stopped == "interrupted")
+    return Result(predictor, history, metrics, guess, config, trainer.optimizer, history.stopped == "interrupted", best)
+
+
+def _diagnosis(result: Result, problem: Problem) -> Diagnosis | None:
+    from chainrule.job.diagnosing import diagnose_run  # noqa: PLC0415 -- loaded only where a run is written about
+
+    with suppress(ChainruleError):
+        return diagnose_run(result, problem)
+    return None
 
 
 def write_run(result: Result, problem: Problem, folder: Path) -> None:

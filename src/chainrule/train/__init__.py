@@ -1,6 +1,6 @@
 """Training: the loop, what happens between epochs, what is measured, and saving."""
 
-from chainrule.train.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, WeightAveraging
+from chainrule.train.callbacks import BestEpoch, Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, WeightAveraging
 from chainrule.train.history import History
 from chainrule.train.metrics import METRICS, Metric
 from chainrule.train.saving import load_model, load_trainer, save_model, save_trainer
@@ -8,6 +8,7 @@ from chainrule.train.trainer import Trainer
 
 __all__ = [
     "METRICS",
+    "BestEpoch",
     "CSVLog",
     "Callback",
     "Checkpoint",

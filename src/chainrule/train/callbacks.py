@@ -151,6 +151,80 @@ class EarlyStopping(Callback):
             trainer.model.load_state_dict(last)
 
 
+class BestEpoch(Callback):
+    """Train to the end, then go back to the epoch with the lowest held-out loss if the weights at the end are clearly worse.
+
+    With dᵢ the loss of held-out sample i at the end less its loss after the best epoch, they are where
+
+        mean(d) > errors · standard deviation(d) / √n
+
+    So a run that overfits is undone, and one that merely wobbled keeps its last (or averaged) weights. Put it after
+    `WeightAveraging`.
+
+    Args:
+        X, y: the held-out samples, as given to `fit` for validation.
+        errors: by how many standard errors the end must be worse.
+
+    Attributes:
+        best_epoch: the epoch with the lowest held-out loss so far.
+        kept: the epoch whose weights the model was given at the end; None where it kept its own.
+    """
+
+    def __init__(self, X: Any, y: Any, errors: float = 1.0) -> None:
+        self._data = (X, y)
+        self.errors = errors
+        self._forget()
+
+    def _forget(self) -> None:
+        self._best_value = np.inf
+        self.best_epoch = 0
+        self.kept: int | None = None
+        self._best_weights: dict[str, Array] = {}
+        self._last_weights: dict[str, Array] = {}
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Begin afresh."""
+        self._forget()
+
+    def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
+        """Note the weights of a better epoch."""
+        value = _monitored(row, "val_loss", "BestEpoch")
+        if value < self._best_value:
+            self._best_value, self.best_epoch = value, int(row["epoch"])
+            self._best_weights = trainer.model.state_dict()
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Put the best weights back where the present ones are worse."""
+        if not self._best_weights:
+            return
+        present = trainer.model.state_dict()
+        now = trainer.losses(*self._data).astype(np.float64)
+        trainer.model.load_state_dict(self._best_weights)
+        lost = now - trainer.losses(*self._data)
+        error = lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else np.inf
+        if lost.mean() > self.errors * error or not np.isfinite(now).all():
+            self.kept, self._last_weights = self.best_epoch, present
+        else:
+            trainer.model.load_state_dict(present)
+
+    def state(self) -> dict[str, Any]:
+        """Best value, epoch and weights, and after the end the weights that training goes on from."""
+        return {
+            "best_value": float(self._best_value),
+            "best_epoch": self.best_epoch,
+            **{f"best {name}": array for name, array in self._best_weights.items()},
+            **{f"last {name}": array for name, array in self._last_weights.items()},
+        }
+
+    def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`; puts the weights back that training goes on from."""
+        self._best_value, self.best_epoch = state["best_value"], int(state["best_epoch"])
+        self._best_weights = _named("best ", state)
+        last = _named("last ", state)
+        if last:
+            trainer.model.load_state_dict(last)
+
+
 class WeightAveraging(Callback):
     """At the end, put the mean of the weights after each of the last epochs into the model.
 

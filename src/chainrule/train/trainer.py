@@ -205,6 +205,16 @@ class Trainer:
         self._steps.state.read_again()
         return self._steps.predict(inputs_array(self.model, X))
 
+    def losses(self, X: Any, y: Any) -> Array:
+        """The loss of every sample (samples,), in evaluation mode: which samples the model gets wrong, and by how much.
+
+        Raises:
+            DataError, ShapeError, ArgumentError: data that does not fit.
+        """
+        x, t, _ = self._data(X, y)
+        self._steps.state.read_again()
+        return self.loss.terms(tensor(self._steps.predict(x)), tensor(t))[0].numpy()
+
     def profile(self, X: Any, y: Any, *, batch_size: int = 32, steps: int = 20) -> str:
         """Where the time of a training step goes: the kernels of its program in order, with the time that each takes.
 
@@ -281,9 +291,10 @@ class Trainer:
         else:
             random.state.assign(self.random_state)
         self.history.stopped = ""
-        for callback, (_, state) in zip(self._callbacks, states, strict=True):
+        for callback in self._callbacks:
             callback.on_start(self)
-            if self.resumed_callbacks:
+        if self.resumed_callbacks:  # the last to change the weights at the end is the first to put them back
+            for callback, (_, state) in reversed([*zip(self._callbacks, states, strict=True)]):
                 callback.load_state(self, state)
         self.resumed_callbacks = []
         self._steps.state.read_again()

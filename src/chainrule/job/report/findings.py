@@ -24,7 +24,8 @@ _SHARES = ("dead", "saturated")
 
 def diagnosis_section(result: Result, problem: Problem) -> Part:
     """The findings, worst first, and the numbers of every layer."""
-    return Part("diagnosis", attempt(lambda: _body(diagnose_run(result, problem)), ""))
+    found = result.diagnosis
+    return Part("diagnosis", attempt(lambda: _body(diagnose_run(result, problem) if found is None else found), ""))
 
 
 def _body(diagnosis: Diagnosis) -> str:

@@ -17,6 +17,7 @@ from chainrule.drawing.shapes import Point
 from chainrule.explain.language import Language
 from chainrule.ir import Array
 from chainrule.job.pictures import plane_of
+from chainrule.job.predictor import worse_than_constant
 from chainrule.job.problem import Problem
 from chainrule.job.report.page import Part, in_both, paragraph, table
 from chainrule.job.report.words import say, translated
@@ -68,6 +69,11 @@ def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
         body.append(paragraph("chose"))
     if result.averaged:
         body.append(paragraph("averaged"))
+    if result.best_epoch is not None:
+        body.append(paragraph("best-epoch", epoch=str(result.best_epoch)))
+    worse = worse_than_constant(result.metrics, result.baseline)
+    if worse:
+        body.append(f"<p><strong>{say('worse')}</strong> {', '.join(map(say, worse))}.</p>")
     body.append(_residuals(problem, outputs) if numbers else _confusion(result, problem, outputs))
     body.append(_regions(result, problem))
     return Part("quality", "\n".join(body))

@@ -66,10 +66,24 @@ PHRASES: dict[str, tuple[str, str]] = {
     "of-network": ("network", "网络"),
     "baseline": ("baseline", "基线"),
     "baseline-class": (
-        "The baseline always answers the most frequent class of the training rows.",
-        "基线总是回答训练数据中最常见的类别。",
+        "The baseline is the best constant answer: the most frequent class of the training rows, and for the log loss the "
+        "share of each class.",
+        "基线是最好的常数回答: 训练数据中最常见的类别; 对数损失则用各类别所占的比例。",
     ),
-    "baseline-mean": ("The baseline always answers the mean of the training rows.", "基线总是回答训练数据的均值。"),
+    "baseline-mean": (
+        "The baseline is the best constant answer: the mean of the training rows, and for the absolute error their median.",
+        "基线是最好的常数回答: 训练数据的均值; 绝对误差则用中位数。",
+    ),
+    "worse": (
+        "A constant answer beats this network (the diagnosis below may say why) in:",
+        "常数回答胜过这个网络 (原因见下面的诊断) 的指标:",
+    ),
+    "best-epoch": (
+        "The weights are those of epoch {epoch}: on these rows they are better than those at the end, by more than the "
+        "standard error. The rows chose the epoch, so the measures are a little optimistic.",
+        "权重取自第 {epoch} 轮: 在这些数据上, 它们比训练结束时的权重好, 且差距大于标准误差。这一轮由这些数据选出, "
+        "因此指标略偏乐观。",
+    ),
     "accuracy": ("accuracy", "准确率"),
     "balanced_accuracy": ("balanced accuracy", "平衡准确率"),
     "log_loss": ("log loss", "对数损失"),
@@ -210,6 +224,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "batch_size": ("batch size", "批大小"),
     "epochs": ("epochs", "轮数"),
     "validation": ("share held out", "留出比例"),
+    "class_weight": ("weights of classes", "类别权重"),
     "patience": ("patience", "早停耐心轮数"),
     "seed": ("seed", "随机种子"),
     "backend": ("backend", "后端"),
