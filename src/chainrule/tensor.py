@@ -50,17 +50,16 @@ class Tensor:
 
     Operators, indexing and mixing with NumPy arrays follow NumPy, promotion of dtypes included; Python numbers are weak.
 
-    Attributes:
-        requires_grad: whether `backward` leaves a gradient in `grad`.
+    Values do not change in place, except by `assign`: `x += 1` gives the name x to a new Tensor, and is refused for parameters.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_home", "_node", "requires_grad")
+    __slots__ = ("__weakref__", "_grad", "_home", "_is_parameter", "_node", "_requires_grad")
 
     def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
         self._home = _recorder.get()
         self._node = node
         self._grad: Tensor | None = None
-        self.requires_grad = requires_grad
+        self._is_parameter = self._requires_grad = requires_grad
         if requires_grad:
             _owners[node] = weakref.ref(self)
 
@@ -100,6 +99,29 @@ class Tensor:
     def T(self) -> Tensor:  # noqa: N802 -- NumPy's name
         """The axes in reverse order."""
         return self.transpose()
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether `backward` leaves a gradient in `grad`. False freezes a parameter: it gets none, and no optimiser moves it.
+
+        Raises (when set to True):
+            DTypeError: the Tensor is not floating.
+        """
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.dtype.kind != "f":
+            raise _no_gradient_for(self.dtype)
+        self._requires_grad = bool(value)
+        self._is_parameter |= self._requires_grad
+        if value:
+            _owners[self._node] = weakref.ref(self)
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is there to be learnt: it asks for a gradient, or did so before it was frozen."""
+        return self._is_parameter
 
     @property
     def grad(self) -> Tensor | None:
@@ -323,6 +345,37 @@ class Tensor:
     def __rpow__(self, other: TensorLike) -> Tensor:
         return apply("power", other, self)
 
+    # `w -= step` gives the name w to a new Tensor. Who writes it for a parameter wants to change the parameter.
+    def __iadd__(self, other: TensorLike) -> Tensor:
+        return apply("add", self._unless_parameter("+"), other)
+
+    def __isub__(self, other: TensorLike) -> Tensor:
+        return apply("subtract", self._unless_parameter("-"), other)
+
+    def __imul__(self, other: TensorLike) -> Tensor:
+        return apply("multiply", self._unless_parameter("*"), other)
+
+    def __itruediv__(self, other: TensorLike) -> Tensor:
+        return apply("divide", self._unless_parameter("/"), other)
+
+    def __ipow__(self, other: TensorLike) -> Tensor:
+        return apply("power", self._unless_parameter("**"), other)
+
+    def __imatmul__(self, other: TensorLike) -> Tensor:
+        return apply("matmul", self._unless_parameter("@"), other)
+
+    def _unless_parameter(self, sign: str) -> Tensor:
+        if not self.is_parameter:
+            return self
+        name = self.name if self.name and self.name.isidentifier() else "w"
+        raise ArgumentError(
+            explain(
+                f"{name} {sign}= … was written for {self._label()}, a parameter",
+                "that would make a new Tensor, and leave the parameter as it is",
+                f"Write {name}.assign({name} {sign} …) within cr.no_grad() to change it, or name the result otherwise.",
+            )
+        )
+
     def __matmul__(self, other: TensorLike) -> Tensor:
         return apply("matmul", self, other)
 
@@ -479,6 +532,16 @@ def apply(op: str, *operands: TensorLike, **attributes: Any) -> Tensor:
     return result(ops.lookup(op)(*map(_as_operand, operands), **attributes))
 
 
+def _no_gradient_for(dtype: DType) -> DTypeError:
+    return DTypeError(
+        explain(
+            f"a gradient was asked for a Tensor of dtype {dtype}",
+            "only floating Tensors have gradients",
+            "Write the numbers with a decimal point, or give dtype='float64'.",
+        )
+    )
+
+
 _BITWISE = {"&": "logical_and", "|": "logical_or"}
 
 
@@ -527,13 +590,7 @@ def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requ
     source = data.numpy() if isinstance(data, Tensor) else data
     array = _as_array(source, dtype)
     if requires_grad and array.dtype.kind != "f":
-        raise DTypeError(
-            explain(
-                f"a gradient was asked for a Tensor of dtype {array.dtype}",
-                "only floating Tensors have gradients",
-                "Write the numbers with a decimal point, or give dtype='float64'.",
-            )
-        )
+        raise _no_gradient_for(array.dtype)
     return Tensor(_leaf(array, name), requires_grad=requires_grad)
 
 
@@ -576,7 +633,8 @@ def _owner(leaf: Node) -> Tensor | None:
         if found is not None:
             return found if found.requires_grad else None
     reference = _owners.get(leaf)
-    return reference() if reference is not None else None
+    owner = reference() if reference is not None else None
+    return owner if owner is not None and owner.requires_grad else None
 
 
 def asks_for_gradient(leaf: Node) -> bool:

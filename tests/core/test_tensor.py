@@ -129,7 +129,7 @@ def test_methods_agree_with_functions():
 
 
 def test_in_place_operators_make_a_new_tensor():
-    w = cr.parameter(1.0)
+    w = cr.tensor(1.0)
     v = w
     v += 1.0
     assert w.item() == 1.0

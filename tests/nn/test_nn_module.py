@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import nn
+from chainrule import nn, optim
+from chainrule.errors import ArgumentError, DTypeError
 
 
 class Scaled(nn.Module):
@@ -101,11 +104,84 @@ def test_shared_parameters_are_listed_once():
     assert [name for name, _ in model.named_modules()] == ["", "0", "1", "2"]
 
 
-def test_a_frozen_parameter_is_a_buffer():
-    layer = nn.Linear(2, 1)
+def test_a_frozen_parameter_is_a_parameter_still():
+    layer = nn.BatchNorm1d(2)
     layer.weight.requires_grad = False
-    assert [name for name, _ in layer.named_parameters()] == ["bias"]
-    assert list(layer.state_dict()) == ["weight", "bias"]
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+    assert [name for name, _ in layer.named_buffers()] == ["running_mean", "running_var"]
+    assert list(layer.state_dict()) == ["weight", "bias", "running_mean", "running_var"]
+    text = str(nn.summary(nn.Sequential(layer), (2,)))
+    assert text.endswith("4 parameters, 2 of them frozen, 4 in buffers; 32 bytes")
+    assert "0 BatchNorm1d  (1, 2)                 4" in text
+
+
+def test_freezing_stops_the_gradient_and_releasing_brings_it_back():
+    layer, x = nn.Linear(2, 1), np.ones((3, 2), np.float32)
+    layer.weight.requires_grad = False
+    layer(x).sum().backward()
+    assert layer.weight.grad is None and layer.bias.grad is not None
+    layer.weight.assign(np.zeros((1, 2)))
+    layer.weight.requires_grad = True
+    layer(x).sum().backward()
+    assert layer.weight.grad.tolist() == [[3.0, 3.0]]
+    layer.weight.requires_grad = False  # what backward left before is no reason to move it
+    before = layer.weight.numpy()
+    optim.SGD(layer.parameters(), lr=0.1, weight_decay=0.1).step()
+    np.testing.assert_array_equal(layer.weight.numpy(), before)
+
+
+def test_integers_cannot_ask_for_a_gradient():
+    with pytest.raises(DTypeError, match="a gradient was asked for a Tensor of dtype int64; only floating Tensors"):
+        cr.tensor([1]).requires_grad = True
+
+
+@pytest.mark.parametrize("value", [np.ones((2, 2)), [[1.0, 2.0], [3.0, 4.0]], 0.5], ids=["array", "list", "number"])
+@pytest.mark.parametrize("layer, name", [("Linear", "weight"), ("BatchNorm1d", "running_mean")])
+def test_a_tensor_is_not_replaced_by_something_else(layer, name, value):
+    module = getattr(nn, layer)(*[2] * (1 + (layer == "Linear")))
+    before = list(module.state_dict())
+    with pytest.raises(ArgumentError, match=rf"{layer}.{name} was set to a .*Write .{name}.assign\(values\)"):
+        setattr(module, name, value)
+    assert list(module.state_dict()) == before
+    setattr(module, name, cr.parameter(np.ones(2)))
+    setattr(module, name, None)
+
+
+IN_PLACE = {
+    "+": operator.iadd,
+    "-": operator.isub,
+    "*": operator.imul,
+    "/": operator.itruediv,
+    "**": operator.ipow,
+    "@": operator.imatmul,
+}
+
+
+@pytest.mark.parametrize("sign", IN_PLACE)
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_parameter_is_not_rebound_in_place(sign, frozen, recorded):
+    w = cr.parameter([1.0, 2.0], name="w")
+    w.requires_grad = not frozen
+    message = re.escape(f"w {sign}= … was written for the Tensor 'w', a parameter") + r".*Write w.assign\(w " + re.escape(sign)
+    with nullcontext() if recorded else cr.no_grad(), pytest.raises(ArgumentError, match=message):
+        IN_PLACE[sign](w, np.ones(2))
+    assert w.tolist() == [1.0, 2.0]
+
+
+def test_other_names_are_rebound_in_place():
+    total = cr.tensor([1.0, 2.0])
+    kept = total
+    total += cr.parameter([1.0, 1.0]) * 2.0
+    total -= 1.0
+    total **= 2
+    assert (total.tolist(), kept.tolist()) == ([4.0, 9.0], [1.0, 2.0])
+
+
+def test_a_layers_parameter_is_not_changed_in_place():
+    layer = nn.Sequential(nn.Linear(2, 1))
+    with pytest.raises(ArgumentError, match=r"was written for the Tensor '0.weight', a parameter.*w.assign\(w - …\)"):
+        layer[0].weight -= 0.1
 
 
 def test_modes_reach_every_module():

@@ -133,3 +133,24 @@ def test_a_model_file_cannot_be_trained_on(tmp_path):
     cr.save_model(nn.Linear(1, 1), tmp_path / "m.safetensors")
     with pytest.raises(cr.errors.ModelFileError, match="holds a model only; to train on, the moments"):
         cr.load_trainer(tmp_path / "m.safetensors")
+
+
+def test_frozen_parameters_stay_frozen(tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    y = X[:, 0]
+
+    def trainer():
+        cr.manual_seed(3)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        return cr.Trainer(model, nn.MSELoss(), optim.Adam(model.parameters(), lr=0.01))
+
+    whole, first = trainer(), trainer()
+    for t in (whole, first):
+        t.model[0].weight.requires_grad = False
+        t.fit(X, y, epochs=2, progress=False)
+    cr.save_trainer(first, tmp_path / "half.safetensors")
+    second = cr.load_trainer(tmp_path / "half.safetensors")
+    assert [name for name, p in second.model.named_parameters() if not p.requires_grad] == ["0.weight"]
+    for t in (whole, second):
+        t.fit(X, y, epochs=2, progress=False)
+    assert_same(whole, second)

@@ -36,7 +36,8 @@ def _forward_missing(self: Module, *inputs: Tensor) -> Tensor:
 class Module:
     """A part of a network. Subclasses define `forward`; attributes are what they are made of:
 
-    a Tensor with requires_grad is a parameter, any other Tensor a buffer, a Module a child, in the order of assignment.
+    a Tensor made to be learnt (`cr.parameter`) is a parameter, also while it is frozen (`requires_grad = False`); any other
+    Tensor is a buffer, a Module a child, in the order of assignment.
 
         class Perceptron(nn.Module):
             def __init__(self, features: int) -> None:
@@ -87,6 +88,15 @@ class Module:
                     f"Write self.{name} = nn.Sequential(*layers).",
                 )
             )
+        held = vars(self).get(name)
+        if isinstance(held, Tensor) and value is not None and not isinstance(value, Tensor):
+            raise ArgumentError(
+                explain(
+                    f"{type(self).__name__}.{name} was set to a {type(value).__name__}",
+                    "it is a Tensor, which would be lost for parameters() and state_dict()",
+                    f"Write .{name}.assign(values) for other values, or .{name} = cr.parameter(values) for another Tensor.",
+                )
+            )
         super().__setattr__(name, value)
         self._name(name, value, "")
 
@@ -116,16 +126,16 @@ class Module:
         )
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Qualified name, such as "0.weight", and Tensor of every parameter, each once."""
-        return ((name, t) for name, t in self._named_tensors() if t.requires_grad)
+        """Qualified name, such as "0.weight", and Tensor of every parameter, frozen ones included, each once."""
+        return ((name, t) for name, t in self._named_tensors() if t.is_parameter)
 
     def parameters(self) -> list[Tensor]:
-        """Every Tensor to be learnt, each once."""
+        """Every parameter, frozen ones included, each once."""
         return [t for _, t in self.named_parameters()]
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
         """Qualified name and Tensor of everything kept but not learnt, such as running statistics."""
-        return ((name, t) for name, t in self._named_tensors() if not t.requires_grad)
+        return ((name, t) for name, t in self._named_tensors() if not t.is_parameter)
 
     def buffers(self) -> list[Tensor]:
         """Every Tensor that is kept but not learnt, each once."""

@@ -37,7 +37,8 @@ class Summary:
 
     Attributes:
         rows: every Module that ran and has no children, or parameters of its own, in the order in which they ran.
-        parameters: number of elements to be learnt.
+        parameters: number of elements of the parameters.
+        frozen: how many of them are not learnt now (`requires_grad = False`).
         buffers: number of elements kept but not learnt.
         bytes: size of both in memory.
     """
@@ -46,6 +47,7 @@ class Summary:
     parameters: int
     buffers: int
     bytes: int
+    frozen: int = 0
 
     def __str__(self) -> str:
         head = ("Layer", "Output shape", "Parameters")
@@ -53,8 +55,10 @@ class Summary:
         a, b, c = (max(len(row[k]) for row in [head, *cells]) for k in range(3))
         lines = [f"{x:<{a}}  {y:<{b}}  {z:>{c}}" for x, y, z in [head, *cells]]
         rule = "─" * (a + b + c + 4)
+        frozen = f", {self.frozen:,} of them frozen" if self.frozen else ""
         buffers = f", {self.buffers:,} in buffers" if self.buffers else ""
-        return "\n".join([lines[0], rule, *lines[1:], rule, f"{self.parameters:,} parameters{buffers}; {self.bytes:,} bytes"])
+        last = f"{self.parameters:,} parameters{frozen}{buffers}; {self.bytes:,} bytes"
+        return "\n".join([lines[0], rule, *lines[1:], rule, last])
 
     def __repr__(self) -> str:
         return str(self)
@@ -86,7 +90,7 @@ def summary(model: Module, input_shape: Sequence[int], batch: int = 1, dtype: An
 
 def _rows(model: Module, ran: Sequence[tuple[Module, Shape]]) -> tuple[Row, ...]:
     paths = {id(module): path for path, module in model.named_modules()}
-    own = {id(m): sum(t.size for t in m.own_tensors().values() if t.requires_grad) for m, _ in ran}
+    own = {id(m): sum(t.size for t in m.own_tensors().values() if t.is_parameter) for m, _ in ran}
     return tuple(
         Row(paths.get(id(module), ""), type(module).__name__, shape, own[id(module)])
         for module, shape in ran
@@ -94,9 +98,11 @@ def _rows(model: Module, ran: Sequence[tuple[Module, Shape]]) -> tuple[Row, ...]
     )
 
 
-def _sizes(model: Module) -> tuple[int, int, int]:
+def _sizes(model: Module) -> tuple[int, int, int, int]:
     def count(tensors: Sequence[Tensor]) -> int:
         return sum(t.size for t in tensors)
 
     parameters, buffers = model.parameters(), model.buffers()
-    return count(parameters), count(buffers), sum(t.size * t.dtype.itemsize for t in [*parameters, *buffers])
+    frozen = [p for p in parameters if not p.requires_grad]
+    size = sum(t.size * t.dtype.itemsize for t in [*parameters, *buffers])
+    return count(parameters), count(buffers), size, count(frozen)

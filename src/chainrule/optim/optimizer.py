@@ -44,11 +44,13 @@ class Group:
 class Optimizer:
     """A rule at work on parameters. The classes below have one built in; this one takes any `Rule`.
 
+    While a parameter is frozen (`requires_grad = False`) it stays as it is, and so do its moments.
+
     One step count serves all parameters. (PyTorch counts per parameter, which differs for one that gets its first gradient
     after the first step.)
 
     Args:
-        params: Tensors with requires_grad, (name, Tensor) pairs, or groups {"params": Tensors or pairs, "lr": …, …} that
+        params: parameters, (name, Tensor) pairs, or groups {"params": Tensors or pairs, "lr": …, …} that
             override settings. The names are those in checkpoints; without them it is the position "0", "1", ….
         rule: what to do with a gradient.
         settings: every hyperparameter of the rule, by name.
@@ -58,7 +60,7 @@ class Optimizer:
         groups: the groups of parameters, one if none were given.
 
     Raises:
-        ArgumentError: no parameters, one without requires_grad, one given twice, or a setting out of its range.
+        ArgumentError: no parameters, a Tensor that is none, one given twice, or a setting out of its range.
     """
 
     def __init__(self, params: Parameters, rule: Rule, **settings: Any) -> None:
@@ -82,12 +84,12 @@ class Optimizer:
 
     # ---------------------------------------------------------------------------------------- learning
     def step(self) -> None:
-        """Give every parameter that has a gradient its new value; the others, and their state, are left alone."""
+        """Give every parameter that has a gradient its new value; the others, those frozen, and their state are left alone."""
         updated = [
             (param, gradient, state, group.settings)
             for group in self.groups
             for param, state in zip(group.params, group.states, strict=True)
-            if (gradient := param.grad) is not None
+            if param.requires_grad and (gradient := param.grad) is not None
         ]
         if not updated:
             return
@@ -188,7 +190,7 @@ def _entries(params: Any, name: str) -> Iterator[tuple[str | None, Tensor]]:
                     "Make it with cr.parameter(...).",
                 )
             )
-        if not param.requires_grad:
+        if not param.is_parameter:
             raise ArgumentError(
                 explain(
                     f"{name} got a Tensor of shape {param.shape} with requires_grad=False",

@@ -66,6 +66,7 @@ def save_trainer(trainer: Trainer, path: str | Path, extras: Mapping[str, Any] |
         "loss": trainer.loss.config(),
         "optimizer": trainer.optimizer.config(),
         "parameters": _model_names(trainer),
+        "frozen": [name for name, p in trainer.model.named_parameters() if not p.requires_grad],
         "metrics": [m.name for m in trainer.metrics],
         "backend": trainer.backend,
         "clip_norm": trainer.clipping.norm,
@@ -110,6 +111,8 @@ def _trainer(model: nn.Module, arrays: Mapping[str, Array], training: Mapping[st
     from chainrule.train.trainer import Trainer  # noqa: PLC0415 -- callbacks save trainers, and the trainer knows callbacks
 
     own = dict(model.named_parameters())
+    for name in training["frozen"]:
+        own[name].requires_grad = False
     given = {metric.name: metric for metric in metrics}
     trainer = Trainer(
         model,
