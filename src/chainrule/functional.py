@@ -10,6 +10,7 @@ import numpy as np
 from chainrule import ir, ops
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Shape
+from chainrule.ops.requirement import Limits, required
 from chainrule.tensor import Tensor, TensorLike, apply, result, tensor
 
 Axis = int | Sequence[int] | None
@@ -405,8 +406,17 @@ def scatter_add(values: TensorLike, *indices: TensorLike, shape: Shape, axes: Se
 
 
 def one_hot(indices: TensorLike, count: int, dtype: Any = np.float64) -> Tensor:
-    """1 at the index and 0 elsewhere along a new last axis of size `count`."""
-    return apply("one_hot", indices, count=count, dtype=dtype)
+    """1 at the index and 0 elsewhere along a new last axis of size `count`.
+
+    Raises:
+        ArgumentError: an index outside 0 … count − 1. DTypeError: indices that are not integers.
+    """
+    index = indices if isinstance(indices, Tensor) else tensor(indices)
+    if index.dtype.kind in "iu" and isinstance(count, int | np.integer):
+        given, expected = f"one_hot got the index {{}} for {count} classes", f"indices go from 0 to {count - 1}"
+        limits = Limits(0, int(count) - 1, None, given, expected, "Number the classes from 0, or give their number as count.")
+        index = result(required(index.node, index.node, limits))
+    return apply("one_hot", index, count=count, dtype=dtype)
 
 
 def embedding(indices: TensorLike, weight: TensorLike) -> Tensor:

@@ -23,7 +23,7 @@ KINKED = {
 }  # fmt: skip
 
 # Random draws are written without their key, which nobody reads in a formula.
-HIDDEN_KEY = {"uniform", "normal", "dropout_mask"}
+HIDDEN_KEY = {"uniform", "normal", "dropout_mask", "require"}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -18,6 +18,7 @@ from chainrule import ir, ops
 from chainrule.backends.native import NATIVE, cache, compiler, digest, host
 from chainrule.backends.native.executable import Executable
 from chainrule.errors import ArgumentError, GraphError
+from chainrule.ops.requirement import Limits, positions
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +153,8 @@ def test_the_oldest_files_go(folder, monkeypatch):
 # ------------------------------------------------------------------------------------------------ what is kept
 def test_an_executable_comes_back_as_it_was():
     constants = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array([True, False]), np.array(7), np.zeros((0, 2))]
-    one = Executable(b"\ncode\n", 3, 17, 4096, constants, {2: ("one_hot", 10), 5: ("take", 3)})
+    checks = {2: positions("take", 3), 5: Limits(-np.inf, 0.5, 7.0, "{} was given", "less", "Fix.")}
+    one = Executable(b"\ncode\n", 3, 17, 4096, constants, checks)
     other = Executable.from_bytes(one.to_bytes())
     assert (other.code, other.threads, other.steps, other.arena_bytes, other.checks, other.checked) == (
         *(one.code, one.threads, one.steps, one.arena_bytes, one.checks, one.checked),

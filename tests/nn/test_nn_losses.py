@@ -13,6 +13,7 @@ from nn_cases import DISTRIBUTION, LABELS, LOSS_CASES, REAL, LossCase
 
 import chainrule as cr
 from chainrule import nn
+from chainrule.nn.losses import trusting
 from chainrule.testing import gradcheck
 
 CASES = [pytest.param(c, id=str(c)) for c in LOSS_CASES]
@@ -174,9 +175,10 @@ def test_bce_clamps_logarithms_as_torch_does(dtype: str):
     assert np.isfinite(output.grad.numpy()).all()
 
 
-def test_a_nan_output_stays_nan_in_a_compiled_loss():
-    loss = cr.compile(nn.BCELoss(), backend="reference")
-    assert np.isnan(loss(np.array([np.nan, 0.5]), np.array([1.0, 0.0])).item())
+def test_a_nan_score_stays_nan_in_a_training_step():
+    """There the trainer finds out, and says where it came from."""
+    with trusting("targets"):
+        assert np.isnan(nn.BCELoss()(cr.sigmoid([np.nan, 0.5]), np.array([1.0, 0.0])).item())
 
 
 def test_large_scores_do_not_overflow():
@@ -229,17 +231,17 @@ ERRORS = [
     (
         lambda: nn.BCELoss()(HALF + 1, HALF),
         cr.errors.ArgumentError,
-        "BCELoss got outputs from 1.5 to 1.5; they must be from 0 to 1. Put nn.Sigmoid() last, or use BCEWithLogitsLoss.",
+        "BCELoss got outputs such as 1.5; they must be from 0 to 1. Put nn.Sigmoid() last, or use BCEWithLogitsLoss.",
     ),
     (
         lambda: nn.BCELoss()(HALF, HALF * 4),
         cr.errors.ArgumentError,
-        "BCELoss got targets from 2 to 2; they must be from 0 to 1. Encode the two classes as 0 and 1.",
+        "BCELoss got targets such as 2; they must be from 0 to 1. Encode the two classes as 0 and 1.",
     ),
     (
         lambda: nn.BCEWithLogitsLoss()(HALF, HALF - 1),
         cr.errors.ArgumentError,
-        "BCEWithLogitsLoss got targets from -0.5 to -0.5",
+        "BCEWithLogitsLoss got targets such as -0.5",
     ),
     (
         lambda: nn.BCEWithLogitsLoss(pos_weight=[1, 2])(HALF, HALF),
@@ -254,7 +256,7 @@ ERRORS = [
     (
         lambda: nn.HingeLoss()(HALF, np.eye(4, 3)),
         cr.errors.ArgumentError,
-        "HingeLoss got targets from 0 to 1; they must be −1 or 1. Write 2 * t - 1 for targets of 0 and 1.",
+        "HingeLoss got targets such as 0; they must be −1 or 1. Write 2 * t - 1 for targets of 0 and 1.",
     ),
     (
         lambda: nn.CrossEntropyLoss()(HALF, [0, 1, 3, 2]),
@@ -282,7 +284,7 @@ ERRORS = [
     (
         lambda: nn.CrossEntropyLoss()(HALF, HALF * 3),
         cr.errors.ArgumentError,
-        "CrossEntropyLoss got distributions from 1.5 to 1.5",
+        "CrossEntropyLoss got distributions such as 1.5",
     ),
     (
         lambda: nn.CrossEntropyLoss()(HALF[0], 1),
@@ -302,12 +304,12 @@ ERRORS = [
     (
         lambda: nn.KLDivLoss()(HALF, HALF * 4),
         cr.errors.ArgumentError,
-        "KLDivLoss got targets from 2 to 2; they must be from 0 to 1.",
+        "KLDivLoss got targets such as 2; they must be from 0 to 1.",
     ),
     (
         lambda: nn.KLDivLoss(log_target=True)(HALF, HALF),
         cr.errors.ArgumentError,
-        "KLDivLoss got targets from 0.5 to 0.5; they must be from -inf to 0.",
+        "KLDivLoss got targets such as 0.5; they must be from -inf to 0.",
     ),
     (
         lambda: nn.MSELoss()(HALF, HALF, np.ones(3)),

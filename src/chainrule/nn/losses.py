@@ -8,18 +8,22 @@ A loss is computed in three stages: `elements`, PyTorch's unreduced loss with th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from chainrule import functional
 from chainrule.errors import ArgumentError, DTypeError, ModelFileError, ShapeError, explain
-from chainrule.ir import Array, Shape
+from chainrule.ir import Shape
 from chainrule.nn import settings
-from chainrule.tensor import Tensor, TensorLike, tensor
+from chainrule.ops.requirement import Limits, required
+from chainrule.tensor import Tensor, TensorLike, apply, result, tensor
 
 _ROUNDING = 1e-6  # a probability computed in float32 can exceed 1 by this much
+_trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
 
 
 class Loss:
@@ -94,6 +98,11 @@ class Loss:
                     "Reshape the targets, for example (n,) to (n, 1), or change the size of the last layer.",
                 )
             )
+        self._target_within_limits(t, output_shape)
+
+    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits | None:
+        """What targets of this shape and dtype may be; None: any number."""
+        return None
 
     def takes_classes(self, output_shape: Shape, target_shape: Shape) -> bool:
         """Whether targets of this shape are class numbers."""
@@ -117,6 +126,8 @@ class Loss:
                 explain(f"{type(self).__name__} got outputs of dtype {y.dtype}", "they must be floating", "Use astype.")
             )
         self.check(y.shape, t)
+        if t.node.value is None and "targets" not in _trusted.get():
+            t = self._target_within_limits(t, y.shape)
         if y.shape[:1] != t.shape[:1]:
             raise ShapeError(
                 explain(
@@ -126,6 +137,10 @@ class Loss:
                 )
             )
         return y, t
+
+    def _target_within_limits(self, target: Tensor, output_shape: Shape) -> Tensor:
+        limits = self.target_limits(target, output_shape)
+        return target if limits is None else _within(target, limits)
 
     def _per_sample(self, losses: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         axes = tuple(range(1, losses.ndim))
@@ -148,11 +163,6 @@ def _as_tensor(value: TensorLike) -> Tensor:
     return value if isinstance(value, Tensor) else tensor(value)
 
 
-def _known(value: Tensor) -> Array | None:
-    """The value, or None while a function is captured."""
-    return value.node.value
-
-
 def _sample_weights(weights: TensorLike, losses: Tensor) -> Tensor | None:
     if weights is None:
         return None
@@ -168,18 +178,25 @@ def _sample_weights(weights: TensorLike, losses: Tensor) -> Tensor | None:
     return s.astype(losses.dtype)
 
 
-def _check_range(loss: Loss, what: str, value: Tensor, bounds: tuple[float, float], fix: str) -> None:
-    """Refuse known values outside the bounds by more than rounding; NaN is outside."""
-    array, (low, high) = _known(value), bounds
-    if array is None or array.size == 0 or (array.min() >= low - _ROUNDING and array.max() <= high + _ROUNDING):
-        return
-    raise ArgumentError(
-        explain(
-            f"{type(loss).__name__} got {what} from {array.min():.6g} to {array.max():.6g}",
-            f"they must be from {low:g} to {high:g}",
-            fix,
-        )
-    )
+def _from_to(loss: Loss, what: str, low: float, high: float, fix: str) -> Limits:
+    """Limits that a value may miss by rounding."""
+    given, expected = f"{type(loss).__name__} got {what} such as {{}}", f"they must be from {low:g} to {high:g}"
+    return Limits(low - _ROUNDING, high + _ROUNDING, None, given, expected, fix)
+
+
+def _within(values: Tensor, limits: Limits) -> Tensor:
+    """The values, of which none is outside; those not known yet are looked at when the graph runs."""
+    return result(required(values.node, values.node, limits))
+
+
+@contextmanager
+def trusting(*what: Literal["targets", "outputs"]) -> Iterator[None]:
+    """Within it losses take values that are not known yet as they come: targets that `Loss.check` has seen, or outputs too."""
+    token = _trusted.set(_trusted.get().union(what))
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
 
 
 # -------------------------------------------------------------------------------------------- regression
@@ -251,14 +268,16 @@ class BCELoss(Loss):
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
-        _check_range(self, "outputs", output, (0, 1), "Put nn.Sigmoid() last, or use BCEWithLogitsLoss.")
+        # Where time counts, as in a training step, what is a probability by its making is not looked at.
+        trusted = {"targets"} if output.node.op in ("sigmoid", "softmax") else {"outputs"}
+        if not trusted & _trusted.get():
+            output = _within(output, _from_to(self, "outputs", 0, 1, "Put nn.Sigmoid() last, or use BCEWithLogitsLoss."))
         t = target.astype(output.dtype)
         return -(t * _clamped_log(output) + (1.0 - t) * _clamped_log(1.0 - output)), None
 
-    def check(self, output_shape: Shape, target: TensorLike) -> None:
-        """See `Loss.check`; targets are from 0 to 1."""
-        super().check(output_shape, target)
-        _check_range(self, "targets", _as_tensor(target), (0, 1), "Encode the two classes as 0 and 1.")
+    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
+        """From 0 to 1."""
+        return _from_to(self, "targets", 0, 1, "Encode the two classes as 0 and 1.")
 
 
 class BCEWithLogitsLoss(Loss):
@@ -293,10 +312,9 @@ class BCEWithLogitsLoss(Loss):
             )
         return (1.0 - t) * output + (1.0 + (p - 1.0) * t) * functional.softplus(-output), None
 
-    def check(self, output_shape: Shape, target: TensorLike) -> None:
-        """See `Loss.check`; targets are from 0 to 1."""
-        super().check(output_shape, target)
-        _check_range(self, "targets", _as_tensor(target), (0, 1), "Encode the two classes as 0 and 1.")
+    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
+        """From 0 to 1."""
+        return _from_to(self, "targets", 0, 1, "Encode the two classes as 0 and 1.")
 
 
 class HingeLoss(Loss):
@@ -319,18 +337,11 @@ class HingeLoss(Loss):
         """The loss per element."""
         return functional.relu(self.margin - target.astype(output.dtype) * output), None
 
-    def check(self, output_shape: Shape, target: TensorLike) -> None:
-        """See `Loss.check`; targets are −1 or 1."""
-        super().check(output_shape, target)
-        array = _known(_as_tensor(target))
-        if array is not None and not np.all((array == 1) | (array == -1)):
-            raise ArgumentError(
-                explain(
-                    f"HingeLoss got targets from {array.min():.6g} to {array.max():.6g}",
-                    "they must be −1 or 1",
-                    "Write 2 * t - 1 for targets of 0 and 1.",
-                )
-            )
+    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
+        """−1 or 1."""
+        return Limits(
+            1, 1, -1, "HingeLoss got targets such as {}", "they must be −1 or 1", "Write 2 * t - 1 for targets of 0 and 1."
+        )
 
 
 # -------------------------------------------------------------------------------------------- many classes
@@ -366,6 +377,19 @@ class _ClassLoss(Loss):
                 )
             )
         self._check_target(tuple(output_shape), t)
+        self._target_within_limits(t, tuple(output_shape))
+
+    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
+        """Class numbers from 0 to C − 1, or ignore_index."""
+        classes = output_shape[1]
+        return Limits(
+            0,
+            classes - 1,
+            self.ignore_index,
+            f"{type(self).__name__} got the class number {{}} for outputs with {classes} classes",
+            f"class numbers go from 0 to {classes - 1}",
+            "Number the classes from 0, give the last layer more outputs, or set ignore_index.",
+        )
 
     def takes_classes(self, output_shape: Shape, target_shape: Shape) -> bool:
         """Targets are class numbers, unless they have the shape of the outputs (distributions)."""
@@ -387,20 +411,6 @@ class _ClassLoss(Loss):
                     f"{name} got outputs of shape {output_shape} and class numbers of shape {t.shape}",
                     f"class numbers have the shape {('n', *output_shape[2:])}".replace("'", ""),
                     "Remove the class axis, for example with labels.reshape(-1).",
-                )
-            )
-        array = _known(t)
-        if array is None:
-            return
-        wrong = (array < 0) | (array >= classes)
-        if self.ignore_index is not None:
-            wrong &= array != self.ignore_index
-        if wrong.any():
-            raise ArgumentError(
-                explain(
-                    f"{name} got the class number {array[wrong].flat[0]} for outputs with {classes} classes",
-                    f"class numbers go from 0 to {classes - 1}",
-                    "Number the classes from 0, give the last layer more outputs, or set ignore_index.",
                 )
             )
 
@@ -444,7 +454,11 @@ class CrossEntropyLoss(_ClassLoss):
         """The loss (n, …) of scores (n, C, …)."""
         classes = output.shape[1]
         numbered = target.dtype.kind in "iu"
-        t = _class_axis_second(functional.one_hot(target, classes, output.dtype)) if numbered else target.astype(output.dtype)
+        # Where a target is ignored, the primitive gives a row of zeros.
+        if numbered:
+            t = _class_axis_second(apply("one_hot", target, count=classes, dtype=output.dtype))
+        else:
+            t = target.astype(output.dtype)
         if self.label_smoothing:
             t = (1.0 - self.label_smoothing) * t + self.label_smoothing / classes
         if self.weight is not None:
@@ -466,7 +480,12 @@ class CrossEntropyLoss(_ClassLoss):
                     "Give class numbers, or one probability per class.",
                 )
             )
-        _check_range(self, "distributions", t, (0, 1), "Give class numbers, or probabilities that sum to 1.")
+
+    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
+        """Class numbers, or probabilities from 0 to 1."""
+        if target.dtype.kind != "f":
+            return super().target_limits(target, output_shape)
+        return _from_to(self, "distributions", 0, 1, "Give class numbers, or probabilities that sum to 1.")
 
 
 def _class_axis_second(x: Tensor) -> Tensor:
@@ -524,11 +543,10 @@ class KLDivLoss(Loss):
         absent = t == 0.0
         return functional.where(absent, 0.0, t * (functional.log(functional.where(absent, 1.0, t)) - output)), None
 
-    def check(self, output_shape: Shape, target: TensorLike) -> None:
-        """See `Loss.check`; targets are probabilities, from 0 to 1, or logarithms of such, at most 0."""
-        super().check(output_shape, target)
-        bounds = (-np.inf, 0) if self.log_target else (0, 1)
-        _check_range(self, "targets", _as_tensor(target), bounds, "Check log_target, and apply softmax to scores.")
+    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
+        """Probabilities, from 0 to 1, or logarithms of such, at most 0."""
+        low, high = (-np.inf, 0) if self.log_target else (0, 1)
+        return _from_to(self, "targets", low, high, "Check log_target, and apply softmax to scores.")
 
 
 def _weights(loss: Loss, name: str, value: Any, axes: tuple[int, ...]) -> Any:

@@ -6,6 +6,7 @@ shape         moving elements without changing them
 linear        matrix products, einsum
 convolution   convolution, windows, pooling
 indexing      gather, scatter, one-hot, embedding
+requirement   refusing values
 random        counter-based random numbers
 blocks        affine, softmax and losses, normalisation
 """
@@ -13,7 +14,7 @@ blocks        affine, softmax and losses, normalisation
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from chainrule.ops import blocks, convolution, elementwise, indexing, linear, random, reduction, shape
+from chainrule.ops import blocks, convolution, elementwise, indexing, linear, random, reduction, requirement, shape
 from chainrule.ops.notation import formula
 from chainrule.ops.primitive import PRIMITIVES, Case, Notation, Primitive, define, infer, lookup
 
@@ -37,5 +38,6 @@ __all__ = [
     "lookup",
     "random",
     "reduction",
+    "requirement",
     "shape",
 ]

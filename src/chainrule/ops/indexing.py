@@ -22,6 +22,7 @@ from chainrule.ops.primitive import (
     integer,
     normalise_axis,
 )
+from chainrule.ops.requirement import positions
 from chainrule.ops.shape import expand_dims, flip, random_values, reshape, transpose
 from chainrule.ops.shape import slice as take_slice
 
@@ -51,26 +52,9 @@ def _index_shape(op: str, indices: Inputs) -> Shape:
         ) from None
 
 
-def check_range(op: str, indices: Array, size: int) -> None:
-    """Refuse positions outside an axis of `size` elements; negative ones count from its end.
-
-    Raises:
-        ArgumentError: naming the first position outside.
-    """
-    outside = indices[(indices < -size) | (indices >= size)]
-    if outside.size:
-        raise ArgumentError(
-            explain(
-                f"{op} got the index {int(outside[0])} for an axis of size {size}",
-                f"indices run from {-size} to {size - 1}",
-                "Check the labels or indices, and the size they point into.",
-            )
-        )
-
-
 def _gathered(array: Array, indices: tuple[Array, ...], axes: tuple[int, ...], op: str) -> tuple[Array, tuple[Array, ...]]:
     for index, axis in zip(indices, axes, strict=True):
-        check_range(op, index, array.shape[axis])
+        positions(op, array.shape[axis]).check(index)
     return np.moveaxis(array, axes, range(len(axes))), np.broadcast_arrays(*indices)
 
 
@@ -89,8 +73,8 @@ def _infer_gather(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]
 
 
 def _gather(x: Array, *indices: Array, axes: tuple[int, ...]) -> Array:
-    moved, positions = _gathered(x, indices, axes, "gather")
-    return moved[tuple(positions)]
+    moved, places = _gathered(x, indices, axes, "gather")
+    return moved[tuple(places)]
 
 
 def _gather_pullback(g: Node, node: Node, index: int) -> Node | None:
@@ -146,8 +130,8 @@ def _infer_scatter(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType
 
 def _scatter_add(values: Array, *indices: Array, shape: Shape, axes: tuple[int, ...]) -> Array:
     y = np.zeros(shape, dtype=values.dtype)
-    moved, positions = _gathered(y, indices, axes, "scatter_add")
-    np.add.at(moved, tuple(positions), values)
+    moved, places = _gathered(y, indices, axes, "scatter_add")
+    np.add.at(moved, tuple(places), values)
     return y
 
 
@@ -246,7 +230,7 @@ def index(x: Node, key: Key) -> Node:
             start, stop, step = 0, size, 1
             gathered[axis] = _positions(item, size) if item.dtype == np.bool_ else item
         else:
-            check_range("indexing", np.asarray([item]), size)
+            positions("indexing", size).check(np.asarray([item]))
             start, stop, step = item % size, item % size + 1, 1
             squeezed.append(axis)
         starts.append(start)
@@ -326,15 +310,15 @@ def _positions(mask: Node, size: int) -> Node:
 def _forward_range(item: slice, size: int) -> tuple[int, int, int]:
     """The positions of a slice, in rising order."""
     try:
-        positions = range(*item.indices(size))
+        span = range(*item.indices(size))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             explain(f"indexing got {item} ({error})", "bounds are integers or left out, and the step is not 0", "Check them.")
         ) from None
-    if not positions:
+    if not span:
         return 0, 0, 1
-    low, high = min(positions[0], positions[-1]), max(positions[0], positions[-1])
-    return low, high + 1, builtins.abs(positions.step)
+    low, high = min(span[0], span[-1]), max(span[0], span[-1])
+    return low, high + 1, builtins.abs(span.step)
 
 
 def _arrange(y: Node, items: list[Any], squeezed: list[int], gathered: dict[int, Node]) -> Node:

@@ -22,6 +22,7 @@ from chainrule.compile import Capture
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import EVALUATION_BATCH, Forward, batch_signature
+from chainrule.nn.losses import trusting
 from chainrule.tensor import Tensor, no_grad
 from chainrule.train.metrics import Metric
 
@@ -125,7 +126,8 @@ class Steps(Forward):
             group.lr.assign(lr[position])
         self._optimizer.zero_grad()
         output = self.model(x)
-        value = self._loss(output, t, s)
+        with trusting("targets"):
+            value = self._loss(output, t, s)
         value.backward()
         parameters = [p for group in self._optimizer.groups for p in group.params]
         if self._clipping.norm is not None:
@@ -139,7 +141,8 @@ class Steps(Forward):
     def _evaluation(self, x: Tensor, t: Tensor, s: Tensor) -> list[Tensor]:
         with no_grad():
             output = self.model(x)
-            losses, weights = self._loss.terms(output, t)
+            with trusting("targets"):
+                losses, weights = self._loss.terms(output, t)
             return [(s * losses).sum(), (s * weights).sum(), *self._metric_sums(output, t, s)]
 
     def _metric_sums(self, output: Tensor, t: Tensor, s: Tensor) -> list[Tensor]:

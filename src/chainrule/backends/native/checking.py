@@ -37,7 +37,7 @@ def _accesses(kernel: Kernel) -> Iterator[tuple[Access, tuple[int, ...]]]:
     elif isinstance(kernel, Nest):
         yield from ((a, kernel.sizes) for a in kernel.accesses())
     elif isinstance(kernel, Check):
-        yield kernel.position, kernel.sizes
+        yield kernel.values, kernel.sizes
     elif isinstance(kernel, Contraction):
         sizes = (*kernel.batch, kernel.rows, kernel.columns, *kernel.inner)
         yield kernel.a, sizes

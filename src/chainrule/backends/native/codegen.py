@@ -9,7 +9,7 @@ after a failed check:
     gathered  per input, 1 if its rows are to be gathered from a table, 0 if it has one value per step
     rows      row numbers (steps, batch)
     until     the first output at which to stop; NaN: do not look at it at all
-    status    where a failed check leaves its number and the position that was refused
+    status    where a failed check leaves its number and the value that was refused
     clocks    per kernel, to which the ticks that it took are added; only in modules made for profiling
     thread    number of the calling thread; every one has its own slots and status
     threads   how many call; at most as many as the plan is for
@@ -31,7 +31,8 @@ from chainrule.backends.native.kernels import Check, Contraction, Draw, Kernel, 
 from chainrule.backends.native.loops import INDEX, Part, Share, load_vector, parts_of, repeat, share_of, store_vector
 from chainrule.backends.native.plan import Buffer, Plan, Step
 from chainrule.backends.native.target import Target
-from chainrule.ir import Node
+from chainrule.ir import DType, Node
+from chainrule.ops.requirement import Limits
 
 POINTER = ir.PointerType()
 _DOUBLE = ir.DoubleType()
@@ -286,30 +287,43 @@ class _Program:
 
 
 def _emit_check(b: Builder, check: Check, arguments: Sequence[ir.Value]) -> None:
-    """Return whether a position is outside; the first such one is left in the second number of `status`."""
+    """Return whether a value is outside; the first such one is left in the second number of `status`."""
     *pointers, status = arguments
-    dtype = check.position.dtype
+    dtype = check.values.dtype
+    compared = np.dtype(np.float64 if dtype.kind == "f" else np.int64)
 
     def over(axes: Sequence[int], place: ir.Value) -> None:
         if not axes:
             loaded = b.load(
-                b.gep(pointers[check.position.buffer], [place], source_etype=scalar.memory_type(dtype)),
+                b.gep(pointers[check.values.buffer], [place], source_etype=scalar.memory_type(dtype)),
                 typ=scalar.memory_type(dtype),
                 align=dtype.itemsize,
             )
-            position = instructions.convert(b, loaded, np.dtype(np.int64))
-            low, high = b.icmp_signed("<", position, INDEX(-check.size)), b.icmp_signed(">=", position, INDEX(check.size))
-            with b.if_then(b.or_(low, high), likely=False):
-                b.store(position, b.gep(status, [INDEX(1)], source_etype=INDEX), align=8)
+            value = instructions.convert(b, loaded, compared)
+            with b.if_then(_is_outside(b, value, check.limits, dtype), likely=False):
+                b.store(value, b.gep(status, [INDEX(1)], source_etype=INDEX), align=8)
                 b.ret(_BIT(1))
             return
 
-        step = check.position.strides[axes[0]]
+        step = check.values.strides[axes[0]]
         repeat(b, (INDEX(0), INDEX(check.sizes[axes[0]]), 1), lambda i: over(axes[1:], b.add(place, b.mul(i, INDEX(step)))))
 
     if all(check.sizes):
-        over(range(len(check.sizes)), INDEX(check.position.offset))
+        over(range(len(check.sizes)), INDEX(check.values.offset))
     b.ret(_BIT(0))
+
+
+def _is_outside(b: Builder, value: ir.Value, limits: Limits, dtype: DType) -> ir.Value:
+    """Whether a value, which was a `dtype` and is an int64 or a double now, is not within the limits. NaN is not."""
+    compare = b.fcmp_ordered if dtype.kind == "f" else b.icmp_signed
+
+    def number(end: float) -> ir.Constant:
+        return ir.Constant(value.type, dtype.type(end).item() if dtype.kind == "f" else end)
+
+    inside = b.and_(compare(">=", value, number(limits.low)), compare("<=", value, number(limits.high)))
+    if limits.also is not None:
+        inside = b.or_(inside, compare("==", value, number(limits.also)))
+    return b.not_(inside)
 
 
 def _load_pointer(b: ir.IRBuilder, table: ir.Value, number: ir.Value) -> ir.Value:

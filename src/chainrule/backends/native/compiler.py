@@ -29,7 +29,7 @@ def executable_of(plan: Plan, target: Target, *, profile: bool = False, checked:
     With `profile` it takes the time of every kernel; if `checked`, it watches every access (see `codegen.module_of`).
     """
     code = _compiled(plan, target, codegen.module_of(plan, target, profile=profile, checked=checked))
-    checks = {k: (s.kernel.op, s.kernel.size) for k, s in enumerate(plan.steps) if isinstance(s.kernel, Check)}
+    checks = {k: s.kernel.limits for k, s in enumerate(plan.steps) if isinstance(s.kernel, Check)}
     return Executable(code, plan.threads, len(plan.steps), plan.arena_bytes, plan.constants, checks, checked)
 
 

@@ -7,11 +7,12 @@ bytes are a line of JSON and then the arrays and the code, one after the other.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from chainrule.ir import Array, Graph
+from chainrule.ops.requirement import Limits
 
 ENTRY = "run"  # the function of the machine code that is called (see `codegen`)
 
@@ -26,7 +27,7 @@ class Executable:
         steps: how many kernels it calls.
         arena_bytes: memory for everything in between; zeros before the first run.
         constants: arrays that the kernels read.
-        checks: per number of a kernel that checks positions, the primitive that has them and the size they lie within.
+        checks: per number of a kernel that checks values, their limits.
         checked: whether it watches every access (see `bounds`); such code is not kept on disk.
     """
 
@@ -35,7 +36,7 @@ class Executable:
     steps: int
     arena_bytes: int
     constants: list[Array] = field(default_factory=list)
-    checks: dict[int, tuple[str, int]] = field(default_factory=dict)
+    checks: dict[int, Limits] = field(default_factory=dict)
     checked: bool = False
 
     def slots(self, graph: Graph) -> dict[str, int]:
@@ -48,7 +49,7 @@ class Executable:
             "threads": self.threads,
             "steps": self.steps,
             "arena_bytes": self.arena_bytes,
-            "checks": [[number, op, size] for number, (op, size) in self.checks.items()],
+            "checks": [[number, asdict(limits)] for number, limits in self.checks.items()],
             "constants": [[array.dtype.str, array.shape] for array in self.constants],
         }
         return b"".join([json.dumps(header).encode(), b"\n", *(array.tobytes() for array in self.constants), self.code])
@@ -63,7 +64,7 @@ class Executable:
             array = np.ndarray(shape, dtype, rest, start).copy()  # where its elements are aligned
             constants.append(array)
             start += array.nbytes
-        checks = {number: (op, size) for number, op, size in header["checks"]}
+        checks = {number: Limits(**limits) for number, limits in header["checks"]}
         return Executable(rest[start:], header["threads"], header["steps"], header["arena_bytes"], constants, checks)
 
 

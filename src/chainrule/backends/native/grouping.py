@@ -17,6 +17,7 @@ from typing import Literal
 from chainrule.backends.native.instructions import INSTRUCTIONS
 from chainrule.backends.native.views import MOVES, View, stripped, view_of
 from chainrule.ir import LEAVES, Graph, Node, Shape, topological
+from chainrule.ops.requirement import Limits, limits_of, positions
 
 REDUCTIONS = frozenset(["sum", "prod", "max", "min", "argmax", "argmin"])
 ASSEMBLIES = frozenset(["concatenate", "windows_sum", "scatter_add", "accumulate"])
@@ -37,7 +38,7 @@ class Group:
         nodes: in the order of computation.
         sinks: values that go to outputs or state, with where they go.
         reduced: the axes of the domain that its reductions run over, if it has any.
-        check: the positions and the size to check them against, for a check.
+        check: the values and their limits, for a check.
     """
 
     kind: Kind
@@ -45,7 +46,7 @@ class Group:
     nodes: list[Node] = field(default_factory=list)
     sinks: list[tuple[Node, Target]] = field(default_factory=list)
     reduced: frozenset[int] | None = None
-    check: tuple[Node, int, str] | None = None
+    check: tuple[Node, Limits] | None = None
 
 
 def view(node: Node) -> View:
@@ -73,7 +74,7 @@ class _Grouping:
         self.groups: list[Group] = []
         self.place: dict[Node, int] = {}
         self.waiting: set[Node] = set()
-        self.checks: dict[tuple[Node, int], int] = {}
+        self.checks: dict[tuple[Node, float, float, float | None], int] = {}
         self.readers: dict[Node, set[int]] = {}  # per node in memory, the groups that read it
         self.reads: dict[Node, dict[int, bool]] = {}  # per leaf, the groups that read it: True if only element by element
 
@@ -118,6 +119,8 @@ class _Grouping:
         to compute it there (the mask of a ReLU, from its output) costs less than to keep it until then.
         """
         for node in nodes:
+            if node.op == "require":
+                self._check_required(node)
             if node.op in LEAVES or node.op in MOVES or node in self.place:
                 continue
             if node.size > 1 and node.op in INSTRUCTIONS and self._can_wait(node):
@@ -149,12 +152,15 @@ class _Grouping:
                 yield reader, found
 
     def _check_all(self, nodes: Iterable[Node]) -> None:
-        """Checks of positions that only updates need are made with the outputs, before any state is written."""
-        positions = [n for n in nodes if n.op in ("gather", "scatter_add") and n not in self.place]
-        for node in positions:
+        """Checks of values that only updates need are made with the outputs, before any state is written."""
+        checked = [n for n in nodes if n.op in ("gather", "scatter_add", "require") and n not in self.place]
+        for node in checked:
             self._place_all(topological(node.inputs[1:]))
-            self._settle(node)
-            self._check_positions(node)
+            if node.op == "require":
+                self._check_required(node)
+            else:
+                self._settle(node)
+                self._check_positions(node)
 
     # ---------------------------------------------------------------------------------------- nodes
     def _place(self, node: Node) -> None:
@@ -173,11 +179,22 @@ class _Grouping:
     def _check_positions(self, node: Node) -> None:
         target = node.inputs[0].shape if node.op == "gather" else node.attributes["shape"]
         for index, axis in zip(node.inputs[1:], node.attributes["axes"], strict=True):
-            key = (index, target[axis])
-            if key not in self.checks:
-                self.checks[key] = self._new("check", stripped(index.shape))
-                self.groups[-1].check = (index, target[axis], node.op)
-                self._note_read(index, self.checks[key], index)
+            self._check(index, positions(node.op, target[axis]))
+
+    def _check_required(self, node: Node) -> None:
+        base = view(node.inputs[1]).base
+        if base in self.waiting:
+            self._place(base)
+        self._check(node.inputs[1], limits_of(node))
+
+    def _check(self, values: Node, limits: Limits) -> int:
+        """The group that checks values; one for all who want the same."""
+        key = (values, limits.low, limits.high, limits.also)
+        if key not in self.checks:
+            self.checks[key] = self._new("check", stripped(values.shape))
+            self.groups[-1].check = (values, limits)
+            self._note_read(values, self.checks[key], values)
+        return self.checks[key]
 
     def _new(self, kind: Kind, domain: Shape) -> int:
         self.groups.append(Group(kind, domain))
@@ -219,7 +236,8 @@ class _Grouping:
                 earliest = max(earliest, self.place[found.base] + (not self._in_register(reader, found)))
         if node.op == "gather":
             sizes = (node.inputs[0].shape[a] for a in node.attributes["axes"])
-            earliest = max(earliest, *(self.checks[key] + 1 for key in zip(node.inputs[1:], sizes, strict=True)))
+            checks = (self._check(i, positions("gather", n)) for i, n in zip(node.inputs[1:], sizes, strict=True))
+            earliest = max(earliest, *(check + 1 for check in checks))
         return earliest
 
     def _in_register(self, node: Node, operand: View) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from chainrule.backends.native.tiling import Split, Tile
 from chainrule.ir import DType
+from chainrule.ops.requirement import Limits
 
 Strides = tuple[int, ...]
 _PAGE_BYTES = 4096
@@ -183,12 +184,11 @@ class Draw:
 
 @dataclass(frozen=True)
 class Check:
-    """Refuse positions outside −size … size − 1: the first one found is reported."""
+    """Refuse values outside limits: the first one found is reported."""
 
     sizes: tuple[int, ...]
-    position: Access
-    size: int
-    op: str
+    values: Access
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def traffic(kernel: Kernel) -> int:
         own = [kernel.a, kernel.b] + ([kernel.c] if kernel.c is not None else [])
         rest = traffic(kernel.epilogue) if kernel.epilogue is not None else 0
         return sum(_bytes(a, sizes) for a in own) + rest
-    return kernel.count * kernel.dtype.itemsize if isinstance(kernel, Draw) else _bytes(kernel.position, kernel.sizes)
+    return kernel.count * kernel.dtype.itemsize if isinstance(kernel, Draw) else _bytes(kernel.values, kernel.sizes)
 
 
 def _bytes(access: Access, sizes: Sequence[int]) -> int:

@@ -356,8 +356,8 @@ class _KernelsOf:
 
     def _check_step(self) -> list[Step]:
         assert self.group.check is not None
-        index, size, op = self.group.check
-        return [self._step(Check(self.group.domain, self._access(view(index), index.shape), size, op))]
+        values, limits = self.group.check
+        return [self._step(Check(self.group.domain, self._access(view(values), values.shape), limits))]
 
     def _assembly_steps(self) -> list[Step]:
         (node,) = self.group.nodes

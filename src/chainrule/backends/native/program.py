@@ -17,7 +17,7 @@ from chainrule.backends.native.target import Target
 from chainrule.backends.native.threads import BARRIER_WORDS, CREW, Choice
 from chainrule.errors import GraphError, ShapeError, explain
 from chainrule.ir import Array, Graph, Node, Shape
-from chainrule.ops.indexing import check_range
+from chainrule.ops.requirement import positions as allowed
 
 if TYPE_CHECKING:
     from chainrule.backends.native.plan import Plan
@@ -112,7 +112,7 @@ class NativeProgram:
             _ready(positions, node, (steps, node.shape[0]))
         for table in arrays[:count]:
             if positions.size and (positions.min() < 0 or positions.max() >= len(table)):
-                check_range("run_steps", positions, len(table))
+                allowed("run_steps", len(table)).check(positions)
                 positions = np.where(positions < 0, positions + len(table), positions)
         stop = -math.inf if until is None else until
         done = 0
@@ -158,7 +158,7 @@ class NativeProgram:
         inputs are tables.
 
         Raises:
-            ArgumentError: a position outside what it points into.
+            ArgumentError: a value outside its limits, such as a position outside what it points into.
             GraphError: an access outside its buffer, found by `CHAINRULE_CHECK_BOUNDS=1`.
         """
         state_arrays = [_writable(a, n) for a, n in zip(state, self._graph.state, strict=True)]
@@ -201,8 +201,9 @@ class NativeProgram:
             if used is not given:
                 np.copyto(given, used)
         if done < 0:
-            op, size = self._executable.checks[int(status[0, 0])]
-            check_range(op, status[0, 1:], size)
+            limits = self._executable.checks[int(status[0, 0])]
+            floating = isinstance(limits.low, float)
+            raise limits.error((status[0, 1:].view(np.float64) if floating else status[0, 1:]).item())
         return done
 
     def _set(self, slots: Array, place: str, arrays: Sequence[Array]) -> None:

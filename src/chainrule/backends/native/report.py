@@ -109,7 +109,8 @@ def _kernel(kernel: Kernel, target: Target) -> str:
     if isinstance(kernel, Draw):
         return f"draw {kernel.count} random {kernel.dtype}"
     assert isinstance(kernel, Check)
-    return f"check that {_sizes(kernel.sizes)} positions lie within {kernel.size}"
+    beside = "" if kernel.limits.also is None else f" or are {kernel.limits.also:g}"
+    return f"check that {_sizes(kernel.sizes)} values lie within {kernel.limits.low:g} … {kernel.limits.high:g}{beside}"
 
 
 def _nest(nest: Nest, target: Target) -> str:

@@ -161,4 +161,5 @@ MOVES: dict[str, Callable[[View, Node], View | None]] = {
     "flip": _flip,
     "windows": _windows,
     "stop_gradient": lambda view, node: view,
+    "require": lambda view, node: view,
 }
