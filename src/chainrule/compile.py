@@ -17,13 +17,14 @@ import numpy as np
 from chainrule import autodiff, backends, ir
 from chainrule.backends.contract import Backend, Program
 from chainrule.errors import ArgumentError, CaptureError, ShapeError, explain
-from chainrule.ir import Array, DType, Graph, Node, Shape
+from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.elementwise import stop_gradient
-from chainrule.tensor import Tensor, TensorLike, apply, grad, parameter, recording_by, tensor
+from chainrule.reads import Reads, noted
+from chainrule.tensor import Tensor, TensorLike, apply, grad, is_recording, parameter, recording_by, tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Signature = tuple[tuple[Shape, DType], ...]
+_MOST_PER_KEY = 8  # programs that are kept for one signature; the oldest goes first
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,21 @@ class Capture:
         graph: what it computes.
         state: the Tensors from outside that it reads or assigns, in the order of `graph.state`.
         result: what it returned, with Tensors in the order of `graph.outputs` (see `_flatten`).
+        reads: the Python values that it read.
+        asking: which of the state asked for gradients.
     """
 
     graph: Graph
     state: tuple[Tensor, ...]
     result: Any
+    reads: Reads
+    asking: tuple[bool, ...]
+
+    def changed(self) -> str | None:
+        """What of all that the graph depends on is not what it was, in words; None if it would come out the same again."""
+        if self.asking != tuple(t.requires_grad for t in self.state):
+            return "requires_grad of a Tensor"
+        return self.reads.changed()
 
     def state_arrays(self) -> list[Array]:
         """Fresh arrays with the current values of the state, for a program to change in place."""
@@ -92,13 +103,53 @@ def capture(function: Callable[..., Any], arguments: Sequence[tuple[Shape, Any, 
     """
     recording = _Recording()
     inputs = tuple(ir.placeholder("input", shape, dtype, name) for shape, dtype, name in arguments)
-    with recording_by(recording):
+    with recording_by(recording), noted(function) as reads:
         result = function(*(Tensor(node) for node in inputs))
         outputs = tuple(t.node for t in _flatten(result))
     state = tuple(recording.leaves)
     updates = tuple(recording.updates.get(t, leaf) for t, leaf in recording.leaves.items())
     graph = Graph(inputs, outputs, tuple(recording.leaves.values()), updates)
-    return Capture(graph, state, result)
+    return Capture(graph, state, result, reads, tuple(t.requires_grad for t in state))
+
+
+class Programs:
+    """Captured functions with their programs, several per key: each serves as long as what it read is what it was.
+
+    Args:
+        backend: makes the programs.
+        threads: see `compile`.
+    """
+
+    def __init__(self, backend: Backend, threads: int | None) -> None:
+        self._backend = backend
+        self._threads = threads
+        self._made: dict[Any, tuple[tuple[Capture, Program], ...]] = {}
+
+    def get(self, key: Any, make: Callable[[], Capture]) -> tuple[Capture, Program]:
+        """The program under this key that holds now; where there is none, `make` captures it.
+
+        Raises:
+            CaptureError: the function changes what it reads, so that every call would need another program.
+        """
+        made = self._made.get(key, ())
+        for known in made:
+            if known[0].changed() is None:
+                return known
+        found = make()
+        if found.changed() is not None:  # it may have set up something that it needs only once
+            found = make()
+        changed = found.changed()
+        if changed is not None:
+            raise CaptureError(
+                explain(
+                    f"a compiled function changed {changed}, which it reads",
+                    "its Python code runs once, and not in every call",
+                    "Keep what changes in a Tensor, count = cr.tensor(0), and change it with count.assign(count + 1).",
+                )
+            )
+        new = found, self._backend.compile(found.graph, self._threads)
+        self._made[key] = (new, *made[: _MOST_PER_KEY - 1])
+        return new
 
 
 def _flatten(result: Any) -> list[Tensor]:
@@ -133,13 +184,14 @@ def _rebuild(result: Any, values: list[Tensor]) -> Any:
 
 
 class CompiledFunction(Generic[P, R]):
-    """A function that is captured once per signature (shapes and dtypes of its arguments) and then runs as a program."""
+    """A function that is captured once per signature (shapes and dtypes of its arguments) and then runs as a program.
+
+    It is captured again when something else that it read has changed: see `compile`.
+    """
 
     def __init__(self, function: Callable[P, R], backend: Backend, threads: int | None) -> None:
         self._function = function
-        self._backend = backend
-        self._threads = threads
-        self._programs: dict[Signature, tuple[Capture, Program]] = {}
+        self._programs = Programs(backend, threads)
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -158,7 +210,7 @@ class CompiledFunction(Generic[P, R]):
                 )
             )
         arrays = [_argument(a) for a in args]
-        found, program = self._compiled(tuple((a.shape, a.dtype) for a in arrays))
+        found, program = self._compiled(arrays)
         state = found.state_arrays()
         outputs = program.run(arrays, state)
         found.write_back(state)
@@ -167,17 +219,16 @@ class CompiledFunction(Generic[P, R]):
 
     def graph(self, *args: TensorLike) -> Graph:
         """The graph that runs for arguments like these."""
-        return self._compiled(tuple((a.shape, a.dtype) for a in map(_argument, args)))[0].graph
+        return self._compiled([_argument(a) for a in args])[0].graph
 
     def program(self, *args: TensorLike) -> Program:
         """The program that runs for arguments like these; a native one can `explain` itself."""
-        return self._compiled(tuple((a.shape, a.dtype) for a in map(_argument, args)))[1]
+        return self._compiled([_argument(a) for a in args])[1]
 
-    def _compiled(self, signature: Signature) -> tuple[Capture, Program]:
-        if signature not in self._programs:
-            found = capture(self._function, [(shape, dtype, None) for shape, dtype in signature])
-            self._programs[signature] = found, self._backend.compile(found.graph, self._threads)
-        return self._programs[signature]
+    def _compiled(self, arrays: Sequence[Array]) -> tuple[Capture, Program]:
+        signature = tuple((a.shape, a.dtype) for a in arrays)
+        key = signature, is_recording()
+        return self._programs.get(key, lambda: capture(self._function, [(*leaf, None) for leaf in signature]))
 
 
 def _argument(value: TensorLike) -> Array:
@@ -194,6 +245,12 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
 
     The function must do the same for all values of its arguments: Python's `if` and `while` cannot look at them. Tensors from
     outside that it reads are read anew at every call; those that it assigns are assigned.
+
+    Its Python code runs when it is captured, not in every call. It is captured again, for a program of its own, when it is
+    called with other shapes or dtypes, within `no_grad` or without, or after a change of what it read: attributes of modules,
+    losses and optimisers (`model.eval()`, a rate of dropout, a layer put in, a weight decay), `requires_grad` of Tensors, and
+    what it mentions by name of its closure, its module, and the object whose method it is. What functions that it calls close
+    over, and the inside of lists, dicts and arrays that it mentions, are taken as they were: put into a Tensor what changes.
 
     Args:
         function: takes Tensors by position; returns Tensors, alone or in tuples, lists, dicts.

@@ -141,6 +141,11 @@ class Tensor:
         else:
             recorder.gradients[self] = value
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it has a value; it has none yet if it was made in a function that is being captured."""
+        return self._node.value is not None
+
     def named(self, name: str) -> Tensor:
         """Call this Tensor `name`, and return it."""
         self.node.name = name
@@ -284,7 +289,8 @@ class Tensor:
         """
         node = self.node
         seed = _seed(self, gradient)
-        starts = (n for n in ir.topological([node]) if not n.inputs or n.op == "stop_gradient")
+        order = ir.topological([node], stop=lambda n: n.op == "stop_gradient")
+        starts = (n for n in order if not n.inputs or n.op == "stop_gradient")
         leaves = [(n, owner) for n in starts if (owner := _owner(n)) is not None]
         if not leaves:
             # A parameter that nobody holds any longer does not ask either; step in its way is the better reason.
@@ -615,6 +621,11 @@ def no_grad() -> Iterator[None]:
         _recording.reset(token)
 
 
+def is_recording() -> bool:
+    """Whether results remember how they were computed: False within `no_grad`."""
+    return _recording.get()
+
+
 @contextmanager
 def recording_by(recorder: Recorder) -> Iterator[None]:
     """Within it Tensors from outside are read and written through `recorder`."""
@@ -709,8 +720,13 @@ class Generator:
     """
 
     def __init__(self, seed: int = 0) -> None:
-        self.state = tensor(np.array([0, 0], dtype=np.int64), name="random")
+        self._state = tensor(np.array([0, 0], dtype=np.int64), name="random")
         self.seed(seed)
+
+    @property
+    def state(self) -> Tensor:
+        """int64[2]: seed and draw."""
+        return self._state
 
     def seed(self, seed: int) -> None:
         """Start the stream of `seed` (an integer of up to 63 bits) from its beginning.
@@ -743,7 +759,27 @@ class Generator:
         return key
 
 
-random = Generator()
+class _Default(Generator):
+    """`cr.random`: the process's stream, and within `drawing_from` the one given there."""
+
+    @property
+    def state(self) -> Tensor:
+        given = _stream.get()
+        return self._state if given is None else given.state
+
+
+_stream: ContextVar[Generator | None] = ContextVar("stream", default=None)
+random = _Default()
+
+
+@contextmanager
+def drawing_from(stream: Generator) -> Iterator[None]:
+    """Within it, in this thread, `cr.random` draws from `stream`, and `manual_seed` seeds that."""
+    token = _stream.set(stream)
+    try:
+        yield
+    finally:
+        _stream.reset(token)
 
 
 def manual_seed(seed: int) -> None:

@@ -20,7 +20,7 @@ LAYERS = [
     {"train", "diagnose", "explain", "data"},
     {"nn", "optim"},
     {"functional", "testing"},
-    {"compile"},
+    {"compile", "reads"},
     {"tensor"},
     {"backends"},
     {"autodiff", "passes"},

@@ -16,14 +16,14 @@ from chainrule import ops
 from chainrule.backends.reference import REFERENCE
 from chainrule.diagnose.layers import PRODUCTS
 from chainrule.diagnose.non_finite import NonFinite, first_non_finite
-from chainrule.diagnose.problem import Problem, arrays, modes_kept
+from chainrule.diagnose.problem import Problem, arrays
 from chainrule.diagnose.reasons import REASONS
 from chainrule.errors import ArgumentError, explain
 from chainrule.explain.language import Language, index_of
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.nn import Module
 from chainrule.nn.forward import model_dtype
-from chainrule.nn.module import observing
+from chainrule.nn.module import modes_kept, observing
 from chainrule.train.batches import Batches
 from chainrule.train.steps import Clipping, FailedStep, Steps
 

@@ -11,9 +11,10 @@ from chainrule.backends.reference import REFERENCE
 from chainrule.compile import capture
 from chainrule.diagnose.layers import Layer, final_activation, find_layers
 from chainrule.diagnose.non_finite import NonFinite, first_non_finite
-from chainrule.diagnose.problem import Problem, modes_kept
+from chainrule.diagnose.problem import Problem
 from chainrule.ir import Array, Graph, Node
 from chainrule.nn.forward import batch_signature
+from chainrule.nn.module import modes_kept
 from chainrule.tensor import Generator, Tensor, random
 
 

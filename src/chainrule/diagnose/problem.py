@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from chainrule.errors import ArgumentError, explain
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array
+from chainrule.nn.module import modes_kept
 from chainrule.optim import Optimizer
 from chainrule.train import History
 from chainrule.train.inputs import targets_array
@@ -57,17 +57,6 @@ class Problem:
         """The learning rate of the first group: the largest of the history, as schedules end near 0; None if not known."""
         rates = [row["lr"] for row in self.epochs if row.get("lr")]
         return max(rates) if rates else float(self.optimizer.lr) if self.optimizer else None
-
-
-@contextmanager
-def modes_kept(model: Module) -> Iterator[None]:
-    """Afterwards every Module is in training or in use as it was before."""
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def arrays(problem: Problem) -> tuple[Array, Array]:

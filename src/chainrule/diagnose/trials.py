@@ -15,9 +15,10 @@ from functools import cached_property
 import numpy as np
 
 from chainrule.backends.reference import REFERENCE
-from chainrule.diagnose.problem import modes_kept, rebuilt
+from chainrule.diagnose.problem import rebuilt
 from chainrule.ir import Array
 from chainrule.nn import Dropout, Loss, Module
+from chainrule.nn.module import modes_kept
 from chainrule.optim import Optimizer
 from chainrule.tensor import Generator, Tensor, random
 from chainrule.train.steps import Clipping, Steps

@@ -2,22 +2,25 @@
 
     prediction   x ↦ output
 
-The graph is captured once per batch size; all programs share one set of state arrays (parameters, buffers, random stream).
+The graph is captured once per batch size, and again after a change of settings;
+all programs share one set of state arrays (parameters, buffers, random stream).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from chainrule.backends.contract import Backend, Program
-from chainrule.compile import Capture, capture
+from chainrule.compile import Capture, Programs, capture
 from chainrule.errors import DataError, explain
 from chainrule.ir import Array, Shape
 from chainrule.nn.dense import Embedding
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, modes_kept
+from chainrule.reads import Noted
 from chainrule.tensor import Tensor, no_grad
 
 EVALUATION_BATCH = 1024
@@ -69,7 +72,7 @@ class StateArrays:
         return all(np.isfinite(self._arrays[t]).all() for t in tensors if t in self._arrays)
 
 
-class Forward:
+class Forward(Noted):
     """Programs that run a model forward, and the state arrays that it and its training share.
 
     Attributes:
@@ -79,10 +82,14 @@ class Forward:
 
     def __init__(self, model: Module, backend: Backend, threads: int | None = None) -> None:
         self.model = model
-        self._backend = backend
-        self._threads = threads
-        self._programs: dict[tuple[Any, ...], tuple[Capture, Program]] = {}
+        self._programs = Programs(backend, threads)
+        self._current: dict[tuple[Any, ...], tuple[Capture, Program]] = {}
         self.state = StateArrays()
+
+    def refresh(self) -> None:
+        """Take over what has changed outside: values of Tensors, and modes and settings, which may need other programs."""
+        self.state.read_again()
+        self._current.clear()
 
     def predict(self, x: Array) -> Array:
         """The model's outputs for all samples, in evaluation mode."""
@@ -104,23 +111,29 @@ class Forward:
         The `kind` names the function; of the kind "train" it is captured in training mode.
         """
         key = (kind, *arguments)
-        if key not in self._programs:
-            found = self._capture(function, arguments, training=kind == "train")
-            self._programs[key] = found, self._backend.compile(found.graph, self._threads)
-        return self._programs[key]
+        if key not in self._current:
+            with self._mode(training=kind == "train"):
+                self._current[key] = self._programs.get(key, lambda: _captured(function, arguments))
+        return self._current[key]
+
+    @contextmanager
+    def _mode(self, *, training: bool) -> Iterator[None]:
+        with modes_kept(self.model):
+            self.model.train(training)
+            yield
 
     def _capture(self, function: Callable[..., Any], arguments: list[tuple[Shape, Any]], *, training: bool) -> Capture:
-        names = ("x", "t", "s", "lr")
-        before = self.model.training
-        self.model.train(training)
-        try:
-            return capture(function, [(shape, dtype, name) for (shape, dtype), name in zip(arguments, names, strict=False)])
-        finally:
-            self.model.train(before)
+        with self._mode(training=training):
+            return _captured(function, arguments)
 
     def _prediction(self, x: Tensor) -> list[Tensor]:
         with no_grad():
             return [self.model(x)]
+
+
+def _captured(function: Callable[..., Any], arguments: list[tuple[Shape, Any]]) -> Capture:
+    names = ("x", "t", "s", "lr")
+    return capture(function, [(*argument, name) for argument, name in zip(arguments, names, strict=False)])
 
 
 def model_dtype(model: Module) -> np.dtype[Any]:

@@ -20,13 +20,14 @@ from chainrule.errors import ArgumentError, DTypeError, ModelFileError, ShapeErr
 from chainrule.ir import Shape
 from chainrule.nn import settings
 from chainrule.ops.requirement import Limits, required
+from chainrule.reads import Noted
 from chainrule.tensor import Tensor, TensorLike, apply, result, tensor
 
 _ROUNDING = 1e-6  # a probability computed in float32 can exceed 1 by this much
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
 
 
-class Loss:
+class Loss(Noted):
     """Base of all losses. Subclasses define `elements`, and `check` if their targets are special.
 
     Args:

@@ -13,6 +13,7 @@ from chainrule import backends
 from chainrule.errors import ArgumentError, ChainruleError, explain
 from chainrule.ir import Array
 from chainrule.nn import settings
+from chainrule.reads import Noted, attributes
 from chainrule.tensor import Tensor, TensorLike, tensor
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ def _forward_missing(self: Module, *inputs: Tensor) -> Tensor:
     )
 
 
-class Module:
+class Module(Noted):
     """A part of a network. Subclasses define `forward`; attributes are what they are made of:
 
     a Tensor made to be learnt (`cr.parameter`) is a parameter, also while it is frozen (`requires_grad = False`); any other
@@ -88,7 +89,7 @@ class Module:
                     f"Write self.{name} = nn.Sequential(*layers).",
                 )
             )
-        held = vars(self).get(name)
+        held = attributes(self).get(name)
         if isinstance(held, Tensor) and value is not None and not isinstance(value, Tensor):
             raise ArgumentError(
                 explain(
@@ -155,7 +156,7 @@ class Module:
         if isinstance(value, Module):
             value.name_parameters(f"{path}.")
         elif isinstance(value, Tensor):
-            given: dict[str, str] = vars(self).setdefault("_given_names", {})
+            given: dict[str, str] = attributes(self).setdefault("_given_names", {})
             if value.name is None or value.name == given.get(attribute):
                 given[attribute] = path
                 value.named(path)
@@ -249,6 +250,17 @@ def _once(pairs: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:
         if id(thing) not in seen:
             seen.add(id(thing))
             yield name, thing
+
+
+@contextmanager
+def modes_kept(model: Module) -> Iterator[None]:
+    """Afterwards every Module has the mode (training or evaluation) that it had before."""
+    modes = [(module, module.training) for _, module in model.named_modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.compile import capture
 from chainrule.ir import Shape
-from chainrule.nn.module import Module, observing
+from chainrule.nn.module import Module, modes_kept, observing
 from chainrule.tensor import Tensor
 
 
@@ -77,14 +77,9 @@ def summary(model: Module, input_shape: Sequence[int], batch: int = 1, dtype: An
         ShapeError: the input does not fit a layer, which is named.
     """
     ran: list[tuple[Module, Shape]] = []
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        with observing(lambda module, output: ran.append((module, output.shape))):
-            capture(model, [((batch, *input_shape), dtype, "x")])
-    finally:
-        for module, training in modes:
-            module.training = training
+    with modes_kept(model), observing(lambda module, output: ran.append((module, output.shape))):
+        model.eval()
+        capture(model, [((batch, *input_shape), dtype, "x")])
     return Summary(_rows(model, ran), *_sizes(model))
 
 

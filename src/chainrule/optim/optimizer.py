@@ -15,13 +15,14 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
 from chainrule.ir import Array
 from chainrule.optim.rules import RULES, Rule, State
+from chainrule.reads import Noted
 from chainrule.tensor import Tensor, no_grad, tensor
 
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class Group(Noted):
     """Parameters with the same settings.
 
     Attributes:
@@ -41,7 +42,7 @@ class Group:
         return found
 
 
-class Optimizer:
+class Optimizer(Noted):
     """A rule at work on parameters. The classes below have one built in; this one takes any `Rule`.
 
     While a parameter is frozen (`requires_grad = False`) it stays as it is, and so do its moments.

@@ -67,10 +67,10 @@ class Steps(Forward):
         threads: int | None = None,
     ) -> None:
         super().__init__(model, backend, threads)
-        self._loss = loss
-        self._optimizer = optimizer
-        self._metrics = metrics
-        self._clipping = clipping
+        self.loss = loss
+        self.optimizer = optimizer
+        self.metrics = metrics
+        self.clipping = clipping
 
     def train(self, data: Sequence[Array], rows: Array, rates: Array, until: float | None) -> list[Array]:
         """Run a training step per row of `rows`.
@@ -113,7 +113,7 @@ class Steps(Forward):
 
     def evaluate(self, data: Sequence[Array]) -> list[float]:
         """Σ s·loss, Σ s·weight and Σ s·mᵢ over a data set."""
-        totals = [0.0] * (2 + len(self._metrics))
+        totals = [0.0] * (2 + len(self.metrics))
         for first in range(0, len(data[0]), EVALUATION_BATCH):
             part = [a[first : first + EVALUATION_BATCH] for a in data]
             found, program = self.program("evaluate", self._evaluation, batch_signature(part, len(part[0])))
@@ -122,19 +122,19 @@ class Steps(Forward):
         return totals
 
     def _training_step(self, x: Tensor, t: Tensor, s: Tensor, lr: Tensor) -> list[Tensor]:
-        for position, group in enumerate(self._optimizer.groups):
+        for position, group in enumerate(self.optimizer.groups):
             group.lr.assign(lr[position])
-        self._optimizer.zero_grad()
+        self.optimizer.zero_grad()
         output = self.model(x)
         with trusting("targets"):
-            value = self._loss(output, t, s)
+            value = self.loss(output, t, s)
         value.backward()
-        parameters = [p for group in self._optimizer.groups for p in group.params]
-        if self._clipping.norm is not None:
-            optim.clip_grad_norm_(parameters, self._clipping.norm)
-        if self._clipping.value is not None:
-            optim.clip_grad_value_(parameters, self._clipping.value)
-        self._optimizer.step()
+        parameters = [p for group in self.optimizer.groups for p in group.params]
+        if self.clipping.norm is not None:
+            optim.clip_grad_norm_(parameters, self.clipping.norm)
+        if self.clipping.value is not None:
+            optim.clip_grad_value_(parameters, self.clipping.value)
+        self.optimizer.step()
         with no_grad():
             return [value, s.sum(), *self._metric_sums(output, t, s)]
 
@@ -142,11 +142,11 @@ class Steps(Forward):
         with no_grad():
             output = self.model(x)
             with trusting("targets"):
-                losses, weights = self._loss.terms(output, t)
+                losses, weights = self.loss.terms(output, t)
             return [(s * losses).sum(), (s * weights).sum(), *self._metric_sums(output, t, s)]
 
     def _metric_sums(self, output: Tensor, t: Tensor, s: Tensor) -> list[Tensor]:
-        return [(s * m.per_sample(output, t, self._loss.threshold)).sum() for m in self._metrics]
+        return [(s * m.per_sample(output, t, self.loss.threshold)).sum() for m in self.metrics]
 
 
 def _signature(data: Sequence[Array], size: int, groups: int) -> list[tuple[Shape, Any]]:

@@ -17,7 +17,7 @@ from chainrule.errors import ArgumentError, NonFiniteLoss, explain
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array, model_dtype
-from chainrule.tensor import Tensor, random, tensor
+from chainrule.tensor import Generator, Tensor, drawing_from, tensor
 from chainrule.train import inputs
 from chainrule.train.batches import Batches
 from chainrule.train.callbacks import Callback
@@ -102,6 +102,7 @@ class Trainer:
             clipping=self.clipping,
             threads=backends.check_threads(threads),
         )
+        self._stream = Generator()
         self._slice = 8
         self._unsaved: list[tuple[Array, Array]] = []  # rows and rates of the steps since the state was last written back
         self._saved_at = self._saving_seconds = 0.0
@@ -128,7 +129,11 @@ class Trainer:
         """Train for some epochs more.
 
         Ctrl-C ends training after the steps at hand and keeps what was learnt (a second one stops at once). A second call goes
-        on with the weights, the moments, the count of epochs and the random stream; callbacks begin afresh.
+        on with the weights, the moments, the count of epochs and the random stream; callbacks begin afresh. What was changed in
+        between counts: frozen parameters, modes, settings of layers, loss and optimiser.
+
+        Every trainer has a random stream of its own, so that what it draws does not depend on others; within a fit, `cr.random`
+        is that stream.
 
         Args:
             X: inputs (samples, …), numbers; converted to the model's dtype.
@@ -164,21 +169,23 @@ class Trainer:
             kept, held = inputs.split_off(validation_split, len(np.atleast_1d(X)), seed)
             validation_data = tuple(inputs.take([X, y, sample_weight], held))
             X, y, sample_weight = inputs.take([X, y, sample_weight], kept)
+        self._parameters = _learnt(self.model, self.optimizer)
         data = self._data(X, y, sample_weight, class_weight)
         held_out = None if validation_data is None else self._data(*inputs.validation_pair(validation_data))
         if sampler == "misclassified":
             inputs.check_classes(data[1])
         batches = Batches(len(data[0]), 1 if sampler == "misclassified" else batch_size, shuffle=shuffle, seed=seed)
         shown = choose(progress)
-        self._begin(callbacks, seed)
-        with self._diagnosed(data, held_out, batch_size, seed, progress):
-            shown.start(self.epoch + 1, self.epoch + epochs, batches.steps)
-            try:
-                with Interrupt() as interrupt:
-                    self._run(_Job(data, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt))
-            finally:
-                shown.stop()
-                self._end()
+        with drawing_from(self._stream):
+            self._begin(callbacks, seed)
+            with self._diagnosed(data, held_out, batch_size, seed, progress):
+                shown.start(self.epoch + 1, self.epoch + epochs, batches.steps)
+                try:
+                    with Interrupt() as interrupt:
+                        self._run(_Job(data, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt))
+                finally:
+                    shown.stop()
+                    self._end()
         return self.history
 
     @property
@@ -192,9 +199,10 @@ class Trainer:
         Raises:
             DataError, ShapeError, ArgumentError: data that does not fit.
         """
-        data = self._data(X, y, sample_weight)
-        self._steps.state.read_again()
-        return self._evaluate(data)
+        with drawing_from(self._stream):
+            data = self._data(X, y, sample_weight)
+            self._refresh()
+            return self._evaluate(data)
 
     def predict(self, X: Any) -> Array:
         """The model's outputs (samples, …), in evaluation mode.
@@ -202,8 +210,9 @@ class Trainer:
         Raises:
             DataError, ShapeError: data that does not fit.
         """
-        self._steps.state.read_again()
-        return self._steps.predict(inputs_array(self.model, X))
+        with drawing_from(self._stream):
+            self._refresh()
+            return self._steps.predict(inputs_array(self.model, X))
 
     def losses(self, X: Any, y: Any) -> Array:
         """The loss of every sample (samples,), in evaluation mode: which samples the model gets wrong, and by how much.
@@ -236,8 +245,9 @@ class Trainer:
         data = self._data(X, y)
         batch = [a[:batch_size] for a in data]
         rates = np.array([float(group.lr) for group in self.optimizer.groups])
-        self._steps.state.read_again()
-        found, program = self._steps.step_program(data, len(batch[0]), len(rates))
+        with drawing_from(self._stream):
+            self._refresh()
+            found, program = self._steps.step_program(data, len(batch[0]), len(rates))
         if not isinstance(program, Profiled):
             raise ArgumentError(
                 explain(
@@ -287,9 +297,9 @@ class Trainer:
                 )
             )
         if self.random_state is None:
-            random.seed(seed)
+            self._stream.seed(seed)
         else:
-            random.state.assign(self.random_state)
+            self._stream.state.assign(self.random_state)
         self.history.stopped = ""
         for callback in self._callbacks:
             callback.on_start(self)
@@ -297,8 +307,14 @@ class Trainer:
             for callback, (_, state) in reversed([*zip(self._callbacks, states, strict=True)]):
                 callback.load_state(self, state)
         self.resumed_callbacks = []
-        self._steps.state.read_again()
+        self._refresh()
         self._unsaved, self._saved_at = [], time.perf_counter()
+
+    def _refresh(self) -> None:
+        """Let the programs take over what has been changed since they last ran."""
+        self._steps.model, self._steps.loss, self._steps.optimizer = self.model, self.loss, self.optimizer
+        self._steps.metrics, self._steps.clipping = self.metrics, self.clipping
+        self._steps.refresh()
 
     def _end(self) -> None:
         self._publish()
@@ -309,7 +325,7 @@ class Trainer:
         """Let the model, the optimiser and the random stream show what the programs have computed."""
         self._steps.state.write_back()
         self._unsaved = []
-        self.random_state = np.array(random.state.numpy())
+        self.random_state = np.array(self._stream.state.numpy())
 
     def _run(self, job: _Job) -> None:
         last = self.epoch + job.epochs
@@ -473,7 +489,7 @@ class Trainer:
             self._publish()
             for callback in self._callbacks:
                 callback.on_epoch(self, row)
-            self._steps.state.read_again()
+            self._refresh()
 
     def _evaluate(self, data: Sequence[Array]) -> dict[str, float]:
         loss, weight, *sums = self._steps.evaluate(data)
