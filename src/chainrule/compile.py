@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.elementwise import stop_gradient
 from chainrule.reads import Reads, noted
 from chainrule.tensor import Tensor, TensorLike, apply, grad, is_recording, parameter, recording_by, tensor
+from chainrule.turns import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +51,24 @@ class Capture:
         if self.asking != tuple(t.requires_grad for t in self.state):
             return "requires_grad of a Tensor"
         return self.reads.changed()
+
+    @cached_property
+    def _turns(self) -> Turns:
+        return Turns(self.state)
+
+    def run(self, program: Program, arrays: Sequence[Array]) -> list[Array]:
+        """Run its program on the state as it is, and assign the state. Calls that share state do so one after the other."""
+        if not self.state:
+            return program.run(arrays, [])
+        if self.graph.state == self.graph.updates:
+            with self._turns.mine():
+                state = self.state_arrays()
+            return program.run(arrays, state)
+        with self._turns.mine():
+            state = self.state_arrays()
+            outputs = program.run(arrays, state)
+            self.write_back(state)
+        return outputs
 
     def state_arrays(self) -> list[Array]:
         """Fresh arrays with the current values of the state, for a program to change in place."""
@@ -211,9 +230,7 @@ class CompiledFunction(Generic[P, R]):
             )
         arrays = [_argument(a) for a in args]
         found, program = self._compiled(arrays)
-        state = found.state_arrays()
-        outputs = program.run(arrays, state)
-        found.write_back(state)
+        outputs = found.run(program, arrays)
         result: R = _rebuild(found.result, [tensor(value) for value in outputs])
         return result
 
@@ -251,6 +268,8 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
     losses and optimisers (`model.eval()`, a rate of dropout, a layer put in, a weight decay), `requires_grad` of Tensors, and
     what it mentions by name of its closure, its module, and the object whose method it is. What functions that it calls close
     over, and the inside of lists, dicts and arrays that it mentions, are taken as they were: put into a Tensor what changes.
+
+    Calls from several threads that share state take turns if one of them assigns it, so that no update is lost.
 
     Args:
         function: takes Tensors by position; returns Tensors, alone or in tuples, lists, dicts.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from operator import is_
 from types import CodeType, MethodType
 from typing import Any
 
@@ -55,7 +56,7 @@ class Reads:
 
     def __init__(self) -> None:
         self._noted: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self._copies: list[tuple[Any, str, Any]] = []
+        self._copies: list[tuple[Any, str, Any, list[Any]]] = []
         self._own: set[tuple[int, str]] = set()
         self._names: list[tuple[Callable[[str, Any], Any], str, Any]] = []
 
@@ -67,14 +68,14 @@ class Reads:
             return
         if name == "__dict__":
             self._noted[key] = (owner, name, value)
-            self._copies.append((owner, name, _parts(value)))
+            self._copies.append((owner, name, _parts(value), [*value, *value.values()]))
         elif name.startswith("__") or isinstance(value, MethodType) or isinstance(getattr(type(owner), name, None), property):
             return
         elif isinstance(value, Tensor) and not value.is_known:
             return  # made while the function ran
         elif isinstance(value, list | dict | set | Mapping):
             self._noted[key] = (owner, name, value)
-            self._copies.append((owner, name, _copied(value)))
+            self._copies.append((owner, name, _copied(value), _elements(value)))
         else:
             self._noted[key] = (owner, name, value)
 
@@ -114,8 +115,11 @@ class Reads:
                 found = _ABSENT
             if found is not value and not _alike(found, value):
                 return f"{type(owner).__name__}.{name}"
-        for owner, name, copy in self._copies:
+        for owner, name, copy, elements in self._copies:
             found = _get(owner, name)  # which is the same object still
+            now = (*found, *found.values()) if isinstance(found, Mapping) else (*found,)
+            if elements and len(now) == len(elements) and all(map(is_, now, elements)):
+                continue
             if not _same_copy(_parts(found) if name == "__dict__" else _copied(found), copy):
                 return f"{type(owner).__name__}.{name}"
         for get, name, value in self._names:
@@ -167,6 +171,13 @@ def _copied(value: Any) -> Any:
     if isinstance(value, list | tuple | set):
         return [_copied(v) for v in value]
     return value
+
+
+def _elements(container: Any) -> list[Any]:
+    """What is in it, if it is plain: the same elements are the same container then. Else nothing."""
+    found = [*container, *container.values()] if isinstance(container, Mapping) else [*container]
+    inside = any(isinstance(v, list | dict | set | tuple | Mapping) for v in found)
+    return [] if inside or isinstance(container, set) else found
 
 
 def _same_copy(a: Any, b: Any) -> bool:

@@ -53,12 +53,13 @@ class Tensor:
     Values do not change in place, except by `assign`: `x += 1` gives the name x to a new Tensor, and is refused for parameters.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_home", "_is_parameter", "_node", "_requires_grad")
+    __slots__ = ("__weakref__", "_grad", "_home", "_is_parameter", "_node", "_requires_grad", "group")
 
     def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
         self._home = _recorder.get()
         self._node = node
         self._grad: Tensor | None = None
+        self.group: object = None  # see `chainrule.turns`
         self._is_parameter = self._requires_grad = requires_grad
         if requires_grad:
             _owners[node] = weakref.ref(self)

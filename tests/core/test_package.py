@@ -20,7 +20,7 @@ LAYERS = [
     {"train", "diagnose", "explain", "data"},
     {"nn", "optim"},
     {"functional", "testing"},
-    {"compile", "reads"},
+    {"compile", "reads", "turns"},
     {"tensor"},
     {"backends"},
     {"autodiff", "passes"},
