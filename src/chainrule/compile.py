@@ -7,7 +7,7 @@ update.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Collection, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -20,7 +20,7 @@ from chainrule.errors import ArgumentError, CaptureError, ShapeError, explain
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.elementwise import stop_gradient
 from chainrule.reads import Reads, noted
-from chainrule.tensor import Tensor, TensorLike, apply, grad, is_recording, parameter, recording_by, tensor
+from chainrule.tensor import Number, Tensor, TensorLike, apply, grad, is_number, is_recording, parameter, recording_by, tensor
 from chainrule.turns import Turns
 
 P = ParamSpec("P")
@@ -110,12 +110,15 @@ class _Recording:
         return self._owners.get(leaf)
 
 
-def capture(function: Callable[..., Any], arguments: Sequence[tuple[Shape, Any, str | None]]) -> Capture:
+def capture(
+    function: Callable[..., Any], arguments: Sequence[tuple[Shape, Any, str | None]], numbers: Collection[int] = ()
+) -> Capture:
     """Run `function` once on Tensors without values.
 
     Args:
         function: takes as many Tensors as there are arguments; returns a Tensor, or Tensors in tuples, lists and dicts.
         arguments: shape, dtype and name of each.
+        numbers: the positions of those that are Python numbers.
 
     Raises:
         CaptureError: it looked at a value, or returned something else than Tensors.
@@ -123,7 +126,7 @@ def capture(function: Callable[..., Any], arguments: Sequence[tuple[Shape, Any, 
     recording = _Recording()
     inputs = tuple(ir.placeholder("input", shape, dtype, name) for shape, dtype, name in arguments)
     with recording_by(recording), noted(function) as reads:
-        result = function(*(Tensor(node) for node in inputs))
+        result = function(*(Number(node) if k in numbers else Tensor(node) for k, node in enumerate(inputs)))
         outputs = tuple(t.node for t in _flatten(result))
     state = tuple(recording.leaves)
     updates = tuple(recording.updates.get(t, leaf) for t, leaf in recording.leaves.items())
@@ -229,23 +232,24 @@ class CompiledFunction(Generic[P, R]):
                 )
             )
         arrays = [_argument(a) for a in args]
-        found, program = self._compiled(arrays)
+        found, program = self._compiled(args, arrays)
         outputs = found.run(program, arrays)
         result: R = _rebuild(found.result, [tensor(value) for value in outputs])
         return result
 
     def graph(self, *args: TensorLike) -> Graph:
         """The graph that runs for arguments like these."""
-        return self._compiled([_argument(a) for a in args])[0].graph
+        return self._compiled(args, [_argument(a) for a in args])[0].graph
 
     def program(self, *args: TensorLike) -> Program:
         """The program that runs for arguments like these; a native one can `explain` itself."""
-        return self._compiled([_argument(a) for a in args])[1]
+        return self._compiled(args, [_argument(a) for a in args])[1]
 
-    def _compiled(self, arrays: Sequence[Array]) -> tuple[Capture, Program]:
+    def _compiled(self, args: Sequence[TensorLike], arrays: Sequence[Array]) -> tuple[Capture, Program]:
         signature = tuple((a.shape, a.dtype) for a in arrays)
-        key = signature, is_recording()
-        return self._programs.get(key, lambda: capture(self._function, [(*leaf, None) for leaf in signature]))
+        numbers = tuple(k for k, a in enumerate(args) if is_number(a))
+        key = signature, numbers, is_recording()
+        return self._programs.get(key, lambda: capture(self._function, [(*leaf, None) for leaf in signature], numbers))
 
 
 def _argument(value: TensorLike) -> Array:
@@ -268,6 +272,9 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
     losses and optimisers (`model.eval()`, a rate of dropout, a layer put in, a weight decay), `requires_grad` of Tensors, and
     what it mentions by name of its closure, its module, and the object whose method it is. What functions that it calls close
     over, and the inside of lists, dicts and arrays that it mentions, are taken as they were: put into a Tensor what changes.
+
+    A Python number given as an argument is weak, as in eager code: it takes the dtype of the Tensors that it meets. Another one
+    of its kind runs the same program. NumPy's own numbers keep their dtype, as NumPy has it.
 
     Calls from several threads that share state take turns if one of them assigns it, so that no update is lost.
 

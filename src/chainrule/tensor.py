@@ -7,7 +7,7 @@ function that is being captured (`chainrule.compile`) only the graph grows. The 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -484,6 +484,29 @@ class Tensor:
         return apply("squeeze", self, axis=axis)
 
 
+class Number(Tensor):
+    """A Python number given to a function that is being captured. It is weak, and so is what is made of such numbers alone."""
+
+    __slots__ = ()
+
+
+def _of_numbers(name: str) -> Callable[..., Tensor]:
+    plain = getattr(Tensor, name)
+
+    def operator(self: Number, *others: TensorLike) -> Tensor:
+        found: Tensor = plain(self, *others)
+        return Number(found.node) if all(isinstance(o, Number) or is_number(o) for o in others) else found
+
+    return operator
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    for _side in ("", "r"):
+        setattr(Number, f"__{_side}{_name}__", _of_numbers(f"__{_side}{_name}__"))
+for _name in ("neg", "abs", "eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Number, f"__{_name}__", _of_numbers(f"__{_name}__"))
+
+
 # -------------------------------------------------------------------------------------------- making and applying
 def _as_array(value: Any, dtype: Any = None) -> Array:
     """A copy of the data, so that writing into the original later changes no graph."""
@@ -503,11 +526,19 @@ def _as_array(value: Any, dtype: Any = None) -> Array:
     return array
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a Python number, which is weak; as in NumPy, numbers of NumPy's own are not."""
+    return isinstance(value, bool | int | float) and not isinstance(value, np.generic)
+
+
 def _as_operand(value: TensorLike) -> ops.primitive.Operand:
+    if isinstance(value, Number):
+        return ops.primitive.Weak(value.node)
     if isinstance(value, Tensor):
         return value.node
-    if isinstance(value, bool | int | float):
-        return value
+    if is_number(value):
+        number: Scalar = value
+        return number
     return ir.constant(_as_array(value))
 
 

@@ -24,10 +24,12 @@ from chainrule.ops.primitive import (
     Operand,
     Partial,
     Primitive,
+    Weak,
     as_node,
     check_attributes,
     define,
 )
+from chainrule.ops.requirement import Limits, required
 
 COMPARE, SUM, PRODUCT, SIGN, POWER = 10, 20, 30, 35, 50
 
@@ -44,7 +46,7 @@ def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Se
         DTypeError: booleans for an operation on numbers.
         ArgumentError: a Python number that the dtype cannot hold.
     """
-    weak = [*(o.dtype if isinstance(o, Node) else o for o in operands), *settings]
+    weak = [*(o.dtype if isinstance(o, Node) else _example(o) for o in operands), *settings]
     dtype: DType = np.result_type(*weak)
     if result == "number" and dtype == np.bool_:
         raise DTypeError(explain(f"{op} got booleans", "it takes numbers", "Convert with astype, or use logical_not."))
@@ -52,11 +54,30 @@ def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Se
         dtype = np.dtype(np.float64)
     dtype = as_dtype(dtype)
     try:
-        return tuple(to_dtype(as_node(o, None if isinstance(o, Node) else dtype), dtype) for o in operands)
+        return tuple(to_dtype(_held(o, dtype, op), dtype) for o in operands)
     except OverflowError as error:
         raise ArgumentError(
             explain(f"{op} got a number that {dtype} cannot hold ({error})", "numbers take the Tensor's dtype", "Use astype.")
         ) from None
+
+
+def _example(number: Scalar | Weak) -> Scalar:
+    """A number of that kind."""
+    return {"b": False, "i": 0, "f": 0.0}[number.node.dtype.kind] if isinstance(number, Weak) else number
+
+
+def _held(operand: Operand, dtype: DType, op: str) -> Node:
+    """An operand as a node; a number that is not known yet must fit the integers that it becomes."""
+    if isinstance(operand, Node):
+        return operand
+    if isinstance(operand, Weak) and operand.node.dtype.kind == "i" and dtype.kind in "iu":
+        ends, given = (
+            np.iinfo(dtype),
+            f"{op} got a number that {dtype} cannot hold (Python integer {{}} out of bounds for {dtype})",
+        )
+        limits = Limits(int(ends.min), int(ends.max), None, given, "numbers take the Tensor's dtype", "Use astype.")
+        return operand.node if dtype == np.int64 else required(operand.node, operand.node, limits)
+    return as_node(operand, dtype)
 
 
 def broadcast_shape(op: str, inputs: Inputs) -> Shape:

@@ -20,7 +20,15 @@ from chainrule import ir
 from chainrule.errors import ArgumentError, ChainruleError, ShapeError, explain
 from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape
 
-Operand = Node | Scalar
+
+@dataclass(frozen=True)
+class Weak:
+    """A Python number that is not known yet: the node that stands for it, whose dtype gives way as that of a number does."""
+
+    node: Node
+
+
+Operand = Node | Scalar | Weak
 Inputs = tuple[Node, ...]
 Partial = Callable[..., Node | float]
 Pullback = Callable[[Node, Node, int], Node | None]
@@ -154,6 +162,8 @@ def infer(node: Node) -> tuple[Shape, DType]:
 
 def as_node(operand: Operand | Array, dtype: DType | None = None) -> Node:
     """The operand itself if it is a node, else a constant."""
+    if isinstance(operand, Weak):
+        return operand.node
     return operand if isinstance(operand, Node) else ir.constant(operand, dtype)
 
 
