@@ -567,6 +567,8 @@ def result(node: Node) -> Tensor:
 
 def apply(op: str, *operands: TensorLike, **attributes: Any) -> Tensor:
     """Apply the primitive named `op` to Tensors, arrays or numbers."""
+    if attributes and _recorder.get() is not None:  # a setting has to be known; asking a Number for its value says what to do
+        attributes = {key: value.item() if isinstance(value, Number) else value for key, value in attributes.items()}
     return result(ops.lookup(op)(*map(_as_operand, operands), **attributes))
 
 

@@ -70,6 +70,11 @@ CHANGES = {
 }  # fmt: skip
 
 
+NATIVE = ("eval", "frozen")  # always; the others with -m slow, as the keys are the same for every backend
+BOTH = [(change, "reference") for change in CHANGES]
+BOTH += [pytest.param(change, "native", marks=() if change in NATIVE else pytest.mark.slow) for change in CHANGES]
+
+
 def step_of(m, loss, optimizer):
     def step(x, y):
         cr.manual_seed(3)
@@ -82,8 +87,7 @@ def step_of(m, loss, optimizer):
     return step
 
 
-@pytest.mark.parametrize("backend", ["reference", "native"])
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change, backend", BOTH)
 def test_a_compiled_step_follows_changes_of_the_model(change, backend):
     found = []
     for compiled in (False, True):
