@@ -149,7 +149,7 @@ def error_rate(found: Problem) -> float:
     if trainer is None:
         return 1.0
     output, y = trainer.predict(found.X), np.asarray(found.y)
-    right = is_right(cr.tensor(output), cr.tensor(y if y.ndim > 1 or output.shape[1] > 1 else y[:, None]), found.loss.threshold)
+    right = is_right(cr.tensor(output), cr.tensor(y if y.ndim > 1 or output.shape[1] > 1 else y[:, None]), found.loss)
     return 1.0 - float(right.numpy().mean())
 
 

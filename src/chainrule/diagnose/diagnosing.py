@@ -16,6 +16,7 @@ from chainrule.diagnose.remedies import Remedy
 from chainrule.diagnose.rule import Rule, Sign
 from chainrule.explain.language import Language, index_of
 from chainrule.nn import Loss, Module
+from chainrule.nn.function_loss import as_loss
 from chainrule.nn.losses import trusting
 from chainrule.optim import Optimizer
 from chainrule.train import History
@@ -62,7 +63,7 @@ def diagnose(
         GradientError: a loss that cannot be differentiated.
     """
     return diagnose_problem(
-        Problem(model, loss, X, y, optimizer, validation_data, history, batch_size), seed=seed, language=language
+        Problem(model, as_loss(loss), X, y, optimizer, validation_data, history, batch_size), seed=seed, language=language
     )
 
 

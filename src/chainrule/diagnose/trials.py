@@ -21,6 +21,7 @@ from chainrule.nn import Dropout, Loss, Module
 from chainrule.nn.module import modes_kept
 from chainrule.optim import Optimizer
 from chainrule.tensor import Generator, Tensor, random
+from chainrule.train.inputs import counting_samples
 from chainrule.train.steps import Clipping, Steps
 
 Values = Mapping[Tensor, Array]  # of parameters
@@ -143,7 +144,8 @@ class Trials:
             programs.state.read_again()
             programs.state.put({random.state: Generator(self._seed).state.numpy(), **(drawn or {})})
             start = self._judged_loss(programs, t)
-            losses, *_ = programs.train((x, t, s), self._rows, self._rates(self.steps, factor), None)
+            counting = counting_samples(programs.loss, (x, t, s))
+            losses, *_ = programs.train((x, t, s), self._rows, self._rates(self.steps, factor), None, counting)
             finite = len(losses) == self.steps and bool(np.isfinite(losses).all())
             end = self._judged_loss(programs, t) if finite else math.inf
         return Trial(self.rate * factor, self.steps, start, end)
@@ -154,7 +156,7 @@ class Trials:
 
 def _loss(programs: Steps, x: Array, t: Array) -> float:
     """Mean loss of the programs' present state, in evaluation mode."""
-    total, weight = programs.evaluate([x, t, np.ones(len(x), np.float32)])
+    total, weight, *_ = programs.evaluate([x, t, np.ones(len(x), np.float32)])
     loss = total / weight if weight else math.inf
     return loss if math.isfinite(loss) else math.inf
 

@@ -37,11 +37,13 @@ class Loss(Noted):
         reductions: the values that `reduction` may have.
         sums_within: whether the axes after the first are summed even for "mean".
         threshold: what a single output must exceed to mean class 1: 0 for scores, ½ for probabilities.
+        per_label: whether several outputs are as many yes/no answers (multi-label), not the scores of classes.
     """
 
     reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
     sums_within: bool = False
     threshold: float = 0.5
+    per_label: bool = False
 
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in self.reductions:
@@ -60,12 +62,13 @@ class Loss(Noted):
             sample_weight: s, (n,), how much each sample counts; 1 each if left out.
 
         Returns:
-            A scalar, or with reduction "none" a Tensor with the loss of every element.
+            A scalar, or with reduction "none" a Tensor with the loss of every element. A mean over nothing, where all weights
+            are 0 or all targets are ignored, is 0, and so is its gradient.
 
         Raises:
             ShapeError, DTypeError, ArgumentError: output, target or weights that do not fit.
         """
-        losses, weights = self.elements(*self._checked(output, target))
+        losses, weights = self._elements(output, target)
         s = _sample_weights(sample_weight, losses)
         if self.reduction == "none":
             return losses if s is None else losses * s.reshape((-1, *(1,) * (losses.ndim - 1)))
@@ -77,11 +80,11 @@ class Loss(Noted):
 
     def terms(self, output: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
         """Loss (n,) and weight in a mean (n,) of every sample; axes after the first are averaged, or summed for "sum"."""
-        losses, weights = self._per_sample(*self.elements(*self._checked(output, target)))
+        losses, weights = self._per_sample(*self._elements(output, target))
         return losses, weights if weights is not None else tensor(np.ones(losses.shape, losses.dtype))
 
-    def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Losses before any reduction, and the weights that they have in a mean (None: 1 each)."""
+    def elements(self, output: Tensor, target: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
+        """Losses before any reduction, samples along the first axis; or those and the weights that they have in a mean."""
         raise NotImplementedError(f"{type(self).__name__} defines elements(output, target)")
 
     def check(self, output_shape: Shape, target: TensorLike) -> None:
@@ -109,6 +112,14 @@ class Loss(Noted):
         """Whether targets of this shape are class numbers."""
         return False
 
+    def shares(self, target: Tensor, dtype: Any) -> Tensor | None:
+        """What each target counts in a mean, of the targets' shape and of `dtype`; None where all count 1."""
+        return None
+
+    def counted(self, target: Tensor) -> Tensor | None:
+        """Which targets count at all, bool of their shape; None for all."""
+        return None
+
     def config(self) -> dict[str, Any]:
         """Name and settings as JSON-able data, for `loss_from_config`."""
         return {"loss": type(self).__name__, **self._settings()}
@@ -120,6 +131,10 @@ class Loss(Noted):
         return settings.call_text(self, self._settings())
 
     # ---------------------------------------------------------------------------------------- stages
+    def _elements(self, output: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor | None]:
+        found = self.elements(*self._checked(output, target))
+        return found if isinstance(found, tuple) else (found, None)
+
     def _checked(self, output: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
         y, t = _as_tensor(output), _as_tensor(target)
         if y.dtype.kind != "f":
@@ -155,9 +170,14 @@ class Loss(Noted):
         total = (losses if s is None else s * losses).sum()
         if self.reduction == "sum":
             return total
-        if weights is None:
-            return total / (losses.size if s is None else s.sum())
-        return total / (weights if s is None else s * weights).sum()
+        if weights is None and s is None:
+            return total / losses.size
+        counted = s if weights is None else weights if s is None else s * weights
+        assert counted is not None
+        weight = counted.sum()
+        if "weights" not in _trusted.get():
+            weight = functional.where(weight == 0.0, 1.0, weight)  # what counts nothing adds up to 0, not to 0 / 0
+        return total / weight
 
 
 def _as_tensor(value: TensorLike) -> Tensor:
@@ -191,8 +211,10 @@ def _within(values: Tensor, limits: Limits) -> Tensor:
 
 
 @contextmanager
-def trusting(*what: Literal["targets", "outputs"]) -> Iterator[None]:
-    """Within it losses take values that are not known yet as they come: targets that `Loss.check` has seen, or outputs too."""
+def trusting(*what: Literal["targets", "outputs", "weights"]) -> Iterator[None]:
+    """Within it losses take values that are not known yet as they come: targets that `Loss.check` has seen, outputs too, or
+    weights of which not all are 0.
+    """
     token = _trusted.set(_trusted.get().union(what))
     try:
         yield
@@ -267,6 +289,8 @@ class BCELoss(Loss):
     BCEWithLogitsLoss is exact where probabilities round to 0 or 1, and learns there; prefer it.
     """
 
+    per_label = True
+
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
         # Where time counts, as in a training step, what is a probability by its making is not looked at.
@@ -292,6 +316,7 @@ class BCEWithLogitsLoss(Loss):
     """
 
     threshold = 0.0
+    per_label = True
 
     def __init__(self, reduction: str = "mean", pos_weight: float | Sequence[float] | None = None) -> None:
         super().__init__(reduction)
@@ -327,6 +352,7 @@ class HingeLoss(Loss):
     """
 
     threshold = 0.0
+    per_label = True
 
     def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
         super().__init__(reduction)
@@ -415,12 +441,20 @@ class _ClassLoss(Loss):
                 )
             )
 
-    def _shares(self, output: Tensor, labels: Tensor) -> Tensor:
-        """What each target counts, of the targets' shape: the weight of its class, or 0 if it is ignored."""
-        weight = np.ones(output.shape[1]) if self.weight is None else np.asarray(self.weight)
-        counted = labels if self.ignore_index is None else functional.where(labels == self.ignore_index, 0, labels)
-        shares = functional.gather(np.asarray(weight, output.dtype), counted)
-        return shares if self.ignore_index is None else shares * (labels != self.ignore_index)
+    def shares(self, target: Tensor, dtype: Any) -> Tensor | None:
+        """The weight of a target's class, or 0 if it is ignored; distributions count 1."""
+        if target.dtype.kind not in "iu":
+            return None
+        counted = self.counted(target)
+        if self.weight is None:
+            return None if counted is None else counted.astype(dtype)
+        weight = np.asarray(self.weight, dtype)
+        shares = functional.gather(weight, target if counted is None else functional.where(counted, target, 0))
+        return shares if counted is None else shares * counted
+
+    def counted(self, target: Tensor) -> Tensor | None:
+        """All but those of `ignore_index`."""
+        return None if self.ignore_index is None or target.dtype.kind not in "iu" else target != self.ignore_index
 
 
 class CrossEntropyLoss(_ClassLoss):
@@ -464,10 +498,10 @@ class CrossEntropyLoss(_ClassLoss):
             t = (1.0 - self.label_smoothing) * t + self.label_smoothing / classes
         if self.weight is not None:
             t = t * np.asarray(self.weight, output.dtype).reshape(-1, *(1,) * (output.ndim - 2))
-        if numbered and self.ignore_index is not None:
-            t = t * functional.expand_dims(target != self.ignore_index, 1)
-        plain = not numbered or (self.weight is None and self.ignore_index is None)
-        return functional.softmax_with_loss(output, t, axis=1), None if plain else self._shares(output, target)
+        counted = self.counted(target)
+        if counted is not None:
+            t = t * functional.expand_dims(counted, 1)
+        return functional.softmax_with_loss(output, t, axis=1), self.shares(target, output.dtype)
 
     def _check_target(self, output_shape: Shape, t: Tensor) -> None:
         if t.dtype.kind != "f" or t.ndim != len(output_shape):
@@ -510,12 +544,13 @@ class NLLLoss(_ClassLoss):
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss (n, …)."""
-        labels = target if self.ignore_index is None else functional.where(target == self.ignore_index, 0, target)
+        counted = self.counted(target)
+        labels = target if counted is None else functional.where(counted, target, 0)
         rows = output.transpose((0, *range(2, output.ndim), 1)).reshape((-1, output.shape[1]))
         chosen = functional.gather(rows, np.arange(rows.shape[0]), labels.reshape(-1)).reshape(target.shape)
-        if self.weight is None and self.ignore_index is None:
+        shares = self.shares(target, output.dtype)
+        if shares is None:
             return -chosen, None
-        shares = self._shares(output, target)
         # An ignored log-probability may be −∞, and 0 · ∞ would be NaN.
         return functional.where(shares == 0, 0.0, -shares * chosen), shares
 

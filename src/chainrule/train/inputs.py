@@ -12,6 +12,8 @@ from chainrule.errors import ArgumentError, DataError, ShapeError, explain
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import check_finite, converted, model_dtype, numbers
+from chainrule.nn.function_loss import FunctionLoss
+from chainrule.tensor import tensor
 
 ClassWeight = Mapping[int, float] | str | None
 
@@ -51,8 +53,8 @@ def targets_array(model: Module, loss: Loss, output: Shape, data: Any, samples: 
     return np.ascontiguousarray(array)
 
 
-def weights_array(sample_weight: Any, class_weight: ClassWeight, y: Array, dtype: Any) -> Array:
-    """One weight per sample: its own times that of its class.
+def weights_array(sample_weight: Any, class_weight: ClassWeight, y: Array, loss: Loss, dtype: Any) -> Array:
+    """One weight per sample: its own times that of its class; targets that the loss ignores have no class.
 
     Raises:
         ShapeError, ArgumentError: not one finite weight ≥ 0 per sample; class weights for targets that are not classes, or
@@ -72,19 +74,70 @@ def weights_array(sample_weight: Any, class_weight: ClassWeight, y: Array, dtype
             )
         )
     if class_weight is not None:
-        weights = weights * _class_factors(class_weight, y)
+        counted = loss.counted(tensor(y))
+        weights = weights * _class_factors(class_weight, y, np.ones(y.shape, bool) if counted is None else counted.numpy())
     return np.ascontiguousarray(weights, dtype=dtype)
 
 
-def _class_factors(class_weight: ClassWeight, y: Array) -> Array:
+def check_weights(loss: Loss, data: Sequence[Array], output: Shape) -> None:
+    """Refuse weights that a loss cannot heed, and targets of which none counts.
+
+    Args:
+        loss: the loss.
+        data: inputs, targets and weights.
+        output: the shape of the outputs.
+
+    Raises:
+        ArgumentError: different weights with a function that gives one number per batch; no sample counts.
+    """
+    _, y, weights = data
+    weighted = bool((weights != weights[0]).any())
+    if weighted and isinstance(loss, FunctionLoss) and not loss.weighs_samples((1, *output[1:]), weights.dtype, y[:1]):
+        raise ArgumentError(
+            explain(
+                f"weights of samples or classes were given with the loss {loss!r}",
+                "it gives one number for a whole batch",
+                "Let it return one loss per sample, without .mean().",
+            )
+        )
+    counting = counting_samples(loss, data)
+    if counting is not None and not counting.any():
+        raise ArgumentError(
+            explain("every target is ignored or has the weight 0", "at least one sample must count", "Check ignore_index.")
+        )
+
+
+def counting_samples(loss: Loss, data: Sequence[Array]) -> Array | None:
+    """Whether each sample has a weight and a target that counts, bool (n,); None if all have."""
+    _, y, weights = data
+    shares = loss.shares(tensor(y), weights.dtype)
+    counting = weights > 0
+    if shares is not None:
+        counting &= (shares.numpy().reshape(len(y), -1) > 0).any(axis=1)
+    return None if counting.all() else counting
+
+
+def _class_factors(class_weight: ClassWeight, y: Array, counted: Array) -> Array:
     classes = y.reshape(len(y), -1)[:, 0]
     if y.size != len(y) or not np.array_equal(classes, np.round(classes)):
         raise ArgumentError(
-            explain("class_weight was given for targets that are not classes", "it needs class numbers", "Use sample_weight.")
+            explain(
+                "class_weight was given for targets that are not one class per sample",
+                "it needs class numbers (n,)",
+                "Use sample_weight, or the weights that the loss takes (weight=, pos_weight=).",
+            )
         )
-    found, place, counts = np.unique(classes.astype(np.int64), return_inverse=True, return_counts=True)
+    factors = np.ones(len(y))
+    has_class = counted.reshape(-1)
+    factors[has_class] = _factors(class_weight, classes[has_class].astype(np.int64))
+    return factors
+
+
+def _factors(class_weight: ClassWeight, classes: Array) -> Array:
+    """The weight of each sample's class."""
+    found, place, counts = np.unique(classes, return_inverse=True, return_counts=True)
     if class_weight == "balanced":
-        return (len(y) / (len(found) * counts))[place]
+        return (len(classes) / (len(found) * counts))[place]
     if not isinstance(class_weight, Mapping):
         raise ArgumentError(
             explain(

@@ -1,7 +1,7 @@
 """Measures of how good predictions are.
 
-A metric gives one number per sample, as a graph, so that it is computed in the same program as the loss; its value over a data
-set is the mean over samples, weighted by the sample weights, passed through `finish`.
+A metric gives one number per target or per sample, as a graph, so that it is computed in the same program as the loss. Its
+value over a data set is the mean, weighted by the sample weights and without targets that the loss ignores, through `finish`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from chainrule import functional
 from chainrule.errors import ArgumentError, explain
+from chainrule.nn import Loss
 from chainrule.tensor import Tensor
 
 
@@ -21,16 +22,32 @@ class Metric:
 
     Attributes:
         name: its column in the history.
-        per_sample: (output, target, threshold) to one number per sample, shape (n,). `threshold` is what a single output must
-            exceed to mean class 1: 0 where the output is a score, ½ where it is a probability.
+        elements: (output, target, loss) to numbers: one per target, one per sample (n,), or a scalar for the whole batch. The
+            loss says what outputs and targets mean.
         larger_is_better: which direction is an improvement.
         finish: applied to the mean.
     """
 
     name: str
-    per_sample: Callable[[Tensor, Tensor, float], Tensor]
+    elements: Callable[[Tensor, Tensor, Loss], Tensor]
     larger_is_better: bool = False
     finish: Callable[[float], float] = float
+
+    def per_sample(self, output: Tensor, target: Tensor, loss: Loss) -> Tensor:
+        """The numbers (n,) whose weighted sum, divided by that of the samples' shares, is the mean."""
+        values, counted = self.elements(output, target, loss).astype("float64"), loss.counted(target)
+        if values.ndim == 0:
+            values = functional.broadcast_to(values, output.shape[:1])
+        if counted is None:
+            return _over_features(values)
+        if values.shape == counted.shape:
+            return _over_features(functional.where(counted, values, 0.0))
+        return _over_features(values) * share(counted)
+
+
+def share(counted: Tensor) -> Tensor:
+    """Which share of each sample's targets counts, (n,)."""
+    return _over_features(counted.astype("float64"))
 
 
 def _over_features(values: Tensor) -> Tensor:
@@ -38,39 +55,44 @@ def _over_features(values: Tensor) -> Tensor:
     return values if values.ndim == 1 else values.reshape(values.shape[0], -1).mean(axis=1)
 
 
-def decide(output: Tensor, threshold: float) -> Tensor:
-    """The class that outputs mean: the largest of several, or whether a single one exceeds the threshold; int64 (n, …)."""
-    if output.ndim > 1 and output.shape[1] > 1:
-        return output.argmax(axis=1)
-    return (output > threshold).astype("int64").reshape(output.shape[0])
+def is_right(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
+    """Whether outputs mean what the targets say.
+
+    Returns:
+        bool: of one output per sample, and of several that are as many yes/no answers (`Loss.per_label`), of each, in the shape
+        of the outputs; of the scores of classes, of the largest, (n, …).
+    """
+    if loss.per_label or output.ndim < 2 or output.shape[1] == 1:
+        # Two classes may be 0 and 1, or −1 and 1 (hinge loss).
+        return (output > loss.threshold) == (target.reshape(output.shape) > 0.5)
+    wanted = target.argmax(axis=1) if target.shape == output.shape else target
+    return output.argmax(axis=1) == wanted.astype("int64")
 
 
-def is_right(output: Tensor, target: Tensor, threshold: float) -> Tensor:
-    """Whether the class that outputs mean is that of the targets: class numbers, or one number per output; bool (n, …)."""
-    several = output.ndim > 1 and output.shape[1] > 1
-    if several and target.shape == output.shape:
-        target = target.argmax(axis=1)
-    # Two classes may be 0 and 1, or −1 and 1 (hinge loss).
-    wanted = target if several else (target > 0.5).reshape(output.shape[0])
-    return decide(output, threshold) == wanted.astype("int64")
+def _difference(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
+    if loss.takes_classes(output.shape, target.shape):
+        raise ArgumentError(
+            explain(
+                f"mae, mse or rmse was asked for with {type(loss).__name__}",
+                "they compare numbers, and the targets are class numbers",
+                "Use the metric 'accuracy'.",
+            )
+        )
+    return output - target
 
 
-def _accuracy(output: Tensor, target: Tensor, threshold: float) -> Tensor:
-    return _over_features(is_right(output, target, threshold).astype("float64"))
+def _absolute(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
+    return abs(_difference(output, target, loss))
 
 
-def _absolute(output: Tensor, target: Tensor, threshold: float) -> Tensor:
-    return _over_features(abs(output - target).astype("float64"))
-
-
-def _squared(output: Tensor, target: Tensor, threshold: float) -> Tensor:
-    return _over_features(functional.square(output - target).astype("float64"))
+def _squared(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
+    return functional.square(_difference(output, target, loss))
 
 
 METRICS = {
     m.name: m
     for m in (
-        Metric("accuracy", _accuracy, larger_is_better=True),
+        Metric("accuracy", is_right, larger_is_better=True),
         Metric("mae", _absolute),
         Metric("mse", _squared),
         Metric("rmse", _squared, finish=math.sqrt),
@@ -78,15 +100,41 @@ METRICS = {
 }
 
 
-def resolve(metrics: Sequence[str | Metric]) -> list[Metric]:
-    """Metrics by name or as they are.
+def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]) -> list[Metric]:
+    """Metrics by name, as they are, or from plain functions (output, target), named after these.
+
+    A function gives one number per target or per sample, or a scalar for the batch, whose mean over batches is taken. It is
+    thought to be the better the smaller; say otherwise with a `Metric`.
 
     Raises:
-        ArgumentError: an unknown name.
+        ArgumentError: an unknown name, something that is no metric, or two of one name.
     """
-    unknown = [m for m in metrics if isinstance(m, str) and m not in METRICS]
-    if unknown:
+    found = [_resolved(metric) for metric in metrics]
+    names = [metric.name for metric in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
         raise ArgumentError(
-            explain(f"the metric {unknown[0]!r} was asked for", f"there are {', '.join(METRICS)}", "Or pass a Metric.")
+            explain(
+                f"two metrics are called {twice!r}",
+                "each has a column of its own in the history",
+                "Name one otherwise: Metric(name, elements), or def instead of lambda.",
+            )
         )
-    return [METRICS[m] if isinstance(m, str) else m for m in metrics]
+    return found
+
+
+def _resolved(metric: str | Metric | Callable[[Tensor, Tensor], Tensor]) -> Metric:
+    if isinstance(metric, Metric):
+        return metric
+    if callable(metric) and not isinstance(metric, type):
+        name = getattr(metric, "__name__", type(metric).__name__).strip("<>")  # of a lambda
+        return Metric(name, lambda output, target, loss: metric(output, target))
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise ArgumentError(
+            explain(
+                f"the metric {metric!r} was asked for",
+                f"there are {', '.join(METRICS)}",
+                "Or pass a function (output, target), or a Metric.",
+            )
+        )
+    return METRICS[metric]

@@ -1,10 +1,11 @@
 """The training step and the evaluation of a model as graphs, and running them over rows of a data set.
 
-    training     (x, t, s, lr) ↦ loss, Σ s, Σ s·mᵢ per metric; parameters, buffers, moments and random stream as state
-    evaluation   (x, t, s) ↦ Σ s·loss, Σ s·weight, Σ s·mᵢ per metric
+    training     (x, t, s, lr) ↦ loss, Σ s·c, Σ s·mᵢ per metric; parameters, buffers, moments and random stream as state
+    evaluation   (x, t, s) ↦ Σ s·loss, Σ s·weight, Σ s·c, Σ s·mᵢ per metric
 
-x, t, s are a batch of inputs, targets and sample weights, lr the learning rates of the groups. Each graph is captured once per
-batch size; all share one set of state arrays with those that run the model forward (`chainrule.nn.forward`).
+x, t, s are a batch of inputs, targets and sample weights, c is the share of a sample's targets that the loss counts, lr are the
+learning rates of the groups. Each graph is captured once per batch size; all share one set of state arrays with those that run
+the model forward (`chainrule.nn.forward`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from chainrule.nn import Loss, Module
 from chainrule.nn.forward import EVALUATION_BATCH, Forward, batch_signature
 from chainrule.nn.losses import trusting
 from chainrule.tensor import Tensor, no_grad
-from chainrule.train.metrics import Metric
+from chainrule.train.metrics import Metric, share
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Steps(Forward):
         self.metrics = metrics
         self.clipping = clipping
 
-    def train(self, data: Sequence[Array], rows: Array, rates: Array, until: float | None) -> list[Array]:
+    def train(
+        self, data: Sequence[Array], rows: Array, rates: Array, until: float | None, counting: Array | None = None
+    ) -> list[Array]:
         """Run a training step per row of `rows`.
 
         Args:
@@ -80,23 +83,38 @@ class Steps(Forward):
             rows: int64 (steps, batch).
             rates: float64 (steps, groups), learning rates.
             until: see `Program.run_steps`.
+            counting: bool, per sample of the data set whether it counts; None: all do. No step is taken on a batch in which
+                none counts; its values are 0.
 
         Returns:
-            Loss, Σ s, and one array of Σ s·mᵢ per metric, each (steps,).
+            Loss, Σ s·c with c the share of a sample's targets that counts, and Σ s·mᵢ per metric, each (steps,).
         """
         found, program = self.step_program(data, rows.shape[1], rates.shape[1])
-        return program.run_steps(data, rows, [rates], self.state.of(found), until)
+        taken = np.ones(len(rows), bool) if counting is None else np.asarray(counting[rows].any(axis=1))
+        if taken.all():
+            return program.run_steps(data, rows, [rates], self.state.of(found), until)
+        outputs = program.run_steps(data, rows[taken], [rates[taken]], self.state.of(found), until)
+        ran = len(outputs[0])
+        done = len(rows) if ran == taken.sum() else int(np.flatnonzero(taken)[ran - 1]) + 1
+        return [_spread(values, taken[:done]) for values in outputs]
 
-    def first_failed(self, data: Sequence[Array], rows: Array, rates: Array, parameters: Sequence[Tensor]) -> FailedStep | None:
+    def first_failed(
+        self,
+        data: Sequence[Array],
+        rows: Array,
+        rates: Array,
+        parameters: Sequence[Tensor],
+        counting: Array | None = None,
+    ) -> FailedStep | None:
         """Take the steps one by one to the first that fails; the state is then the one before it, else that after all steps.
 
         Args:
-            data, rows, rates: see `train`.
+            data, rows, rates, counting: see `train`.
             parameters: what must stay finite beside the loss.
         """
         for index in range(len(rows)):
             before = self.state.copy()
-            loss = float(self.train(data, rows[index : index + 1], rates[index : index + 1], None)[0][0])
+            loss = float(self.train(data, rows[index : index + 1], rates[index : index + 1], None, counting)[0][0])
             finite = self.state.is_finite(parameters)
             if not (finite and math.isfinite(loss)):
                 self.state.restore(before)
@@ -112,8 +130,8 @@ class Steps(Forward):
         return self._capture(self._training_step, _signature(data, size, groups), training=True)
 
     def evaluate(self, data: Sequence[Array]) -> list[float]:
-        """Σ s·loss, Σ s·weight and Σ s·mᵢ over a data set."""
-        totals = [0.0] * (2 + len(self.metrics))
+        """Σ s·loss, Σ s·weight, Σ s·c and Σ s·mᵢ over a data set, with c the share of a sample's targets that counts."""
+        totals = [0.0] * (3 + len(self.metrics))
         for first in range(0, len(data[0]), EVALUATION_BATCH):
             part = [a[first : first + EVALUATION_BATCH] for a in data]
             found, program = self.program("evaluate", self._evaluation, batch_signature(part, len(part[0])))
@@ -126,7 +144,7 @@ class Steps(Forward):
             group.lr.assign(lr[position])
         self.optimizer.zero_grad()
         output = self.model(x)
-        with trusting("targets"):
+        with trusting("targets", "weights"):  # both were looked at for the whole data set
             value = self.loss(output, t, s)
         value.backward()
         parameters = [p for group in self.optimizer.groups for p in group.params]
@@ -136,7 +154,7 @@ class Steps(Forward):
             optim.clip_grad_value_(parameters, self.clipping.value)
         self.optimizer.step()
         with no_grad():
-            return [value, s.sum(), *self._metric_sums(output, t, s)]
+            return [value, *self._metric_sums(output, t, s)]
 
     def _evaluation(self, x: Tensor, t: Tensor, s: Tensor) -> list[Tensor]:
         with no_grad():
@@ -146,7 +164,17 @@ class Steps(Forward):
             return [(s * losses).sum(), (s * weights).sum(), *self._metric_sums(output, t, s)]
 
     def _metric_sums(self, output: Tensor, t: Tensor, s: Tensor) -> list[Tensor]:
-        return [(s * m.per_sample(output, t, self.loss.threshold)).sum() for m in self.metrics]
+        """Σ s·c and Σ s·mᵢ, with c the share of a sample's targets that counts."""
+        counted = self.loss.counted(t)
+        total = s.sum() if counted is None else (s * share(counted)).sum()
+        return [total, *((s * m.per_sample(output, t, self.loss)).sum() for m in self.metrics)]
+
+
+def _spread(values: Array, taken: Array) -> Array:
+    """The values in the places of the steps taken, and zeros in the others."""
+    spread = np.zeros((len(taken), *values.shape[1:]), values.dtype)
+    spread[taken] = values
+    return spread
 
 
 def _signature(data: Sequence[Array], size: int, groups: int) -> list[tuple[Shape, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from chainrule.errors import ArgumentError, NonFiniteLoss, explain
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array, model_dtype
+from chainrule.nn.function_loss import as_loss
 from chainrule.tensor import Generator, Tensor, drawing_from, tensor
 from chainrule.train import inputs
 from chainrule.train.batches import Batches
@@ -67,10 +68,10 @@ class Trainer:
     def __init__(
         self,
         model: Module,
-        loss: Loss,
+        loss: Loss | Callable[[Tensor, Tensor], Tensor],
         optimizer: optim.Optimizer,
         *,
-        metrics: Sequence[str | Metric] = (),
+        metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]] = (),
         backend: str = "auto",
         threads: int | None = None,
         clip_norm: float | None = None,
@@ -78,7 +79,7 @@ class Trainer:
         diagnose: bool = False,
     ) -> None:
         self.model = model
-        self.loss = loss
+        self.loss = as_loss(loss)
         self.optimizer = optimizer
         self.metrics = resolve(metrics)
         self.backend = backend
@@ -96,7 +97,7 @@ class Trainer:
         self._steps = Steps(
             model,
             backends.get(backend),
-            loss=loss,
+            loss=self.loss,
             optimizer=optimizer,
             metrics=self.metrics,
             clipping=self.clipping,
@@ -175,6 +176,7 @@ class Trainer:
         if sampler == "misclassified":
             inputs.check_classes(data[1])
         batches = Batches(len(data[0]), 1 if sampler == "misclassified" else batch_size, shuffle=shuffle, seed=seed)
+        counting = inputs.counting_samples(self.loss, data)
         shown = choose(progress)
         with drawing_from(self._stream):
             self._begin(callbacks, seed)
@@ -182,7 +184,7 @@ class Trainer:
                 shown.start(self.epoch + 1, self.epoch + epochs, batches.steps)
                 try:
                     with Interrupt() as interrupt:
-                        self._run(_Job(data, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt))
+                        self._run(_Job(data, counting, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt))
                 finally:
                     shown.stop()
                     self._end()
@@ -282,7 +284,10 @@ class Trainer:
         x = inputs_array(self.model, X)
         output = self._steps.output_shape(x[:1])
         t = inputs.targets_array(self.model, self.loss, (len(x), *output[1:]), y, len(x))
-        return [x, t, inputs.weights_array(sample_weight, class_weight, t, model_dtype(self.model))]
+        s = inputs.weights_array(sample_weight, class_weight, t, self.loss, model_dtype(self.model))
+        data = [x, t, s]
+        inputs.check_weights(self.loss, data, output)
+        return data
 
     def _begin(self, callbacks: Sequence[Callback], seed: int) -> None:
         self._callbacks = sorted(callbacks, key=lambda callback: callback.saves)
@@ -363,7 +368,7 @@ class Trainer:
         for rows in self._rows(job, epochs):
             for part in self._slices(rows):
                 rates = self._rates(done, len(part), job.batches.steps)
-                outputs = self._steps.train(job.data, part, rates, job.until)
+                outputs = self._steps.train(job.data, part, rates, job.until, job.counting)
                 done += len(outputs[0])
                 self.history.step_loss.frombytes(outputs[0].astype(np.float64).tobytes())
                 loss = float(outputs[0][-1])
@@ -372,7 +377,8 @@ class Trainer:
                 if not math.isfinite(loss):
                     raise self._broken_down(job, loss, done)
                 self._save(job, loss, done)
-                self._judge(loss, done, job)
+                counts = job.counting is None or bool(job.counting[part[len(outputs[0]) - 1]].any())
+                self._judge(loss, done, job, counts=counts)
                 if self.history.stopped:
                     self._check_parameters(job, loss, done)
                     return
@@ -387,8 +393,8 @@ class Trainer:
         rng = np.random.default_rng([job.seed, self.epoch])
         for _ in range(len(job.data[0])):
             outputs, targets = tensor(self._steps.predict(job.data[0])), tensor(job.data[1])
-            right = is_right(outputs, targets, self.loss.threshold).numpy()
-            wrong = np.flatnonzero(~right.reshape(len(right), -1).all(axis=1))
+            right = is_right(outputs, targets, self.loss).numpy().reshape(len(outputs), -1).all(axis=1)
+            wrong = np.flatnonzero(~right if job.counting is None else ~right & job.counting)
             if not wrong.size:
                 self.stop("no sample is misclassified")
                 return
@@ -416,11 +422,11 @@ class Trainer:
             times = [t // steps_per_epoch for t in times]  # type: ignore[assignment]
         return np.array([[schedule.value(t, base) for base in self.base_rates] for t in times])
 
-    def _judge(self, loss: float, done: int, job: _Job) -> None:
-        """After a slice: show it, and see whether training is to stop."""
+    def _judge(self, loss: float, done: int, job: _Job, *, counts: bool) -> None:
+        """After a slice: show it, and see whether training is to stop; a last batch that counts nothing has no say."""
         epoch, step = self._number(done, job)
         job.progress.steps(epoch, step, loss)
-        if job.until is not None and loss <= job.until:
+        if counts and job.until is not None and loss <= job.until:
             self.stop(f"the loss {loss:.6g} is within the wanted range, at most {job.until:g}")
         elif job.interrupt.requested:
             self.stop("interrupted")
@@ -459,7 +465,7 @@ class Trainer:
         """The first step since the last saving that fails, and how many steps were taken after it."""
         later = sum(len(rows) for rows, _ in self._unsaved)
         for rows, rates in self._unsaved:
-            failed = self._steps.first_failed(job.data, rows, rates, self._parameters)
+            failed = self._steps.first_failed(job.data, rows, rates, self._parameters, job.counting)
             if failed is not None:
                 return failed, later - failed.index - 1
             later -= len(rows)
@@ -470,7 +476,7 @@ class Trainer:
         return self.epoch + 1 + (done - 1) // job.batches.steps, (done - 1) % job.batches.steps + 1
 
     def _row(self, outputs: Sequence[Array]) -> dict[str, float]:
-        """The values of an epoch from those of its steps: loss, Σ s, Σ s·mᵢ, learning rate."""
+        """The values of an epoch from those of its steps: loss, Σ s·c, Σ s·mᵢ, learning rate."""
         losses, weights, *sums, rates = (values.astype(np.float64) for values in outputs)  # sums of float32 may overflow
         total = float(weights.sum())
         mean = float((losses * weights).sum()) / total if total else float(losses.mean())
@@ -492,10 +498,8 @@ class Trainer:
             self._refresh()
 
     def _evaluate(self, data: Sequence[Array]) -> dict[str, float]:
-        loss, weight, *sums = self._steps.evaluate(data)
-        total = float(data[2].sum())
-        mean = loss / weight if weight else math.nan  # no weight at all: every target is ignored by the loss
-        found = {"loss": loss if self.loss.reduction == "sum" else mean}
+        loss, weight, total, *sums = self._steps.evaluate(data)
+        found = {"loss": loss if self.loss.reduction == "sum" else loss / weight}
         return found | {m.name: m.finish(value / total) for m, value in zip(self.metrics, sums, strict=True)}
 
 
@@ -504,6 +508,7 @@ class _Job:
     """What one call of `fit` asks for."""
 
     data: list[Array]
+    counting: Array | None
     held_out: list[Array] | None
     batches: Batches
     epochs: int
