@@ -25,7 +25,7 @@ from chainrule.ir import Graph, verify
 from chainrule.passes import expand_blocks
 
 try:
-    from chainrule.backends.native import bounds, cache, digest
+    from chainrule.backends.native import bounds, cache, digest, engine
     from chainrule.backends.native.program import NativeProgram
     from chainrule.backends.native.target import host
     from chainrule.backends.native.threads import available
@@ -55,20 +55,21 @@ class NativeBackend:
         A graph with an operation that has no native form runs on the reference backend, with one warning per operation. One
         with arrays of no elements runs there as well: there is nothing to make fast.
         """
-        target = host()
-        most = available() if threads is None else threads
-        checked = bounds.wanted()
-        name = None if checked or cache.folder() is None else digest.key(graph, target, most)
-        executable = cache.load(name)  # it was found right when it was made
-        if executable is None:
-            verify(graph, ops.infer)
-            if not self._compiles(graph):
-                return REFERENCE.compile(graph)
-            from chainrule.backends.native import compiler  # noqa: PLC0415 -- not needed for what is on the disk
+        with engine.turn():
+            target = host()
+            most = available() if threads is None else threads
+            checked = bounds.wanted()
+            name = None if checked or cache.folder() is None else digest.key(graph, target, most)
+            executable = cache.load(name)  # it was found right when it was made
+            if executable is None:
+                verify(graph, ops.infer)
+                if not self._compiles(graph):
+                    return REFERENCE.compile(graph)
+                from chainrule.backends.native import compiler  # noqa: PLC0415 -- not needed for what is on the disk
 
-            executable = compiler.executable_of(compiler.plan_of(graph, target, most), target, checked=checked)
-            cache.save(name, executable)
-        return NativeProgram(graph, target, most, executable)
+                executable = compiler.executable_of(compiler.plan_of(graph, target, most), target, checked=checked)
+                cache.save(name, executable)
+            return NativeProgram(graph, target, most, executable)
 
     def _compiles(self, graph: Graph) -> bool:
         """Whether there is machine code for all of a graph; warns if not."""

@@ -1,7 +1,6 @@
 """From a plan to one LLVM module: a function per different kernel, and `run`, which loops over training steps.
 
-`run(slots, bases, gathered, rows, steps, until, status, clocks, thread, threads, meeting)` gives the number of steps run, or −1
-after a failed check:
+`run(job)` gives the number of steps run, or −1 after a failed check. The words of a job (`executable.JOB`):
 
     slots     pointers that the kernels use: arena, constants, inputs, state, outputs, staging of gathered inputs; `run` moves
               those of inputs and outputs on from step to step
@@ -37,6 +36,7 @@ from chainrule.ops.requirement import Limits
 POINTER = ir.PointerType()
 _DOUBLE = ir.DoubleType()
 _BIT = ir.IntType(1)
+_WORDS = [*[POINTER] * 4, INDEX, _DOUBLE, POINTER, POINTER, INDEX, INDEX, POINTER]  # of a job
 
 
 def module_of(plan: Plan, target: Target, *, profile: bool = False, checked: bool = False) -> ir.Module:
@@ -123,8 +123,10 @@ class _Program:
 
     # ---------------------------------------------------------------------------------------- the loop over steps
     def build(self) -> None:
-        type = ir.FunctionType(INDEX, [*[POINTER] * 4, INDEX, _DOUBLE, POINTER, POINTER, INDEX, INDEX, POINTER])
-        function = ir.Function(self.module, type, ENTRY)
+        function = ir.Function(self.module, ir.FunctionType(INDEX, _WORDS), "loop")
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        self._entry(function)
         slots, bases, gathered, rows, steps, until, status, clocks, self.thread, self.count, self.meeting = function.args
         for argument in function.args[:4]:
             argument.add_attribute("noalias")
@@ -167,6 +169,14 @@ class _Program:
         b.ret(b.add(k, INDEX(1)))
         b.position_at_end(failed)
         b.ret(INDEX(-1))
+
+    def _entry(self, loop: ir.Function) -> None:
+        """The function that is called: it takes the words of a job from memory."""
+        function = ir.Function(self.module, ir.FunctionType(INDEX, [POINTER]), ENTRY)
+        b = ir.IRBuilder(function.append_basic_block("entry"))
+        places = [b.gep(function.args[0], [INDEX(k)], source_etype=INDEX) for k in range(len(loop.args))]
+        words = [b.load(place, typ=word.type, align=8) for place, word in zip(places, loop.args, strict=True)]
+        b.ret(b.call(loop, words))
 
     # ---------------------------------------------------------------------------------------- threads
     def _alone(self, b: ir.IRBuilder, function: ir.Function, arguments: Sequence[ir.Value]) -> None:

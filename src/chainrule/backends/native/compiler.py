@@ -35,7 +35,7 @@ def executable_of(plan: Plan, target: Target, *, profile: bool = False, checked:
 
 def _compiled(plan: Plan, target: Target, written: ir.Module) -> bytes:
     machine = target.machine()
-    module = llvm.parse_assembly(str(written))
+    module = llvm.parse_assembly(str(written), llvm.create_context())  # the process's own context keeps all that it ever saw
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = False  # the loops are vectors already
     options.slp_vectorization = False
@@ -45,6 +45,8 @@ def _compiled(plan: Plan, target: Target, written: ir.Module) -> bytes:
     small = sum(work(step.kernel) for step in plan.steps) < _SMALL
     passes = builder.getModulePassManager() if small else _few_passes()
     passes.run(module, builder)
+    llvm.newpassmanagers.NewPassManager._dispose(passes)  # llvmlite 0.50 does not do it: it finds another `_dispose` first
+    passes.detach()
     code: bytes = machine.emit_object(module)
     return code
 

@@ -1,11 +1,15 @@
-"""From an object file to machine code in memory."""
+"""From an object file to machine code in memory, and whose turn it is to use LLVM."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 import itertools
-from collections.abc import Callable
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -15,20 +19,35 @@ from chainrule.backends.native import bounds
 from chainrule.backends.native.executable import ENTRY
 from chainrule.backends.native.target import host
 
-_SIGNATURE = ctypes.CFUNCTYPE(
-    ctypes.c_int64,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_int64,
-    ctypes.c_double,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_int64,
-    ctypes.c_int64,
-    ctypes.c_void_p,
-)
+_turn = threading.RLock()
+
+
+def turn() -> AbstractContextManager[bool]:
+    """The lock that is held while something is planned, compiled, linked or unloaded.
+
+    A fork waits for it. Otherwise the child could find LLVM, or the import of a module, locked by a thread that is not there.
+    """
+    return _turn
+
+
+def _wait_for_turn() -> None:
+    _turn.acquire()
+
+
+def _end_turn() -> None:
+    with suppress(RuntimeError):  # an exception ended the waiting: Python reports it, and forks nevertheless
+        _turn.release()
+
+
+def _renew_turn() -> None:
+    global _turn  # noqa: PLW0603
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_wait_for_turn, after_in_parent=_end_turn, after_in_child=_renew_turn)
+
+_SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 
 
 @functools.cache
@@ -40,20 +59,48 @@ def _linker() -> Any:
 _numbers = itertools.count()
 
 
+class Library:
+    """An object file in memory. It lives as long as this object.
+
+    Args:
+        code: the object file.
+        names: of its functions and variables whose addresses will be wanted.
+        symbols: addresses of what it calls, where that is not found in the process by name.
+    """
+
+    def __init__(self, code: bytes, names: Sequence[str], symbols: Mapping[str, int] | None = None) -> None:
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for name in names:
+            builder.export_symbol(name)
+        for name, address in (symbols or {}).items():
+            builder.import_symbol(name, address)
+        with turn():
+            self._loaded = builder.link(_linker(), f"program {next(_numbers)}")
+
+    def __getitem__(self, name: str) -> int:
+        """The address of a name."""
+        address: int = self._loaded[name]
+        return address
+
+    def __del__(self) -> None:
+        if hasattr(self, "_loaded") and not sys.is_finalizing():
+            with turn():
+                self._loaded.close()
+
+
 class Code:
     """Machine code that can be called. It lives as long as this object.
 
     Attributes:
-        run: the function `run` of the code, as `signature` says (see `codegen`).
+        address: of the function `run` of the code.
+        run: that function, as `signature` says.
         outside: for code that watches every access, the number in memory where it notes one outside (see `bounds`).
     """
 
     def __init__(self, code: bytes, signature: Any = _SIGNATURE, *, checked: bool = False) -> None:
-        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(ENTRY)
-        if checked:
-            builder = builder.export_symbol(bounds.FOUND)
-        self._library = builder.link(_linker(), f"program {next(_numbers)}")
-        self.run: Callable[..., int] = signature(self._library[ENTRY])
+        self._library = Library(code, [ENTRY, bounds.FOUND] if checked else [ENTRY])
+        self.address = self._library[ENTRY]
+        self.run: Callable[..., int] = signature(self.address)
         self.outside = ctypes.c_int64.from_address(self._library[bounds.FOUND]) if checked else ctypes.c_int64()
 
 

@@ -7,6 +7,7 @@ bytes are a line of JSON and then the arrays and the code, one after the other.
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -14,7 +15,10 @@ import numpy as np
 from chainrule.ir import Array, Graph
 from chainrule.ops.requirement import Limits
 
-ENTRY = "run"  # the function of the machine code that is called (see `codegen`)
+ENTRY = "run"  # the function of the machine code that is called, with the address of a job
+JOB = struct.Struct("=5qd5q")
+"""What one thread is to do, as the machine code reads it: slots, bases, gathered, rows, steps, until, status, clocks, thread,
+threads, meeting; `codegen` says what they mean."""
 
 
 @dataclass(frozen=True, eq=False)

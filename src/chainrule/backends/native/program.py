@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
-from functools import cached_property
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 
 from chainrule.backends.native import engine, memory
-from chainrule.backends.native.executable import Executable
+from chainrule.backends.native.crew import CREW
+from chainrule.backends.native.executable import JOB, Executable
 from chainrule.backends.native.target import Target
-from chainrule.backends.native.threads import BARRIER_WORDS, CREW, Choice
+from chainrule.backends.native.threads import BARRIER_WORDS, Choice
 from chainrule.errors import GraphError, ShapeError, explain
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.requirement import positions as allowed
@@ -42,16 +44,23 @@ class NativeProgram:
         self._code = engine.Code(executable.code, checked=executable.checked)
         self._arena = _aligned_bytes(executable.arena_bytes)
         self._staging: list[Array] | None = None
-        self._busy = Lock()  # one arena: calls from several Python threads take turns
+        # One arena: calls from several Python threads take turns. A signal handler may call what it interrupted, since handlers
+        # run before or after the machine code.
+        self._busy = RLock()
+        self._plan: Plan | None = None
         self._choice = Choice(executable.threads)
         self.clocks = np.zeros((executable.threads, executable.steps), np.int64)
+        _PROGRAMS.add(self)
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
         """The kernels, in order, and the memory they use: made from the graph when it is first looked at."""
-        from chainrule.backends.native import compiler  # noqa: PLC0415 -- running a program found on disk does not need it
+        with engine.turn():
+            from chainrule.backends.native import compiler  # noqa: PLC0415 -- running a program found on disk does not need it
 
-        return compiler.plan_of(self._graph, self._target, self._most_threads)
+            if self._plan is None:
+                self._plan = compiler.plan_of(self._graph, self._target, self._most_threads)
+            return self._plan
 
     @property
     def memory(self) -> int:
@@ -172,28 +181,16 @@ class NativeProgram:
             self._set(slots, "staging", self._staging)
         bases = np.array([a.ctypes.data for a in (*inputs, *outputs)], np.int64)
         flags = np.array([k < gathered for k in range(len(inputs))], np.int64)
-        count = threads_used or self._executable.threads
+        count = CREW.hire(threads_used or self._executable.threads)
         status = np.zeros((self._executable.threads, 2), np.int64)
         meeting = _aligned_bytes(8 * BARRIER_WORDS)
-
-        def call(thread: int) -> int:
-            done: int = self._code.run(
-                slots[thread].ctypes.data,
-                bases.ctypes.data,
-                flags.ctypes.data,
-                0 if rows is None else rows.ctypes.data,
-                steps,
-                until,
-                status[thread].ctypes.data,
-                self.clocks[thread].ctypes.data,
-                thread,
-                count,
-                meeting.ctypes.data,
-            )
-            return done
-
+        common = bases.ctypes.data, flags.ctypes.data, 0 if rows is None else rows.ctypes.data, steps, until
+        jobs = [
+            JOB.pack(slot, *common, said, clock, thread, count, meeting.ctypes.data)
+            for thread, (slot, said, clock) in enumerate(zip(*map(_rows, (slots, status, self.clocks)), strict=False))
+        ][:count]
         with self._busy:
-            done = call(0) if count == 1 else CREW.run(call, count)
+            done = self._code.run(jobs[0]) if count == 1 else CREW.run(self._code.address, jobs)
         if self._code.outside.value:
             step = self.plan.steps[self._code.outside.value - 1]
             raise GraphError(f"{step.label} reaches outside its buffers: this is a defect of chainrule; please report it.")
@@ -209,6 +206,19 @@ class NativeProgram:
     def _set(self, slots: Array, place: str, arrays: Sequence[Array]) -> None:
         first = self._slots[place]
         slots[:, first : first + len(arrays)] = [a.ctypes.data for a in arrays]
+
+
+_PROGRAMS: WeakSet[NativeProgram] = WeakSet()
+
+
+def _free_all() -> None:
+    """After a fork: the child does not have the threads that were running programs."""
+    for program in _PROGRAMS:
+        program._busy = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_all)
 
 
 def _ready(array: Array, node: Node, shape: Shape | None = None) -> Array:
@@ -234,6 +244,12 @@ def _writable(array: Array, node: Node) -> Array:
     _ready(array, node)
     fits = array.flags.c_contiguous and array.flags.aligned and array.dtype == node.dtype
     return array if fits else np.array(array, dtype=node.dtype, order="C")
+
+
+def _rows(array: Array) -> range:
+    """The addresses of the rows of an array."""
+    start, step = array.ctypes.data, array.strides[0]
+    return range(start, start + step * len(array), step)
 
 
 def _aligned_bytes(size: int) -> Array:

@@ -1,4 +1,4 @@
-"""Several threads running one program: all execute the same code, each on its share, and meet at barriers.
+"""How many threads run a program.
 
 Which thread computes an element never changes how it is computed, so results do not depend on the number of threads.
 """
@@ -9,10 +9,7 @@ import math
 import os
 import statistics
 import sys
-import threading
 from collections import deque
-from collections.abc import Callable
-from queue import SimpleQueue
 
 from chainrule.errors import ArgumentError, explain
 
@@ -36,51 +33,6 @@ def available() -> int:
             explain(f"CHAINRULE_THREADS is {wanted!r}", "it must be a whole number from 1 on", "Unset it, or set it to 1.")
         )
     return int(wanted)
-
-
-class Crew:
-    """Threads that wait for work, for as long as the process lives. They start when first needed."""
-
-    def __init__(self) -> None:
-        self._queues: list[SimpleQueue[Callable[[], None]]] = []
-        self._busy = threading.Lock()
-
-    def run(self, task: Callable[[int], int], threads: int) -> int:
-        """Call task(0) here and task(1), … on other threads, at the same time; gives what task(0) returned."""
-        with self._busy:
-            while len(self._queues) < threads - 1:
-                self._hire()
-            finished: SimpleQueue[None] = SimpleQueue()
-            for number in range(1, threads):
-
-                def errand(number: int = number) -> None:
-                    task(number)
-                    finished.put(None)
-
-                self._queues[number - 1].put(errand)
-            result = task(0)
-            for _ in range(1, threads):
-                finished.get()
-            return result
-
-    def forget(self) -> None:
-        """Start anew: after a fork, the child has none of the threads."""
-        self._queues, self._busy = [], threading.Lock()
-
-    def _hire(self) -> None:
-        queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._queues.append(queue)
-        threading.Thread(target=_work, args=(queue,), daemon=True, name="chainrule").start()
-
-
-def _work(queue: SimpleQueue[Callable[[], None]]) -> None:
-    while True:
-        queue.get()()
-
-
-CREW = Crew()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=CREW.forget)
 
 
 class Choice:

@@ -1,0 +1,190 @@
+"""Exceptions and forks at any moment, and the memory of programs that are dropped: each in a process of its own."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from comparing import compiled
+from test_threads import DENSE, training_step
+
+from chainrule.backends.native import crew, lower, program
+
+BEGINNING = """
+import faulthandler, itertools, os, signal, sys, threading
+import numpy as np
+import chainrule as cr
+from chainrule.backends.native import crew, lower, program
+
+faulthandler.dump_traceback_later(120, exit=True)
+lower._WORTH_A_MEETING = lower._WORTH_A_CREW = 0
+x, w = np.ones((64, 32), np.float32), np.full((32, 32), 0.01, np.float32)
+
+
+def compiled(threads, factor=1.0):
+    function = cr.compile(lambda x, w: (cr.tanh(x @ w) @ w * factor).sum(), threads=threads)
+    function(x, w)
+    return function
+"""
+
+# The exceptions of a real timer, a handler that calls what it interrupts, and then an exception before every instruction of the
+# code that hands work to threads. (That comes last: where Python leaves a `with`, no handler runs, and locks would stay taken.)
+INTERRUPTED = """
+f = compiled(threads=2)
+right = float(f(x, w))
+
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for delay in np.random.default_rng(0).uniform(1e-5, 1e-3, 100):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        while True:
+            f(x, w)
+    except KeyboardInterrupt:
+        pass
+    assert float(f(x, w)) == right
+
+calls = []
+signal.signal(signal.SIGALRM, lambda *_: calls.append(float(f(x, w))))
+signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-3)
+while len(calls) < 20:
+    f(x, w)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("handlers", set(calls) == {right})
+worker = threading.Thread(target=f, args=(x, w))  # no lock was left taken
+worker.start()
+worker.join()
+
+files, left = (crew.__file__, program.__file__), 0
+
+
+def trace(frame, event, argument):
+    global left
+    if frame.f_code.co_filename not in files:
+        return None
+    frame.f_trace_opcodes = True
+    if event == "opcode":
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+    return trace
+
+
+for place in itertools.count(1):
+    left = place
+    try:
+        sys.settrace(trace)
+        f(x, w)
+        break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+    assert float(f(x, w)) == right
+print("places", place > 100)
+"""
+
+FORKED = """
+one, two = compiled(threads=1), compiled(threads=2)
+right, stop = [float(one(x, w)), float(two(x, w))], threading.Event()
+factors = itertools.count(2)
+
+
+def always(work):
+    while not stop.is_set():
+        work()
+
+
+work = [lambda: one(x, w), lambda: two(x, w), lambda: compiled(1, float(next(factors))), lambda: two.program(x, w).plan]
+threads = [threading.Thread(target=always, args=(some,)) for some in work]
+for thread in threads:
+    thread.start()
+codes = []
+for number in range(3):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(100)
+        compiled(2, -float(number))
+        os._exit(0 if [float(one(x, w)), float(two(x, w))] == right else 1)
+    codes.append(os.waitpid(child, 0)[1])
+stop.set()
+for thread in threads:
+    thread.join()
+print(codes)
+"""
+
+DROPPED = """
+import gc
+from chainrule import ir
+from chainrule.backends.native import NATIVE
+
+
+def megabytes():
+    gc.collect()
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def one(number):
+    a = ir.placeholder("input", (number, 7), np.float32)
+    b = ir.placeholder("input", (7, 9), np.float32)
+    made = NATIVE.compile(ir.Graph((a, b), (a @ b * 2.0,)), 1)
+    made.run([np.ones((number, 7), np.float32), np.ones((7, 9), np.float32)], [])
+
+
+for _ in range(2):  # compiled, then found on the disk
+    for number in range(3, 13):
+        one(number)
+    before = megabytes()
+    for number in range(13, 13 + int(os.environ["PROGRAMS"])):
+        one(number)
+    print(megabytes() - before)
+"""
+
+
+def run(script, tmp_path, **settings):
+    """What a script prints."""
+    environment = {"CHAINRULE_CACHE": str(tmp_path / "code"), "OPENBLAS_NUM_THREADS": "1", **settings}
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BEGINNING + script],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="timers with signals are there on POSIX systems only")
+def test_an_exception_at_any_moment_leaves_programs_usable(tmp_path):
+    assert run(INTERRUPTED, tmp_path) == "handlers True\nplaces True\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_a_child_can_run_and_compile_whatever_the_threads_of_its_parent_did(tmp_path):
+    assert run(FORKED, tmp_path) == f"{[0] * 3}\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("programs", "most"), [(25, 7), pytest.param(200, 30, marks=pytest.mark.slow)])
+def test_programs_that_are_dropped_are_freed(programs, most, tmp_path):
+    made, kept = map(float, run(DROPPED, tmp_path, PROGRAMS=str(programs)).split())
+    assert made < most
+    assert kept < most / 2
+
+
+def test_threads_that_cannot_be_started_are_done_without(monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(lower, "_WORTH_A_MEETING", 0)
+    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setenv("CHAINRULE_THREADS", "3")
+    found = training_step(DENSE, (70,))
+    made = compiled(found.graph)
+    arrays = [np.ones((13, 70), np.float32), np.zeros(13, np.int64)]
+    results = []
+    for start in (crew._thread.start_new_thread, refuse):
+        monkeypatch.setattr(program, "CREW", crew.Crew())
+        monkeypatch.setattr(crew._thread, "start_new_thread", start)
+        state = found.state_arrays()
+        results.append([*made.run(arrays, state), *state])
+    assert made.plan.threads == 3
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
