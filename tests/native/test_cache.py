@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import os
 import subprocess
 import sys
 import threading
@@ -87,7 +88,7 @@ def test_a_damaged_file_is_replaced(damage, folder, compilations):
     path.write_bytes(damage(whole))
     _run()
     assert len(compilations) == 2
-    assert cache.load(path.name) is not None
+    assert cache.load(path.stem) is not None
 
 
 def test_nothing_is_kept_when_it_is_off(folder, monkeypatch):
@@ -104,7 +105,7 @@ def test_a_folder_that_cannot_be_made_is_no_error(tmp_path, monkeypatch):
 
 def test_a_file_under_another_name_is_none(folder):
     cache.save("one", Executable(b"code", 1, 1, 64))
-    (folder / "one").rename(folder / "two")
+    (folder / "one.chainrule").rename(folder / "two.chainrule")
     assert cache.load("two") is None
 
 
@@ -117,7 +118,7 @@ def test_many_writers_at_once(folder):
         found = cache.load("name")
         assert found is None or found.code == code
     assert cache.load("name").code == code
-    assert [p.name for p in folder.iterdir()] == ["name"]
+    assert [p.name for p in folder.iterdir()] == ["name.chainrule"]
 
 
 SCRIPT = (
@@ -142,12 +143,148 @@ def test_a_second_process_does_not_even_import_what_compiles():
     assert [_started().communicate()[0].split() for _ in range(2)] == [["10.0", "True"], ["10.0", "False"]]
 
 
-def test_the_oldest_files_go(folder, monkeypatch):
+NAMES = [f"{number:064x}" for number in range(6)]  # as those of `digest`
+EXECUTABLE = Executable(b"code", 1, 1, 64)
+
+
+def test_the_oldest_files_go_and_no_others(folder, monkeypatch):
     monkeypatch.setattr(cache, "_MOST_FILES", 3)
-    for k in range(6):
-        cache.save(f"file {k}", Executable(b"code", 1, 1, 64))
-    assert len(list(folder.iterdir())) == 3
-    assert cache.load("file 5").code == b"code"
+    folder.mkdir(mode=0o700)
+    others = ["thesis.txt", "thesis.chainrule", NAMES[0], ".new-idea", f"{NAMES[0]}.txt"]
+    for name in others:
+        (folder / name).write_text("of the user")
+        os.utime(folder / name, (0, 0))
+    for number, name in enumerate(NAMES):
+        cache.save(name, EXECUTABLE)
+        os.utime(folder / f"{name}.chainrule", (number, number))
+    cache.save(NAMES[-1], EXECUTABLE)
+    assert {p.name for p in folder.iterdir()} == {*others, *(f"{name}.chainrule" for name in NAMES[-3:])}
+    assert cache.load(NAMES[-1]).code == b"code"
+
+
+def test_what_processes_left_that_were_killed_goes(folder):
+    folder.mkdir(mode=0o700)
+    old, young = folder / ".new-old.chainrule", folder / ".new-young.chainrule"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (0, 0))
+    cache.save(NAMES[0], EXECUTABLE)
+    assert young.exists()
+    assert not old.exists()
+
+
+# ------------------------------------------------------------------------------------------------ where it is kept
+posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions of POSIX")
+
+
+@posix
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_folders_and_files_are_for_the_user_alone(umask, tmp_path, monkeypatch):
+    place = tmp_path / "new" / "folder"
+    monkeypatch.setenv("CHAINRULE_CACHE", str(place))
+    before = os.umask(umask)
+    try:
+        cache.save(NAMES[0], EXECUTABLE)
+    finally:
+        os.umask(before)
+    (file,) = place.iterdir()
+    assert [p.stat().st_mode & 0o777 for p in (place.parent, place, file)] == [0o700, 0o700, 0o600]
+    assert cache.load(NAMES[0]) is not None
+
+
+@posix
+@pytest.mark.parametrize("what", ["folder", "file"])
+@pytest.mark.parametrize("mode", [0o020, 0o002])
+def test_what_others_may_write_is_not_used(what, mode, folder, compilations):
+    _run()
+    (file,) = folder.iterdir()
+    path = {"folder": folder, "file": file}[what]
+    path.chmod(path.stat().st_mode | mode)
+    with pytest.warns(
+        UserWarning, match=r"may be written by other users, so the compiled code in it is not used\. Make it your"
+    ) as said:
+        for _ in range(2):
+            _run()
+    assert len(said) == 1
+    assert str(path) in str(said[0].message)
+    assert len(compilations) == (3 if what == "folder" else 2)  # a file is written anew, and then it is the user's own
+
+
+@posix
+def test_what_belongs_to_another_user_is_not_used(folder, compilations, monkeypatch):
+    _run()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.warns(UserWarning, match="belongs to another user, so the compiled code in it is not used"):
+        _run()
+    assert len(compilations) == 2
+
+
+@posix
+def test_links_are_not_followed_and_pipes_not_waited_for(folder, tmp_path, compilations):
+    _run()
+    (file,) = folder.iterdir()
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    _run()
+    assert not file.is_symlink()
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    _run()
+    assert len(compilations) == 3
+    assert file.is_file()
+
+
+@posix
+def test_a_link_to_a_folder_of_the_users_own_is_followed(folder, tmp_path, compilations):
+    (tmp_path / "large disk").mkdir(mode=0o700)
+    folder.symlink_to(tmp_path / "large disk")
+    for _ in range(2):
+        _run()
+    assert len(compilations) == 1
+
+
+def _no_home():
+    raise RuntimeError("Could not determine home directory.")
+
+
+@posix
+@pytest.mark.parametrize("home", [None, "home"])
+@pytest.mark.parametrize("given", [None, "", "cache-folder", "~/cache", "/absolute"])
+def test_the_users_cache_folder(given, home, tmp_path, monkeypatch):
+    """A relative XDG_CACHE_HOME does not count, as the XDG specification says; a user without a home keeps nothing."""
+    monkeypatch.delenv("CHAINRULE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    if given is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+    monkeypatch.setattr(Path, "home", staticmethod((lambda: tmp_path / home) if home else _no_home))
+    below = Path("/absolute") if given == "/absolute" else tmp_path / "home" / ".cache" if home else None
+    assert cache.folder() == (below and below / "chainrule" / "native")
+
+
+@posix
+def test_a_home_that_begins_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CHAINRULE_CACHE", "~/code")
+    assert cache.folder() == tmp_path / "code"
+
+
+@pytest.mark.parametrize("given", ["code", "./code", "~nobody-of-that-name/code"])
+def test_a_folder_below_the_working_folder_is_not_used(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHAINRULE_CACHE", given)
+    monkeypatch.setattr(cache, "_warned", set())
+    with pytest.warns(UserWarning, match="which is not an absolute path, so compiled code is not kept") as said:
+        _run()
+    assert len(said) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_place_of_the_folder_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "file"))
+    _run()
+    assert (tmp_path / "file").read_text() == "in the way"
 
 
 # ------------------------------------------------------------------------------------------------ what is kept
