@@ -72,7 +72,7 @@ class Capture:
 
     def state_arrays(self) -> list[Array]:
         """Fresh arrays with the current values of the state, for a program to change in place."""
-        return [np.array(t.numpy()) for t in self.state]
+        return [np.array(t.numpy(), order="C") for t in self.state]
 
     def write_back(self, arrays: Sequence[Array]) -> None:
         """Give the state Tensors that the graph updates their values from arrays."""

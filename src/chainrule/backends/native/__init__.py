@@ -7,8 +7,8 @@
     codegen    the plan as LLVM IR                              (nest, contraction, draw; loops, scalar)
     compiler   all of that, and LLVM IR to an executable        (target: for which processor)
     cache      executables kept on disk                         (digest: under which name; executable: what is in one)
-    engine     machine code in memory
-    program    arrays in, machine code, arrays out
+    engine     machine code in memory                           (room: whether there is memory for it)
+    program    arrays in, machine code, arrays out              (threads: how many; crew: those that run it together)
 
 docs/native-backend.md goes the whole way with an example.
 """
@@ -25,7 +25,7 @@ from chainrule.ir import Graph, verify
 from chainrule.passes import expand_blocks
 
 try:
-    from chainrule.backends.native import bounds, cache, digest, engine
+    from chainrule.backends.native import bounds, cache, digest, engine, room
     from chainrule.backends.native.program import NativeProgram
     from chainrule.backends.native.target import host
     from chainrule.backends.native.threads import available
@@ -39,6 +39,16 @@ except ModuleNotFoundError as error:
             "Install it with: pip install llvmlite, or use the backend 'reference'.",
         )
     ) from None
+except OSError as error:  # llvmlite is there, and its library is not, or cannot be loaded
+    raise MissingDependency(
+        explain(
+            f"the native backend cannot load llvmlite ({error})",
+            "it needs about 200 MB of address space for it",
+            "Raise the limit (ulimit -v), install llvmlite anew if there is none, or use the backend 'reference'.",
+        )
+    ) from None
+
+_ROOM, _ROOM_PER_NODE = 2**26, 2**16  # bytes for compiling: twice what training steps of 10 to 1,400 nodes were seen to take
 
 
 class NativeBackend:
@@ -52,9 +62,21 @@ class NativeBackend:
     def compile(self, graph: Graph, threads: int | None = None) -> Program:
         """See `Backend.compile`.
 
-        A graph with an operation that has no native form runs on the reference backend, with one warning per operation. One
-        with arrays of no elements runs there as well: there is nothing to make fast.
+        A graph with an operation that has no native form runs on the reference backend, with one warning per operation. So does
+        one for which there is not enough memory to compile it, with one warning. One with arrays of no elements runs there as
+        well: there is nothing to make fast.
         """
+        try:
+            return self._program(graph, threads)
+        except (room.NoRoom, MemoryError):
+            self._warn(
+                {"memory"},
+                "there is too little memory to compile (a limit of the address space, ulimit -v, may be set); "
+                "graphs run on the slow reference backend.",
+            )
+            return REFERENCE.compile(graph)
+
+    def _program(self, graph: Graph, threads: int | None) -> Program:
         with engine.turn():
             target = host()
             most = available() if threads is None else threads
@@ -63,6 +85,7 @@ class NativeBackend:
             executable = cache.load(name)  # it was found right when it was made
             if executable is None:
                 verify(graph, ops.infer)
+                room.need(_ROOM + _ROOM_PER_NODE * len(graph.nodes()))
                 if not self._compiles(graph):
                     return REFERENCE.compile(graph)
                 from chainrule.backends.native import compiler  # noqa: PLC0415 -- not needed for what is on the disk
@@ -77,14 +100,16 @@ class NativeBackend:
 
         nodes = expand_blocks(graph).nodes()
         unknown = {n.op for n in nodes} - KNOWN
-        if unknown - self._warned:
-            self._warned |= unknown
-            warnings.warn(
-                f"the native backend cannot compile {', '.join(sorted(unknown))}; "
-                "graphs with it run on the slow reference backend.",
-                stacklevel=3,
-            )
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            self._warn(unknown, f"the native backend cannot compile {names}; graphs with it run on the slow reference backend.")
         return not unknown and all(n.size for n in nodes)
+
+    def _warn(self, about: set[str], text: str) -> None:
+        """Warn, once about each thing."""
+        if about - self._warned:
+            self._warned |= about
+            warnings.warn(text, stacklevel=5)
 
 
 NATIVE = NativeBackend()

@@ -5,7 +5,7 @@ file is ignored and written anew; files are put in place whole, so that any numb
 time.
 
 The folder is `CHAINRULE_CACHE`, or else chainrule/native in the user's cache folder; `CHAINRULE_CACHE=off` keeps nothing. What
-is in it is run as machine code, so folders and files are used only if they belong to the user and nobody else may write to them.
+is in it is run as machine code. So folders and files count only if they belong to the user and nobody else may write to them.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native import barrier, engine, scalar
+from chainrule.backends.native import barrier, engine, room, scalar
 from chainrule.backends.native.target import Target, host
 from chainrule.ir import Array
 
@@ -28,6 +28,7 @@ _CODE = ir.PointerType(ir.FunctionType(_INDEX, [_POINTER]))  # the builder asks 
 # The words of a desk, where one thread waits: a lock that is released to wake it, what to call with which job, the number to
 # raise when that is done, and the desk after this one.
 _BELL, _FUNCTION, _WORK, _FINISHED, _NEXT, _DESK_WORDS = range(6)
+_ROOM = 2**25  # bytes for compiling it
 _ACQUIRE, _RELEASE = "PyThread_acquire_lock", "PyThread_release_lock"  # Python's own locks: there on every platform
 
 
@@ -62,12 +63,16 @@ class Crew:
             return done
 
     def _start(self) -> bool:
+        try:
+            follow = _machinery()[1]
+        except room.NoRoom:
+            return False
         desk = np.zeros(_DESK_WORDS, np.int64)
         desk[_BELL] = lock = ctypes.pythonapi.PyThread_allocate_lock()
         ctypes.pythonapi.PyThread_acquire_lock(lock, 1)
         try:
             # The lowest level: an exception finds the thread started, or not at all. It holds its desk as long as it lives.
-            _thread.start_new_thread(_work, (_machinery()[1], desk))
+            _thread.start_new_thread(_work, (follow, desk))
         except RuntimeError:
             ctypes.pythonapi.PyThread_free_lock(lock)
             return False
@@ -96,6 +101,7 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def _machinery() -> tuple[Any, Any, Any]:
     """The functions `lead` and `follow`, and what keeps them in memory."""
+    room.need(_ROOM)
     target = host()
     module = ir.Module("crew")
     module.triple = target.triple

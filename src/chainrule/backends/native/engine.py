@@ -15,7 +15,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from chainrule.backends.native import bounds
+from chainrule.backends.native import bounds, room
 from chainrule.backends.native.executable import ENTRY
 from chainrule.backends.native.target import host
 
@@ -57,6 +57,7 @@ def _linker() -> Any:
 
 
 _numbers = itertools.count()
+_ROOM = 2**24  # bytes for linking
 
 
 class Library:
@@ -66,9 +67,13 @@ class Library:
         code: the object file.
         names: of its functions and variables whose addresses will be wanted.
         symbols: addresses of what it calls, where that is not found in the process by name.
+
+    Raises:
+        NoRoom: there is no memory for it.
     """
 
     def __init__(self, code: bytes, names: Sequence[str], symbols: Mapping[str, int] | None = None) -> None:
+        room.need(_ROOM + 2 * len(code))
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         for name in names:
             builder.export_symbol(name)

@@ -1,4 +1,4 @@
-"""Exceptions and forks at any moment, and the memory of programs that are dropped: each in a process of its own."""
+"""Exceptions and forks at any moment, memory that runs out, and programs that are dropped: each in a process of its own."""
 
 import subprocess
 import sys
@@ -8,7 +8,8 @@ import pytest
 from comparing import compiled
 from test_threads import DENSE, training_step
 
-from chainrule.backends.native import crew, lower, program
+from chainrule import ir
+from chainrule.backends.native import NativeBackend, crew, lower, program, room
 
 BEGINNING = """
 import faulthandler, itertools, os, signal, sys, threading
@@ -139,12 +140,46 @@ for _ in range(2):  # compiled, then found on the disk
     print(megabytes() - before)
 """
 
+LIMITED = """
+import resource, warnings
+
+
+def used():
+    return int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+compiled(1)
+warnings.simplefilter("ignore")
+for spare in (1, 15, 40, 60, 400):
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_AS, (used() + spare * 2**20,) * 2)
+        function = cr.compile(lambda x: cr.tanh(x * 2.0).sum() + cr.log1p(x), threads=2)
+        value, name = function(np.ones(5, np.float32)), type(function.program(np.ones(5, np.float32))).__name__
+        right = np.allclose(value.numpy(), 5 * np.tanh(2.0) + np.log(2.0))
+        print(spare, right, name, flush=True)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+LIMITED_FROM_THE_START = """
+import os, resource
+import chainrule as cr
+
+size = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+resource.setrlimit(resource.RLIMIT_AS, (size + 30 * 2**20,) * 2)
+try:
+    cr.compile(cr.exp)
+except cr.errors.MissingDependency as error:
+    print(error)
+"""
+
 
 def run(script, tmp_path, **settings):
     """What a script prints."""
     environment = {"CHAINRULE_CACHE": str(tmp_path / "code"), "OPENBLAS_NUM_THREADS": "1", **settings}
     found = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BEGINNING + script],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
@@ -153,20 +188,48 @@ def run(script, tmp_path, **settings):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="timers with signals are there on POSIX systems only")
 def test_an_exception_at_any_moment_leaves_programs_usable(tmp_path):
-    assert run(INTERRUPTED, tmp_path) == "handlers True\nplaces True\n"
+    assert run(BEGINNING + INTERRUPTED, tmp_path) == "handlers True\nplaces True\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_a_child_can_run_and_compile_whatever_the_threads_of_its_parent_did(tmp_path):
-    assert run(FORKED, tmp_path) == f"{[0] * 3}\n"
+    assert run(BEGINNING + FORKED, tmp_path) == f"{[0] * 3}\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("programs", "most"), [(25, 7), pytest.param(200, 30, marks=pytest.mark.slow)])
 def test_programs_that_are_dropped_are_freed(programs, most, tmp_path):
-    made, kept = map(float, run(DROPPED, tmp_path, PROGRAMS=str(programs)).split())
+    made, kept = map(float, run(BEGINNING + DROPPED, tmp_path, PROGRAMS=str(programs)).split())
     assert made < most
     assert kept < most / 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_cannot_be_compiled_for_want_of_memory_runs_on_the_reference_backend(tmp_path):
+    lines = run(BEGINNING + LIMITED, tmp_path, CHAINRULE_CACHE="off").splitlines()
+    little = [line for spare in (1, 15, 40, 60) for line in (f"{spare} True ReferenceProgram", "0")]
+    assert lines == [*little, "400 True NativeProgram", "0"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_too_little_memory_to_load_llvm_is_an_error_that_says_so(tmp_path):
+    found = run(LIMITED_FROM_THE_START, tmp_path)
+    assert "the native backend cannot load llvmlite" in found
+    assert "it needs about 200 MB of address space for it. Raise the limit (ulimit -v)" in found
+
+
+def test_a_warning_says_that_memory_was_missing(monkeypatch):
+    def refuse(size):
+        raise room.NoRoom
+
+    monkeypatch.setattr(room, "need", refuse)
+    backend = NativeBackend()
+    x = ir.placeholder("input", (3,), np.float64)
+    with pytest.warns(UserWarning, match=r"too little memory to compile .* graphs run on the slow reference backend") as said:
+        for _ in range(2):
+            (found,) = backend.compile(ir.Graph((x,), (x * 2.0,))).run([np.ones(3)], [])
+    assert len(said) == 1
+    np.testing.assert_array_equal(found, [2.0] * 3)
 
 
 def test_threads_that_cannot_be_started_are_done_without(monkeypatch):
