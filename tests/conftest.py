@@ -1,9 +1,18 @@
 """Settings for all tests."""
 
+import contextlib
 import os
+from pathlib import Path
 
 # Small matrix products are slower on several threads, and far slower where other work takes the cores. Read by NumPy's import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# What one test compiles the next one finds, in any process, and so does the next run. It lies with pytest's own cache, not at
+# home, and every user has a folder of their own: that of another user is not used.
+_CACHE = Path(__file__).parents[1] / ".pytest_cache"
+with contextlib.suppress(OSError):
+    _CACHE.mkdir(exist_ok=True)
+os.environ.setdefault("CHAINRULE_CACHE", str(_CACHE / f"code-{getattr(os, 'getuid', int)()}"))
 
 import pytest
 from hypothesis import settings

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chainrule.backends.native import NATIVE
+from chainrule.backends.native import NATIVE, available, compiler, host
 from chainrule.backends.native.checking import check_plan
 from chainrule.backends.reference import REFERENCE
 
@@ -20,6 +20,11 @@ def assert_close(found, wanted, what=""):
     finite = np.abs(wanted[np.isfinite(wanted)])
     scale = float(finite.max()) if finite.size else 1.0
     np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * max(scale, 1e-30), err_msg=what)
+
+
+def planned(graph):
+    """The plan of the graph, where nothing is to be run: LLVM takes most of the time that compiling takes."""
+    return compiler.plan_of(graph, host(), available())
 
 
 def compiled(graph):

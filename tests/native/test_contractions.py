@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparing import assert_same_run, compiled
+from comparing import assert_same_run, planned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,7 +66,7 @@ def test_update_of_weights_happens_in_the_product_that_makes_the_gradient():
     gradient = ops.lookup("transpose")(x, axes=(1, 0)) @ g
     momentum = 0.9 * m + gradient
     graph = ir.Graph((x, g), (ops.lookup("sum")(x),), (w, m), (w - 0.1 * momentum, momentum))
-    (product,) = (s.kernel for s in compiled(graph).plan.steps if isinstance(s.kernel, Contraction))
+    (product,) = (s.kernel for s in planned(graph).steps if isinstance(s.kernel, Contraction))
     assert len(product.epilogue.stores) == 2
 
 
@@ -74,7 +74,7 @@ def test_a_product_that_is_only_read_turned_is_made_turned():
     x, g = (ir.placeholder("input", s, np.float64) for s in ((8, 20), (8, 30)))
     turned = ops.lookup("transpose")(ops.lookup("transpose")(x, axes=(1, 0)) @ g, axes=(1, 0))
     graph = ir.Graph((x, g), (turned,))
-    assert len(compiled(graph).plan.steps) == 1
+    assert len(planned(graph).steps) == 1
     rng = np.random.default_rng(0)
     assert_same_run(graph, [rng.normal(size=(8, 20)), rng.normal(size=(8, 30))])
 
@@ -106,7 +106,7 @@ def test_update_of_a_large_matrix(shape, threads, level, monkeypatch):
     w, m = (ir.placeholder("variable", (inputs, outputs), np.float32) for _ in range(2))
     momentum = 0.9 * m + ops.lookup("transpose")(x, axes=(1, 0)) @ g
     graph = ir.Graph((x, g), (ops.lookup("sum")(x),), (w, m), (w - 0.1 * momentum, momentum))
-    (product,) = (s.kernel for s in compiled(graph).plan.steps if isinstance(s.kernel, Contraction))
+    (product,) = (s.kernel for s in planned(graph).steps if isinstance(s.kernel, Contraction))
     assert product.tile.strips > 1
     assert product.tile.rows_packed
     rng = np.random.default_rng(0)

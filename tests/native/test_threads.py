@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparing import compiled
+from comparing import compiled, planned
 
 import chainrule as cr
 from chainrule import ir, nn, ops, optim
@@ -72,7 +72,7 @@ def test_a_refused_position_ends_all_threads(share_everything, monkeypatch):
 
 def test_small_steps_stay_on_one_thread(monkeypatch):
     monkeypatch.setenv("CHAINRULE_THREADS", "4")
-    assert compiled(training_step([nn.Linear(4, 4)], (4,)).graph).plan.threads == 1
+    assert planned(training_step([nn.Linear(4, 4)], (4,)).graph).threads == 1
 
 
 @pytest.mark.parametrize("wrong", ["0", "two", "-1", "1.5"])

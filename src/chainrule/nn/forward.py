@@ -37,7 +37,7 @@ class StateArrays:
         """The arrays for the state of a captured graph."""
         for tensor in found.state:
             if tensor not in self._arrays:
-                self._arrays[tensor] = np.array(tensor.numpy())
+                self._arrays[tensor] = np.array(tensor.numpy(), order="C")
         for tensor, leaf, update in zip(found.state, found.graph.state, found.graph.updates, strict=True):
             if leaf is not update:
                 self._changed.add(tensor)

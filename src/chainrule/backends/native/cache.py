@@ -26,7 +26,7 @@ from chainrule.backends.native.executable import Executable
 _MAGIC = b"chainrule executable 1\n"
 _DIGEST_BYTES = 32
 _SUFFIX = ".chainrule"
-_MOST_FILES = 500
+_MOST_FILES = 2000
 _UNFINISHED = ".new-"  # files that are being written begin so
 _ABANDONED_AFTER = 3600.0  # seconds
 
