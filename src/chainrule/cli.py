@@ -32,7 +32,7 @@ from chainrule.job.checkpoint import CHECKPOINT_FILE
 from chainrule.job.config import ACTIVATIONS, CLASS_WEIGHTS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS
 from chainrule.job.predictor import MODEL_FILE, worse_than_constant
 from chainrule.job.resuming import load_run
-from chainrule.job.training import CURVES_FILE, REPORT_FILE, resolved, run_folder, train_on
+from chainrule.job.training import CURVES_FILE, REPORT_FILE, resolved, run_folder, run_lock, train_on
 
 BAD_INPUT, INTERRUPTED = 2, 130
 _MOST_LINES = 30  # columns of a table that are shown one by one
@@ -202,11 +202,13 @@ def resume(folder: str, epochs: int | None, data: str | None, progress: bool) ->
       chainrule resume runs/titanic-1
       chainrule resume runs/titanic-1 --epochs 100
     """
-    trainer, problem, config = load_run(folder, epochs, data)
-    with _read_or_not():
-        click.echo(f"Going on after epoch {trainer.epoch} of {config.epochs}.")
-        _show_plan(problem, config)
-    _finish(train_on(trainer, problem, config, Path(folder), progress=progress), problem, Path(folder))
+    with run_lock(Path(folder)):
+        trainer, problem, config = load_run(folder, epochs, data)
+        with _read_or_not():
+            click.echo(f"Going on after epoch {trainer.epoch} of {config.epochs}.")
+            _show_plan(problem, config)
+        result = train_on(trainer, problem, config, Path(folder), progress=progress)
+    _finish(result, problem, Path(folder))
 
 
 def _show_problem(problem: Problem) -> None:

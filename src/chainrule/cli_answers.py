@@ -10,8 +10,8 @@ from typing import TextIO
 
 import click
 
+from chainrule.fileio import write_file
 from chainrule.job import Predictions, Predictor
-from chainrule.train.files import replace
 
 
 @click.command(short_help="Answers of a trained network for new data.")
@@ -45,7 +45,7 @@ def predict(model: str, data: str, keep: tuple[str, ...], out: str | None) -> No
         return
     text = io.StringIO()
     _write_csv(text, header, columns)
-    replace(out, text.getvalue().encode())
+    write_file(out, text.getvalue().encode())
     click.echo(f"{len(found.values):,} answers written to {out}.")
 
 

@@ -37,8 +37,8 @@ def diagnose(context: click.Context, model: str, data: str, language: Any, json_
       chainrule diagnose runs/digits-1 digits --language zh
       chainrule diagnose runs/digits-1 digits --json findings.json
     """
+    from chainrule.fileio import write_file
     from chainrule.job.diagnosing import diagnose_saved
-    from chainrule.train.files import replace
 
     found = diagnose_saved(model, data, language)
     content = json.dumps(found.to_dict(), indent=2, ensure_ascii=False)
@@ -47,7 +47,7 @@ def diagnose(context: click.Context, model: str, data: str, language: Any, json_
     else:
         click.echo(f"{found}\n\n{found.layer_table()}")
     if json_file not in (None, "-"):
-        replace(str(json_file), (content + "\n").encode())
+        write_file(str(json_file), (content + "\n").encode())
         click.echo(f"\nWritten to {json_file}.")
     if found:
         context.exit(FOUND)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from cli_data import FAST, chainrule, write_npz, write_table
 
+from chainrule import fileio
 from chainrule.errors import OutputError
 from chainrule.job import Predictor
 from chainrule.job.checkpoint import RunCheckpoint
-from chainrule.train import files
+from chainrule.train import callbacks, files
 
 pa = pytest.importorskip("pyarrow", reason="tables are read with pyarrow")
 SLOW = ["--no-progress", "--hidden", "8", "--batch-size", "8"]
@@ -195,13 +196,14 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_one(monkeypatch)
     write_table(Path("t.csv"))
     count = iter(range(100))
 
-    def full_after_two(path, content, own=files.replace):
+    def full_after_two(path, content, own=fileio.write_file):
         if next(count) >= 3:  # the history, then checkpoints
             raise OutputError("no room")
         own(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "replace", full_after_two)
+        for module in (files, callbacks):
+            patch.setattr(module, "write_file", full_after_two)
         out = chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run")
     assert (out.exit_code, out.stderr.splitlines()[-1]) == (2, "Error: no room")
     assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint.safetensors", "history.csv"]

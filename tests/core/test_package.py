@@ -26,6 +26,7 @@ LAYERS = [
     {"autodiff", "passes"},
     {"ops"},
     {"ir"},
+    {"fileio"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -94,6 +94,7 @@ class Measurements:
             judged=self._sampled,
             seed=self._seed,
             products=self._products,
+            layers=len(self.layers),
         )
 
     @cached_property

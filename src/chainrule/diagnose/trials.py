@@ -1,7 +1,8 @@
 """Short training runs on copies: what would happen at other learning rates, with other labels, weights, or penalties.
 
-The runs are those of the trainer (`chainrule.train.steps`), on the reference backend. Programs work on arrays of their own, so
-the model, its optimiser and the random stream stay as they are, bit for bit.
+The runs are those of the trainer (`chainrule.train.steps`), on the reference backend; of large networks on the fastest one.
+What they cost is bounded whatever the network and its data: those of large ones take fewer and smaller steps. Programs work on
+arrays of their own, so the model, its optimiser and the random stream stay as they are, bit for bit.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from chainrule import backends
 from chainrule.backends.reference import REFERENCE
 from chainrule.diagnose.problem import rebuilt
 from chainrule.ir import Array
@@ -28,6 +30,10 @@ Values = Mapping[Tensor, Array]  # of parameters
 
 _MOST_STEPS, _FEWEST_STEPS = 100, 20
 _PRODUCTS_PER_RUN = 6e7  # about how many multiplications a run may take, so that all of them together stay under two seconds
+_MOST_PRODUCTS = 3e9  # of a run that cannot do with so few; its steps then take fewer samples
+_SMALLEST_BATCH = 16
+_REFERENCE_PRODUCTS = 6e8  # of a run from which on compiling pays
+_DEEP = 40  # layers; each takes time of its own, however small it is
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Trials:
         judged: samples on which the loss is taken before and after.
         seed: of the order of the samples, the same in every run.
         products: multiplications per sample forward, which decide how many steps a run can afford.
+        layers: their number, which does, too.
     """
 
     def __init__(
@@ -71,10 +78,15 @@ class Trials:
         judged: int,
         seed: int,
         products: float,
+        layers: int,
     ) -> None:
         self._model, self._loss, self.optimizer, self._data = model, loss, optimizer, data
-        samples, size = len(data[0]), min(batch_size, len(data[0]))
-        self.steps = int(np.clip(_PRODUCTS_PER_RUN / (3 * size * max(products, 1.0)), _FEWEST_STEPS, _MOST_STEPS))
+        samples, per_sample = len(data[0]), 3 * max(products, 1.0)
+        size = max(_SMALLEST_BATCH, int(_MOST_PRODUCTS / (_FEWEST_STEPS * per_sample)))
+        size = min(size, batch_size, samples)
+        most_steps = max(_FEWEST_STEPS, _MOST_STEPS * _DEEP // max(layers, _DEEP))
+        self.steps = int(np.clip(_PRODUCTS_PER_RUN / (size * per_sample), _FEWEST_STEPS, most_steps))
+        self._backend = REFERENCE if self.steps * size * per_sample <= _REFERENCE_PRODUCTS else backends.get()
         rng = np.random.default_rng([seed, 1])
         epochs = -(-self.steps * size // samples)
         order = np.concatenate([rng.permutation(samples) for _ in range(epochs)])
@@ -131,7 +143,7 @@ class Trials:
             return _loss(self._programs, x, t)
 
     def _new(self, optimizer: Optimizer, model: Module | None = None) -> Steps:
-        return Steps(model or self._model, REFERENCE, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
+        return Steps(model or self._model, self._backend, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
 
     def _rates(self, steps: int, factor: float) -> Array:
         rates = np.array([float(group.lr.item()) for group in self.optimizer.groups])

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from chainrule.drawing.shapes import SMALL_SIZE, TEXT_SIZE
 from chainrule.errors import ArgumentError, MissingDependency, explain, missing_dependency
 from chainrule.explain.language import Language
-from chainrule.train import files
+from chainrule.fileio import write_file
 
 Theme = Literal["auto", "light", "dark"]
 
@@ -136,7 +136,7 @@ class Drawing:
                 explain(f"the file {name!r} was named", "pictures are written as .svg, .png or .html", "Change the ending.")
             )
         content = formats[ending]()
-        files.replace(path, content.encode() if isinstance(content, str) else content)
+        write_file(path, content.encode() if isinstance(content, str) else content)
 
     def to_img(self, kind: str = "") -> str:
         """As an HTML element that holds the picture: its style sheet stays inside, and pages that strip SVG let it pass.

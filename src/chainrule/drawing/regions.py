@@ -28,6 +28,7 @@ _PIXELS = 360
 _LEFT, _TOP, _BOTTOM = 46.0, 32.0, 44.0
 _MOST_POINTS = 1000
 _MOST_CLASSES = 20
+_AT_ONCE = 8192  # points
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,13 @@ def _places(xs: Axis, ys: Axis) -> Array:
 
 
 def _answers(model: Module, plane: Plane, points: Array, binary: bool) -> _Answers:
+    """What the network says at the points; a part of them at a time, as each has an output per class."""
+    parts = [_answers_of(model, plane, points[k : k + _AT_ONCE], binary) for k in range(0, len(points), _AT_ONCE)]
+    classes = None if parts[0].classes is None else np.concatenate([part.classes for part in parts])
+    return _Answers(classes, np.concatenate([part.strengths for part in parts]), parts[0].count)
+
+
+def _answers_of(model: Module, plane: Plane, points: Array, binary: bool) -> _Answers:
     inputs = plane.inputs(points)
     outputs = model.predict(inputs, backend="reference").reshape(len(points), -1).astype(np.float64)
     ending = _ending(model, inputs)

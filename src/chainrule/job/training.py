@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, ChainruleError, MissingDependency, NonFiniteLoss, OutputError, explain
+from chainrule.fileio import remove_leftovers, write_file
 from chainrule.job.checkpoint import CHECKPOINT_FILE, RunCheckpoint
 from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
+from chainrule.job.locking import locked, unusable
 from chainrule.job.predictor import MODEL_FILE, Predictor, baseline, measure
 from chainrule.job.problem import Problem
 from chainrule.tensor import manual_seed
 from chainrule.train import BestEpoch, Callback, CSVLog, EarlyStopping, History, LearningRate, Trainer, WeightAveraging
-from chainrule.train.files import replace as replace_file
 
 if TYPE_CHECKING:
     from chainrule.diagnose import Diagnosis
@@ -313,9 +314,9 @@ def write_run(result: Result, problem: Problem, folder: Path) -> None:
         OutputError: a file could not be written; those before it are whole.
     """
     result.predictor.save(folder / MODEL_FILE)
-    replace_file(folder / CONFIG_FILE, result.config.to_toml().encode())
+    write_file(folder / CONFIG_FILE, result.config.to_toml().encode())
     values = {"held_out": result.metrics, "baseline": result.baseline}
-    replace_file(folder / METRICS_FILE, (json.dumps(values, indent=2) + "\n").encode())
+    write_file(folder / METRICS_FILE, (json.dumps(values, indent=2) + "\n").encode())
     from chainrule.drawing import draw  # noqa: PLC0415 -- explanations and drawings are loaded only here
     from chainrule.job.report import write_report  # noqa: PLC0415
 
@@ -326,53 +327,73 @@ def write_run(result: Result, problem: Problem, folder: Path) -> None:
 
 @contextmanager
 def run_folder(chosen: str | Path | None, source: str) -> Iterator[Path]:
-    """A new folder for a run: the chosen one, or the next free runs/<name>-<number>.
+    """A new folder for a run: the chosen one, or the next free runs/<name>-<number>. Nobody else trains in it meanwhile.
 
     If the run fails before a model or checkpoint is saved, what it wrote is taken away again, the folder too if it was made
     for the run.
 
     Raises:
-        OutputError: it holds files of a run already, or cannot be made or written to.
+        OutputError: it holds files of a run already, another run is training in it, or it cannot be made or written to.
     """
-    folder = Path(chosen or "runs")
+    folder, made = _made_folder(chosen, Path(source).name.split(".")[0] or "run")
     try:
-        if chosen is None:
-            folder = _numbered(folder, Path(source).name.split(".")[0] or "run")
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=chosen is not None)
-        taken = [name for name in RUN_FILES if (folder / name).exists()]
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        with run_lock(folder):
+            _refuse_taken(folder)
+            try:
+                yield folder
+            except BaseException:
+                if not any((folder / name).exists() for name in (MODEL_FILE, CHECKPOINT_FILE)):
+                    _remove_files(folder)
+                raise
+    except BaseException:
+        with suppress(OSError):  # those that hold something stay
+            for path in made:
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a run folder, and remove the temporary files of runs that were killed. Raises as `locked`."""
+    with locked(folder):
+        if folder.is_dir():
+            remove_leftovers(folder, RUN_FILES)
+        yield
+
+
+def _made_folder(chosen: str | Path | None, name: str) -> tuple[Path, list[Path]]:
+    """The folder, and what was made for it, the innermost first."""
+    parent = Path(chosen or "runs")
+    made = [path for path in (parent, *parent.parents) if not path.exists()]
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        if chosen is not None:
+            return parent, made
+        folder = _numbered(parent, name)
     except OSError as error:
-        raise OutputError(
-            explain(
-                f"the output folder {folder} cannot be used ({error.strerror})",
-                "it must be a folder that you may write to",
-                "Choose another one with --out.",
-            )
-        ) from None
+        raise unusable(parent, error) from None
+    return folder, [folder, *made]
+
+
+def _numbered(parent: Path, name: str) -> Path:
+    """The first of <name>-1, <name>-2, … that does not exist, made."""
+    for number in itertools.count(1):
+        folder = parent / f"{name}-{number}"
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError
+
+
+def _refuse_taken(folder: Path) -> None:
+    taken = [name for name in RUN_FILES if (folder / name).exists()]
     if taken:
         raise OutputError(
             explain(f"the folder {folder} holds {taken[0]} already", "a run has a folder of its own", "Choose another --out.")
         )
-    try:
-        yield folder
-    except BaseException:
-        if not any((folder / name).exists() for name in (MODEL_FILE, CHECKPOINT_FILE)):
-            _take_away(folder, made)
-        raise
 
 
-def _take_away(folder: Path, made: Sequence[Path]) -> None:
-    """Remove what a run wrote, and of the folders made for it those that are empty then."""
+def _remove_files(folder: Path) -> None:
     with suppress(OSError):
         for name in RUN_FILES:
             (folder / name).unlink(missing_ok=True)
-        for path in made:
-            path.rmdir()
-
-
-def _numbered(parent: Path, name: str) -> Path:
-    """The first of <name>-1, <name>-2, … that does not exist."""
-    return next(folder for n in itertools.count(1) if not (folder := parent / f"{name}-{n}").exists())

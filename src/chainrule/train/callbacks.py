@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from chainrule.errors import ArgumentError, explain
+from chainrule.fileio import unwritable, write_file
 from chainrule.ir import Array
 from chainrule.optim import ReduceLROnPlateau, Schedule, Scheduler
-from chainrule.train import files
 from chainrule.train.saving import save_trainer
 
 if TYPE_CHECKING:
@@ -385,7 +385,7 @@ class CSVLog(Callback):
         if set(row) <= set(self._columns):
             self._append(row)
         else:
-            files.replace(self.path, trainer.history.to_csv().encode())
+            write_file(self.path, trainer.history.to_csv().encode())
             self._columns = trainer.history.columns
 
     def _append(self, row: Mapping[str, float]) -> None:
@@ -393,4 +393,4 @@ class CSVLog(Callback):
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
         except OSError as error:
-            raise files.unwritable(self.path, error) from None
+            raise unwritable(self.path, error) from None

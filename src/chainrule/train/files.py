@@ -1,22 +1,20 @@
 """Model and checkpoint files: one safetensors file with the arrays, and everything else as JSON in its metadata.
 
-Nothing in a file is ever run. A file is written beside its final place and moved there when it is whole, so that what was there
-before survives a crash at any moment. A digest over every byte of the file tells altered ones.
+Nothing in a file is ever run. A digest over every byte of the file tells altered ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ModelFileError, OutputError, explain
+from chainrule.errors import ArgumentError, ModelFileError, explain
+from chainrule.fileio import write_file
 from chainrule.ir import Array
 
 FORMAT = 1
@@ -55,39 +53,7 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
     content = bytearray(save(whole, {_KEY: _BLANK + text}))
     place = _digest_place(content)
     content[place] = hashlib.sha256(content).hexdigest().encode()
-    replace(path, content)
-
-
-def replace(path: str | Path, content: bytes | bytearray) -> None:
-    """Put a file with this content in place, in one move.
-
-    Raises:
-        OutputError: as in `write`.
-    """
-    target = Path(os.path.realpath(path))  # a link stays a link
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from None
-
-
-def unwritable(path: str | Path, error: OSError) -> OutputError:
-    """The error for a file that the system refused to write."""
-    return OutputError(
-        explain(
-            f"{path} could not be written ({error.strerror or error})",
-            "its folder must exist, be writable and have room",
-            "Choose another place, or make room; an earlier file of that name is unharmed.",
-        )
-    )
+    write_file(path, content)
 
 
 def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.errors import ArgumentError, DataError, explain, missing_dependency
-from chainrule.train import files
+from chainrule.fileio import write_file
 
 _NOT_DRAWN = ("epoch", "lr", "seconds")
 
@@ -166,4 +166,4 @@ def _save(figure: Any, path: Path) -> None:
         raise ArgumentError(
             explain(f"the picture was to be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
         ) from None
-    files.replace(path, content.getvalue())
+    write_file(path, content.getvalue())

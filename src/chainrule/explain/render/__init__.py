@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chainrule.errors import ArgumentError, explain
 from chainrule.explain.derivation import Derivation
+from chainrule.fileio import write_file as write_bytes
 
 
 def write_file(derivation: Derivation, path: Path) -> None:
@@ -32,7 +33,7 @@ def write_file(derivation: Derivation, path: Path) -> None:
                 f"the file {path.name!r} was named", f"derivations are written as {', '.join(writers)}", "Change the ending."
             )
         )
-    path.write_text(writers[path.suffix](), encoding="utf-8")
+    write_bytes(path, writers[path.suffix]().encode())
 
 
 __all__ = ["write_file"]

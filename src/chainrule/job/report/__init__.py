@@ -14,10 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chainrule.fileio import write_file
 from chainrule.job.problem import Problem
 from chainrule.job.report import data, findings, network, quality, sample
 from chainrule.job.report.page import page
-from chainrule.train.files import replace
 
 if TYPE_CHECKING:
     from chainrule.job.training import Result
@@ -55,4 +55,4 @@ def write_report(result: Result, problem: Problem, path: str | Path) -> None:
     Raises:
         OutputError: the file could not be written.
     """
-    replace(path, report_html(result, problem).encode())
+    write_file(path, report_html(result, problem).encode())

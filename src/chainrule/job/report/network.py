@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import html
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from chainrule import nn
+from chainrule.diagnose import Problem as Studied
+from chainrule.diagnose.measuring import Measurements
 from chainrule.drawing import draw
+from chainrule.drawing.flow import flow_drawing
+from chainrule.drawing.picture import Look
 from chainrule.ir import Array
 from chainrule.job.problem import Problem
 from chainrule.job.report.forward import without_dropout
@@ -48,6 +53,7 @@ def flow_section(result: Result, problem: Problem) -> Part:
     """Size of the weights and of the gradients of the loss by them in every layer, for one batch."""
     count = min(_MOST_ROWS, max(1, _MOST_NUMBERS // problem.X[0].size), len(problem.X))
     X, y, loss = problem.X[:count], problem.y[:count], make_loss(result.config, problem.target.task)
-    model = without_dropout(result.predictor.model)
-    picture = drawn(lambda language: draw(model, X, y, loss=loss, language=language))
+    measured = Measurements(Studied(without_dropout(result.predictor.model), loss, X, y), seed=0)
+    layers = [asdict(layer) for layer in measured.layers]
+    picture = drawn(lambda language: flow_drawing(layers, Look(language=language)))
     return Part("flow", paragraph("flow-what", count=count) + picture)

@@ -80,7 +80,9 @@ def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
 
 
 def _regions(result: Result, problem: Problem) -> str:
-    """The answers all over the plane, of a network that reads two columns of numbers."""
+    """The answers all over the plane, of a network that reads two columns of numbers and has not too many classes to tell."""
+    if len(problem.target.classes) > _MOST_CLASSES:
+        return ""
     plane = plane_of(result.predictor, problem.X_held, problem.y_held)
     if plane is None or not len(plane.points):
         return ""
@@ -97,9 +99,12 @@ def _confusion(result: Result, problem: Problem, outputs: Array) -> str:
     probabilities = result.predictor.probabilities(outputs)
     assert probabilities is not None
     classes = problem.target.classes
+    answers = probabilities.argmax(axis=1)
+    if len(classes) > _MOST_CLASSES:
+        return _pairs(problem.y_held, answers, classes)
     counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (problem.y_held, probabilities.argmax(axis=1)), 1)
-    return _matrix(counts, classes) if len(classes) <= _MOST_CLASSES else _pairs(counts, classes)
+    np.add.at(counts, (problem.y_held, answers), 1)
+    return _matrix(counts, classes)
 
 
 def _matrix(counts: Array, classes: Sequence[str]) -> str:
@@ -121,11 +126,12 @@ def _cell(count: int, share: float, colour: str) -> str:
     return f'<td style="background: color-mix(in srgb, var({colour}) {10 + 45 * share:.0f}%, transparent)">{count:,}</td>'
 
 
-def _pairs(counts: Array, classes: Sequence[str]) -> str:
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
-    places = [(int(k) // len(classes), int(k) % len(classes)) for k in order]
-    rows = [(html.escape(classes[i]), html.escape(classes[j]), f"{wrong[i, j]:,}") for i, j in places if wrong[i, j]]
+def _pairs(truth: Array, answers: Array, classes: Sequence[str]) -> str:
+    """The classes that are confused most often."""
+    wrong = truth != answers
+    found, counts = np.unique(np.stack([truth[wrong], answers[wrong]], axis=1), axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MOST_PAIRS]
+    rows = [(*(html.escape(classes[c]) for c in found[k]), f"{counts[k]:,}") for k in order]
     if not rows:
         return paragraph("no-mistake")
     return f"<h3>{say('confused')}</h3>" + table([say("truth"), say("answer"), say("count")], rows, ("name", "name", "n"))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PRECISION = 4
 _MOST_TERMS = 6  # of a sum that are listed before the rest is summed
 _MOST_INPUTS = 12
+_MOST_LAYERS = 20  # of a network that is derived
 
 
 def worst_row(result: Result, problem: Problem, outputs: Array) -> int:
@@ -43,7 +44,11 @@ def sample_section(result: Result, problem: Problem, outputs: Array) -> Part:
     X, y = problem.X_held[row : row + 1], problem.y_held[row : row + 1]
     which = "which" if problem.held_out else "which-training"
     said = paragraph(which, row=f"{row + 1:,}", count=f"{len(outputs):,}") + _said(result, problem, outputs, row)
-    derived = attempt(lambda: _derived(result, problem, X, y), "math-core")
+    layers = sum(p.ndim > 1 for p in result.predictor.model.parameters())
+    if layers > _MOST_LAYERS:
+        derived = paragraph("too-deep", layers=layers)
+    else:
+        derived = attempt(lambda: _derived(result, problem, X, y), "math-core")
     return Part("sample", said + _read(problem, X[0]) + derived)
 
 

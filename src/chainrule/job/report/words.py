@@ -182,6 +182,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "What the network reads: the {shown} largest of {count} inputs",
         "网络的输入: {count} 个中最大的 {shown} 个",
     ),
+    "too-deep": (
+        "The network has {layers} layers: its derivation would fill a book, and is left out.",
+        "网络有 {layers} 层, 完整推导过长, 这里略去。",
+    ),
     "all-layers": (
         "L is the loss of this row (dropout off). Every step is read off the graph that ran; matrices too large to be written "
         "out are given by their shape and range.",
