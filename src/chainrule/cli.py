@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +23,7 @@ from chainrule import __version__, nn
 from chainrule.cli_answers import predict
 from chainrule.cli_diagnose import diagnose
 from chainrule.cli_explain import check, draw, explain
+from chainrule.cli_output import discard, echo, messages_shown, open_standard_streams, read_or_not, show_notes, shown
 from chainrule.data import Column, Dataset, FeatureEncoder, ImageSet, Table, load
 from chainrule.errors import ChainruleError
 from chainrule.job import Config, Predictor, Problem, Result
@@ -41,40 +41,37 @@ _MOST_LINES = 30  # columns of a table that are shown one by one
 class _Commands(click.Group):
     """Turns everything that chainrule raises on purpose into one message on standard error and an exit code."""
 
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """As `click.Group.main`, where standard streams may be closed."""
+        open_standard_streams()
+        return super().main(*arguments, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with messages_shown():
+                found = super().invoke(ctx)
+            sys.stdout.flush()
         except ChainruleError as error:
             _fail(str(error))
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+            with read_or_not(sys.stderr):
+                echo("Interrupted.", err=True)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            _discard_output()
+            discard(sys.stdout)
             sys.exit(0)
         except OSError as error:
+            if error.filename is None:
+                discard(sys.stdout)  # what is left in its buffer would fail again
             _fail(f"{error.filename or 'a file'} could not be used ({error.strerror or error}). Check the path and the disk.")
         except MemoryError:
             _fail("there is not enough memory for this data and network. Use a smaller table, batch or network.")
-
-
-def _discard_output() -> None:
-    """For when the reader of our output (head, less) has seen enough: what is left of it has nowhere to go."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def _read_or_not() -> Iterator[None]:
-    """Print what is printed within, and go on if nobody reads it any more: a run is not lost for that."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_output()
+        return found
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"Error: {message}", err=True)
+    with read_or_not(sys.stderr):
+        echo(f"Error: {message}", err=True)
     sys.exit(BAD_INPUT)
 
 
@@ -116,6 +113,16 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
         raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 128,64.") from None
 
 
+def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """`64x48` as height and width."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", value.replace(" ", ""))
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not a height and a width such as 64x48.")
+    return int(found[1]), int(found[2])
+
+
 def _choice(name: str, allowed: Iterable[str], text: str) -> Callable[..., Any]:
     return click.option(name, type=click.Choice(list(allowed)), help=text)
 
@@ -133,6 +140,9 @@ _ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
 @click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. May be repeated.")
 @_delimiter
+@click.option(
+    "--image-size", callback=_size, metavar="HxW", help="Height and width that pictures are stretched to, e.g. 64x64."
+)
 @click.option("--hidden", callback=_numbers, metavar="N,N,…", help="Units per hidden layer, e.g. 128,64; '' for none.")
 @_choice("--activation", ACTIVATIONS, "Of the hidden layers. [default: relu]")
 @click.option("--dropout", type=float, help="Share of hidden units left out in each step.")
@@ -179,7 +189,7 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
     problem = Problem.load(data, config)
     config = resolved(config, problem)
     with run_folder(out, data) as folder:
-        with _read_or_not():
+        with read_or_not(sys.stdout):
             _show_problem(problem)
             _show_plan(problem, config)
         result = run(problem, config, folder, progress=progress)
@@ -204,25 +214,31 @@ def resume(folder: str, epochs: int | None, data: str | None, progress: bool) ->
     """
     with run_lock(Path(folder)):
         trainer, problem, config = load_run(folder, epochs, data)
-        with _read_or_not():
-            click.echo(f"Going on after epoch {trainer.epoch} of {config.epochs}.")
+        with read_or_not(sys.stdout):
+            echo(f"Going on after epoch {trainer.epoch} of {config.epochs}.")
             _show_plan(problem, config)
         result = train_on(trainer, problem, config, Path(folder), progress=progress)
     _finish(result, problem, Path(folder))
 
 
 def _show_problem(problem: Problem) -> None:
+    for note in problem.notes:
+        echo(f"Note: {note}")
     if isinstance(problem.features, FeatureEncoder):
         _show_columns(problem.features)
+    else:
+        features = problem.features
+        colour = "grey" if features.channels == 1 else "colour" if features.channels == 3 else f"{features.channels} channels"
+        echo(f"Pictures: {features.height} × {features.width} (height × width), {colour}.")
     target = problem.target
     what = f"a number, mean {target.mean:.6g}, standard deviation {target.std:.6g}"
     if target.classes:
         what = f"{len(target.classes)} classes ({', '.join(target.classes[:10])}{', …' if len(target.classes) > 10 else ''})"
-    click.echo(f"Target '{target.name}': {what}.")
+    echo(f"Target '{target.name}': {what}.")
     if problem.dropped:
-        click.echo(f"{problem.dropped:,} rows have no target and are left out.")
+        echo(f"{problem.dropped:,} rows have no target and are left out.")
     held = f"{len(problem.X_held):,} held out" if problem.held_out else "too few to hold any out"
-    click.echo(f"Rows: {len(problem.X):,} to train on, {held}.")
+    echo(f"Rows: {len(problem.X):,} to train on, {held}.")
 
 
 def _show_plan(problem: Problem, config: Config) -> None:
@@ -231,11 +247,11 @@ def _show_plan(problem: Problem, config: Config) -> None:
     parts = [f"loss {config.loss}"]
     if len(layers) > 1:
         parts = [config.activation, *([f"dropout {config.dropout:g}"] if config.dropout else []), *parts]
-    click.echo(f"Network: {' → '.join([*layers, _count(problem.outputs, 'output')])}; {', '.join(parts)}.")
+    echo(f"Network: {' → '.join([*layers, _count(problem.outputs, 'output')])}; {', '.join(parts)}.")
     batch = min(config.batch_size or len(problem.X), len(problem.X))
     steps = -(-len(problem.X) // batch)
     schedule = "constant; weights averaged at the end" if config.schedule == "average" else config.schedule
-    click.echo(
+    echo(
         f"Training: {config.optimizer}, learning rate {config.learning_rate:g} ({schedule}), L2 {config.l2:g}, "
         f"{_count(config.epochs or 0, 'epoch')} of {_count(steps, 'step')} with {_count(batch, 'row')}.\n"
     )
@@ -273,43 +289,44 @@ def _few(names: Sequence[str]) -> str:
 def _show_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = RichTable(*header, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*map(Text, row))  # as Text, so that [brackets] in names are not taken for markup
+        table.add_row(*(Text(shown(cell)) for cell in row))  # as Text, so that [brackets] in names are not taken for markup
     console = Console(width=None if sys.stdout.isatty() else 140)
     with console.capture() as text:  # rich by itself ends the program where nobody reads any more
         console.print(table)
-    click.echo(text.get(), nl=False)
+    click.echo(text.get(), nl=False)  # what stands in it is shown already, and rich's own colours stay
 
 
 def _finish(result: Result, problem: Problem, folder: Path) -> None:
-    _show_result(result, problem, folder)
+    with read_or_not(sys.stdout):
+        _show_result(result, problem, folder)
+        if result.interrupted and (folder / CHECKPOINT_FILE).exists():
+            echo(f"  chainrule resume {folder}")
     if result.interrupted:
-        if (folder / CHECKPOINT_FILE).exists():
-            click.echo(f"  chainrule resume {folder}")
         sys.exit(INTERRUPTED)
 
 
 def _show_result(result: Result, problem: Problem, folder: Path) -> None:
     history = result.history
     if history.stopped:
-        click.echo(f"\nStopped after epoch {len(history)}: {history.stopped}.")
+        echo(f"\nStopped after epoch {len(history)}: {history.stopped}.")
     rows = f"{len(problem.X_held):,} {'held-out' if problem.held_out else 'training'} rows"
     how = " (which also chose the epoch, so a little optimistic)" if result.config.patience and problem.held_out else ""
     if result.averaged:
         how = ", with averaged weights"
     if result.best_epoch is not None:
         how = f", with the weights of epoch {result.best_epoch}"
-    click.echo(f"\n{_count(len(history), 'epoch')} in {sum(history['seconds']):.1f} s. On the {rows}{how}:")
+    echo(f"\n{_count(len(history), 'epoch')} in {sum(history['seconds']):.1f} s. On the {rows}{how}:")
     _show_measures(result.metrics, result.baseline)
-    click.echo("The baseline is the best constant answer, chosen on the training rows.")
+    echo("The baseline is the best constant answer, chosen on the training rows.")
     if result.best_epoch is not None:
-        click.echo(
+        echo(
             "They were better on the held-out rows than those at the end, by more than the standard error. As these rows chose "
             "them, the measures are a little optimistic."
         )
     _show_what_is_wrong(result)
     if not (folder / CURVES_FILE).exists():
-        click.echo(f'There is no {CURVES_FILE}: it takes a font, and resvg-py, which comes with pip install "chainrule[app]".')
-    click.echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
+        echo(f'There is no {CURVES_FILE}: it takes a font, and resvg-py, which comes with pip install "chainrule[app]".')
+    echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
 
 
 def _show_what_is_wrong(result: Result) -> None:
@@ -320,7 +337,7 @@ def _show_what_is_wrong(result: Result) -> None:
         lines += [f"Found in the trained network ({REPORT_FILE} has the reasons):"]
         lines += [f"  {finding.brief()}" for finding in result.diagnosis]
     if lines:
-        click.echo("\n" + "\n".join(lines) + "\n")
+        echo("\n" + "\n".join(lines) + "\n")
 
 
 def _show_measures(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
@@ -342,9 +359,11 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
       chainrule evaluate runs/digits-1 digits --json
     """
     predictor = Predictor.load(model)
-    metrics = predictor.evaluate(predictor.read(data, labelled=True))
+    read = predictor.read(data, labelled=True)
+    show_notes(read)
+    metrics = predictor.evaluate(read)
     if as_json:
-        click.echo(json.dumps(metrics, indent=2))
+        echo(json.dumps(metrics, indent=2))
     else:
         _show_table(("measure", "network"), [(name, f"{value:.4f}") for name, value in metrics.items()])
 
@@ -375,12 +394,12 @@ def _show_model(predictor: Predictor) -> None:
         shape: tuple[int, ...] = (len(features.feature_names),)
     else:
         shape = (features.channels, features.height, features.width)
-    click.echo(str(nn.summary(predictor.model, shape)))
+    echo(str(nn.summary(predictor.model, shape)))
     facts = predictor.facts
     trained = (
         f"; trained for {_count(facts['epochs'], 'epoch')} on {facts['rows']:,} rows of {facts['source']}" if facts else ""
     )
-    click.echo(f"\nPredicts '{predictor.target.name}' ({predictor.target.task}){trained}.")
+    echo(f"\nPredicts '{predictor.target.name}' ({predictor.target.task}){trained}.")
     if "metrics" in facts:
         _show_measures(facts["metrics"], facts["baseline"])
 
@@ -388,11 +407,14 @@ def _show_model(predictor: Predictor) -> None:
 def _show_data(data: Table | ImageSet | Dataset) -> None:
     if isinstance(data, ImageSet):
         count, *size = data.X.shape
-        click.echo(f"{count:,} pictures of {' × '.join(map(str, size))} (channels, height, width).")
-        click.echo(f"Classes: {', '.join(data.classes)}.")
+        echo(f"{count:,} pictures of {' × '.join(map(str, size))} (channels, height, width).")
+        if data.classes:
+            echo(f"Classes: {', '.join(data.classes)}.")
+        for note in data.notes:
+            echo(f"Note: {note}")
         return
     if isinstance(data, Dataset):
-        click.echo(data.description)
+        echo(data.description)
     table = data.to_table() if isinstance(data, Dataset) else data
     if len(table.names) <= _MOST_LINES:
         rows = [(c.name, c.kind, f"{c.missing.sum():,}" if c.missing.any() else "", _example(c), c.note) for c in table]
@@ -400,7 +422,7 @@ def _show_data(data: Table | ImageSet | Dataset) -> None:
     else:
         grouped = _grouped([(c.name, (c.kind, c.note)) for c in table])
         _show_table(("number", "columns", "kind", "note"), [(str(len(names)), _few(names), *what) for what, names in grouped])
-    click.echo(f"{table.n_rows:,} rows, {len(table.names)} columns.")
+    echo(f"{table.n_rows:,} rows, {len(table.names)} columns.")
 
 
 def _example(column: Column) -> str:

@@ -6,24 +6,34 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from pathlib import Path
 
 import click
 
-from chainrule.fileio import write_file
+from chainrule.cli_output import echo, show_notes
+from chainrule.fileio import is_stream, write_file
 from chainrule.job import Predictions, Predictor
+from chainrule.job.outputs import refuse_overwriting
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # the full-width ones are read alike in East Asia
 
 
 @click.command(short_help="Answers of a trained network for new data.")
 @click.argument("model", type=click.Path())
 @click.argument("data")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Copy a column of DATA into the answers. May be repeated.")
+@click.option(
+    "--escape-formulas", is_flag=True, help="Put an apostrophe before texts that a spreadsheet would run as formulas."
+)
 @click.option("--out", "-o", type=click.Path(), help="CSV file to write; standard output by default.")
-def predict(model: str, data: str, keep: tuple[str, ...], out: str | None) -> None:
+def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool, out: str | None) -> None:
     """Write one line per row of DATA, in its order: the answer of MODEL, and for classes the probability of each.
 
     What names a row comes first: the columns that the model knows as identifiers, those of --keep, the files of a folder of
     pictures.
+
+    Texts are written as they were read. A spreadsheet runs those that begin with = + - or @ as formulas, whoever wrote them:
+    with --escape-formulas they begin with an apostrophe. Numbers stay as they are.
 
     MODEL is a run folder or a model.safetensors file. DATA needs the columns that the model was trained on, but no target.
 
@@ -33,20 +43,26 @@ def predict(model: str, data: str, keep: tuple[str, ...], out: str | None) -> No
       chainrule predict runs/titanic-1 new.csv --keep Name --out answers.csv
       chainrule predict runs/flowers-1 folder_of_pictures --out answers.csv
     """
+    if out is not None:
+        refuse_overwriting(out, model, data)
     predictor = Predictor.load(model)
     read = predictor.read(data, labelled=False, keep=keep)
+    show_notes(read)
     names = predictor.row_names(read, keep)
     found = predictor.predict(read)
     answer = predictor.target.name
     header = [*names, f"predicted {answer}" if answer in names else answer, *(f"p({label})" for label in found.classes)]
     columns = [*names.values(), *_answers(found)]
-    if out is None:
-        _write_csv(sys.stdout, header, columns)
-        return
-    text = io.StringIO()
-    _write_csv(text, header, columns)
-    write_file(out, text.getvalue().encode())
-    click.echo(f"{len(found.values):,} answers written to {out}.")
+    if escape_formulas:
+        header, columns = _escaped(header), [_escaped(column) for column in columns]
+    text = _csv(header, columns)
+    if out is not None:
+        write_file(out, text.encode(errors="surrogateescape"))  # names of files as the system has them
+        echo(f"{len(found.values):,} answers written to {out}.", err=is_stream(out) or not Path(out).is_file())
+    elif sys.stdout.isatty():
+        echo(text, nl=False)
+    else:
+        sys.stdout.write(text)
 
 
 def _answers(found: Predictions) -> list[list[str]]:
@@ -56,7 +72,22 @@ def _answers(found: Predictions) -> list[list[str]]:
     return [found.values.tolist(), *([f"{p:.6f}" for p in column] for column in found.probabilities.T.tolist())]
 
 
-def _write_csv(file: TextIO, header: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
+def _escaped(texts: Sequence[str]) -> list[str]:
+    """With an apostrophe before what a spreadsheet would run as a formula."""
+    return [f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text for text in texts]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _csv(header: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()

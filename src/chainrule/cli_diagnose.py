@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from chainrule.cli_explain import LANGUAGES
+from chainrule.cli_output import echo
 
 FOUND = 1
 
@@ -39,15 +40,18 @@ def diagnose(context: click.Context, model: str, data: str, language: Any, json_
     """
     from chainrule.fileio import write_file
     from chainrule.job.diagnosing import diagnose_saved
+    from chainrule.job.outputs import refuse_overwriting
 
+    if json_file not in (None, "-"):
+        refuse_overwriting(str(json_file), model, data)
     found = diagnose_saved(model, data, language)
     content = json.dumps(found.to_dict(), indent=2, ensure_ascii=False)
     if json_file == "-":
-        click.echo(content)
+        echo(content)
     else:
-        click.echo(f"{found}\n\n{found.layer_table()}")
+        echo(f"{found}\n\n{found.layer_table()}")
     if json_file not in (None, "-"):
         write_file(str(json_file), (content + "\n").encode())
-        click.echo(f"\nWritten to {json_file}.")
+        echo(f"\nWritten to {json_file}.")
     if found:
         context.exit(FOUND)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chainrule.cli_output import echo
 from chainrule.errors import ArgumentError
 from chainrule.errors import explain as message
 from chainrule.optim import OPTIMIZERS
@@ -71,6 +72,13 @@ def _given(text: str) -> tuple[str, Any]:
     return name.strip(), number
 
 
+def _refuse_overwriting(out: str, *inputs: str | None) -> None:
+    if Path(out).exists():  # what knows of runs is loaded only then
+        from chainrule.job.outputs import refuse_overwriting
+
+        refuse_overwriting(out, *inputs)
+
+
 def _is_numeric(value: object) -> bool:
     if isinstance(value, list):
         return all(map(_is_numeric, value))
@@ -117,6 +125,8 @@ def explain(formula: str, given: tuple[str, ...], out: str | None, **options: An
     """
     from chainrule.explain import explain as derive
 
+    if out is not None:
+        _refuse_overwriting(out, formula)
     homework = _calculation(formula, given)
     if options["form"] == "update":
         homework = _with_optimizer(homework, options["optimizer"], options["lr"], options["l2"], options["wrt"])
@@ -132,10 +142,10 @@ def explain(formula: str, given: tuple[str, ...], out: str | None, **options: An
         optimizer=built[1],
     )
     if out is None:
-        click.echo(str(derivation))
+        echo(str(derivation))
     else:
         derivation.save(out)
-        click.echo(f"Written to {out}.")
+        echo(f"Written to {out}.")
 
 
 @click.command(short_help="Grade a calculation made by hand, and name the slip.")
@@ -159,14 +169,14 @@ def check(context: click.Context, homework: str | None, new: bool, language: Any
     from chainrule.explain.homework import TEMPLATE
 
     if new:
-        click.echo(TEMPLATE, nl=False)
+        echo(TEMPLATE, nl=False)
         return
     if homework is None:
         raise ArgumentError(
             message("check got no file", "it grades a TOML file", "Start with: chainrule check --new > homework.toml")
         )
     grading = read_homework(homework).grade(language)
-    click.echo(json.dumps(grading.to_dict(), indent=2, ensure_ascii=False) if as_json else str(grading))
+    echo(json.dumps(grading.to_dict(), indent=2, ensure_ascii=False) if as_json else str(grading))
     if not grading.correct:
         context.exit(WRONG_CLAIMS)
 
@@ -208,8 +218,9 @@ def draw(source: str, given: tuple[str, ...], **options: Any) -> None:
     is_path = Path(source).exists() or source.endswith(".safetensors") or (not given and _RUN.fullmatch(source) is not None)
     of_run = is_path and not source.endswith(".toml")
     out = options["out"] or f"{options['kind'] or ('network' if of_run else 'graph')}.svg"
+    _refuse_overwriting(out, source, options["data"])
     (_picture_of_run if of_run else _picture_of_formula)(source, given, options).save(out)
-    click.echo(f"Drawn to {Path(out)}.")
+    echo(f"Drawn to {Path(out)}.")
 
 
 def _picture_of_run(run: str, given: Sequence[str], options: Mapping[str, Any]) -> Drawing:

@@ -83,7 +83,7 @@ def write_file(path: str | Path, content: bytes | bytearray) -> None:
     """
     try:
         earlier = _state(path)
-        if _is_stream(path) or (earlier is not None and (not stat.S_ISREG(earlier.st_mode) or earlier.st_nlink > 1)):
+        if is_stream(path) or (earlier is not None and (not stat.S_ISREG(earlier.st_mode) or earlier.st_nlink > 1)):
             _write_through(path, content)
         else:
             _replace(path, content, earlier)
@@ -117,14 +117,14 @@ def _state(path: str | Path) -> os.stat_result | None:
         return None
 
 
-def _is_stream(path: str | Path) -> bool:
+def is_stream(path: str | Path) -> bool:
     """Whether the path names an open file of a process (/dev/stdout, /dev/fd/3), which is not to be replaced."""
     return Path(os.path.abspath(path)).parts[1:2] in (("dev",), ("proc",))  # noqa: PTH100 -- links are not to be followed
 
 
 def _write_through(path: str | Path, content: bytes | bytearray) -> None:
     # Standard output by its own handle: what is printed later then comes behind, and not over it.
-    handle = _standard_handle(path) if _is_stream(path) else None
+    handle = _standard_handle(path) if is_stream(path) else None
     with Path(path).open("wb") if handle is None else os.fdopen(os.dup(handle), "wb") as file:
         file.write(content)
 

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.data.files import existing_file, open_bytes
-from chainrule.errors import DataError, explain, missing_dependency
+from chainrule.data.files import existing_file, is_gzip, open_bytes
+from chainrule.data.picture_files import find_pictures, is_data, no_pictures, picture_pixels, picture_shape, unread_notes
+from chainrule.errors import DataError, explain
+from chainrule.fileio import check_expansion, parsing
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as PillowImage
-
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
 _NPZ_KEYS = (("X", "y"), ("x", "y"), ("images", "labels"), ("x_train", "y_train"), ("X_train", "y_train"))
 _IDX_BYTES = 0x08
-_CHANNEL_MODES = {1: "L", 3: "RGB"}
+_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+_LARGEST_SIDE = 256  # of pictures whose size is ours to choose
+_MOST_BYTES = 2**32  # of all pictures together, a byte per pixel and channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +36,14 @@ class ImageSet:
         y: (N,) int64 positions in `classes`; None when the pictures were read without labels.
         classes: class labels, sorted; empty without labels.
         files: (N,) paths within the folder that the pictures come from; empty for IDX and .npz files.
+        notes: sentences on files that were not read, and on what was done to the others.
     """
 
     X: NDArray[np.uint8] | NDArray[np.float32]
     y: NDArray[np.int64] | None
     classes: list[str]
     files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_images(
@@ -50,7 +51,10 @@ def read_images(
 ) -> ImageSet:
     """Read pictures.
 
-    - A folder with one folder of .png, .jpg or .jpeg files per class. Pictures become RGB, or grey when all of them are.
+    - A folder with one folder per class, which holds pictures (PNG, JPEG, WebP, BMP, TIFF, or GIF, of which the first frame
+      counts), in folders of its own if need be. Pictures are turned as their EXIF orientation says, transparent parts are laid
+      over white, and all become RGB, or grey when all of them are. Hidden files and what systems leave behind are passed over;
+      what else is not read is counted in `notes`.
     - An IDX file of pictures, plain or gzip. Its labels lie beside it, under the same name with `labels` for `images` and
       `idx1` for `idx3`.
     - An .npz file with the keys X and y, x and y, images and labels, x_train and y_train, or X_train and y_train; pictures are
@@ -58,14 +62,15 @@ def read_images(
 
     Args:
         path: the folder or file.
-        size: (height, width) that the pictures of a folder are resized to; None for the most frequent size in it.
+        size: (height, width) that the pictures of a folder are stretched to. None for the size that more than half of them
+            have, else for their median height and width, made smaller in proportion where a side has more than 256 pixels.
         channels: 1 (grey) or 3 (RGB) for the pictures of a folder; None to decide from them.
         labelled: false to read pictures alone: all files in a folder and the folders in it, or an IDX or .npz file without its
             labels.
 
     Raises:
         DataError: nothing there, no pictures or labels, a broken or truncated file (by name), counts that differ, arrays of the
-            wrong shape or type, labels of one class only.
+            wrong shape or type, another size than an IDX or .npz file has.
         MissingDependency: Pillow is not installed and the path is a folder.
     """
     path = Path(path)
@@ -73,12 +78,21 @@ def read_images(
         return _read_folder(path, size, channels, labelled)
     path = existing_file(path)
     X, labels = _read_npz(path, labelled) if path.suffix == ".npz" else _read_idx(path, labelled)
+    if size is not None and size != X.shape[2:]:
+        raise DataError(
+            explain(
+                f"pictures of {size[0]} × {size[1]} pixels are wanted",
+                f"those in {path} have {X.shape[2]} × {X.shape[3]}, and only those of a folder are resized",
+                "Leave the size out, or resize them.",
+            )
+        )
+    if 0 in X.shape:
+        raise DataError(explain(f"{path} holds no pictures", f"its array has the shape {X.shape}", "Name another file."))
     if labels is None:
         return ImageSet(X, None, [])
     if len(labels) != len(X):
         raise DataError(explain(f"{path} has {len(X)} pictures and {len(labels)} labels", "one each is needed", "Match them."))
     classes, y = np.unique(labels, return_inverse=True)
-    _check_classes(path, len(classes))
     return ImageSet(X, y.astype(np.int64), [str(label) for label in classes.tolist()])
 
 
@@ -91,84 +105,83 @@ def is_idx(path: Path) -> bool:
         return False
 
 
-def _check_classes(path: Path, n_classes: int) -> None:
-    if n_classes < 2:
-        raise DataError(
-            explain(f"{path} has {n_classes} class(es)", "at least two are needed", "Add pictures of another class.")
-        )
-
-
 # Folders
 
 
 def _read_folder(folder: Path, size: tuple[int, int] | None, channels: int | None, labelled: bool) -> ImageSet:
-    files, y, classes = _labelled_files(folder) if labelled else (_pictures(folder.rglob("*")), None, [])
-    if not files:
-        raise DataError(explain(f"{folder} holds no .png, .jpg or .jpeg file", "pictures were expected", "Name their folder."))
-    shapes = [_shape(file) for file in files]
-    height, width = size or Counter((height, width) for _, height, width in shapes).most_common(1)[0][0]
+    if labelled:
+        files, y, classes, notes = _labelled_files(folder)
+    else:
+        found = find_pictures(folder)
+        files, y, classes, notes = found.pictures, None, [], unread_notes(found.unread)
+        if not files:
+            raise no_pictures(folder, notes)
+    shapes = [picture_shape(file) for file in files]
+    height, width = size or _common_size([shape[1:] for shape in shapes])
     channels = channels or max(shape[0] for shape in shapes)
-    X = np.empty((len(files), channels, height, width), np.uint8)
-    for position, file in enumerate(files):
-        X[position] = _pixels(file, channels, height, width)
-    return ImageSet(X, y, classes, tuple(file.relative_to(folder).as_posix() for file in files))
-
-
-def _labelled_files(folder: Path) -> tuple[list[Path], NDArray[np.int64], list[str]]:
-    by_class = {entry.name: _pictures(entry.iterdir()) for entry in sorted(folder.iterdir()) if entry.is_dir()}
-    by_class = {name: files for name, files in by_class.items() if files}
-    if not by_class:
+    taken = len(files) * channels * height * width
+    if taken > _MOST_BYTES:
         raise DataError(
             explain(
-                f"{folder} has no folders with .png, .jpg or .jpeg files",
-                "one folder per class is expected",
-                "Sort the pictures into folders named after their classes.",
+                f"{len(files):,} pictures of {height} × {width} pixels would take {taken:,} bytes",
+                f"at most {_MOST_BYTES:,} are read",
+                "Choose a smaller size, for example --image-size 64x64.",
             )
         )
-    _check_classes(folder, len(by_class))
-    y = np.repeat(np.arange(len(by_class)), [len(files) for files in by_class.values()]).astype(np.int64)
-    return [file for files in by_class.values() for file in files], y, list(by_class)
+    X = np.empty((len(files), channels, height, width), np.uint8)
+    for position, file in enumerate(files):
+        X[position] = picture_pixels(file, channels, height, width)
+    notes = [*notes, *_changes(shapes, channels, height, width)]
+    return ImageSet(X, y, classes, tuple(file.relative_to(folder).as_posix() for file in files), tuple(notes))
 
 
-def _pictures(entries: Iterable[Path]) -> list[Path]:
-    return sorted(entry for entry in entries if entry.suffix.lower() in _SUFFIXES and entry.is_file())
+def _common_size(sizes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
+    """The size of more than half of the pictures, else the median; see `read_images`."""
+    (most, count), *_ = Counter(sizes).most_common(1)
+    height, width = (int(n) for n in (most if 2 * count > len(sizes) else np.median(np.array(sizes), axis=0)))
+    scale = min(1.0, _LARGEST_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _shape(file: Path) -> tuple[int, int, int]:
-    """Channels (1 or 3), height and width of a picture file."""
-    with _opened(file) as image:
-        if image.mode[0] in "IF":
-            raise DataError(
-                explain(
-                    f"{file} has more than 8 bits per channel (mode {image.mode})", "8 bits are read", "Convert it to 8 bits."
-                )
-            )
-        return 1 if image.mode in ("1", "L", "LA") else 3, image.height, image.width
+def _changes(shapes: Sequence[tuple[int, int, int]], channels: int, height: int, width: int) -> list[str]:
+    """What became of the pictures, where they were not all as they are now."""
+    resized = sum(shape[1:] != (height, width) for shape in shapes)
+    other = sum(shape[0] != channels for shape in shapes)
+    found = []
+    if resized:
+        found.append(f"{resized:,} of {len(shapes):,} pictures have another size and are stretched to {height} × {width}.")
+    if other:
+        found.append(
+            f"{other:,} of {len(shapes):,} pictures are read as {'grey' if channels == 1 else 'colour'} like the others."
+        )
+    return found
 
 
-def _pixels(file: Path, channels: int, height: int, width: int) -> NDArray[np.uint8]:
-    """(channels, height, width) uint8."""
-    with _opened(file) as image:
-        picture = image.convert(_CHANNEL_MODES[channels])
-        if picture.size != (width, height):
-            picture = picture.resize((width, height))
-        return np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1)
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[PillowImage]:
-    """The open picture; whatever is wrong with its bytes becomes a DataError that names the file."""
-    try:
-        from PIL import Image  # noqa: PLC0415 - optional
-    except ModuleNotFoundError as error:
-        raise missing_dependency("pillow", "Reading picture files", "app") from error
-    try:
-        with Image.open(file) as image:
-            yield image
-    except (OSError, SyntaxError, EOFError, zlib.error, Image.DecompressionBombError) as error:
+def _labelled_files(folder: Path) -> tuple[list[Path], NDArray[np.int64], list[str], list[str]]:
+    """Pictures, their classes as numbers and names, and notes."""
+    entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and is_data(entry.name))
+    by_class = {entry.name: find_pictures(entry) for entry in entries}
+    loose = find_pictures(folder, below=False)
+    unread = sum((found.unread for found in by_class.values()), loose.unread)
+    notes = unread_notes(unread)
+    notes += unread_notes(Counter((folder, file.suffix) for file in loose.pictures), ": they lie in no folder of a class")
+    notes += [f"{folder / name} holds no pictures and is no class." for name, found in by_class.items() if not found.pictures]
+    by_class = {name: found for name, found in by_class.items() if found.pictures}
+    if not by_class:
+        raise no_pictures(
+            folder, [*notes, "One folder per class is expected: sort the pictures into folders named after them."]
+        )
+    if {name.lower() for name in by_class} <= _SPLITS and len(by_class) > 1:
+        first = next(iter(by_class))
         raise DataError(
-            explain(f"{file} is not a whole picture ({error})", "PNG or JPEG was expected", "Replace or remove it.")
-        ) from error
+            explain(
+                f"{folder} has the folders {', '.join(by_class)}",
+                "one folder per class is expected, and these look like parts of one data set",
+                f"Name one of them, for example {folder / first}.",
+            )
+        )
+    y = np.repeat(np.arange(len(by_class)), [len(found.pictures) for found in by_class.values()]).astype(np.int64)
+    return [file for found in by_class.values() for file in found.pictures], y, list(by_class), notes
 
 
 # IDX: two zero bytes, the type, the number of axes, each length as a big-endian 32-bit integer, then the items
@@ -189,24 +202,31 @@ def _read_idx(path: Path, labelled: bool) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def _idx_array(path: Path) -> NDArray[np.uint8]:
-    try:
-        with open_bytes(path) as stream:
-            data = stream.read()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    readable = parsing(path, "a whole IDX file, plain or gzip, was expected", "Copy it again.")
+    with readable, open_bytes(path) as stream:
+        head = stream.read(4)
+        axes = stream.read(4 * head[3]) if len(head) == 4 else b""
+    if len(head) < 4 or head[:3] != bytes((0, 0, _IDX_BYTES)):
         raise DataError(
-            explain(f"{path} is truncated ({error})", "a whole gzip file was expected", "Copy it again.")
-        ) from error
-    if len(data) < 4 or data[:3] != bytes((0, 0, _IDX_BYTES)):
-        raise DataError(
-            explain(f"{path} starts with {data[:4].hex(' ')}", "an IDX file of bytes starts with 00 00 08", "Name such a file.")
+            explain(f"{path} starts with {head.hex(' ')}", "an IDX file of bytes starts with 00 00 08", "Name such a file.")
         )
-    start = 4 + 4 * data[3]
-    shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4))
-    if len(data) - start != math.prod(shape):
+    if len(axes) < 4 * head[3]:
+        raise DataError(explain(f"{path} ends within its header", "a whole IDX file was expected", "Copy it again."))
+    shape = tuple(np.frombuffer(axes, ">u4").tolist())
+    start, promised = 4 + 4 * len(shape), math.prod(shape)
+    if is_gzip(path):
+        check_expansion(path, path.stat().st_size, promised)
+        with parsing(path, "a whole IDX file, plain or gzip, was expected", "Copy it again."), open_bytes(path) as stream:
+            data = stream.read(start + promised + 1)  # one more tells that there is too much, and has the checksum compared
+        held = len(data) - start
+    else:
+        held = path.stat().st_size - start
+        data = path.read_bytes() if held == promised else b""
+    if held != promised:
         raise DataError(
             explain(
-                f"{path} holds {max(len(data) - start, 0)} bytes of items",
-                f"its header promises {' × '.join(map(str, shape))} = {math.prod(shape)}",
+                f"{path} holds {'more' if held > promised else f'{max(held, 0)} bytes of items'}",
+                f"its header promises {' × '.join(map(str, shape))} = {promised}",
                 "Copy it again.",
             )
         )
@@ -225,18 +245,37 @@ def _idx_labels(images: Path) -> Path:
 
 
 def _read_npz(path: Path, labelled: bool) -> tuple[Any, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            x_key, y_key = _npz_keys(path, archive.files, labelled)
-            return _as_pictures(path, x_key, archive[x_key]), archive[y_key].reshape(-1) if labelled else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            explain(
-                f"{path} cannot be read ({error})", "an .npz file of plain arrays was expected", "Save it with numpy.savez."
-            )
-        ) from error
+    with _of_npz(path), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    x_key, y_key = _npz_keys(path, names, labelled)
+    X = _as_pictures(path, x_key, _npz_array(path, x_key))
+    if not labelled:
+        return X, None
+    labels = _npz_array(path, y_key).reshape(-1)
+    if labels.dtype.kind not in "biufSU":
+        raise DataError(explain(f"the array {y_key} of {path} is {labels.dtype}", "labels are numbers or texts", "Convert it."))
+    return X, labels
+
+
+def _npz_array(path: Path, key: str) -> NDArray[Any]:
+    """One array, whose header may not promise more than the archive holds."""
+    with _of_npz(path), zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(f"{key}.npy")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("a way of compressing that NumPy does not use")
+        check_expansion(path, min(info.compress_size, path.stat().st_size), info.file_size)
+        with archive.open(info) as stream:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+        if math.prod(shape) * dtype.itemsize > info.file_size or min(shape, default=0) < 0:
+            raise ValueError(f"its header promises the shape {shape}, the file holds {info.file_size} bytes")
+        with archive.open(info) as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _of_npz(path: Path) -> AbstractContextManager[None]:
+    return parsing(path, "an .npz file of plain arrays was expected", "Save it with numpy.savez.")
 
 
 def _npz_keys(path: Path, present: list[str], labelled: bool) -> tuple[str, str]:

@@ -18,6 +18,8 @@ def load(
     delimiter: str | None = None,
     kinds: Mapping[str, str] | None = None,
     seed: int = 0,
+    *,
+    image_size: tuple[int, int] | None = None,
 ) -> Table | ImageSet | Dataset:
     """Load a data set.
 
@@ -28,6 +30,7 @@ def load(
         delimiter: see `read_table`.
         kinds: see `read_table`.
         seed: for built-in data sets that are drawn at random.
+        image_size: height and width that the pictures of a folder are to have; see `read_images`.
 
     Raises:
         DataError: neither a name nor a path, a target that is not there, or what the reader of the source finds wrong.
@@ -48,7 +51,7 @@ def load(
     if path.is_dir() or path.suffix == ".npz" or is_idx(existing_file(path)):
         if target is not None:
             raise DataError(explain(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out."))
-        return read_images(path)
+        return read_images(path, image_size)
     table = read_table(path, delimiter, kinds)
     if target is not None:
         table[target]

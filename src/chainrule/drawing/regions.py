@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import backends
 from chainrule.compile import capture
 from chainrule.diagnose.layers import final_activation
 from chainrule.drawing.chart import Area, Axis, label, log_axis, spread
@@ -18,7 +19,7 @@ from chainrule.errors import DataError, ShapeError, explain
 from chainrule.explain.language import Language
 from chainrule.ir import Array
 from chainrule.nn import Module
-from chainrule.nn.forward import inputs_array, numbers
+from chainrule.nn.forward import Forward, inputs_array, numbers
 
 # Paul Tol's "bright" colours, which people with any colour vision tell apart; grey only when they are used up.
 CLASS_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
@@ -164,15 +165,16 @@ def _places(xs: Axis, ys: Axis) -> Array:
 
 def _answers(model: Module, plane: Plane, points: Array, binary: bool) -> _Answers:
     """What the network says at the points; a part of them at a time, as each has an output per class."""
-    parts = [_answers_of(model, plane, points[k : k + _AT_ONCE], binary) for k in range(0, len(points), _AT_ONCE)]
+    network = Forward(model, backends.get("reference"))
+    parts = [_answers_of(network, plane, points[k : k + _AT_ONCE], binary) for k in range(0, len(points), _AT_ONCE)]
     classes = None if parts[0].classes is None else np.concatenate([part.classes for part in parts])
     return _Answers(classes, np.concatenate([part.strengths for part in parts]), parts[0].count)
 
 
-def _answers_of(model: Module, plane: Plane, points: Array, binary: bool) -> _Answers:
-    inputs = plane.inputs(points)
-    outputs = model.predict(inputs, backend="reference").reshape(len(points), -1).astype(np.float64)
-    ending = _ending(model, inputs)
+def _answers_of(network: Forward, plane: Plane, points: Array, binary: bool) -> _Answers:
+    inputs = inputs_array(network.model, plane.inputs(points))
+    outputs = network.predict(inputs).reshape(len(points), -1).astype(np.float64)
+    ending = _ending(network.model, inputs)
     if outputs.shape[1] == 1 and not binary:
         return _Answers(None, plane.numbers(outputs[:, 0]), 0)
     with np.errstate(over="ignore"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.errors import ArgumentError, explain
+from chainrule.fileio import parsing
 
 ACTIVATIONS = {
     "relu": "ReLU",
@@ -52,6 +53,7 @@ class Config:
         task: "auto", "regression" or "classification".
         include, exclude: columns to use although they would be left out, and to leave out.
         delimiter: between the fields of a text table; None to find out.
+        image_size: height and width that pictures are stretched to; None to choose from them.
         hidden: units per hidden layer; empty for none.
         activation: of the hidden layers, a key of ACTIVATIONS.
         dropout: share of hidden units that is left out in each step.
@@ -74,6 +76,7 @@ class Config:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     delimiter: str | None = None
+    image_size: tuple[int, ...] | None = None
     hidden: tuple[int, ...] | None = None
     activation: str = "relu"
     dropout: float | None = None
@@ -105,6 +108,8 @@ class Config:
         if self.loss is not None:
             _one_of("loss", self.loss, [loss for losses in LOSSES.values() for loss in losses])
         _require(self.hidden is None or all(n >= 1 for n in self.hidden), "hidden", self.hidden, "numbers of units ≥ 1")
+        size = self.image_size
+        _require(size is None or (len(size) == 2 and all(1 <= n < 2**15 for n in size)), "image_size", size, "height and width")
         _require(self.dropout is None or 0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to but not including 1")
         _require(
             self.learning_rate is None or 0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0"
@@ -114,7 +119,7 @@ class Config:
         _require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0")
         for name in ("batch_size", "epochs", "patience"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, name, value, "at least 1")
+            _require(value is None or 1 <= value < 2**31, name, value, "at least 1, and below 2³¹")
         _require(
             self.patience is None or self.schedule != "average",
             "patience",
@@ -132,13 +137,8 @@ class Config:
         Raises:
             ArgumentError: the file is missing or not TOML; a setting is unknown, of the wrong type, or out of range.
         """
-        try:
+        with parsing(f"the configuration {path}", "it must be a TOML file", "Check it.", ArgumentError):
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise ArgumentError(
-                explain(f"the configuration {path} could not be read ({reason})", "it must be a TOML file", "Check it.")
-            ) from None
         return Config().updated(values)
 
     def updated(self, values: Mapping[str, Any]) -> Config:
@@ -179,6 +179,7 @@ _EXPECTED = {
     **dict.fromkeys(_WHOLE, "a whole number"),
     **dict.fromkeys(_NUMBERS, "a number"),
     "hidden": "a list of whole numbers",
+    "image_size": "a list of two whole numbers, height and width",
     "include": "a list of column names",
     "exclude": "a list of column names",
 }
@@ -190,9 +191,9 @@ def _typed(name: str, value: Any) -> Any:
         return value
     if name in _WHOLE and isinstance(value, int) and not isinstance(value, bool):
         return value
-    if name in _NUMBERS and isinstance(value, int | float) and not isinstance(value, bool):
+    if name in _NUMBERS and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**1023:
         return float(value)
-    if name == "hidden" and _is_list_of(value, int):
+    if name in ("hidden", "image_size") and _is_list_of(value, int):
         return tuple(value)
     if name in ("include", "exclude") and _is_list_of(value, str):
         return tuple(value)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
 from chainrule.data import FeatureEncoder
 from chainrule.diagnose import Diagnosis, diagnose_problem
 from chainrule.diagnose import Problem as Studied
-from chainrule.errors import DataError, explain
 from chainrule.explain.language import Language
 from chainrule.job.config import Config
 from chainrule.job.predictor import MODEL_FILE, Predictor
@@ -69,7 +67,7 @@ def diagnose_saved(path: str | Path, source: str | Path, language: Language = "e
             studied,
             loss=make_loss(config, predictor.target.task),
             optimizer=make_optimizer(config, predictor.model) if config.learning_rate else None,
-            history=_history(folder / HISTORY_FILE),
+            history=History.read(history) if (history := folder / HISTORY_FILE).exists() else None,
             batch_size=config.batch_size or studied.batch_size,
         )
     return diagnose_problem(studied, language=language).for_interface("command line")
@@ -78,17 +76,3 @@ def diagnose_saved(path: str | Path, source: str | Path, language: Language = "e
 def _names(predictor: Predictor) -> tuple[str, ...]:
     features = predictor.features
     return tuple(features.feature_names) if isinstance(features, FeatureEncoder) else ()
-
-
-def _history(file: Path) -> History | None:
-    """The history of a run, as `History.to_csv` wrote it; None if there is none."""
-    if not file.exists():
-        return None
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            epochs = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
-            return History(epochs=[row for row in epochs if "loss" in row])
-    except (ValueError, TypeError, UnicodeDecodeError):
-        raise DataError(
-            explain(f"{file} does not hold a history", "it has a header and numbers", "Take it out of the folder.")
-        ) from None

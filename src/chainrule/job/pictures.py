@@ -114,5 +114,4 @@ def _nothing(predictor: Predictor) -> Array:
 
 
 def _history(folder: Path, predictor: Predictor) -> History:
-    text = existing_file(folder / HISTORY_FILE).read_text(encoding="utf-8")
-    return History.from_csv(text, str(predictor.facts.get("stopped", "")))
+    return History.read(existing_file(folder / HISTORY_FILE), str(predictor.facts.get("stopped", "")))

@@ -23,6 +23,7 @@ from chainrule.data import (
 from chainrule.data.builtin import TARGET
 from chainrule.data.files import existing_file
 from chainrule.data.images import is_idx
+from chainrule.data.records import is_count, is_text, read_record
 from chainrule.errors import DataError, ModelFileError, explain
 from chainrule.functional import sigmoid, softmax
 from chainrule.ir import Array
@@ -88,7 +89,8 @@ class Predictor:
                     "Load it in Python with chainrule.train.load_model and prepare the inputs yourself.",
                 )
             )
-        return Predictor(model, _features(extras["features"]), TargetEncoder.from_dict(extras["target"]), extras["facts"])
+        facts = _facts(extras["facts"])
+        return Predictor(model, _features(extras["features"]), TargetEncoder.from_dict(extras["target"]), facts)
 
     def read(self, source: str | Path, *, labelled: bool, keep: Sequence[str] = ()) -> Table | ImageSet:
         """Read data for this model: columns in the way they were read for training, and the target if `labelled`.
@@ -146,7 +148,25 @@ class Predictor:
 
     def predict(self, data: Table | ImageSet) -> Predictions:
         """Answers for every row or picture."""
-        return self.answers(self.model.predict(self.inputs(data)))
+        return self.answers(self.outputs(self.inputs(data)))
+
+    def outputs(self, inputs: Array) -> Array:
+        """What the network gives for inputs, (n, outputs).
+
+        Raises:
+            ModelFileError: it gives another number of outputs than its target has.
+        """
+        found = self.model.predict(inputs)
+        wanted = len(self.target.classes) if self.target.task == "multiclass" else 1
+        if found.shape != (len(inputs), wanted):
+            raise ModelFileError(
+                explain(
+                    f"the network gives outputs of shape {found.shape[1:]}",
+                    f"its target {self.target.name!r} needs {wanted}",
+                    "Use the original file, or train again.",
+                )
+            )
+        return found
 
     def answers(self, outputs: Array) -> Predictions:
         """What outputs of the network mean.
@@ -178,7 +198,7 @@ class Predictor:
     def evaluate(self, data: Table | ImageSet) -> dict[str, float]:
         """Measures of the answers against the targets in the data; rows without a target are left out. See `measure`."""
         inputs, truth = self.labelled(data)
-        return measure(self, self.model.predict(inputs), truth)
+        return measure(self, self.outputs(inputs), truth)
 
     def _truth(self, data: Table | ImageSet) -> tuple[Array, Array]:
         """Rows that have a target, and the encoded targets."""
@@ -189,9 +209,9 @@ class Predictor:
             if unknown:
                 raise DataError(
                     explain(
-                        f"the pictures have the class {unknown[0]!r}",
-                        f"the model knows {', '.join(self.target.classes)}",
-                        "Leave it out, or train again.",
+                        f"the pictures have the class{'es' if len(unknown) > 1 else ''} {_few(unknown)}",
+                        f"the model knows {_few(self.target.classes)}",
+                        "Leave them out, rename their folders, or train again.",
                     )
                 )
             return np.arange(len(data.y)), np.array([own[label] for label in data.classes])[data.y]
@@ -208,6 +228,10 @@ class Predictor:
         return rows, self.target.encode(column, rows)
 
 
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
+
+
 def _features(saved: Any) -> Features:
     """The encoder in a model file."""
     if isinstance(saved, Mapping) and saved.get("kind") == "pixels":
@@ -219,13 +243,27 @@ def _features(saved: Any) -> Features:
     )
 
 
+def _facts(saved: Any) -> dict[str, Any]:
+    """What a model file says about its training; {} if it says nothing."""
+    if saved == {}:
+        return {}
+    fields = {"source": is_text, "rows": is_count, "epochs": is_count, "stopped": is_text}
+    given = [name for name in ("metrics", "baseline") if isinstance(saved, Mapping) and name in saved]
+    return read_record(saved, fields | dict.fromkeys(given, _is_measures), "facts of the training")
+
+
+def _is_measures(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(number, float) for number in value.values())
+
+
 def _read_pictures(source: str | Path, features: PixelEncoder, *, labelled: bool) -> ImageSet:
     path = Path(source)
     if not path.exists() and str(source) in BUILTIN:
         raise _other_kind(source, pictures=False)
     if not path.is_dir() and path.suffix != ".npz" and not is_idx(existing_file(path)):
         raise _other_kind(source, pictures=False)
-    return read_images(path, size=(features.height, features.width), channels=features.channels, labelled=labelled)
+    size = (features.height, features.width) if path.is_dir() else None
+    return read_images(path, size, channels=features.channels, labelled=labelled)
 
 
 def _other_kind(source: str | Path, *, pictures: bool) -> DataError:

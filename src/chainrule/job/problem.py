@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.data import Dataset, FeatureEncoder, ImageSet, PixelEncoder, Table, TargetEncoder, load, split_rows
 from chainrule.data.builtin import TARGET
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, DataError, explain
 from chainrule.ir import Array
 from chainrule.job.config import Config
 
@@ -28,6 +28,7 @@ class Problem:
         X_held, y_held: held-out data of the same form; the training data itself where there are too few rows to hold any out.
         dropped: rows without a target, which are left out.
         held_out: whether X_held was really held out.
+        notes: sentences on what was not read, or read in another way than it stands there.
     """
 
     source: str
@@ -39,6 +40,7 @@ class Problem:
     y_held: Array
     dropped: int
     held_out: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -53,7 +55,8 @@ class Problem:
             DataError, ArgumentError, MissingDependency: see `chainrule.data.load`, and a table without a target chosen.
         """
         kinds = dict.fromkeys(config.exclude, "text")
-        data = load(source, config.target, config.delimiter, kinds, config.seed)
+        size = None if config.image_size is None else (config.image_size[0], config.image_size[1])
+        data = load(source, config.target, config.delimiter, kinds, config.seed, image_size=size)
         _refuse_idle_settings(source, data, config)
         if isinstance(data, ImageSet):
             return Problem.from_images(data, config, str(source))
@@ -106,6 +109,14 @@ class Problem:
         """Prepare labelled pictures to predict their class."""
         assert pictures.y is not None
         classes = tuple(pictures.classes)
+        if len(classes) < 2:
+            raise DataError(
+                explain(
+                    f"{source} has {len(classes)} class(es)",
+                    "at least two are needed to tell apart",
+                    " ".join([*pictures.notes, "Add pictures of another class."]),
+                )
+            )
         encoder = TargetEncoder("class", "binary" if len(classes) == 2 else "multiclass", classes, 0.0, 1.0, "categorical")
         train, held = _split(encoder, pictures.y, config)
         features = PixelEncoder.fit(pictures, train)
@@ -119,6 +130,7 @@ class Problem:
             pictures.y[held],
             0,
             train is not held,
+            pictures.notes,
         )
 
 
@@ -130,7 +142,10 @@ def _refuse_idle_settings(source: str | Path, data: Table | ImageSet | Dataset, 
     if isinstance(data, ImageSet):
         idle |= {"include": config.include, "exclude": config.exclude}
         idle["task"] = config.task if config.task == "regression" else None
-    what = "a built-in data set" if isinstance(data, Dataset) else "pictures with classes"
+    else:
+        idle["image_size"] = config.image_size
+    kinds = {Dataset: "a built-in data set", ImageSet: "pictures with classes", Table: "a table"}
+    what = kinds[type(data)]
     for name, value in idle.items():
         if value:
             raise ArgumentError(

@@ -89,6 +89,7 @@ def resolved(config: Config, problem: Problem) -> Config:
     decay = _weight_decay(problem, rate, epochs * steps_per_epoch) if config.optimizer == "adamw" else _OTHER_L2
     chosen = {
         "target": problem.target.name if config.target is None and problem.X.ndim == 2 else config.target,
+        "image_size": problem.X.shape[2:] if problem.X.ndim == 4 else None,
         "hidden": _HIDDEN if config.hidden is None else config.hidden,
         "dropout": _DROPOUT if config.dropout is None else config.dropout,
         "schedule": config.schedule or ("average" if epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience else "cosine"),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ModelFileError, explain
-from chainrule.fileio import write_file
+from chainrule.fileio import parsing, write_file
 from chainrule.ir import Array
 
 FORMAT = 1
@@ -86,7 +86,8 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise ModelFileError(
             explain(f"{source} was altered after it was written", "its digest must match its content", "Use the original file.")
         )
-    description: dict[str, Any] = json.loads(metadata[_KEY][len(_BLANK) :])
+    with parsing(f"the description in {source}", "it must be a JSON object", "Use the original file.", ModelFileError):
+        description = dict(json.loads(metadata[_KEY][len(_BLANK) :]))
     if description.get("format") != FORMAT:
         raise ModelFileError(
             explain(
@@ -99,20 +100,12 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _parse(source: Path, content: bytearray) -> tuple[dict[str, Array], dict[str, str]]:
-    from safetensors import SafetensorError  # noqa: PLC0415
     from safetensors.numpy import load  # noqa: PLC0415
 
-    try:
+    expected = "it may have been cut short or altered, or be something else than a safetensors file"
+    with parsing(source, expected, "Use the original file, or train again.", ModelFileError):
         arrays = load(bytes(content))
         header = json.loads(_header(content))
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelFileError(
-            explain(
-                f"{source} is not a whole safetensors file ({error})",
-                "it may have been cut short or altered, or be something else",
-                "Use the original file, or train again.",
-            )
-        ) from None
     return arrays, header.get("__metadata__", {})
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.errors import ArgumentError, DataError, explain, missing_dependency
-from chainrule.fileio import write_file
+from chainrule.fileio import parsing, write_file
 
 _NOT_DRAWN = ("epoch", "lr", "seconds")
 
@@ -84,7 +84,17 @@ class History:
         Raises:
             DataError: a field is not a number, or a line is cut off.
         """
-        lines = list(csv.DictReader(io.StringIO(text)))
+        with parsing("a history", "it has a header and a line per epoch", "Train again."):
+            reader = csv.DictReader(io.StringIO(text))
+            lines, names = list(reader), list(reader.fieldnames or ())
+        if text and (not {"epoch", "loss"} <= set(names) or len(set(names)) < len(names)):
+            raise DataError(
+                explain(
+                    f"a history has the columns {', '.join(names)[:200]}",
+                    "it has epoch, loss and others, each once",
+                    "Train again.",
+                )
+            )
         for number, line in enumerate(lines, 2):
             if None in line or None in line.values():  # more or fewer values than columns
                 raise DataError(
@@ -105,6 +115,13 @@ class History:
                 )
             ) from None
         return History(epochs=rows, stopped=stopped)
+
+    @staticmethod
+    def read(path: str | Path, stopped: str = "") -> History:
+        """The history in a file that `to_csv` or `CSVLog` wrote. Raises DataError, as `from_csv` does."""
+        with parsing(path, "a history in UTF-8 was expected", "Train again, or take it out of the folder."):
+            text = Path(path).read_text(encoding="utf-8")
+        return History.from_csv(text, stopped)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able data."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 
@@ -30,7 +31,7 @@ class Progress(Protocol):
 
 def choose(show: bool) -> Progress:
     """The progress that suits where the output goes."""
-    if not show:
+    if not show or sys.stderr is None:
         return Silent()
     return Bar() if sys.stderr.isatty() else Lines()
 
@@ -63,7 +64,8 @@ class Lines(Silent):
         """See `Progress`."""
         number = int(row["epoch"])
         if number % self._every == 0 or number in (self._first, self._last):
-            print(f"epoch {number}/{self._last}  {values_text(row)}", file=sys.stderr)
+            with suppress(OSError):  # training goes on where nobody reads
+                print(f"epoch {number}/{self._last}  {values_text(row)}", file=sys.stderr, flush=True)
 
 
 class Bar(Silent):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule import nn, optim
-from chainrule.errors import ChainruleError, ModelFileError, explain
+from chainrule.errors import ModelFileError, explain
+from chainrule.fileio import parsing
 from chainrule.ir import Array
 from chainrule.tensor import random
 from chainrule.train import files
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
 _MODEL, _OPTIMIZER, _CALLBACK = "model/", "optimizer/", "callback/"
-# What reading a description that somebody made up can raise; its digest may be right all the same.
-_BROKEN = (ChainruleError, KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 def save_model(model: nn.Module, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
@@ -101,10 +100,8 @@ def load_trainer(path: str | Path, metrics: Sequence[Metric] = ()) -> Trainer:
             )
         )
     model = _model(path, arrays, description).train()
-    try:
+    with _rebuilding("training", path, description):
         return _trainer(model, arrays, description["training"], metrics)
-    except _BROKEN as error:
-        raise _not_rebuilt("training", path, description, error) from error
 
 
 def _trainer(model: nn.Module, arrays: Mapping[str, Array], training: Mapping[str, Any], metrics: Sequence[Metric]) -> Trainer:
@@ -148,12 +145,10 @@ def _description(kind: str, model: nn.Module, extras: Mapping[str, Any] | None) 
 
 
 def _model(path: str | Path, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> nn.Module:
-    try:
+    with _rebuilding("model", path, description):
         with _random_stream_kept():
             model = nn.from_config(description["model"])
         model.load_state_dict(_without(_MODEL, arrays))
-    except _BROKEN as error:
-        raise _not_rebuilt("model", path, description, error) from error
     return model.eval()
 
 
@@ -167,14 +162,13 @@ def _random_stream_kept() -> Iterator[None]:
         random.state.assign(before)
 
 
-def _not_rebuilt(what: str, path: str | Path, description: Mapping[str, Any], error: Exception) -> ModelFileError:
-    reason = f"it lacks {error}" if isinstance(error, KeyError) else error
-    return ModelFileError(
-        explain(
-            f"the {what} in {path} could not be rebuilt ({reason})",
-            "its description and arrays must fit this version of chainrule",
-            f"Use chainrule {description.get('version', '?')}, which wrote it, or train again.",
-        )
+def _rebuilding(what: str, path: str | Path, description: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Within it a description is used that somebody may have made up; its digest may be right all the same."""
+    return parsing(
+        f"the {what} in {path}",
+        "its description and arrays must fit this version of chainrule",
+        f"Use chainrule {description.get('version', '?')}, which wrote it, or train again.",
+        ModelFileError,
     )
 
 

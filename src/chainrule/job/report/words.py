@@ -217,6 +217,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "include": ("columns included", "额外使用的列"),
     "exclude": ("columns excluded", "排除的列"),
     "delimiter": ("delimiter", "分隔符"),
+    "image_size": ("height and width of pictures", "图片的高和宽"),
     "hidden": ("units of the hidden layers", "隐藏层单元数"),
     "activation": ("activation", "激活函数"),
     "dropout": ("dropout", "随机失活 (dropout)"),

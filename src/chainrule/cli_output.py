@@ -1,0 +1,71 @@
+"""What the command line prints: names as text, whatever is in them, and no failure because nobody reads."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import click
+
+# What a terminal obeys, and the marks that turn the direction of writing, with which one text can pass for another.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def shown(text: str) -> str:
+    r"""The text with control characters written out as `\u001b`, which JSON reads, too. Line ends and tabs stay."""
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a text in which names that others chose may stand; every command prints through this."""
+    click.echo(shown(text), err=err, nl=nl)
+
+
+def show_notes(data: object) -> None:
+    """What was not read, or read in another way than it stands there; on standard error, as standard output has the answers."""
+    for note in getattr(data, "notes", ()):
+        echo(f"Note: {note}", err=True)
+
+
+@contextmanager
+def messages_shown() -> Iterator[None]:
+    """Messages of click on wrong use repeat what was typed, or what a script read from somewhere: show it, too."""
+    try:
+        yield
+    except click.ClickException as error:
+        vars(error)["message"] = shown(error.message)
+        raise
+
+
+def open_standard_streams() -> None:
+    """Where standard output or error was closed, nothing is written; else the next file that is opened would take its place."""
+    for handle, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), handle)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(handle, "r" if handle == 0 else "w", closefd=False))
+
+
+@contextmanager
+def read_or_not(stream: TextIO) -> Iterator[None]:
+    """Print what is printed within, and go on if nobody reads it, or nothing can be written: a run is not lost for that."""
+    try:
+        yield
+        stream.flush()
+    except OSError:
+        discard(stream)
+
+
+def discard(stream: TextIO | Any) -> None:
+    """For when the reader of our output (head, less) has seen enough: what is left of it has nowhere to go."""
+    try:
+        handle = stream.fileno()
+    except (OSError, ValueError):  # no file of the system
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), handle)
