@@ -33,11 +33,11 @@ def parsing(source: object, expected: str, fix: str, error: type[ChainruleError]
         error: its class.
 
     Raises:
-        ChainruleError: of the class `error`, for every exception but MissingDependency and MemoryError.
+        ChainruleError: of the class `error`, for every exception but MissingDependency.
     """
     try:
         yield
-    except (MissingDependency, MemoryError):
+    except MissingDependency:
         raise
     except Exception as problem:
         raise error(explain(f"{source} could not be read ({_reason(problem)})", expected, fix)) from problem

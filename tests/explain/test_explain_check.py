@@ -397,7 +397,7 @@ def test_the_template_is_right(tmp_path: Any) -> None:
         ("formula = 'x'\n[given]\nx = true\n[claims]\nx = 1", "x = True; a given value is a finite number"),
         ("formula = 'x'\n[given]\nx = inf\n[claims]\nx = 1", "x = 'inf'; a given value is a finite number"),
         ("formula = 'x'\n[given]\nx = [[1, 2], [3]]\n[claims]\nx = 1", "numbers in rows of one length"),
-        ("formula = [", "could not be read as TOML"),
+        ("formula = [", "it must be TOML, like the template"),
         ("formula = 'y = x'\n[given]\nx = 1\n[claims]\ny = 1\n[optimizer]\nname = 'Magic'", "'Magic'"),
         ("formula = 'y = x'\n[given]\nx = 1\n[claims]\ny = 1\n[optimizer]\nparameters = ['w']", "the parameter 'w'"),
         ("formula = 'y = x'\n[given]\nx = 1\n[claims]\ny = 1\n[optimizer]\nrate = 1", "'rate'; SGD has lr, momentum"),

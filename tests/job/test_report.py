@@ -19,8 +19,8 @@ from chainrule import nn
 from chainrule.data import ImageSet, Table
 from chainrule.errors import OutputError
 from chainrule.job import Config, Predictor, Problem, train
-from chainrule.job.report import report_html, words, write_report
-from chainrule.job.report.sample import picture, worst_row
+from chainrule.job.report import quality, report_html, words, write_report
+from chainrule.job.report.sample import picture, sample_section, worst_row
 from chainrule.job.training import REPORT_FILE
 
 CHROMIUM = shutil.which("chromium")
@@ -354,3 +354,53 @@ def test_a_browser_shows_it(reports, tmp_path: Path, task, language):
     english, chinese = ("true", "false") if language == "en" else ("false", "true")
     assert result.stdout.split("<title>")[1].split("</title>")[0] == f"0|0|{english}|{chinese}"
     assert "CONSOLE" not in result.stderr
+
+
+# ---------------------------------------------------------------------------------------- what a report costs
+def test_of_many_classes_those_confused_most_are_listed_and_no_square_is_made(monkeypatch):
+    truth, answers = np.array([3, 3, 3, 900, 900, 7]), np.array([5, 5, 3, 1, 1, 8])
+    made = []
+    monkeypatch.setattr(np, "zeros", lambda shape, *a, own=np.zeros, **k: made.append(np.prod(shape)) or own(shape, *a, **k))
+    found = quality._pairs(truth, answers, [f"c{k}" for k in range(1000)])
+    assert re.findall(r"<td[^>]*>(\w+)</td>", found) == ["c3", "c5", "2", "c900", "c1", "2", "c7", "c8", "1"]
+    assert max(made, default=0) < 1000
+
+
+def test_answers_over_the_plane_are_taken_a_part_at_a_time(monkeypatch):
+    from chainrule.drawing import regions
+    from chainrule.nn.forward import Forward
+
+    asked = []
+    monkeypatch.setattr(Forward, "predict", lambda self, x, own=Forward.predict: asked.append(len(x)) or own(self, x))
+    cr.manual_seed(0)
+    model = nn.Linear(2, 3)
+    points = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    cr.draw(model, points, np.arange(20) % 3)
+    assert sum(asked) == regions._PIXELS**2 + 20
+    assert max(asked) <= regions._AT_ONCE
+
+
+def test_short_runs_of_large_and_deep_networks_are_bounded():
+    from chainrule.diagnose.trials import Trials
+
+    def steps_and_samples(products, layers, batch):
+        model = nn.Linear(2, 1)
+        data = (np.zeros((5000, 2), np.float32), np.zeros((5000, 1), np.float32), np.ones(5000, np.float32))
+        trials = Trials(
+            model, nn.MSELoss(), cr.optim.Adam(model.parameters()), data,
+            rate=0.1, batch_size=batch, judged=10, seed=0, products=products, layers=layers,
+        )  # fmt: skip
+        return trials._rows.shape
+
+    assert steps_and_samples(100, 3, 128) == (100, 128)
+    assert steps_and_samples(1e7, 3, 4096) == (20, 16)
+    assert steps_and_samples(100, 200, 32) == (20, 32)
+
+
+def test_a_deep_network_is_not_derived():
+    rows = table(30)
+    config = Config(epochs=1, hidden=(2,) * 21, backend="reference")
+    problem = Problem.from_table(rows, "answer", config)
+    result = train(problem, config)
+    outputs = result.predictor.model.predict(problem.X_held, backend="reference")
+    assert "The network has 22 layers" in sample_section(result, problem, outputs).body

@@ -19,6 +19,7 @@ from chainrule.explain.expression import expression
 from chainrule.explain.grader import check
 from chainrule.explain.grading import Grading
 from chainrule.explain.language import Language
+from chainrule.fileio import parsing
 from chainrule.tensor import Tensor, parameter
 
 TEMPLATE = '''\
@@ -151,14 +152,10 @@ def read_homework(path: str | Path) -> Homework:
         ArgumentError: it is missing or no TOML, or a part of it is missing or of the wrong kind; the message says which.
     """
     file = Path(path)
-    try:
+    if not file.exists():
+        raise ArgumentError(explain(f"the file {file} was named", "there is no such file", "Start with a template."))
+    with parsing(file, "it must be TOML, like the template", "Correct that line.", ArgumentError):
         data = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=str)
-    except FileNotFoundError:
-        raise ArgumentError(explain(f"the file {file} was named", "there is no such file", "Start with a template.")) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ArgumentError(
-            explain(f"{file} could not be read as TOML ({error})", "it must look like the template", "Correct that line.")
-        ) from None
     return _homework(data, file)
 
 

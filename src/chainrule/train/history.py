@@ -114,6 +114,11 @@ class History:
                     "Train again.",
                 )
             ) from None
+        for number, row in enumerate(rows, 2):
+            if not {"epoch", "loss"} <= set(row):
+                raise DataError(
+                    explain(f"line {number} of a history lacks the epoch or the loss", "every line has both", "Train again.")
+                )
         return History(epochs=rows, stopped=stopped)
 
     @staticmethod

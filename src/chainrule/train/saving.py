@@ -46,7 +46,9 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         ModelFileError: the file is missing, broken, altered, or from elsewhere.
     """
     arrays, description = files.read(path)
-    return _model(path, arrays, description), description.get("extras", {})
+    model = _model(path, arrays, description)
+    with _rebuilding("description", path, description):
+        return model, dict(description.get("extras", {}))
 
 
 def save_trainer(trainer: Trainer, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
