@@ -167,9 +167,10 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
     DATA is a table (CSV, TSV or Parquet), pictures (a folder with a folder per class, an IDX file, or .npz), or the name of a
     built-in data set: digits, iris, wine, breast_cancer, diabetes, xor, moons, circles, spirals, quadrants, …
 
-    Pictures are PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame), also in folders below that of their class. Hidden files and
-    what systems leave behind (Thumbs.db, __MACOSX) are passed over; other files that are not read are counted and named. All are
-    stretched to one size: that of more than half of them, else the median, with sides of at most 256 pixels; or --image-size.
+    Pictures are PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame), also in folders below that of their class. Hidden files
+    and what systems leave behind (Thumbs.db, __MACOSX) are passed over; other files that are not read are counted and named.
+    All are stretched to one size: that of more than half of them, else the median, with sides of at most 256 pixels; or
+    --image-size.
 
     It says what it understood of every column and which network it trains, and ends with how good the network is on rows that
     were held out, beside a baseline that does not look at the inputs.

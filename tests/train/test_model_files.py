@@ -114,18 +114,14 @@ def test_one_flipped_byte_anywhere(data, content, tmp_path):
     altered = bytearray(content)
     altered[place] ^= data.draw(st.integers(1, 255))
     message = refused(tmp_path / "m", altered)
-    assert (
-        "is not a whole safetensors file" in message
-        or "altered after it was written" in message
-        or "not one of chain" in message
-    )
+    assert "could not be read" in message or "altered after it was written" in message or "not one of chain" in message
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_truncated_anywhere(data, content, tmp_path):
     message = refused(tmp_path / "m", content[: data.draw(st.integers(0, len(content) - 1))])
-    assert "is not a whole safetensors file" in message
+    assert "could not be read" in message
     assert message.endswith(
         "it may have been cut short or altered, or be something else. Use the original file, or train again."
     )
@@ -133,11 +129,11 @@ def test_truncated_anywhere(data, content, tmp_path):
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100, -8, -1])
 def test_truncated_at_the_places_that_matter(length, content, tmp_path):
-    assert "is not a whole safetensors file" in refused(tmp_path / "m", content[:length])
+    assert "could not be read" in refused(tmp_path / "m", content[:length])
 
 
 def test_bytes_appended(content, tmp_path):
-    assert "is not a whole safetensors file" in refused(tmp_path / "m", content + b"\0")
+    assert "could not be read" in refused(tmp_path / "m", content + b"\0")
 
 
 def test_another_safetensors_file(tmp_path):
@@ -173,7 +169,7 @@ def test_a_pickle_is_never_opened(tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "exploded"), "w"))
 
-    assert "is not a whole safetensors file" in refused(tmp_path / "m", pickle.dumps(Bomb()))
+    assert "could not be read" in refused(tmp_path / "m", pickle.dumps(Bomb()))
     assert not (tmp_path / "exploded").exists()
 
 

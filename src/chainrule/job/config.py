@@ -119,7 +119,8 @@ class Config:
         _require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0")
         for name in ("batch_size", "epochs", "patience"):
             value = getattr(self, name)
-            _require(value is None or 1 <= value < 2**31, name, value, "at least 1, and below 2³¹")
+            _require(value is None or value >= 1, name, value, "at least 1")
+            _require(value is None or value < 2**31, name, value, "below 2³¹")
         _require(
             self.patience is None or self.schedule != "average",
             "patience",

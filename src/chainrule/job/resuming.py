@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chainrule.errors import ArgumentError, DataError, ModelFileError, explain
+from chainrule.fileio import parsing
 from chainrule.job.checkpoint import CHECKPOINT_FILE, digest
 from chainrule.job.config import Config
 from chainrule.job.problem import Problem
@@ -42,9 +43,11 @@ def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | N
                 f"{path} was not written by `chainrule train`", "only its runs can be resumed", "Use load_trainer in Python."
             )
         )
-    config = Config().updated(extras["config"])
+    with parsing(f"the settings in {path}", "they must be those of a run", "Use the original file.", ModelFileError):
+        config = Config().updated(extras["config"])
+        source = Path(extras["source"])
     _check_unfinished(folder, trainer, config, epochs)
-    problem = Problem.load(data or extras["source"], config)
+    problem = Problem.load(data or str(source), config)
     if digest(problem) != extras["digest"]:
         raise DataError(
             explain(

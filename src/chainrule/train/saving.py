@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -123,8 +124,8 @@ def _trainer(model: nn.Module, arrays: Mapping[str, Array], training: Mapping[st
         clip_value=training["clip_value"],
     )
     trainer.optimizer.load_state_dict(_without(_OPTIMIZER, arrays))
-    trainer.base_rates = training["base_rates"]
-    trainer.epoch = training["epoch"]
+    trainer.base_rates = [float(rate) for rate in training["base_rates"]]
+    trainer.epoch = operator.index(training["epoch"])
     trainer.history = History.from_dict({"step_loss": arrays["step_loss"], **training["history"]})
     trainer.random_state = arrays.get("random")
     trainer.resumed_callbacks = [
