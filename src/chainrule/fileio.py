@@ -46,6 +46,8 @@ def parsing(source: object, expected: str, fix: str, error: type[ChainruleError]
 def _reason(problem: Exception) -> str:
     if isinstance(problem, KeyError):
         return f"it lacks {problem}"
+    if isinstance(problem, ChainruleError):
+        return str(problem)
     said = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
     line = " ".join(said.split()) or type(problem).__name__
     return line if len(line) <= _MOST_REASON else f"{line[:_MOST_REASON]}…"

@@ -123,7 +123,8 @@ def test_truncated_anywhere(data, content, tmp_path):
     message = refused(tmp_path / "m", content[: data.draw(st.integers(0, len(content) - 1))])
     assert "could not be read" in message
     assert message.endswith(
-        "it may have been cut short or altered, or be something else. Use the original file, or train again."
+        "a whole safetensors file was expected, and this one may have been cut short or altered. "
+        "Use the original file, or train again."
     )
 
 
@@ -192,7 +193,7 @@ def test_descriptions_that_somebody_made_up(lie, content, tmp_path):
     LIES[lie](description)
     description.pop("format")
     files.write(tmp_path / "m", arrays, description)
-    with pytest.raises(ModelFileError, match=r"the model in .* could not be rebuilt"):
+    with pytest.raises(ModelFileError, match=r"the model in .* could not be read"):
         cr.load_model(tmp_path / "m")
 
 
@@ -214,7 +215,7 @@ def test_training_states_that_somebody_made_up(data, tmp_path):
     try:
         cr.load_trainer(tmp_path / "c")
     except ModelFileError as error:
-        assert f"the training in {tmp_path / 'c'} could not be rebuilt" in str(error)
+        assert f"the training in {tmp_path / 'c'} could not be read" in str(error)
 
 
 # ---------------------------------------------------------------------------------------- writing

@@ -102,7 +102,7 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 def _parse(source: Path, content: bytearray) -> tuple[dict[str, Array], dict[str, str]]:
     from safetensors.numpy import load  # noqa: PLC0415
 
-    expected = "it may have been cut short or altered, or be something else than a safetensors file"
+    expected = "a whole safetensors file was expected, and this one may have been cut short or altered"
     with parsing(source, expected, "Use the original file, or train again.", ModelFileError):
         arrays = load(bytes(content))
         header = json.loads(_header(content))
