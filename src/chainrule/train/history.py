@@ -125,8 +125,7 @@ class History:
     def read(path: str | Path, stopped: str = "") -> History:
         """The history in a file that `to_csv` or `CSVLog` wrote. Raises DataError, as `from_csv` does."""
         with parsing(path, "a history in UTF-8 was expected", "Train again, or take it out of the folder."):
-            text = Path(path).read_text(encoding="utf-8")
-        return History.from_csv(text, stopped)
+            return History.from_csv(Path(path).read_text(encoding="utf-8"), stopped)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able data."""
