@@ -88,14 +88,16 @@ def fold() -> Rule:
 
 
 def identities() -> Rule:
-    """Leave out what does nothing: x + 0, x · 1, x / 1, x¹, −(−x), moves that move nothing, and stops of gradients.
+    """Leave out what does nothing: x − 0, x · 1, x / 1, x¹, −(−x), moves that move nothing, and stops of gradients.
 
+    Of floating numbers, −0 + 0 is 0: only x + (−0) is x, and only x − 0.
     So a graph is differentiated first and simplified then.
     """
     return _without_effect
 
 
-_NEUTRAL = {"add": (0.0, 0.0), "subtract": (None, 0.0), "multiply": (1.0, 1.0), "divide": (None, 1.0), "power": (None, 1.0)}
+# For each operand, the number that leaves the other one as it is; −0.0 is told from 0.0 where numbers have a sign of 0.
+_NEUTRAL = {"add": (-0.0, -0.0), "subtract": (None, 0.0), "multiply": (1.0, 1.0), "divide": (None, 1.0), "power": (None, 1.0)}
 _MOVES = ("reshape", "broadcast_to", "cast", "slice", "pad", "stop_gradient")
 
 
@@ -123,7 +125,10 @@ def _same_type(a: Node, b: Node) -> bool:
 
 
 def _is_constant(node: Node, number: float) -> bool:
-    return node.op == "constant" and node.value is not None and node.size > 0 and bool(np.all(node.value == number))
+    """Whether every element is a number, with the same sign if it is a floating 0."""
+    if node.op != "constant" or node.value is None or not node.size or not bool(np.all(node.value == number)):
+        return False
+    return node.dtype.kind != "f" or bool(np.all(np.signbit(node.value) == np.signbit(number)))
 
 
 PASSES: dict[str, Callable[[], Rule]] = {"fold": fold, "identities": identities, "share": share}

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule.backends import available
 from chainrule.errors import ArgumentError, ShapeError
 
 torch = pytest.importorskip("torch", reason="PyTorch is the independent system that convolutions are compared with")
@@ -144,3 +145,19 @@ def test_wrong_settings(case):
     call, error, text = WRONG[case]
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("backend", available())
+@pytest.mark.parametrize("pool", [cr.max_pool, cr.avg_pool])
+@pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 0, 5, 4)])
+def test_pooling_of_nothing(pool, shape, backend):
+    """An empty batch, or no channels: windows of nothing, and a gradient of nothing."""
+
+    def pooled(x):
+        y = pool(x, 2, padding=1, stride=1)
+        return y, *cr.grad(y.sum(), [x])
+
+    x = np.zeros(shape)
+    wanted = (*shape[:2], shape[2] + 1, shape[3] + 1)
+    assert [t.shape for t in pooled(cr.tensor(x, requires_grad=True))] == [wanted, shape]
+    assert [t.shape for t in cr.compile(pooled, backend=backend)(x)] == [wanted, shape]

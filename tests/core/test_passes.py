@@ -50,8 +50,8 @@ def _x(shape=(2, 3)):
 
 
 NOTHING_TO_DO = {
-    "x + 0": lambda x: x + 0.0,
-    "0 + x": lambda x: 0.0 + x,
+    "x + (-0)": lambda x: x + -0.0,
+    "-0 + x": lambda x: -0.0 + x,
     "x - 0": lambda x: x - 0.0,
     "x * 1": lambda x: x * 1.0,
     "1 * x": lambda x: 1.0 * x,
@@ -61,7 +61,7 @@ NOTHING_TO_DO = {
     "reshape": lambda x: reshape(x, x.shape),
     "transpose twice": lambda x: transpose(transpose(x)),
     "transpose to itself": lambda x: transpose(x, (0, 1)),
-    "all at once": lambda x: negative(negative(multiply(1.0, x) / 1.0 + 0.0)),
+    "all at once": lambda x: negative(negative(multiply(1.0, x) / 1.0 - 0.0)),
 }
 
 
@@ -135,6 +135,6 @@ def test_blocks_can_be_kept():
 
 def test_passes_update_state_as_before():
     w = placeholder("variable", (2,), np.float64, "w")
-    graph = simplify(Graph((), (w * 1.0,), (w,), (w + 0.0,)))
+    graph = simplify(Graph((), (w * 1.0,), (w,), (w - 0.0,)))
     assert graph.outputs == (w,)
     assert graph.updates == (w,)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparing import assert_same_run
+from comparing import assert_same_run, compiled
 from native_levels import LEVELS
 
 from chainrule import ir, ops
@@ -104,3 +104,52 @@ def test_not_a_number_in_extremes_and_positions(level):
     outputs += [ops.lookup("maximum")(leaf, 0.0), ops.lookup("maximum")(leaf, ops.lookup("negative")(leaf))]
     outputs += [ops.lookup("minimum")(0.5, leaf), ops.lookup("sign")(leaf), ops.lookup("isfinite")(leaf)]
     assert_same_run(ir.Graph((leaf,), tuple(outputs)), [x])
+
+
+def _masks(x):
+    """Results beside a maximum with 0, in an order that a graph does not have by itself."""
+    greater, maximum = ops.lookup("greater"), ops.lookup("maximum")
+    zeros = ir.constant(np.zeros((2, *x.shape), x.dtype))
+    return {
+        "a mask first": (greater(x, 0.0), maximum(x, 0.0)),
+        "two masks, twice the maximum": (greater(x, 0.0), maximum(x, 0.0), greater(x, 0.0), maximum(x, 0.0)),
+        "the input and a constant": (greater(x, 0.0), x, ir.constant(np.ones(3)), maximum(x, 0.0), x),
+        "a maximum of more": (greater(x, 0.0), maximum(x, zeros)),
+        "a mask of more": (greater(x, zeros), maximum(x, 0.0)),
+        "a mask that is used": (greater(x, 0.0) * x, maximum(x, 0.0) * x, greater(maximum(x, 0.0), 0.0)),
+    }
+
+
+@pytest.mark.parametrize("name", _masks(ir.placeholder("input", (37,), np.float64)))
+def test_masks_beside_a_maximum(name):
+    x = ir.placeholder("input", (37,), np.float64)
+    values = np.random.default_rng(0).normal(size=37)
+    values[:4] = [0.0, -0.0, np.nan, -np.inf]
+    assert_same_run(ir.Graph((x,), _masks(x)[name]), [values])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_products_of_integers(dtype):
+    """Modulo the size of the type, as vectors and as matrices."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, np.iinfo(dtype).max, shape).astype(dtype) for shape in [(5,), (5,), (3, 5), (5, 4)]]
+    a, b, c, d = (ir.placeholder("input", v.shape, dtype) for v in arrays)
+    outputs = (a @ b, c @ a, a @ d, c @ d)
+    assert_same_run(ir.Graph((a, b, c, d), outputs), arrays)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_quotients_by_a_single_number(dtype):
+    """Known when code is made, or given; of any size."""
+    limits = np.finfo(dtype)
+    numbers = [0.0, -0.0, 3.0, np.inf, np.nan, limits.smallest_subnormal, limits.tiny / 4, limits.max, limits.max / 4]
+    values = np.array([0.0, -0.0, 1.0, -5.0, limits.smallest_subnormal, limits.tiny, limits.max, np.inf, np.nan], dtype)
+    x, c = ir.placeholder("input", values.shape, dtype), ir.placeholder("input", (len(numbers),), dtype)
+    divisors = np.array(numbers, dtype)
+    single = [ops.lookup("slice")(c, (k,), (k + 1,), (1,)) for k in range(len(numbers))]
+    outputs = [x / d for d in single] + [x / ir.constant(d) for d in divisors]
+    with np.errstate(all="ignore"):
+        wanted = [values / d for d in divisors] * 2
+    for found, exact in zip(compiled(ir.Graph((x, c), tuple(outputs))).run([values, divisors], []), wanted, strict=True):
+        np.testing.assert_allclose(found, exact, rtol=4 * limits.eps, atol=float(limits.smallest_subnormal))
+        np.testing.assert_array_equal(np.signbit(found[exact == 0]), np.signbit(exact[exact == 0]))

@@ -300,3 +300,23 @@ def test_the_reference_backend_has_no_kernels_to_time():
         "a profile was asked for on the backend 'reference'; only the native backend has kernels to time. "
         'Give Trainer backend="native".'
     )
+
+
+def test_a_trainer_with_a_mask_before_its_relu():
+    class Gate(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 5), nn.Linear(5, 2)
+
+        def forward(self, x):
+            h = self.first(x)
+            return self.last((h > 0.0) * cr.relu(h))
+
+    x, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 2
+    losses = []
+    for backend in ("native", "reference"):
+        cr.manual_seed(0)
+        model = Gate()
+        trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), backend=backend)
+        losses.append([e["loss"] for e in trainer.fit(x, y, epochs=3, batch_size=5, progress=False).epochs])
+    np.testing.assert_allclose(*losses, rtol=1e-5)

@@ -9,6 +9,7 @@ convolution, are convolutions again. Images are laid out as (batch, channels, *s
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -490,7 +491,7 @@ def _pool_windows(x: Node, attributes: Attributes, fill: float) -> Node:
     widths = ((0, 0), (0, 0), *((p, p) for p in attributes["padding"]))
     padded = pad(x, widths, value=fill) if any(attributes["padding"]) else x
     view = windows(padded, size=attributes["window"], stride=attributes["stride"], dilation=attributes["dilation"])
-    return reshape(view, (*view.shape[: x.ndim], -1))
+    return reshape(view, (*view.shape[: x.ndim], math.prod(attributes["window"])))
 
 
 def _max_pool_pullback(g: Node, node: Node, index: int) -> Node:

@@ -280,13 +280,19 @@ def _power_by_exponent(a: Node, b: Node, y: Node) -> Node:
     return where(at_zero, 0.0, y * log(where(at_zero, 1.0, a)))
 
 
+EXPONENTS = Limits(
+    0,
+    2**63 - 1,
+    None,
+    "power got an integer base and the negative integer exponent {}",
+    "the result is no integer",
+    "Use a float base.",
+)
+
+
 def _power(a: Array, b: Array) -> Array:
-    if b.dtype.kind == "i" and np.any(b < 0):
-        raise ArgumentError(
-            explain(
-                "power got an integer base and a negative integer exponent", "the result is no integer", "Use a float base."
-            )
-        )
+    if b.dtype.kind == "i":
+        EXPONENTS.check(b)
     return np.asarray(np.power(a, b))
 
 

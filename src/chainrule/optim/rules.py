@@ -196,7 +196,7 @@ def _adam(g: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) 
     if settings["amsgrad"]:
         v = new["max_exp_avg_sq"] = maximum(state["max_exp_avg_sq"], v)
     rate = _like(settings["lr"] / (1.0 - beta1**step), W)
-    root = sqrt(v) / _like(sqrt(1.0 - beta2**step), W)
+    root = sqrt(v) * _like(1.0 / sqrt(1.0 - beta2**step), W)  # one division in place of one per weight
     return W - rate * m / (root + settings["eps"]), new
 
 

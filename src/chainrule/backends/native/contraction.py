@@ -36,6 +36,8 @@ from chainrule.backends.native.target import Target
 from chainrule.backends.native.turning import Turn
 from chainrule.ir import DType
 
+_LONGEST = 2048  # products that are added up one after the other, so that roundings do not pile up
+_LONGEST_IN_SLABS = 64 * _LONGEST  # the same where a sum goes on from slab to slab
 _UNROLLED = 3  # the last inner axis is written out up to this size: that of the usual kernels of convolutions
 
 
@@ -191,17 +193,41 @@ class Emitter:
             self._in_rows(place.in_block) if self.tile.rows_packed else self._at(self.kernel.a, [*self.batch, place.row]),
             self._at(self.kernel.b, [*self.batch, INDEX(0), place.strip.column]),
         )
-        sums = iter(self._inner(list(self.outer), place, self._start(place)))
+        in_slab = math.prod(self.kernel.inner[len(self.outer) :])
+        if in_slab > _LONGEST or math.prod(self.kernel.inner) > _LONGEST_IN_SLABS:
+            self._tile_by_runs(place)
+        else:
+            self._store(place, self._inner(list(self.outer), place, self._start(place)))
+
+    def _store(self, place: Place, sums: Sequence[ir.Value]) -> None:
+        found = iter(sums)
         for m in range(place.height):
             for part in place.strip.written:
-                store_vector(self.b, next(sums), self._out(place, m, part.offset), self.dtype, part.active)
+                store_vector(self.b, next(found), self._out(place, m, part.offset), self.dtype, part.active)
+
+    def _tile_by_runs(self, place: Place) -> None:
+        """Add up at most `_LONGEST` products at a time in registers, and these sums in memory."""
+        first, *rest = self.kernel.inner[len(self.outer) :]
+        if not self.kernel.accumulate:
+            self._store(place, self._zeros(place))
+
+        def run(start: ir.Value, length: int) -> None:
+            stop = element_at(self.b, length, [start], [1])
+            sums = loop(self.b, (start, stop, 1), self._zeros(place), self._inner_body(list(self.outer), place))
+            self._store(place, [self.b.fadd(s, before) for s, before in zip(sums, self._there(place), strict=True)])
+
+        self._cut(first, min(first, max(1, _LONGEST // math.prod(rest))), run)
 
     def _start(self, place: Place) -> list[ir.Value]:
         """What the sums begin with: zeros, or what is there when they accumulate."""
-        rows = range(place.height)
-        if not self.kernel.accumulate:
-            return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in rows for p in place.strip.read]
-        parts = place.strip.written
+        return self._there(place) if self.kernel.accumulate else self._zeros(place)
+
+    def _zeros(self, place: Place) -> list[ir.Value]:
+        return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in range(place.height) for p in place.strip.read]
+
+    def _there(self, place: Place) -> list[ir.Value]:
+        """The sums of a tile so far, from memory."""
+        rows, parts = range(place.height), place.strip.written
         return [load_vector(self.b, self._out(place, m, p.offset), self.dtype, p.lanes, p.active) for m in rows for p in parts]
 
     def _out(self, place: Place, m: int, offset: int) -> ir.Value:
@@ -226,15 +252,16 @@ class Emitter:
         if len(index) == len(self.kernel.inner):
             return self._multiply_add(index, place, sums)
 
-        def body(i: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            return self._inner([*index, i], place, carried)
-
+        body = self._inner_body(index, place)
         size = self.kernel.inner[len(index)]
         if size > _UNROLLED or len(index) + 1 < len(self.kernel.inner):
             return loop(self.b, (INDEX(0), INDEX(size), 1), sums, body)
         for i in range(size):
             sums = body(INDEX(i), sums)
         return sums
+
+    def _inner_body(self, index: list[ir.Value], place: Place) -> Callable[[ir.Value, list[ir.Value]], list[ir.Value]]:
+        return lambda i, carried: self._inner([*index, i], place, carried)
 
     def _multiply_add(self, inner: list[ir.Value], place: Place, sums: list[ir.Value]) -> list[ir.Value]:
         b = self.b

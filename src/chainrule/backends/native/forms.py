@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.ir import Node, Shape
 from chainrule.ops import lookup
+from chainrule.ops.elementwise import to_dtype
 
 
 def reshape(x: Node, shape: Shape) -> Node:
@@ -29,9 +30,10 @@ def transpose(x: Node, axes: tuple[int, ...]) -> Node:
 
 
 def sum_of_products(a: Node, b: Node, axes: int) -> Node:
-    """Σ a b over the last `axes` axes, for shapes that are no product of matrices."""
+    """Σ a b over the last `axes` axes, for shapes that are no product of matrices; of the dtype of a and b."""
     product = a * b
-    return lookup("sum")(product, axis=tuple(range(product.ndim - axes, product.ndim)))
+    total = lookup("sum")(product, axis=tuple(range(product.ndim - axes, product.ndim)))
+    return to_dtype(total, product.dtype)  # sums of small integers are int64
 
 
 def copy(x: Node) -> Node:

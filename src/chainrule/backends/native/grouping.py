@@ -17,6 +17,7 @@ from typing import Literal
 from chainrule.backends.native.instructions import INSTRUCTIONS
 from chainrule.backends.native.views import MOVES, View, stripped, view_of
 from chainrule.ir import LEAVES, Graph, Node, Shape, topological
+from chainrule.ops.elementwise import EXPONENTS
 from chainrule.ops.requirement import Limits, limits_of, positions
 
 REDUCTIONS = frozenset(["sum", "prod", "max", "min", "argmax", "argmin"])
@@ -119,8 +120,9 @@ class _Grouping:
         to compute it there (the mask of a ReLU, from its output) costs less than to keep it until then.
         """
         for node in nodes:
-            if node.op == "require":
-                self._check_required(node)
+            limits = _limits(node)
+            if limits is not None:
+                self._check_limits(node, limits)
             if node.op in LEAVES or node.op in MOVES or node in self.place:
                 continue
             if node.size > 1 and node.op in INSTRUCTIONS and self._can_wait(node):
@@ -153,12 +155,13 @@ class _Grouping:
 
     def _check_all(self, nodes: Iterable[Node]) -> None:
         """Checks of values that only updates need are made with the outputs, before any state is written."""
-        checked = [n for n in nodes if n.op in ("gather", "scatter_add", "require") and n not in self.place]
-        for node in checked:
-            self._place_all(topological(node.inputs[1:]))
-            if node.op == "require":
-                self._check_required(node)
-            else:
+        for node in nodes:
+            limits = _limits(node)
+            if limits is not None:
+                self._place_all(topological(node.inputs[1:]))
+                self._check_limits(node, limits)
+            elif node.op in ("gather", "scatter_add") and node not in self.place:
+                self._place_all(topological(node.inputs[1:]))
                 self._settle(node)
                 self._check_positions(node)
 
@@ -181,11 +184,11 @@ class _Grouping:
         for index, axis in zip(node.inputs[1:], node.attributes["axes"], strict=True):
             self._check(index, positions(node.op, target[axis]))
 
-    def _check_required(self, node: Node) -> None:
+    def _check_limits(self, node: Node, limits: Limits) -> None:
         base = view(node.inputs[1]).base
         if base in self.waiting:
             self._place(base)
-        self._check(node.inputs[1], limits_of(node))
+        self._check(node.inputs[1], limits)
 
     def _check(self, values: Node, limits: Limits) -> int:
         """The group that checks values; one for all who want the same."""
@@ -288,6 +291,16 @@ class _Grouping:
 def computed_over(node: Node) -> Shape:
     """The indices at which an elementwise node, a reduction or a `place` is computed."""
     return stripped(node.inputs[0].shape if node.op in REDUCTIONS or node.op == "place" else node.shape)
+
+
+def _limits(node: Node) -> Limits | None:
+    """What the second operand must lie within, if that is to be checked: of `require`, and exponents of integers."""
+    if node.op == "require":
+        return limits_of(node)
+    if node.op != "power" or node.dtype.kind != "i":
+        return None
+    known = node.inputs[1].value
+    return EXPONENTS if known is None or bool((known < 0).any()) else None
 
 
 def _turns(node: Node) -> bool:

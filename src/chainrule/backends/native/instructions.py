@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from chainrule.backends.native.angles import cos, sin
+from chainrule.backends.native.powers import power
 from chainrule.backends.native.scalar import (
     CONTRACT,
     FLOAT64,
@@ -25,7 +27,7 @@ from chainrule.backends.native.scalar import (
     magnitude,
     widened,
 )
-from chainrule.backends.native.series import cos, erf, exp, expm1, floor, log, log1p, power, sin, tanh
+from chainrule.backends.native.series import erf, exp, expm1, floor, log, log1p, tanh
 from chainrule.ir import DType
 
 
@@ -50,15 +52,18 @@ def _comparison(sign: str) -> Callable[..., Value]:
 
 
 def _extreme(sign: str) -> Callable[..., Value]:
-    """The larger or smaller one; NaN if either is."""
+    """The larger or smaller one; the second of equal ones, as 0 and −0 are; NaN if either is."""
 
     def rule(b: Builder, x: Value, y: Value) -> Value:
         if is_integer(x):
             return b.select((b.icmp_unsigned if is_unsigned(x) else b.icmp_signed)(sign, x, y), x, y)
-        if known_number(x) is not None:
-            x, y = y, x
-        chosen = b.select(b.fcmp_ordered(sign, y, x), y, x)  # a NaN in x stays, as every comparison with it fails
-        return chosen if known_number(y) is not None else b.select(b.fcmp_unordered("uno", y, y), y, chosen)
+        limit = known_number(y)
+        if limit == 0:
+            return b.select(b.fcmp_ordered({">": "<=", "<": ">="}[sign], x, y), y, x)
+        if limit is not None:
+            return b.select(b.fcmp_ordered(sign, y, x), y, x)  # a NaN in x stays, as every comparison with it fails
+        chosen = b.select(b.fcmp_ordered(sign, x, y), x, y)
+        return chosen if known_number(x) is not None else b.select(b.fcmp_unordered("uno", x, x), x, chosen)
 
     return rule
 
@@ -78,7 +83,8 @@ def _sign(b: Builder, x: Value) -> Value:
     if is_unsigned(x):
         return b.select(positive, fill(x.type, 1), fill(x.type, 0))
     negative = _comparison("<")(b, x, fill(x.type, 0))
-    return b.select(positive, fill(x.type, 1), b.select(negative, fill(x.type, -1), x))
+    neither = x if is_integer(x) else magnitude(b, x)  # 0 for −0, and NaN stays
+    return b.select(positive, fill(x.type, 1), b.select(negative, fill(x.type, -1), neither))
 
 
 def convert(b: Builder, x: Value, dtype: DType) -> Value:

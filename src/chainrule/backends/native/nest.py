@@ -7,6 +7,7 @@ computed outside of it, and one that does not change along the vector axis is co
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -123,6 +124,52 @@ class _Emitter:
                 return body(INDEX(0), list(carried))
         return loop(self.b, (INDEX(0), INDEX(size), step), carried, self._scoped(body))
 
+    def _adding_loop(
+        self,
+        trips: tuple[int, int],
+        chain: int,
+        carried: list[ir.Value],
+        body: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
+    ) -> list[ir.Value]:
+        """`_loop` for reductions, over so many trips of a step, in each of which `chain` numbers are added one after the other.
+
+        A sum of n numbers one after the other is off by up to n roundings. So sums of more than `_PLAIN` numbers are cut into
+        runs of about `_RUN`, whose sums are added up in the same way.
+        """
+        count, step = trips
+        if count * chain <= _PLAIN or not self._rounds():
+            return self._loop(count * step, step, carried, body)
+        group = max(1, _RUN // chain)
+
+        def run(start: ir.Value, length: int, totals: list[ir.Value]) -> list[ir.Value]:
+            fresh = self._neutral_like(totals)
+            if length == 1:
+                found = self._scoped(body)(start, fresh)
+            else:
+                stop = element_at(self.b, length * step, [start], [1])
+                found = loop(self.b, (start, stop, step), fresh, self._scoped(body))
+            return self._merged(totals, found)
+
+        whole = count // group
+        totals = self._adding_loop((whole, group * step), 1, carried, lambda i, found: run(i, group, found))
+        return run(INDEX(whole * group * step), count % group, totals) if count % group else totals
+
+    def _rounds(self) -> bool:
+        """Whether a sum is rounded at every addition."""
+        return any(r.kind == "sum" and self.nest.values[r.value].dtype.kind == "f" for r in self.nest.reductions)
+
+    def _neutral_like(self, totals: Sequence[ir.Value]) -> list[ir.Value]:
+        """What reductions begin with, for as many parts as there are totals."""
+        reductions = self.nest.reductions
+        lanes = [scalar.lanes_of(total) for total in totals[:: len(reductions)]]
+        return [value for n in lanes for r in reductions for value in self._identity(r, n)]
+
+    def _merged(self, totals: Sequence[ir.Value], found: Sequence[ir.Value]) -> list[ir.Value]:
+        """The totals with what was found in addition."""
+        kinds = itertools.cycle(r.kind for r in self.nest.reductions)
+        pairs = zip(totals, found, kinds, strict=False)
+        return [instructions.apply(self.b, _COMBINE[kind], (total, new), {}) for total, new, kind in pairs]
+
     def _scoped(self, body: Callable[..., list[ir.Value]]) -> Callable[..., list[ir.Value]]:
         def inside(i: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
             with self._scope():
@@ -179,8 +226,9 @@ class _Emitter:
             self._hoist(k)
 
     def _over_reduced(
-        self, axes: Sequence[int], carried: list[ir.Value], body: Callable[[list[ir.Value]], list[ir.Value]]
+        self, axes: Sequence[int], carried: list[ir.Value], body: Callable[[list[ir.Value]], list[ir.Value]], chain: int = 1
     ) -> list[ir.Value]:
+        """The loops over reduced axes, around a body that adds up `chain` numbers one after the other."""
         if not axes:
             return body(carried)
 
@@ -189,11 +237,12 @@ class _Emitter:
             self._hoist(None)
             for k in range(len(self._parts)):
                 self._hoist(k)
-            found = self._over_reduced(axes[1:], carried, body)
+            found = self._over_reduced(axes[1:], carried, body, chain)
             del self._index[axes[0]]
             return found
 
-        return self._loop(self.nest.sizes[axes[0]], 1, carried, inside)
+        rest = math.prod(self.nest.sizes[a] for a in axes[1:])
+        return self._adding_loop((self.nest.sizes[axes[0]], 1), rest * chain, carried, inside)
 
     def _accumulate(self, carried: list[ir.Value]) -> list[ir.Value]:
         """At one index, for every part: compute, store, and combine."""
@@ -240,16 +289,18 @@ class _Emitter:
                     self._enter(i, bulk)
                     return self._accumulate(found)
 
-                first = self._loop(main, width, first, block)
+                first = self._adding_loop((main // width, width), 1, first, block)
             if rest:
                 with self._scope():
                     self._enter(INDEX(main), rest)
                     last = self._accumulate(last)
+            self._parts = []  # the loops around may be written again, and are outside of the vector axis
+            self._index = {axis: i for axis, i in self._index.items() if axis != self.axis}
             return [*first, *last]
 
         self._parts = []
         axes = [a for a, reduced in enumerate(self.nest.reduced) if reduced and a != self.axis]
-        totals = self._over_reduced(axes, start, along)
+        totals = self._over_reduced(axes, start, along, max(main // width, 1) if width else 1)
         self._index[self.axis] = INDEX(0)
         self._parts = [Part(0, 1, 1)]
         for k, reduction in enumerate(self.nest.reductions):
@@ -407,6 +458,8 @@ class _Emitter:
         return vector
 
 
+_PLAIN = 128  # numbers that may be added one after the other in a lane
+_RUN = 32  # of a longer sum
 _COMBINE = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
 
 

@@ -55,7 +55,7 @@ def _in_simpler_terms(node: Node, target: Target) -> Node:
         return padded(node)
     if node.op in ("argmax", "argmin") and node.inputs[0].shape[node.attributes["axis"][0]] == 1:
         return constant(np.zeros(node.shape), node.dtype)
-    if node.op == "divide" and node.dtype.kind == "f" and node.inputs[1].size == 1 < node.size:
+    if node.op == "divide" and node.size > 1 and _has_reciprocal(node.inputs[1]):
         return _times_reciprocal(node)
     if node.op in _IN_STEPS:
         return _reduced_in_order(node)
@@ -78,27 +78,42 @@ def _reduced_in_order(node: Node) -> Node:
 def _with_masks_from_outputs(graph: Graph) -> Graph:
     """x > 0 as max(x, 0) > 0 where that maximum is computed anyway: it is kept for the backward pass, and x need not be."""
     nodes = graph.nodes()
-    outputs = {node.inputs[0]: node for node in nodes if node.op == "maximum" and is_zero(node.inputs[1])}
-    masks = {node: outputs[node.inputs[0]] for node in nodes if _is_mask(node) and node.inputs[0] in outputs}
-    rebuilt: dict[Node, Node] = {}
+    outputs = {node.inputs[0]: node for node in nodes if node.op == "maximum" and _compares_with_zero(node)}
+    maxima = set(outputs.values())
     originals = iter(nodes)
+    made: dict[Node, Node] = {}
+
+    def output(original: Node, x: Node) -> Node:
+        """The maximum, made by whoever needs it first: a mask may come before it."""
+        return made.setdefault(original, _replaced(original, (x, original.inputs[1])))
 
     def rule(node: Node) -> Node:
         original = next(originals)
-        if original in masks:
-            node = _replaced(node, (rebuilt[masks[original]], node.inputs[1]))
-        rebuilt[original] = node
+        if original in maxima:
+            return output(original, node.inputs[0])
+        if original.op == "greater" and original.inputs[0] in outputs and _compares_with_zero(original):
+            return _replaced(node, (output(outputs[original.inputs[0]], node.inputs[0]), node.inputs[1]))
         return node
 
-    return rewrite(graph, rule) if masks else graph
+    return rewrite(graph, rule) if outputs else graph
 
 
-def _is_mask(node: Node) -> bool:
-    return node.op == "greater" and is_zero(node.inputs[1])
+def _compares_with_zero(node: Node) -> bool:
+    """Whether every element of the first operand is compared with 0, and nothing is broadcast to more."""
+    return is_zero(node.inputs[1]) and node.inputs[0].shape == node.shape
+
+
+def _has_reciprocal(node: Node) -> bool:
+    """Whether it is one known number whose reciprocal is neither infinite nor short of digits."""
+    if node.op != "constant" or node.value is None or node.size != 1 or node.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):
+        reciprocal = np.abs(1 / node.value).item()
+    return bool(np.finfo(node.dtype).tiny <= reciprocal < np.inf)
 
 
 def _times_reciprocal(node: Node) -> Node:
-    """x / c as x (1/c) for a single number c: one division in place of many, and half a unit in the last place off."""
+    """x / c as x (1/c) for a known number c: one division in place of many, and half a unit in the last place off."""
     x, c = node.inputs
     return lookup("multiply")(x, lookup("divide")(1.0, c))
 

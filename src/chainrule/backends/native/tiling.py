@@ -17,6 +17,7 @@ from chainrule.ir import DType
 
 STEPS = 64  # of the inner axis, whose zeros are found together: the bits of an integer
 _MOST_NONZERO = 0.5  # share of elements that are not zero, up to which zeros are skipped
+_DEEPEST_SKIPPING = 8192  # products of a sum: skipping adds them up one after the other
 Packing = Literal["none", "straight", "transposed"]
 Split = Literal["none", "batch", "columns", "rows"]
 _LATENCY = 4.0
@@ -118,7 +119,7 @@ def choose(
 
 def skipping_pays(rows: int, columns: int, depth: int, *, share: float, dtype: DType, target: Target) -> bool:
     """Whether a product is faster without multiplying zeros of A, of which `share` is expected not to be zero."""
-    if share > _MOST_NONZERO or min(rows, columns, depth) == 0:
+    if share > _MOST_NONZERO or min(rows, columns, depth) == 0 or depth > _DEEPEST_SKIPPING:
         return False
     skipping, _ = _fewest_cycles_skipping(rows, columns, depth, share, dtype=dtype, target=target)
     dense, _, _ = _fewest_cycles(rows, math.ceil(columns / _lanes(columns, dtype, target)), depth, target)
