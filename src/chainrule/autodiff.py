@@ -12,8 +12,8 @@ import numpy as np
 
 from chainrule import ir
 from chainrule.errors import GradientError, explain
-from chainrule.ir import LEAVES, Node, topological
-from chainrule.ops.elementwise import to_dtype
+from chainrule.ir import LEAVES, Node, is_zero, topological
+from chainrule.ops.elementwise import masked, to_dtype, where
 from chainrule.ops.primitive import Primitive, lookup
 from chainrule.ops.reduction import sum_to
 
@@ -86,12 +86,26 @@ def contribution(primitive: Primitive, node: Node, g: Node, index: int) -> Node 
         return primitive.pullback(g, node, index)
     local = primitive.partials[index](*node.inputs, y=node, **node.attributes)
     if isinstance(local, Node):
-        product = g * local
+        product = _times(g, local)
     elif local == 0.0:
         return None
     else:
         product = g if local == 1.0 else -g if local == -1.0 else g * local
     return to_dtype(sum_to(product, source.shape), source.dtype)
+
+
+def _times(g: Node, local: Node) -> Node:
+    """g · local; where a condition makes the local derivative 0, it is 0 even for an infinite g, whose product would be NaN."""
+    if _is_mask(local):
+        return masked(g, local.inputs[0])
+    if local.op == "where" and any(_is_mask(branch) or is_zero(branch) for branch in local.inputs[1:]):
+        condition, *branches = local.inputs
+        return where(condition, *(branch if is_zero(branch) else _times(g, branch) for branch in branches))
+    return g * local
+
+
+def _is_mask(node: Node) -> bool:
+    return node.op == "cast" and node.inputs[0].dtype == np.bool_
 
 
 def in_the_way(output: Node, sources: Collection[Node]) -> GradientError | None:

@@ -174,6 +174,11 @@ def _concrete_leaf(op: str, value: Any, dtype: Any, name: str | None) -> Node:
     return Node(op, (), {}, array.shape, as_dtype(array.dtype), name, array)
 
 
+def is_zero(node: Node) -> bool:
+    """Whether it is a constant of zeros."""
+    return node.op == "constant" and node.value is not None and not node.value.any()
+
+
 def placeholder(op: str, shape: Shape, dtype: Any, name: str | None = None) -> Node:
     """A leaf ("input" or "variable") whose value is not known while the graph is built."""
     return Node(op, (), {}, tuple(shape), as_dtype(dtype), name)

@@ -77,6 +77,7 @@ TORCH = {
     "stop_gradient": lambda x: x.detach(),
     "cast": lambda x, dtype: x.to(torch.float64),
     "weighted": lambda t, x: torch.where(t == 0, torch.zeros_like(t), t * x),
+    "masked": lambda x, c: torch.where(c, x, torch.zeros_like(x)),
     "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.div, "negative": torch.neg,
     "power": torch.pow, "equal": torch.eq, "not_equal": torch.ne, "less": torch.lt, "less_equal": torch.le,
     "greater": torch.gt, "greater_equal": torch.ge, "logical_and": torch.logical_and, "logical_or": torch.logical_or,
@@ -199,8 +200,9 @@ KINKS = [
     ("max_pool", [POOL], {"window": 2}, [[[[[1, 0], [0, 0]]]]], "first", True),
     ("global_max_pool", [POOL], {}, [[[[[0.25, 0.25], [0.25, 0.25]]]]], "equal shares", True),
     ("power", [np.array([0.0, 2.0]), np.array([0.0, 0.0])], {}, [[0, 0], [0, np.log(2.0)]], "0", False),
-    ("power", [np.array([0.0]), np.array([2.0])], {}, [[0], [0]], "by b where a = 0: 0", True),
-    ("power", [np.array([2.0]), np.array([0.0])], {}, [[0], [np.log(2.0)]], "by a where b = 0: 0", True),
+    ("power", [np.array([0.0]), np.array([2.0])], {}, [[0], [0]], "by b where a = 0 and b ≥ 0: 0", True),
+    ("power", [np.array([2.0]), np.array([0.0])], {}, [[0], [np.log(2.0)]], "", True),
+    ("power", [np.array([0.0]), np.array([-1.0])], {}, [[-np.inf], [-np.inf]], "", True),
 ]  # fmt: skip
 
 

@@ -79,8 +79,8 @@ def _evaluated(text: str) -> float | None:
     """The value of a formula that is written with numbers; None if names are left in it."""
     text = re.sub(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"e{m[1].translate(_DIGITS)}", text)
     text = re.sub(r"([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"**{m[1].translate(_DIGITS)}", text)
-    text = _BESIDE.sub("*", text.replace("·", "*").replace("^", "**"))
     text = re.sub(r"\[([^\[\]]*[<>][^\[\]]*)\]", r"(1.0*(\1))", text)  # [x > 0] is 1 where it holds, else 0
+    text = _BESIDE.sub("*", text.replace("·", "*").replace("^", "**"))
     if re.search(r"[^-+*/(),<>=\d.e ]", _NAMES.sub("", text)):
         return None
     return float(eval(text, dict(_FUNCTIONS)))  # of numbers, operators and these functions alone

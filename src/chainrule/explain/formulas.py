@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -103,6 +104,11 @@ def _times(node: Node, a: Product, b: Product) -> Product:
             quotient = _apply("divide", Product(1.0, one.factors).node(), below)
             return Product(one.coefficient * other.coefficient, (quotient,))
     return a * b
+
+
+def _masked(node: Node, value: Product, _condition: Product) -> Product:
+    """x · [the condition holds], a product like any other."""
+    return value * Product(1.0, (_apply("cast", node.inputs[1], dtype=node.dtype),))
 
 
 def _inverted(p: Product) -> Node | None:
@@ -233,11 +239,14 @@ def _key(node: Node, depth: int = 6) -> object:
 def _chosen(node: Node, *_: Product) -> Product | None:
     """A case that is kept apart, such as 0⁰, and that did not occur in any element: what remains is the formula itself."""
     condition, _special, _usual = node.inputs
-    if condition.op != "equal" or condition.name is not None or condition.value is None or condition.size == 0:
+    if condition.op not in _KEPT_APART or condition.name is not None or condition.value is None or condition.size == 0:
         return None
     occurred = condition.value.flat[0]
     branch = node.inputs[1 if occurred else 2]
     return product(branch) if bool(np.all(condition.value == occurred)) and branch.shape == node.shape else None
+
+
+_KEPT_APART = ("equal", "logical_and")
 
 
 def _power(node: Node, base: Product, power: Product) -> Product | None:
@@ -253,6 +262,7 @@ def _power(node: Node, base: Product, power: Product) -> Product | None:
 
 _RULES: dict[str, Callable[..., Product | None]] = {
     "multiply": _times,
+    "masked": _masked,
     "negative": lambda node, a: Product(-1.0) * a,
     "divide": _quotient,
     "add": _sum,
@@ -276,8 +286,8 @@ def _gather_squares(factors: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(u if n == 1 else _apply("power", u, ir.constant(float(n))) for u, n in zip(unique, counts, strict=True))
 
 
-def _apply(op: str, *inputs: Node) -> Node:
-    return lookup(op)(*inputs)
+def _apply(op: str, *inputs: Node, **attributes: Any) -> Node:
+    return lookup(op)(*inputs, **attributes)
 
 
 def _rebuilt(node: Node, inputs: Sequence[Node]) -> Node:

@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Array, Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import equal, promote, to_dtype
+from chainrule.ops.elementwise import equal, masked, promote
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -500,8 +500,8 @@ def _max_pool_pullback(g: Node, node: Node, index: int) -> Node:
     a = node.attributes
     flat = _pool_windows(x, a, -np.inf)
     first = expand_dims(argmax(flat, axis=-1), -1)
-    chosen = to_dtype(equal(first, as_node(np.arange(flat.shape[-1]))), x.dtype)
-    shares = reshape(expand_dims(g, -1) * chosen, (*g.shape, *a["window"]))
+    chosen = equal(first, as_node(np.arange(flat.shape[-1])))
+    shares = reshape(masked(expand_dims(g, -1), chosen), (*g.shape, *a["window"]))
     padded = tuple(n + 2 * p for n, p in zip(x.shape[2:], a["padding"], strict=True))
     total = windows_sum(shares, shape=padded, stride=a["stride"], dilation=a["dilation"])
     start = (0, 0, *a["padding"])

@@ -272,11 +272,13 @@ def _power_by_base(a: Node, b: Node, y: Node) -> Node | float:
         if exponent in (0.0, 1.0):
             return exponent
         return exponent * a if exponent == 2.0 else exponent * a ** (exponent - 1.0)
-    return where(equal(b, 0.0), 0.0, b * a ** (b - 1.0))
+    # 0⁰ counts as the number 1, at which nothing infinite is left, in later derivatives either.
+    special = logical_and(equal(a, 0.0), equal(b, 0.0))
+    return where(special, 0.0, b * where(special, 1.0, a) ** (b - 1.0))
 
 
 def _power_by_exponent(a: Node, b: Node, y: Node) -> Node:
-    at_zero = equal(a, 0.0)
+    at_zero = logical_and(equal(a, 0.0), b >= 0.0)
     return where(at_zero, 0.0, y * log(where(at_zero, 1.0, a)))
 
 
@@ -304,7 +306,7 @@ power = elementwise(
     partials=(_power_by_base, _power_by_exponent),
     result="number",
     domain=(POSITIVE, REALS),
-    kinks="by a where b = 0: 0; by b where a = 0: 0",
+    kinks="by a where a = b = 0: 0; by b where a = 0 and b ≥ 0: 0",
 )
 
 # ------------------------------------------------------------------------------------------------ comparisons and choice
@@ -359,6 +361,29 @@ where = define(
             lambda c, a, b, y: to_dtype(logical_not(c), a.dtype),
         ),
         cases=lambda rng: Case((rng.random((2, 3)) < 0.5, rng.uniform(-2, 2, (2, 3)), rng.uniform(-2, 2, (3,)))),
+    )
+)
+
+
+def _prepare_masked(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    check_attributes("masked", attributes, [])
+    if len(operands) != 2:
+        raise ArgumentError(
+            explain(f"masked got {len(operands)} inputs", "it takes a value and a condition", "Check the call.")
+        )
+    return (as_node(operands[0]), to_dtype(as_node(operands[1]), bool)), attributes
+
+
+masked = define(
+    Primitive(
+        name="masked",
+        summary="y = x · [the condition holds]: 0 where it does not, even if x is infinite or NaN",
+        notation=Notation("<0> · [#1]", r"<0> \cdot \left[#1\right]", PRODUCT),
+        prepare=_prepare_masked,
+        infer=lambda inputs, attributes: (broadcast_shape("masked", inputs), inputs[0].dtype),
+        body=lambda x, c: where(c, x, as_node(0.0, x.dtype)),
+        partials=(lambda x, c, y: to_dtype(c, x.dtype), lambda x, c, y: 0.0),
+        cases=lambda rng: Case((rng.uniform(-2, 2, (2, 3)), rng.random((2, 3)) < 0.5)),
     )
 )
 
@@ -423,12 +448,12 @@ floor = elementwise(
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------ larger and smaller
-# (a > b) + (a ≥ b) is 2, 1 or 0: half of it is 1 for the larger, 0 for the smaller, and ½ each at a tie.
 _TIES = "at a tie: ½ to each"
 
 
 def _share_of_larger(a: Node, b: Node) -> Node:
-    return 0.5 * (to_dtype(a > b, a.dtype) + to_dtype(a >= b, a.dtype))
+    """1 for the larger, 0 for the smaller, and ½ each at a tie."""
+    return where(equal(a, b), 0.5, to_dtype(a > b, a.dtype))
 
 
 maximum = elementwise(

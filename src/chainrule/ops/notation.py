@@ -183,8 +183,16 @@ def _write_cast(node: Node, written: Mapping[Node, Written], style: Style) -> Wr
     """A condition used as a number: 1 where it holds, else 0 (Iverson's bracket)."""
     if node.inputs[0].dtype.kind != "b":
         return None
-    text = written[node.inputs[0]][0]
-    return (f"[{text}]" if style == "text" else rf"\left[{text}\right]"), _ATOM
+    return _iverson(written[node.inputs[0]], style)
+
+
+def _iverson(condition: Written, style: Style) -> Written:
+    return (f"[{condition[0]}]" if style == "text" else rf"\left[{condition[0]}\right]"), _ATOM
+
+
+def _write_masked(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
+    value, condition = node.inputs
+    return _write_product(node, {value: written[value], condition: _iverson(written[condition], style)}, style)
 
 
 def _write_transpose(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
@@ -254,6 +262,7 @@ _SPECIAL: dict[str, Special] = {
     "subtract": _write_sum_of_two,
     "divide": _write_quotient,
     "multiply": _write_product,
+    "masked": _write_masked,
     "negative": _write_minus,
     "matmul": _write_matmul,
     "cast": _write_cast,

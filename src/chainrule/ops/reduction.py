@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import equal, exp, isfinite, log, promote, square, to_dtype, where
+from chainrule.ops.elementwise import equal, exp, isfinite, log, masked, promote, square, to_dtype, where
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -181,9 +181,9 @@ sum = reduction(
 def _extreme_pullback(g: Node, node: Node) -> Node:
     (x,) = node.inputs
     axis, keepdims = _settings(node)
-    chosen = to_dtype(equal(x, restore(node, x, axis, keepdims)), x.dtype)
-    share = chosen / sum(chosen, axis=axis, keepdims=True)
-    return restore(g, x, axis, keepdims) * share
+    chosen = equal(x, restore(node, x, axis, keepdims))
+    count = sum(to_dtype(chosen, x.dtype), axis=axis, keepdims=keepdims)
+    return masked(restore(g / count, x, axis, keepdims), chosen)
 
 
 max = reduction(

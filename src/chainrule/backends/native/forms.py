@@ -41,11 +41,6 @@ def copy(x: Node) -> Node:
     return Node("copy", (x,), {}, x.shape, x.dtype)
 
 
-def is_zero(node: Node) -> bool:
-    """Whether it is a constant of zeros."""
-    return node.op == "constant" and node.value is not None and not node.value.any()
-
-
 def contract(
     a: Node,
     b: Node,

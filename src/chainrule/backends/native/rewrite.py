@@ -16,12 +16,12 @@ from collections import Counter
 import numpy as np
 
 from chainrule.backends.native import convolution, tiling, winograd
-from chainrule.backends.native.forms import contract, copy, is_zero, reshape, sum_of_products, transpose
+from chainrule.backends.native.forms import contract, copy, reshape, sum_of_products, transpose
 from chainrule.backends.native.placing import padded, read_where_placed, write_out_windows
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.views import view_of
 from chainrule.backends.native.zeros import share_of_nonzeros
-from chainrule.ir import LEAVES, Graph, Node, constant
+from chainrule.ir import LEAVES, Graph, Node, constant, is_zero
 from chainrule.ops import lookup
 from chainrule.passes import expand_blocks, rewrite, simplify
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.backends.native.forms import is_zero
-from chainrule.ir import Node
+from chainrule.ir import Node, is_zero
 
 _HALF = 0.5  # a mask or a ReLU lets through, for want of better knowledge
 _PASSED_ON = frozenset(["negative", "reshape", "transpose", "copy", "slice"])
@@ -33,7 +32,7 @@ def _find(node: Node, known: dict[Node, float]) -> float:
     if node.op == "maximum" and any(map(is_zero, node.inputs)):
         return _HALF
     if node.op == "where" and any(map(is_zero, node.inputs[1:])):
-        return _HALF
+        return min([_HALF, *(share_of_nonzeros(x, known) for x in node.inputs[1:] if not is_zero(x))])
     if node.op == "multiply":
         return min(share_of_nonzeros(x, known) for x in node.inputs)
     if node.op == "divide" or node.op in _PASSED_ON:
