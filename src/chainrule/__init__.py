@@ -8,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from chainrule import data, errors, functional, nn, ops, optim, testing, train
+from chainrule import data, elsewhere, errors, functional, nn, numpy_functions, ops, optim, testing, train
 from chainrule.compile import compile, hessian, jacobian, value_and_grad
 from chainrule.errors import ChainruleError
 from chainrule.explain import explain, expression
@@ -16,6 +16,7 @@ from chainrule.functional import (
     abs,
     add,
     affine,
+    arange,
     argmax,
     argmin,
     avg_pool,
@@ -38,8 +39,11 @@ from chainrule.functional import (
     exp,
     expand_dims,
     expm1,
+    eye,
     flip,
     floor,
+    full,
+    full_like,
     gather,
     gelu,
     global_avg_pool,
@@ -51,6 +55,7 @@ from chainrule.functional import (
     leaky_relu,
     less,
     less_equal,
+    linspace,
     log,
     log1p,
     log_softmax,
@@ -70,6 +75,7 @@ from chainrule.functional import (
     not_equal,
     one_hot,
     ones,
+    ones_like,
     outer,
     pad,
     permute,
@@ -90,6 +96,7 @@ from chainrule.functional import (
     square,
     squeeze,
     stack,
+    std,
     step,
     stop_gradient,
     subtract,
@@ -99,6 +106,7 @@ from chainrule.functional import (
     var,
     where,
     zeros,
+    zeros_like,
 )
 from chainrule.nn import summary
 from chainrule.tensor import Generator, Tensor, from_dlpack, grad, manual_seed, no_grad, parameter, random, tensor
@@ -142,7 +150,7 @@ sys.modules[__name__].__class__ = _Package
 def __getattr__(name: str) -> Any:
     """Load what few programs use when it is first asked for, so that `import chainrule` stays quick."""
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise elsewhere.missing("chainrule", name, __all__, elsewhere.FUNCTIONS)
     return getattr(import_module(_LATER[name]), name)
 
 
@@ -161,6 +169,7 @@ __all__ = [
     "abs",
     "add",
     "affine",
+    "arange",
     "argmax",
     "argmin",
     "avg_pool",
@@ -180,6 +189,7 @@ __all__ = [
     "divide",
     "draw",
     "einsum",
+    "elsewhere",
     "elu",
     "embedding",
     "equal",
@@ -191,9 +201,12 @@ __all__ = [
     "explain",
     "expm1",
     "expression",
+    "eye",
     "flip",
     "floor",
     "from_dlpack",
+    "full",
+    "full_like",
     "functional",
     "gather",
     "gelu",
@@ -209,6 +222,7 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_equal",
+    "linspace",
     "load_model",
     "load_trainer",
     "log",
@@ -231,8 +245,10 @@ __all__ = [
     "nn",
     "no_grad",
     "not_equal",
+    "numpy_functions",
     "one_hot",
     "ones",
+    "ones_like",
     "ops",
     "optim",
     "outer",
@@ -259,6 +275,7 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "std",
     "step",
     "stop_gradient",
     "subtract",
@@ -273,4 +290,5 @@ __all__ = [
     "var",
     "where",
     "zeros",
+    "zeros_like",
 ]

@@ -237,6 +237,15 @@ class CompiledFunction(Generic[P, R]):
         result: R = _rebuild(found.result, [tensor(value) for value in outputs])
         return result
 
+    def __reduce__(self) -> Any:
+        raise ArgumentError(
+            explain(
+                "a compiled function was to be copied or pickled",
+                "its programs belong to this process",
+                "Copy or pickle the function that was compiled, and compile it again.",
+            )
+        )
+
     def graph(self, *args: TensorLike) -> Graph:
         """The graph that runs for arguments like these."""
         return self._compiled(args, [_argument(a) for a in args])[0].graph

@@ -4,6 +4,8 @@
     ├── ShapeError            shapes that do not fit an operation            (also a ValueError)
     ├── DTypeError            an element type an operation does not take     (also a TypeError)
     ├── ArgumentError         any other wrong argument                       (also a ValueError)
+    ├── CallError             arguments that a function does not have        (also a TypeError)
+    ├── MissingName           an attribute that is not there                 (also an AttributeError)
     ├── GradientError         a derivative that does not exist or was not recorded
     ├── CaptureError          Python code that a compiled graph cannot hold
     ├── GraphError            a graph that breaks the rules of the IR: a defect in chainrule or in an extension
@@ -36,6 +38,14 @@ class DTypeError(ChainruleError, TypeError):
 
 class ArgumentError(ChainruleError, ValueError):
     """A wrong argument that is neither a shape nor an element type."""
+
+
+class CallError(ChainruleError, TypeError):
+    """Arguments that a function does not have, or too many or too few of them."""
+
+
+class MissingName(ChainruleError, AttributeError):
+    """An attribute or function that is not there."""
 
 
 class GradientError(ChainruleError):

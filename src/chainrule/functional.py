@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule import ir, ops
+from chainrule import elsewhere, ir, ops
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Shape
 from chainrule.ops.requirement import Limits, required
@@ -493,6 +493,11 @@ def error_attribution(weights: TensorLike, errors: TensorLike, *, normalised: bo
     return matmul(errors, transpose(shares))
 
 
+def std(x: TensorLike, axis: Axis = None, *, keepdims: bool = False, correction: int = 0) -> Tensor:
+    """√(Σ (x − mean)² / (n − correction)) over `axis` (all axes if None)."""
+    return apply("sqrt", apply("var", x, axis=axis, keepdims=keepdims, correction=correction))
+
+
 def zeros(shape: int | Shape, dtype: Any = np.float64) -> Tensor:
     """Zeros of a shape and dtype."""
     return tensor(np.zeros(ops.primitive.as_shape(shape, "zeros"), ir.as_dtype(dtype)))
@@ -501,3 +506,48 @@ def zeros(shape: int | Shape, dtype: Any = np.float64) -> Tensor:
 def ones(shape: int | Shape, dtype: Any = np.float64) -> Tensor:
     """Ones of a shape and dtype."""
     return tensor(np.ones(ops.primitive.as_shape(shape, "ones"), ir.as_dtype(dtype)))
+
+
+def full(shape: int | Shape, value: float, dtype: Any = np.float64) -> Tensor:
+    """`value` everywhere."""
+    return tensor(np.full(ops.primitive.as_shape(shape, "full"), value, ir.as_dtype(dtype)))
+
+
+def eye(rows: int, columns: int | None = None, dtype: Any = np.float64) -> Tensor:
+    """1 on the diagonal and 0 elsewhere: (rows, columns), square if `columns` is None."""
+    return tensor(np.eye(rows, columns, dtype=ir.as_dtype(dtype)))
+
+
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+    """start, start + step, … before stop; 0, 1, … before start if stop is None. Integers are int64."""
+    return tensor(np.arange(start, step=step) if stop is None else np.arange(start, stop, step), dtype)
+
+
+def linspace(start: float, stop: float, count: int = 50, dtype: Any = np.float64) -> Tensor:
+    """`count` numbers at equal distances, from start to stop."""
+    return tensor(np.linspace(start, stop, count), dtype)
+
+
+def zeros_like(x: TensorLike) -> Tensor:
+    """Zeros of the shape and dtype of x."""
+    return full_like(x, 0)
+
+
+def ones_like(x: TensorLike) -> Tensor:
+    """Ones of the shape and dtype of x."""
+    return full_like(x, 1)
+
+
+def full_like(x: TensorLike, value: float) -> Tensor:
+    """`value` everywhere, in the shape and dtype of x."""
+    found = x if isinstance(x, Tensor) else tensor(x)
+    return full(found.shape, value, found.dtype)
+
+
+def __getattr__(name: str) -> Any:
+    raise elsewhere.missing("chainrule.functional", name, globals(), elsewhere.FUNCTIONS)
+
+
+for _name, _function in list(globals().items()):
+    if getattr(_function, "__module__", "") == __name__ and not _name.startswith("_"):
+        globals()[_name] = elsewhere.explaining_calls(_function)

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chainrule import autodiff, ir, ops
-from chainrule.errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError, explain
+from chainrule import autodiff, elsewhere, ir, ops
+from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, GradientError, ShapeError, explain
 from chainrule.ir import Array, DType, Node, Scalar, Shape
 
 TensorLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
@@ -123,6 +123,11 @@ class Tensor:
     def is_parameter(self) -> bool:
         """Whether it is there to be learnt: it asks for a gradient, or did so before it was frozen."""
         return self._is_parameter
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 -- the array API's name
+        """The last two axes exchanged: the transpose of every matrix in a stack."""
+        return self.swapaxes(-2, -1)
 
     @property
     def grad(self) -> Tensor | None:
@@ -244,6 +249,24 @@ class Tensor:
         shape = f", shape={self.shape}" if value.size > 1000 else ""
         return f"Tensor({np.array2string(value, separator=', ', prefix='Tensor(')}{shape}, dtype={self.dtype}{name}{grad})"
 
+    def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        """For copies and pickles: value, name and gradient.
+
+        Raises:
+            ArgumentError: it was computed from Tensors that ask for gradients, which would not pass through a copy.
+        """
+        node = self.node
+        if node.inputs and any(_owner(n) is not None for n in ir.topological([node])):
+            raise ArgumentError(
+                explain(
+                    f"{self!r} was to be copied or pickled",
+                    "it was computed from Tensors that ask for gradients, and a copy would not remember how",
+                    "Use the Tensor itself, or copy x.detach().",
+                )
+            )
+        gradient = None if self.grad is None else np.array(self.grad.numpy())
+        return _restored, (np.array(self.numpy()), self.name, self.requires_grad, gradient)
+
     def __len__(self) -> int:
         if not self.shape:
             raise ShapeError("a Tensor without axes has no length; use .size for the number of elements.")
@@ -317,10 +340,19 @@ class Tensor:
         Raises:
             ArgumentError: a function of NumPy that has no counterpart here, or that is to write into an array.
         """
-        name = {"absolute": "abs", "bitwise_and": "&", "bitwise_or": "|"}.get(ufunc.__name__, ufunc.__name__)
-        if method != "__call__" or settings or (name not in ops.PRIMITIVES and name not in _BITWISE):
-            raise _no_counterpart(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", settings)
+        called = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        name = {"absolute": "abs", "bitwise_and": "&", "bitwise_or": "|", "invert": "~"}.get(called, called)
+        ours = _numpy.universal.get(name)
+        allowed = {"axis", "keepdims"} if method == "reduce" else set()
+        if set(settings) - allowed or (ours is None and name not in ops.PRIMITIVES and name not in _BITWISE):
+            raise _no_counterpart(called, settings)
+        if ours is not None:
+            return ours(*operands, **settings)
         return _logical(_BITWISE[name], name, *operands) if name in _BITWISE else apply(name, *operands)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        """`np.sum(tensor)` and the like; see `chainrule.numpy_functions`."""
+        return _numpy.called(function, args, kwargs)
 
     def __add__(self, other: TensorLike) -> Tensor:
         return apply("add", self, other)
@@ -389,6 +421,24 @@ class Tensor:
     def __rmatmul__(self, other: TensorLike) -> Tensor:
         return apply("matmul", other, self)
 
+    def __floordiv__(self, other: TensorLike) -> Tensor:
+        raise _no_operator("//", "cr.floor(a / b)")
+
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
+        raise _no_operator("//", "cr.floor(a / b)")
+
+    def __mod__(self, other: TensorLike) -> Tensor:
+        raise _no_operator("%", "a - b * cr.floor(a / b)")
+
+    def __rmod__(self, other: TensorLike) -> Tensor:
+        raise _no_operator("%", "a - b * cr.floor(a / b)")
+
+    def __round__(self, digits: int = 0) -> Tensor:
+        raise _no_operator("round", "np.round(x.numpy()); its derivative is 0 everywhere")
+
+    def __pos__(self) -> Tensor:
+        return self
+
     def __neg__(self) -> Tensor:
         return apply("negative", self)
 
@@ -432,6 +482,22 @@ class Tensor:
         items = tuple(k.node if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,)))
         return result(ops.indexing.index(self.node, items))
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise CallError(
+            explain(
+                f"a part of {self._label()} was set, x[…] = value",
+                "values are never changed in place, as gradients need them",
+                "Make a new Tensor with cr.where(mask, value, x), or give x a whole new value with x.assign(array).",
+            )
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # looked for by Python and NumPy in everything
+            raise AttributeError(name)
+        if name in ops.PRIMITIVES and name not in elsewhere.TENSOR:
+            raise elsewhere.missing("a Tensor", name, (), {name: f"Write cr.{name}(x)"})
+        raise elsewhere.missing("a Tensor", name, dir(type(self)), elsewhere.TENSOR)
+
     # ---------------------------------------------------------------------------------------- methods
     def astype(self, dtype: Any) -> Tensor:
         """The same values as another dtype."""
@@ -448,6 +514,10 @@ class Tensor:
     def var(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, correction: int = 0) -> Tensor:
         """Variance over `axis` (all axes if None), divided by n − correction."""
         return apply("var", self, axis=axis, keepdims=keepdims, correction=correction)
+
+    def std(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, correction: int = 0) -> Tensor:
+        """Square root of `var`."""
+        return apply("sqrt", self.var(axis, keepdims=keepdims, correction=correction))
 
     def prod(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
         """Π x over `axis` (all axes if None)."""
@@ -479,6 +549,21 @@ class Tensor:
             return apply("transpose", self)
         return apply("transpose", self, axes=axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
 
+    def flatten(self) -> Tensor:
+        """The elements in order along one axis."""
+        return self.reshape(-1)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """Two axes exchanged."""
+        first, second = (ops.primitive.normalise_axis(a, self.ndim, "swapaxes") for a in (axis1, axis2))
+        order = list(range(self.ndim))
+        order[first], order[second] = second, first
+        return apply("transpose", self, axes=order)
+
+    def clip(self, low: float | None = None, high: float | None = None) -> Tensor:
+        """min(max(x, low), high); None leaves that side open."""
+        return apply("clip", self, low=low, high=high)
+
     def squeeze(self, axis: int | Sequence[int] | None = None) -> Tensor:
         """Without axes of size 1 (all of them if None)."""
         return apply("squeeze", self, axis=axis)
@@ -507,9 +592,40 @@ for _name in ("neg", "abs", "eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Number, f"__{_name}__", _of_numbers(f"__{_name}__"))
 
 
+elsewhere.explain_calls_of_methods(Tensor)
+
+
+# -------------------------------------------------------------------------------------------- NumPy's functions
+class _NumPyFunctions:
+    """What NumPy's functions and universal functions do with Tensors; `chainrule.numpy_functions` says it."""
+
+    called: Callable[..., Any]
+    universal: Mapping[str, Callable[..., Tensor]]
+
+
+_numpy = _NumPyFunctions()
+
+
+def set_numpy_functions(called: Callable[..., Any], universal: Mapping[str, Callable[..., Tensor]]) -> None:
+    """Tell Tensors what NumPy's functions are here. Called once, by `chainrule.numpy_functions`, which is above them."""
+    _numpy.called, _numpy.universal = called, universal
+
+
+def _no_operator(sign: str, instead: str) -> CallError:
+    return CallError(explain(f"{sign} was used on a Tensor", "there is no such operation", f"Write {instead}."))
+
+
 # -------------------------------------------------------------------------------------------- making and applying
 def _as_array(value: Any, dtype: Any = None) -> Array:
     """A copy of the data, so that writing into the original later changes no graph."""
+    if _holds_tensors(value):
+        raise ArgumentError(
+            explain(
+                "a list with Tensors in it was to become an array",
+                "an array does not remember how they were computed, so no gradient would pass",
+                "Write cr.stack(list), or take their values with .item() or .numpy().",
+            )
+        )
     wanted = None if dtype is None else ir.as_dtype(dtype)
     try:
         array = np.array(np.asarray(value, dtype=wanted))
@@ -531,11 +647,21 @@ def is_number(value: Any) -> bool:
     return isinstance(value, bool | int | float) and not isinstance(value, np.generic)
 
 
+def _holds_tensors(value: Any) -> bool:
+    """Whether there are Tensors in nested lists."""
+    if not isinstance(value, list | tuple):
+        return False
+    kinds = set(map(type, value))
+    return any(issubclass(k, Tensor) for k in kinds) or (bool(kinds & {list, tuple}) and any(map(_holds_tensors, value)))
+
+
 def _as_operand(value: TensorLike) -> ops.primitive.Operand:
     if isinstance(value, Number):
         return ops.primitive.Weak(value.node)
     if isinstance(value, Tensor):
         return value.node
+    if _holds_tensors(value):
+        return apply("stack", *value).node
     if is_number(value):
         number: Scalar = value
         return number
@@ -549,6 +675,13 @@ def _without_history(node: Node) -> Node:
 def _leaf(array: Array, name: str | None) -> Node:
     """A leaf with a value. What is made within a captured function is no state of it, but part of the graph."""
     return ir.variable(array, name=name) if _recorder.get() is None else ir.constant(array, name=name)
+
+
+def _restored(value: Array, name: str | None, requires_grad: bool, gradient: Array | None) -> Tensor:
+    """The Tensor that was copied or pickled."""
+    found = Tensor(_leaf(value, name), requires_grad=requires_grad)
+    found.grad = None if gradient is None else Tensor(_leaf(gradient, None))
+    return found
 
 
 def _fresh(node: Node, name: str | None) -> Node:
@@ -582,7 +715,7 @@ def _no_gradient_for(dtype: DType) -> DTypeError:
     )
 
 
-_BITWISE = {"&": "logical_and", "|": "logical_or"}
+_BITWISE = {"&": "logical_and", "|": "logical_or", "~": "logical_not"}
 
 
 def _no_counterpart(name: str, settings: Mapping[str, Any]) -> ArgumentError:

@@ -1,5 +1,8 @@
 """Networks: Modules, layers, losses and initialisers, under PyTorch's names and with its defaults."""
 
+from typing import Any
+
+from chainrule import elsewhere
 from chainrule.nn import init
 from chainrule.nn.activations import (
     ELU,
@@ -48,6 +51,11 @@ from chainrule.nn.module import Module, observing
 from chainrule.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from chainrule.nn.summary import Summary, summary
 from chainrule.nn.table import LAYERS, from_config, register_layer, to_config
+
+
+def __getattr__(name: str) -> Any:
+    raise elsewhere.missing("chainrule.nn", name, __all__, elsewhere.LAYERS)
+
 
 __all__ = [
     "ELU",

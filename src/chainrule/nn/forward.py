@@ -162,7 +162,11 @@ def numbers(data: Any, name: str) -> Array:
         array = data.numpy() if isinstance(data, Tensor) else np.asarray(data)
     except ValueError as error:  # rows of different lengths
         raise DataError(
-            explain(f"{name} is not an array ({error})", "all samples must have one shape", "Make all rows equally long.")
+            explain(
+                f"{name} is not an array ({error})",
+                "all samples must have one shape, and a model takes one array",
+                "Make all rows equally long; join several inputs with np.concatenate((a, b), axis=1).",
+            )
         ) from None
     if array.dtype.kind not in "biuf":
         raise DataError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from chainrule import backends
+from chainrule import backends, elsewhere
 from chainrule.errors import ArgumentError, ChainruleError, explain
 from chainrule.ir import Array
 from chainrule.nn import settings
@@ -34,6 +34,18 @@ def _forward_missing(self: Module, *inputs: Tensor) -> Tensor:
     )
 
 
+class StateKeys(NamedTuple):
+    """What did not fit when a state was loaded; both are empty unless it was loaded with `strict=False`.
+
+    Attributes:
+        missing_keys: names of the model that the state has no entry for.
+        unexpected_keys: names of the state that the model does not have.
+    """
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
 class Module(Noted):
     """A part of a network. Subclasses define `forward`; attributes are what they are made of:
 
@@ -52,6 +64,7 @@ class Module(Noted):
         training: whether layers such as Dropout and BatchNorm behave as in training (`train`) or as in use (`eval`).
     """
 
+    not_kept: ClassVar[frozenset[str]] = frozenset()  # entries of PyTorch's states that have no counterpart in this layer
     training: bool = True
     forward: Callable[..., Tensor] = _forward_missing
 
@@ -100,6 +113,11 @@ class Module(Noted):
             )
         super().__setattr__(name, value)
         self._name(name, value, "")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or hasattr(type(self), name):  # asked for by Python, or a property that failed
+            return object.__getattribute__(self, name)
+        raise elsewhere.missing(f"a {type(self).__name__}", name, dir(self), elsewhere.MODULE)
 
     def children(self) -> dict[str, Module]:
         """The Modules directly below, by attribute name."""
@@ -174,37 +192,88 @@ class Module(Noted):
 
     # ---------------------------------------------------------------------------------------- state
     def state_dict(self) -> dict[str, Array]:
-        """A copy of every parameter and buffer, by qualified name."""
-        return {name: np.array(t.numpy()) for name, t in self._named_tensors()}
+        """A copy of every parameter and buffer by qualified name; a tied weight stands under each of its names."""
+        copies = {t: np.array(t.numpy()) for _, t in self._named_tensors()}
+        return {name: copies[t] for name, t in self._all_names().items()}
 
-    def load_state_dict(self, state: Mapping[str, TensorLike]) -> None:
+    def tied_names(self) -> dict[str, str]:
+        """For every further name of a parameter or buffer that stands in several places, its first name."""
+        first = {t: name for name, t in self._named_tensors()}
+        return {name: first[t] for name, t in self._all_names().items() if first[t] != name}
+
+    def tie(self, name: str, first: str) -> None:
+        """Let two qualified names stand for one parameter or buffer from now on, the one that `first` names.
+
+        Raises:
+            ArgumentError: there is no such name, or the two differ in shape or dtype.
+        """
+        own = self._all_names()
+        fits = name in own and first in own and (own[name].shape, own[name].dtype) == (own[first].shape, own[first].dtype)
+        if not fits:
+            raise ArgumentError(
+                explain(
+                    f"{name!r} was to be tied to {first!r}",
+                    f"both are names of one shape and dtype among {', '.join(own)}",
+                    "Check the names.",
+                )
+            )
+        path, _, attribute = name.rpartition(".")
+        setattr(dict(self._walk(""))[path], attribute, own[first])
+
+    def _all_names(self) -> dict[str, Tensor]:
+        """Every parameter and buffer under all of its names."""
+        return {
+            f"{path}.{name}" if path else name: found
+            for path, module in self._walk("")
+            for name, found in module.own_tensors().items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, TensorLike], *, strict: bool = True) -> StateKeys:
         """Assign every parameter and buffer; nothing is changed unless all fit.
 
         Args:
-            state: an array per qualified name, as `state_dict` gives.
+            state: an array or Tensor (PyTorch's too) per qualified name, as `state_dict` gives. Of tied weights one name is
+                enough; `num_batches_tracked` of batch normalisation is not looked at.
+            strict: whether names may neither be missing nor unexpected; False: what fits by name is assigned.
+
+        Returns:
+            Names that are missing or unexpected.
 
         Raises:
-            ArgumentError: naming every entry that is missing, unexpected, or of another shape or kind.
+            ArgumentError: naming every entry that is missing, unexpected, of another shape or kind, or that differs from
+                another entry for the same tied weight.
         """
-        own = dict(self._named_tensors())
-        problems = [f"missing {name} {list(t.shape)}" for name, t in own.items() if name not in state]
-        problems += [f"unexpected {name}" for name in state if name not in own]
-        arrays = {name: np.asarray(state[name]) for name in own if name in state}
-        for name, array in arrays.items():
-            if array.shape != own[name].shape:
-                problems.append(f"{name} has the shape {list(array.shape)} where the model has {list(own[name].shape)}")
-            elif not np.can_cast(array.dtype, own[name].dtype, casting="same_kind"):
-                problems.append(f"{name} has the dtype {array.dtype} where the model has {own[name].dtype}")
+        own = self._all_names()
+        given: dict[Tensor, tuple[str, Tensor | Array]] = {}
+        problems = []
+        for name in (n for n in own if n in state):
+            value = _state_value(state[name])
+            known, first = given.setdefault(own[name], (name, value))
+            if first is not value and not _equal(first, value):
+                problems.append(f"{name} differs from {known}, which is the same weight in this model")
+        missing = [name for name, t in own.items() if t not in given]
+        passed_over = {f"{path}.{n}" if path else n for path, module in self._walk("") for n in module.not_kept}
+        unexpected = [name for name in state if name not in own and name not in passed_over]
+        if strict:
+            problems += [f"missing {name} {list(own[name].shape)}" for name in missing]
+            problems += [f"unexpected {name}" for name in unexpected]
+        for target, (name, value) in given.items():
+            if value.shape != target.shape:
+                problems.append(f"{name} has the shape {list(value.shape)} where the model has {list(target.shape)}")
+            elif not np.can_cast(value.dtype, target.dtype, casting="same_kind"):
+                problems.append(f"{name} has the dtype {value.dtype} where the model has {target.dtype}")
         if problems:
             raise ArgumentError(
                 explain(
                     f"the state does not fit this {type(self).__name__}: {'; '.join(problems)}",
                     "every parameter and buffer needs one entry of its shape",
-                    "Build the model with the settings that the state was saved with. Nothing was loaded.",
+                    "Build the model with the settings that the state was saved with, or give strict=False to leave out names "
+                    "that are missing or unexpected. Nothing was loaded.",
                 )
             )
-        for name, array in arrays.items():
-            own[name].assign(array)
+        for target, (_, value) in given.items():
+            target.assign(value)
+        return StateKeys(missing, unexpected)
 
     # ---------------------------------------------------------------------------------------- how it is made and written
     def config(self) -> dict[str, Any]:
@@ -241,6 +310,19 @@ class Module(Noted):
             return head
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in children.items()]
         return "\n".join([head[:-1], *lines, ")"])
+
+
+def _state_value(value: Any) -> Tensor | Array:
+    """A Tensor as it is, anything else as an array; PyTorch's parameters are detached, as they refuse to become one."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    detached = value.detach().cpu() if hasattr(value, "detach") else value
+    return np.asarray(detached)
+
+
+def _equal(a: Tensor | Array, b: Tensor | Array) -> bool:
+    x, y = (v.numpy() if isinstance(v, Tensor) else v for v in (a, b))
+    return x.shape == y.shape and x.tobytes() == y.tobytes()
 
 
 def _once(pairs: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:

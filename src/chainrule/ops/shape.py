@@ -155,8 +155,11 @@ def _prepare_transpose(x: Node, axes: Sequence[int] | None = None) -> dict[str, 
     given = range(x.ndim)[::-1] if axes is None else integers(axes, "transpose", "axes")
     order = tuple(normalise_axis(a, x.ndim, "transpose") for a in given)
     if sorted(order) != list(range(x.ndim)):
+        two = " To exchange two of them, write x.swapaxes(a, b)." if len(order) == 2 else ""
         raise ArgumentError(
-            explain(f"transpose got axes {axes} for the shape {x.shape}", "each axis must come once", "Give a permutation.")
+            explain(
+                f"transpose got axes {axes} for the shape {x.shape}", "each axis must come once", f"Give a permutation.{two}"
+            )
         )
     return {"axes": order}
 

@@ -1,5 +1,8 @@
 """Optimisers as pure rules and as objects, learning-rate schedules, and gradient clipping. Names and defaults are PyTorch's."""
 
+from typing import Any
+
+from chainrule import elsewhere
 from chainrule.optim.clipping import clip_by_norm, clip_by_value, clip_grad_norm_, clip_grad_value_
 from chainrule.optim.optimizer import (
     OPTIMIZERS,
@@ -26,6 +29,11 @@ from chainrule.optim.schedules import (
     Scheduler,
     StepLR,
 )
+
+
+def __getattr__(name: str) -> Any:
+    raise elsewhere.missing("chainrule.optim", name, __all__, elsewhere.OPTIMIZERS)
+
 
 __all__ = [
     "OPTIMIZERS",

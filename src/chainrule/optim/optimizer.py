@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import elsewhere
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
 from chainrule.ir import Array
 from chainrule.optim.rules import RULES, Rule, State
@@ -119,6 +120,11 @@ class Optimizer(Noted):
         for group in self.groups:
             group.lr.assign(rate)
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise elsewhere.missing(f"the optimiser {type(self).__name__}", name, dir(type(self)), elsewhere.OPTIMIZER)
+
     # ---------------------------------------------------------------------------------------- checkpoints
     def state_tensors(self) -> dict[str, Tensor]:
         """The Tensors that a checkpoint holds: "step", "lr.<group>", and "<parameter>.<moment>"."""
@@ -146,6 +152,9 @@ class Optimizer(Noted):
     def config(self) -> dict[str, Any]:
         """Name and present settings, with the parameters by name, as JSON can hold them; see `from_config`."""
         return {"name": self.rule.name, "groups": [_group_config(group) for group in self.groups]}
+
+
+elsewhere.explain_calls_of_methods(Optimizer)
 
 
 def _listed(params: Any, name: str) -> list[Any]:

@@ -83,6 +83,10 @@ class Rule:
     update: Callable[[Tensor, State, Tensor, Settings, Tensor], tuple[Tensor, State]]
     check: Callable[[Settings], None] = _anything_goes
 
+    def __reduce__(self) -> Any:
+        """For copies and pickles: the rule of the table by its name."""
+        return (_known_rule, (self.name,)) if RULES.get(self.name) is self else object.__reduce_ex__(self, 2)
+
     def value(self, name: str, value: Any) -> Any:
         """One setting in the type that `update` expects.
 
@@ -254,3 +258,7 @@ RULES: dict[str, Rule] = {
         Rule("Adadelta", _EVERY | _ADADELTA, _init_adadelta, _update_adadelta),
     )
 }
+
+
+def _known_rule(name: str) -> Rule:
+    return RULES[name]

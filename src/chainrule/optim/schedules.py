@@ -34,6 +34,19 @@ class Schedule(ABC):
     _: KW_ONLY
     interval: Interval = "epoch"
 
+    def __new__(cls, *args: Any, **settings: Any) -> Schedule:
+        """A schedule; refuses an optimiser, which PyTorch's schedules take first."""
+        if any(isinstance(a, Optimizer) for a in (*args, *settings.values())):
+            name = cls.__name__
+            raise ArgumentError(
+                explain(
+                    f"{name} got an optimiser",
+                    "a schedule says what the rate is, and knows no optimiser",
+                    f"Write optim.Scheduler(optimizer, optim.{name}(…)), or cr.LearningRate(optim.{name}(…)) in callbacks.",
+                )
+            )
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         _require(self, self.interval in ("epoch", "step"), "interval", "'epoch' or 'step'")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule import backends, optim
+from chainrule import backends, elsewhere, optim
 from chainrule.backends.contract import Profiled
 from chainrule.errors import ArgumentError, NonFiniteLoss, explain
 from chainrule.ir import Array
@@ -107,6 +107,20 @@ class Trainer:
         self._slice = 8
         self._unsaved: list[tuple[Array, Array]] = []  # rows and rates of the steps since the state was last written back
         self._saved_at = self._saving_seconds = 0.0
+
+    def __reduce__(self) -> Any:
+        raise ArgumentError(
+            explain(
+                "a Trainer was to be copied or pickled",
+                "its programs belong to this process",
+                "Use cr.save_trainer and cr.load_trainer, or copy trainer.model.",
+            )
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise elsewhere.missing("a Trainer", name, dir(self), elsewhere.TRAINER)
 
     # ---------------------------------------------------------------------------------------- what users call
     def fit(
@@ -501,6 +515,9 @@ class Trainer:
         loss, weight, total, *sums = self._steps.evaluate(data)
         found = {"loss": loss if self.loss.reduction == "sum" else loss / weight}
         return found | {m.name: m.finish(value / total) for m, value in zip(self.metrics, sums, strict=True)}
+
+
+elsewhere.explain_calls_of_methods(Trainer)
 
 
 @dataclass

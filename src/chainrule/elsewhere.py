@@ -1,0 +1,250 @@
+"""What names and keywords of PyTorch and NumPy are called here, for the errors of those who type them first."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from types import FunctionType
+from typing import Any, TypeVar
+
+from chainrule.errors import CallError, MissingName, explain
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+_ON_HOST = "Arrays live in the memory of this machine; leave it out"
+_ASSIGN = "Make a new Tensor, or write x.assign(value)"
+
+TENSOR: Mapping[str, str] = {
+    "add_": _ASSIGN,
+    "all": "Write np.all(x)",
+    "any": "Write np.any(x)",
+    "argsort": "Write np.argsort(x)",
+    "bool": "Write x.astype(bool)",
+    "cast": "Write x.astype(dtype)",
+    "chunk": "Write cr.split(x, sections, axis)",
+    "clamp": "Write x.clip(low, high)",
+    "clone": "Nothing changes a value in place; use the Tensor itself, or x.detach()",
+    "contiguous": "Values always are; leave it out",
+    "copy": "Nothing changes a value in place; use the Tensor itself",
+    "copy_": "Write x.assign(value)",
+    "cpu": _ON_HOST,
+    "cuda": _ON_HOST,
+    "cumsum": "Write np.tri(n) @ x",
+    "data": "Read x.numpy(), or write x.assign(value)",
+    "device": _ON_HOST,
+    "dim": "Write x.ndim",
+    "dot": "Write x @ y",
+    "double": "Write x.astype('float64')",
+    "expand": "Write cr.broadcast_to(x, shape)",
+    "expand_as": "Write cr.broadcast_to(x, y.shape)",
+    "fill_": _ASSIGN,
+    "float": "Write x.astype('float32')",
+    "grad_fn": "Read x.formula(), or x.node",
+    "half": "Numbers are float32 or float64; write x.astype('float32')",
+    "int": "Write x.astype('int32')",
+    "is_leaf": "Write not x.node.inputs",
+    "long": "Write x.astype('int64')",
+    "masked_fill": "Write cr.where(mask, value, x)",
+    "matmul": "Write x @ y",
+    "mm": "Write x @ y",
+    "mul_": _ASSIGN,
+    "norm": "Write np.linalg.norm(x)",
+    "numel": "Write x.size",
+    "pow": "Write x ** y",
+    "repeat": "Write cr.broadcast_to(x, shape) and reshape",
+    "requires_grad_": "Set x.requires_grad = True, or make it with cr.parameter",
+    "retain_grad": "Write cr.grad(E, [x])",
+    "reshape_as": "Write x.reshape(y.shape)",
+    "round": "Write np.round(x.numpy()); its derivative is 0 everywhere",
+    "sub_": _ASSIGN,
+    "t": "Write x.T",
+    "take": "Write cr.gather(x, indices)",
+    "to": "Write x.astype(dtype); " + _ON_HOST.lower(),
+    "topk": "Write np.argsort(x), and cr.gather",
+    "type": "Write x.astype(dtype)",
+    "type_as": "Write x.astype(y.dtype)",
+    "unbind": "Write tuple(x)",
+    "unsqueeze": "Write cr.expand_dims(x, axis)",
+    "view": "Write x.reshape(shape)",
+    "view_as": "Write x.reshape(y.shape)",
+    "zero_": _ASSIGN,
+}
+FUNCTIONS: Mapping[str, str] = {
+    "Parameter": "Write cr.parameter(data)",
+    "adaptive_avg_pool2d": "Write cr.global_avg_pool(x)",
+    "all": "Write np.all(x)",
+    "any": "Write np.any(x)",
+    "array": "Write cr.tensor(data)",
+    "as_tensor": "Write cr.tensor(data)",
+    "asarray": "Write cr.tensor(data)",
+    "autograd": "Write cr.grad(E, [w])",
+    "avg_pool2d": "Write cr.avg_pool(x, window)",
+    "bmm": "Write a @ b",
+    "binary_cross_entropy": "Write nn.BCELoss()(outputs, targets)",
+    "bool": "Write bool, or np.bool_",
+    "cat": "Write cr.concatenate(tensors, axis)",
+    "chunk": "Write cr.split(x, sections, axis)",
+    "clamp": "Write cr.clip(x, low, high)",
+    "cross_entropy": "Write nn.CrossEntropyLoss()(outputs, targets)",
+    "cuda": _ON_HOST,
+    "cumsum": "Write np.tri(n) @ x",
+    "device": _ON_HOST,
+    "div": "Write a / b",
+    "dot": "Write a @ b",
+    "dropout": "Write nn.Dropout(p)(x)",
+    "float": "Write 'float32', or np.float32",
+    "float32": "Write np.float32",
+    "float64": "Write np.float64",
+    "from_numpy": "Write cr.tensor(array)",
+    "int32": "Write np.int32",
+    "int64": "Write np.int64",
+    "linear": "Write x @ w.T + b, or nn.Linear",
+    "load": "Write cr.load_model(path)",
+    "long": "Write np.int64",
+    "max_pool2d": "Write cr.max_pool(x, window)",
+    "mm": "Write a @ b",
+    "mse_loss": "Write nn.MSELoss()(outputs, targets)",
+    "mul": "Write a * b",
+    "ndarray": "Write cr.Tensor",
+    "nll_loss": "Write nn.NLLLoss()(outputs, targets)",
+    "norm": "Write np.linalg.norm(x)",
+    "pow": "Write a ** b",
+    "rand": "Write cr.random.uniform(shape)",
+    "randint": "Write np.random.default_rng(seed).integers(low, high, shape)",
+    "randn": "Write cr.random.normal(shape)",
+    "ravel": "Write cr.reshape(x, -1)",
+    "flatten": "Write cr.reshape(x, -1), or nn.Flatten",
+    "round": "Write np.round(x.numpy()); its derivative is 0 everywhere",
+    "save": "Write cr.save_model(model, path)",
+    "swapaxes": "Write x.swapaxes(a, b)",
+    "unsqueeze": "Write cr.expand_dims(x, axis)",
+    "value_and_gradient": "Write cr.value_and_grad(f)",
+}
+LAYERS: Mapping[str, str] = {
+    "AdaptiveAvgPool1d": "Write nn.GlobalAvgPool()",
+    "AdaptiveAvgPool2d": "Write nn.GlobalAvgPool()",
+    "AdaptiveMaxPool2d": "Write nn.GlobalMaxPool()",
+    "DataParallel": "Trainer(threads=…) uses the processors of this machine",
+    "ModuleDict": "Assign the layers to attributes of a Module, self.name = layer",
+    "ModuleList": "Write nn.Sequential(*layers), and go through it with for",
+    "Parameter": "Write cr.parameter(data)",
+    "ParameterList": "Assign the parameters to attributes of a Module",
+    "SmoothL1Loss": "Write nn.HuberLoss()",
+    "Upsample": "Write nn.ConvTranspose2d",
+    "functional": "Write cr.functional",
+    "parameter": "Write cr.parameter(data)",
+    "utils": "Write optim.clip_grad_norm_, or Trainer(clip_norm=…)",
+}
+MODULE: Mapping[str, str] = {
+    "add_module": "Assign it to an attribute, model.name = layer",
+    "append": "Write nn.Sequential(*model, layer)",
+    "apply": "Go through model.named_modules()",
+    "bfloat16": "Make the layers with dtype='float32' or dtype='float64'",
+    "compile": "Write cr.compile(model)",
+    "cpu": _ON_HOST,
+    "cuda": _ON_HOST,
+    "double": "Make the layers with dtype='float64'",
+    "fit": "Write cr.Trainer(model, loss, optimizer).fit(X, y)",
+    "float": "Make the layers with dtype='float32'",
+    "half": "Make the layers with dtype='float32'",
+    "modules": "Write model.named_modules()",
+    "named_children": "Write model.children().items()",
+    "register_buffer": "Assign a Tensor to an attribute, model.name = cr.tensor(data)",
+    "register_forward_hook": "Write with nn.observing(function): …",
+    "register_module": "Assign it to an attribute, model.name = layer",
+    "register_parameter": "Assign it to an attribute, model.name = cr.parameter(data)",
+    "requires_grad_": "Set p.requires_grad for each p of model.parameters()",
+    "save": "Write cr.save_model(model, path)",
+    "summary": "Write cr.summary(model, shape)",
+    "to": "Give layers dtype= where they are made; " + _ON_HOST.lower(),
+    "zero_grad": "Write optimizer.zero_grad()",
+}
+OPTIMIZER: Mapping[str, str] = {
+    "add_param_group": "Give all groups when it is made: [{'params': …, 'lr': …}, …]",
+    "defaults": "Read optimizer.groups",
+    "param_groups": "Read optimizer.groups, and set a rate with group.lr.assign(0.1) or optimizer.lr = 0.1",
+    "state": "Read optimizer.state_tensors()",
+}
+OPTIMIZERS: Mapping[str, str] = {
+    "LBFGS": "Use optim.Adam",
+    "NAdam": "Use optim.Adam, or optim.SGD(nesterov=True)",
+    "RAdam": "Use optim.Adam with optim.LinearLR",
+    "lr_scheduler": "The schedules are in optim itself: optim.Scheduler(optimizer, optim.StepLR(step_size=10))",
+}
+TRAINER: Mapping[str, str] = {
+    "compile": "Give loss, optimizer and metrics to Trainer",
+    "optimizers": "Read trainer.optimizer",
+    "save": "Write cr.save_trainer(trainer, path)",
+    "train": "Write trainer.fit(X, y)",
+    "test": "Write trainer.evaluate(X, y)",
+}
+_KEYWORDS: Mapping[str, str] = {
+    "a": "x",
+    "axes": "axis",
+    "ddof": "correction",
+    "dim": "axis",
+    "dims": "axes",
+    "dim0": "axes",
+    "input": "x",
+    "keepdim": "keepdims",
+    "max": "high",
+    "min": "low",
+    "unbiased": "correction",
+}
+
+
+def missing(owner: str, name: str, known: Iterable[str], instead: Mapping[str, str]) -> MissingName:
+    """The error for a name that is not there: what to write in its place, from a table or by likeness.
+
+    Args:
+        owner: what has no such name ("a Tensor", "chainrule.nn").
+        name: what was asked for.
+        known: the names that there are.
+        instead: instructions by name.
+    """
+    fix = instead.get(name)
+    if fix is None:
+        names = [k for k in known if not k.startswith("_")]
+        by_small = {k.lower(): k for k in names}
+        near = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.7)
+        fix = f"Did you mean {by_small[near[0]]}?" if near else "Look at the README for what there is"
+    end = "" if fix.endswith("?") else "."
+    error = MissingName(explain(f"{owner} has no {name!r}", "names follow NumPy and PyTorch, each thing under one", fix + end))
+    error.name = name
+    return error
+
+
+def explaining_calls(function: C) -> C:
+    """The function, whose wrong arguments are a CallError that says what it takes."""
+
+    @wraps(function)
+    def explained(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            raise _wrong_arguments(function, args, kwargs) or error from None
+
+    return explained  # type: ignore[return-value]
+
+
+def _wrong_arguments(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> CallError | None:
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        takes = [name for name in signature.parameters if name != "self"]
+        translated = (f"Write {_KEYWORDS[k]}= in place of {k}=." for k in kwargs if _KEYWORDS.get(k) in takes)
+        expected = f"it takes {', '.join(takes) or 'no arguments'}"
+        return CallError(
+            explain(f"{function.__name__} was called wrongly ({error})", expected, next(translated, "Check the call."))
+        )
+    return None
+
+
+def explain_calls_of_methods(cls: type) -> None:
+    """Let the public methods of a class explain wrong arguments."""
+    for name, method in list(vars(cls).items()):
+        if isinstance(method, FunctionType) and not name.startswith("_"):
+            setattr(cls, name, explaining_calls(method))

@@ -1,0 +1,496 @@
+"""NumPy's functions on Tensors, by NumPy's array-function protocol (NEP 18).
+
+A function that takes a Tensor is one of three things, so that a gradient is never cut in silence:
+
+    OURS    has a counterpart here, with NumPy's arguments: gradients pass
+    READS   answers with positions, truth values, texts or types, which have no gradient: it reads the values
+    any other refuses a floating Tensor, and says what to write
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from chainrule import functional as F
+from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.tensor import Tensor, TensorLike, set_numpy_functions, tensor
+
+C = TypeVar("C", bound=Callable[..., Any])
+Axis = int | Sequence[int] | None
+
+OURS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.amax: F.max,
+    np.amin: F.min,
+    np.argmax: F.argmax,
+    np.argmin: F.argmin,
+    np.broadcast_to: F.broadcast_to,
+    np.expand_dims: F.expand_dims,
+    np.flip: F.flip,
+    np.linalg.matmul: F.matmul,
+    np.linalg.outer: F.outer,
+    np.max: F.max,
+    np.mean: F.mean,
+    np.min: F.min,
+    np.ones_like: F.ones_like,
+    np.outer: F.outer,
+    np.permute_dims: F.transpose,
+    np.prod: F.prod,
+    np.reshape: F.reshape,
+    np.squeeze: F.squeeze,
+    np.stack: F.stack,
+    np.sum: F.sum,
+    np.transpose: F.transpose,
+    np.zeros_like: F.zeros_like,
+}
+
+READS: frozenset[Callable[..., Any]] = frozenset(
+    [
+        np.all, np.allclose, np.any, np.argsort, np.argwhere, np.array2string, np.array_equal, np.array_equiv, np.array_repr,
+        np.array_str, np.can_cast, np.common_type, np.count_nonzero, np.flatnonzero, np.isclose, np.iscomplexobj, np.isneginf,
+        np.isposinf, np.isrealobj, np.may_share_memory, np.min_scalar_type, np.ndim, np.nonzero, np.result_type, np.save,
+        np.savetxt, np.savez, np.savez_compressed, np.shape, np.shares_memory, np.size,
+    ]
+)  # fmt: skip
+
+# What to write in place of a function that refuses.
+_INSTEAD = {
+    "append": "cr.concatenate",
+    "insert": "cr.concatenate",
+    "block": "cr.concatenate",
+    "copyto": "x.assign(values), or a new Tensor",
+    "put": "cr.where, or a new Tensor",
+    "place": "cr.where, or a new Tensor",
+    "putmask": "cr.where, or a new Tensor",
+    "select": "cr.where",
+    "piecewise": "cr.where",
+    "nan_to_num": "cr.where(cr.isfinite(x), x, 0.0)",
+    "nansum": "cr.where(cr.isfinite(x), x, 0.0).sum()",
+    "repeat": "cr.gather, or cr.broadcast_to and reshape",
+    "tile": "cr.broadcast_to and reshape",
+    "take_along_axis": "cr.gather",
+    "compress": "x[mask]",
+    "extract": "x[mask]",
+    "cumsum": "a product with a triangle of ones, np.tri(n) @ x",
+    "delete": "x[kept]",
+}
+
+
+def called(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What a function of NumPy gives for arguments with a Tensor among them.
+
+    Raises:
+        ArgumentError: it has no counterpart here, or not with these arguments.
+    """
+    ours = OURS.get(function)
+    if function in READS or (ours is None and not any(map(_has_gradients, [*args, *kwargs.values()]))):
+        return function(*map(_values, args), **{key: _values(value) for key, value in kwargs.items()})
+    if ours is None:
+        raise _refusal(function)
+    try:
+        inspect.signature(ours).bind(*args, **kwargs)
+    except TypeError as error:
+        takes = ", ".join(inspect.signature(ours).parameters)
+        raise ArgumentError(
+            explain(
+                f"np.{_name(function)} was called with a Tensor and arguments that it takes of arrays only ({error})",
+                f"with Tensors it takes {takes}",
+                "Leave out the others, or use tensor.numpy() where no gradient is needed.",
+            )
+        ) from None
+    return ours(*args, **kwargs)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    within = "linalg." if getattr(function, "__module__", "").startswith("numpy.linalg") else ""
+    within = "fft." if getattr(function, "__module__", "").startswith("numpy.fft") else within
+    return within + function.__name__
+
+
+def _refusal(function: Callable[..., Any]) -> ArgumentError:
+    name = _name(function)
+    known = sorted({f.__name__ for f in OURS})
+    near = difflib.get_close_matches(function.__name__, known, n=1, cutoff=0.75)
+    instead = _INSTEAD.get(name) or (f"np.{near[0]}" if near else "the functions of chainrule (cr.…)")
+    return ArgumentError(
+        explain(
+            f"np.{name} was called with a Tensor",
+            "it has no counterpart in chainrule, and an array would not remember how it was computed",
+            f"Use {instead}, or give it tensor.numpy() where no gradient is needed.",
+        )
+    )
+
+
+def _has_gradients(argument: Any) -> bool:
+    """Whether there are floating Tensors in an argument; integers and truth values have no gradients to lose."""
+    if isinstance(argument, list | tuple):
+        return any(map(_has_gradients, argument))
+    return isinstance(argument, Tensor) and argument.dtype.kind == "f"
+
+
+def _values(argument: Any) -> Any:
+    """Arguments with arrays in place of Tensors."""
+    if isinstance(argument, Tensor):
+        return argument.numpy()
+    if isinstance(argument, list | tuple):
+        return type(argument)(_values(a) for a in argument)
+    return argument
+
+
+def _ours(*functions: Callable[..., Any]) -> Callable[[C], C]:
+    """Enter the counterpart of one function of NumPy, or of several names of it."""
+
+    def enter(counterpart: C) -> C:
+        OURS.update(dict.fromkeys(functions, counterpart))
+        return counterpart
+
+    return enter
+
+
+def _tensor(x: TensorLike) -> Tensor:
+    return x if isinstance(x, Tensor) else tensor(x)
+
+
+# -------------------------------------------------------------------------------------------- reductions
+@_ours(np.average)
+def _average(a: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Tensor:
+    if weights is None:
+        return F.mean(a, axis)
+    if np.shape(_values(weights)) != _tensor(a).shape:
+        raise ShapeError(explain("np.average got weights of another shape", "one weight per element", "Broadcast the weights."))
+    return F.sum(F.multiply(a, weights), axis) / F.sum(weights, axis)
+
+
+@_ours(np.ptp)
+def _ptp(a: TensorLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    return F.max(a, axis, keepdims=keepdims) - F.min(a, axis, keepdims=keepdims)
+
+
+@_ours(np.var)
+def _var(a: TensorLike, axis: Axis = None, *, ddof: int = 0, correction: int = 0, keepdims: bool = False) -> Tensor:
+    return F.var(a, axis, keepdims=keepdims, correction=ddof or correction)
+
+
+@_ours(np.std)
+def _std(a: TensorLike, axis: Axis = None, *, ddof: int = 0, correction: int = 0, keepdims: bool = False) -> Tensor:
+    return F.std(a, axis, keepdims=keepdims, correction=ddof or correction)
+
+
+# -------------------------------------------------------------------------------------------- elementwise
+@_ours(np.where)
+def _where(condition: TensorLike, *values: TensorLike) -> Any:
+    """With the condition alone, the positions where it holds."""
+    return F.where(condition, *values) if values else np.nonzero(_values(condition))
+
+
+@_ours(np.clip)
+def _clip(
+    a: TensorLike,
+    a_min: TensorLike = None,
+    a_max: TensorLike = None,
+    *,
+    min: TensorLike = None,
+    max: TensorLike = None,
+) -> Tensor:
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    if all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
+        return F.clip(a, low, high)
+    y = _tensor(a) if low is None else F.maximum(a, low)
+    return y if high is None else F.minimum(y, high)
+
+
+@_ours(np.copy)
+def _copy(a: Tensor) -> Tensor:
+    """Nobody writes into a Tensor's value, so the Tensor itself does."""
+    return a
+
+
+@_ours(np.astype)
+def _astype(x: Tensor, dtype: Any, /) -> Tensor:
+    return x.astype(dtype)
+
+
+@_ours(np.full_like)
+def _full_like(a: TensorLike, fill_value: TensorLike, dtype: Any = None) -> Tensor:
+    return F.broadcast_to(_tensor(fill_value).astype(dtype or _tensor(a).dtype), _tensor(a).shape)
+
+
+@_ours(np.tril)
+def _tril(m: TensorLike, k: int = 0) -> Tensor:
+    rows, columns = _tensor(m).shape[-2:]
+    return F.where(np.tri(rows, columns, k, dtype=bool), m, 0.0)
+
+
+@_ours(np.triu)
+def _triu(m: TensorLike, k: int = 0) -> Tensor:
+    rows, columns = _tensor(m).shape[-2:]
+    return F.where(np.tri(rows, columns, k - 1, dtype=bool), 0.0, m)
+
+
+# -------------------------------------------------------------------------------------------- shapes
+@_ours(np.ravel)
+def _ravel(a: TensorLike) -> Tensor:
+    return F.reshape(a, -1)
+
+
+@_ours(np.matrix_transpose, np.linalg.matrix_transpose)
+def _matrix_transpose(x: TensorLike, /) -> Tensor:
+    return _swapaxes(x, -2, -1)
+
+
+@_ours(np.swapaxes)
+def _swapaxes(a: TensorLike, axis1: int, axis2: int) -> Tensor:
+    return _tensor(a).swapaxes(axis1, axis2)
+
+
+@_ours(np.moveaxis)
+def _moveaxis(a: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    numbered = np.empty(range(_tensor(a).ndim))  # sizes that are the numbers of the axes
+    return F.transpose(a, np.moveaxis(numbered, source, destination).shape)
+
+
+@_ours(np.flipud)
+def _flipud(m: TensorLike) -> Tensor:
+    return F.flip(m, 0)
+
+
+@_ours(np.fliplr)
+def _fliplr(m: TensorLike) -> Tensor:
+    return F.flip(m, 1)
+
+
+@_ours(np.concatenate, np.concat)
+def _concatenate(arrays: Sequence[TensorLike], /, axis: int | None = 0) -> Tensor:
+    if axis is None:
+        return F.concatenate([F.reshape(a, -1) for a in arrays])
+    return F.concatenate(arrays, axis)
+
+
+@_ours(np.vstack)
+def _vstack(tup: Sequence[TensorLike]) -> Tensor:
+    return F.concatenate([_atleast_2d(a) for a in tup])
+
+
+@_ours(np.hstack)
+def _hstack(tup: Sequence[TensorLike]) -> Tensor:
+    parts = [_atleast_1d(a) for a in tup]
+    return F.concatenate(parts, 0 if parts[0].ndim == 1 else 1)
+
+
+@_ours(np.column_stack)
+def _column_stack(tup: Sequence[TensorLike]) -> Tensor:
+    return F.concatenate([F.transpose(_atleast_2d(a)) if _tensor(a).ndim < 2 else a for a in tup], 1)
+
+
+@_ours(np.atleast_1d)
+def _atleast_1d(a: TensorLike, /) -> Tensor:
+    x = _tensor(a)
+    return x.reshape(1) if x.ndim == 0 else x
+
+
+@_ours(np.atleast_2d)
+def _atleast_2d(a: TensorLike, /) -> Tensor:
+    x = _tensor(a)
+    return x.reshape(1, -1) if x.ndim < 2 else x
+
+
+@_ours(np.split)
+def _split(ary: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    return list(F.split(ary, indices_or_sections, axis))
+
+
+@_ours(np.unstack)
+def _unstack(x: TensorLike, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    return tuple(_moveaxis(x, axis, 0))
+
+
+@_ours(np.pad)
+def _pad(array: TensorLike, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Tensor:
+    if mode != "constant" or not isinstance(constant_values, int | float):
+        raise ArgumentError(
+            explain(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
+        )
+    x = _tensor(array)
+    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
+    return F.pad(x, [(int(a), int(b)) for a, b in widths], constant_values)
+
+
+@_ours(np.take)
+def _take(a: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
+    x = F.reshape(a, -1) if axis is None else _moveaxis(a, axis, 0)
+    positions = np.asarray(_values(indices))
+    found = F.gather(x, positions) if positions.ndim else x[int(positions)]
+    if axis is None:
+        return found
+    return _moveaxis(found, tuple(range(positions.ndim)), tuple(axis % _tensor(a).ndim + k for k in range(positions.ndim)))
+
+
+@_ours(np.roll)
+def _roll(a: TensorLike, shift: int, axis: int | None = None) -> Tensor:
+    x = _tensor(a)
+    size = x.size if axis is None else x.shape[axis]
+    return F.reshape(_take(x, np.roll(np.arange(size), shift), axis), x.shape)
+
+
+@_ours(np.diff)
+def _diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
+    x = _tensor(a)
+    for _ in range(n):
+        places = np.arange(x.shape[axis])
+        x = _take(x, places[1:], axis) - _take(x, places[:-1], axis)
+    return x
+
+
+@_ours(np.diagonal)
+def _diagonal(a: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    x = _moveaxis(a, (axis1, axis2), (0, 1))
+    rows, columns = x.shape[:2]
+    count = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
+    places = np.arange(count)
+    found = F.gather(x, places + max(-offset, 0), places + max(offset, 0))
+    return _moveaxis(found, 0, -1)
+
+
+@_ours(np.linalg.diagonal)
+def _last_diagonal(x: TensorLike, /, *, offset: int = 0) -> Tensor:
+    return _diagonal(x, offset, -2, -1)
+
+
+@_ours(np.trace)
+def _trace(a: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    return F.sum(_diagonal(a, offset, axis1, axis2), -1)
+
+
+@_ours(np.linalg.trace)
+def _last_trace(x: TensorLike, /, *, offset: int = 0) -> Tensor:
+    return F.sum(_last_diagonal(x, offset=offset), -1)
+
+
+# -------------------------------------------------------------------------------------------- products
+@_ours(np.dot)
+def _dot(a: TensorLike, b: TensorLike) -> Tensor:
+    """Σ over the last axis of a and the second last of b, for every pair of the other axes."""
+    x, y = _tensor(a), _tensor(b)
+    if x.ndim == 0 or y.ndim == 0:
+        return x * y
+    return F.matmul(x, y) if max(x.ndim, y.ndim) <= 2 else _tensordot(x, y, ([x.ndim - 1], [max(y.ndim - 2, 0)]))
+
+
+@_ours(np.vdot)
+def _vdot(a: TensorLike, b: TensorLike, /) -> Tensor:
+    return F.sum(F.multiply(F.reshape(a, -1), F.reshape(b, -1)))
+
+
+@_ours(np.inner)
+def _inner(a: TensorLike, b: TensorLike, /) -> Tensor:
+    x, y = _tensor(a), _tensor(b)
+    return x * y if x.ndim == 0 or y.ndim == 0 else _tensordot(x, y, ([x.ndim - 1], [y.ndim - 1]))
+
+
+@_ours(np.linalg.vecdot)
+def _vecdot(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
+    return F.sum(F.multiply(x1, x2), axis)
+
+
+@_ours(np.tensordot)
+def _tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
+    x, y = _tensor(a), _tensor(b)
+    pairs = (range(x.ndim - axes, x.ndim), range(axes)) if isinstance(axes, int) else axes
+    left, right = ([int(k) % t.ndim for k in np.atleast_1d(p)] for p, t in zip(pairs, (x, y), strict=True))
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    first, second = list(letters[: x.ndim]), list(letters[x.ndim : x.ndim + y.ndim])
+    for p, q in zip(left, right, strict=True):
+        second[q] = first[p]
+    kept = [c for k, c in enumerate(first) if k not in left] + [c for k, c in enumerate(second) if k not in right]
+    return F.einsum(f"{''.join(first)},{''.join(second)}->{''.join(kept)}", x, y)
+
+
+@_ours(np.linalg.tensordot)
+def _linalg_tensordot(x1: TensorLike, x2: TensorLike, /, *, axes: Any = 2) -> Tensor:
+    return _tensordot(x1, x2, axes)
+
+
+@_ours(np.einsum)
+def _einsum(subscripts: str, *operands: TensorLike) -> Tensor:
+    if not isinstance(subscripts, str):
+        raise ArgumentError(explain("np.einsum got index lists", "it takes a text such as 'ij,jk->ik'", "Write the text."))
+    return F.einsum(subscripts, *operands)
+
+
+@_ours(np.linalg.norm)
+def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Norms of vectors, and the Frobenius norm of matrices."""
+    a = _tensor(x)
+    axes = tuple(range(a.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if ord is None or (len(axes) == 2 and ord == "fro"):
+        return F.sqrt(F.sum(F.square(a), axes, keepdims=keepdims))
+    if len(axes) != 1:
+        raise ArgumentError(
+            explain(
+                f"np.linalg.norm got ord={ord!r} for {len(axes)} axes of a Tensor",
+                "there it takes the Frobenius norm of matrices and the p-norms of vectors",
+                "Give axis= one axis, or ord='fro'.",
+            )
+        )
+    return _vector_norm(a, axis=axes, ord=ord, keepdims=keepdims)
+
+
+@_ours(np.linalg.vector_norm)
+def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdims: bool = False) -> Tensor:
+    """(Σ |x|ᵖ)^(1/p); the largest |x| for p = ∞, the smallest for −∞."""
+    if ord == 2:
+        return F.sqrt(F.sum(F.square(x), axis, keepdims=keepdims))
+    if math.isinf(ord):
+        return (F.max if ord > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
+    if ord == 0:
+        raise ArgumentError(explain("a norm with ord=0 was asked of a Tensor", "it counts, in jumps", "Use ord=1."))
+    return F.power(F.sum(F.power(F.abs(x), ord), axis, keepdims=keepdims), 1.0 / ord)
+
+
+@_ours(np.linalg.matrix_norm)
+def _matrix_norm(x: TensorLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
+    return _norm(x, ord, (-2, -1), keepdims=keepdims)
+
+
+@_ours(np.linalg.multi_dot)
+def _multi_dot(arrays: Sequence[TensorLike]) -> Tensor:
+    product = _tensor(arrays[0])
+    for factor in arrays[1:]:
+        product = F.matmul(product, factor)
+    return product
+
+
+# -------------------------------------------------------------------------------------------- universal functions
+# Those without a primitive of their name, in terms of primitives; and what `np.add.reduce` and the like are.
+UNIVERSAL: Mapping[str, Callable[..., Tensor]] = {
+    "positive": _tensor,
+    "reciprocal": lambda x: F.divide(1.0, x),
+    "fabs": F.abs,
+    "float_power": lambda a, b: F.power(_tensor(a).astype(np.float64), b),
+    "log2": lambda x: F.log(x) * (1.0 / math.log(2.0)),
+    "log10": lambda x: F.log(x) * (1.0 / math.log(10.0)),
+    "exp2": lambda x: F.power(2.0, x),
+    "tan": lambda x: F.sin(x) / F.cos(x),
+    "sinh": lambda x: 0.5 * (F.expm1(x) - F.expm1(-_tensor(x))),
+    "cosh": lambda x: 0.5 * (F.exp(x) + F.exp(-_tensor(x))),
+    "hypot": lambda a, b: F.sqrt(F.square(a) + F.square(b)),
+    "logaddexp": lambda a, b: F.maximum(a, b) + F.softplus(-F.abs(F.subtract(a, b))),
+    "ceil": lambda x: -F.floor(-_tensor(x)),
+    "isnan": lambda x: F.not_equal(x, x),
+    "deg2rad": lambda x: F.multiply(x, math.pi / 180.0),
+    "radians": lambda x: F.multiply(x, math.pi / 180.0),
+    "rad2deg": lambda x: F.multiply(x, 180.0 / math.pi),
+    "degrees": lambda x: F.multiply(x, 180.0 / math.pi),
+    "add.reduce": lambda x, axis=0, **keepdims: F.sum(x, axis, **keepdims),
+    "multiply.reduce": lambda x, axis=0, **keepdims: F.prod(x, axis, **keepdims),
+    "maximum.reduce": lambda x, axis=0, **keepdims: F.max(x, axis, **keepdims),
+    "minimum.reduce": lambda x, axis=0, **keepdims: F.min(x, axis, **keepdims),
+    "logaddexp.reduce": lambda x, axis=0, **keepdims: F.logsumexp(x, axis, **keepdims),
+}
+
+set_numpy_functions(called, UNIVERSAL)

@@ -1,0 +1,146 @@
+"""What a user of PyTorch or NumPy types first is there, or an error of ours says how it is written here."""
+
+import re
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import elsewhere, nn, optim
+from chainrule.errors import ArgumentError, CallError, ChainruleError, DataError, MissingName
+
+
+def _model():
+    return nn.Linear(3, 2)
+
+
+def _optimizer():
+    return optim.SGD(_model().parameters(), lr=0.1)
+
+
+def _trainer():
+    model = _model()
+    return cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+
+
+OWNERS = {
+    "tensor": (lambda: cr.tensor([1.0]), elsewhere.TENSOR),
+    "module": (_model, elsewhere.MODULE),
+    "optimizer": (_optimizer, elsewhere.OPTIMIZER),
+    "trainer": (_trainer, elsewhere.TRAINER),
+    "package": (lambda: cr, elsewhere.FUNCTIONS),
+    "functional": (lambda: cr.functional, elsewhere.FUNCTIONS),
+    "nn": (lambda: nn, elsewhere.LAYERS),
+    "optim": (lambda: optim, elsewhere.OPTIMIZERS),
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, (_, table) in OWNERS.items() for name in sorted(table)])
+def test_names_from_elsewhere_are_translated(kind, name):
+    make, table = OWNERS[kind]
+    owner = make()
+    assert not hasattr(owner, name), "what is there needs no translation"
+    with pytest.raises(MissingName, match=re.escape(table[name])):
+        getattr(owner, name)
+
+
+@pytest.mark.parametrize("table", [table for _, table in OWNERS.values()], ids=OWNERS)
+def test_translations_name_what_is_there(table):
+    places = {"cr": cr, "nn": nn, "optim": optim, "np": np}
+    for text in table.values():
+        for place, name in re.findall(r"\b(cr|nn|optim|np)\.(\w+)", text):
+            assert hasattr(places[place], name), text
+        for name in re.findall(r"\bx\.(\w+)", text):
+            assert hasattr(cr.Tensor, name) or name == "requires_grad", text
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: cr.tensor([1.0]).exp(), "Write cr.exp(x)."),
+        (lambda: cr.tensor([1.0]).softmax(-1), "Write cr.softmax(x)."),
+        (lambda: cr.tensor([1.0]).view(-1), "Write x.reshape(shape)."),
+        (lambda: cr.tensor([1.0]).shpae, "Did you mean shape?"),
+        (lambda: cr.cat([cr.tensor([1.0])]), "Write cr.concatenate(tensors, axis)."),
+        (lambda: cr.Tanh, "Did you mean tanh?"),
+        (lambda: nn.Conv2D, "Did you mean Conv2d?"),
+        (lambda: optim.Adma, "Did you mean Adam?"),
+        (lambda: cr.functional.softmx, "Did you mean softmax?"),
+        (lambda: _model().to("cuda"), "memory of this machine"),
+        (lambda: _optimizer().param_groups, "optimizer.lr = 0.1"),
+    ],
+)
+def test_missing_names(call, text):
+    with pytest.raises(MissingName) as caught:
+        call()
+    assert text in str(caught.value)
+    assert isinstance(caught.value, AttributeError)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: cr.tensor([[1.0]]).mean(dim=1), CallError, "Write axis= in place of dim=."),
+        (lambda: cr.tensor([[1.0]]).sum(axis=0, keepdim=True), CallError, "Write keepdims= in place of keepdim=."),
+        (lambda: cr.softmax([1.0], dim=-1), CallError, "softmax was called wrongly"),
+        (lambda: cr.max([1.0], 0, 1, 2), CallError, "it takes x, axis, keepdims"),
+        (cr.relu, CallError, "it takes x"),
+        (lambda: _optimizer().zero_grad(set_to_none=True), CallError, "it takes no arguments"),
+        (lambda: _trainer().fit(np.ones((2, 3)), np.ones((2, 2)), num_epochs=3), CallError, "epochs"),
+        (lambda: cr.tensor(np.ones((2, 3, 4))).transpose(-2, -1), ArgumentError, "x.swapaxes(a, b)"),
+        (lambda: optim.StepLR(_optimizer(), step_size=2), ArgumentError, "optim.Scheduler(optimizer, optim.StepLR(…))"),
+        (lambda: optim.CosineAnnealingLR(_optimizer(), 10), ArgumentError, "cr.LearningRate(optim.CosineAnnealingLR(…))"),
+        (
+            lambda: _trainer().fit((np.ones((4, 3)), np.ones((4, 1))), np.ones((4, 2))),
+            DataError,
+            "np.concatenate((a, b), axis=1)",
+        ),
+    ],
+)
+def test_wrong_calls(call, error, text):
+    with pytest.raises(error) as caught:
+        call()
+    assert isinstance(caught.value, ChainruleError)
+    assert text in str(caught.value)
+
+
+def test_a_type_error_from_within_is_not_taken_for_a_wrong_call():
+    def broken(x):
+        raise TypeError("from within")
+
+    with pytest.raises(TypeError, match="from within") as caught:
+        elsewhere.explaining_calls(broken)(1)
+    assert not isinstance(caught.value, ChainruleError)
+
+
+def test_a_property_that_fails_says_why():
+    class Layer(nn.Module):
+        @property
+        def broken(self):
+            raise AttributeError("the reason")
+
+    with pytest.raises(AttributeError, match="the reason"):
+        _ = Layer().broken
+
+
+def test_names_that_came_from_numpy():
+    x = cr.parameter([[3.0, 1.0], [2.0, 5.0]])
+    np.testing.assert_array_equal(x.mT.numpy(), x.numpy().T)
+    np.testing.assert_array_equal(x.swapaxes(0, -1).numpy(), x.numpy().T)
+    assert x.flatten().tolist() == [3.0, 1.0, 2.0, 5.0]
+    assert x.clip(2.0, 4.0).tolist() == [[3.0, 2.0], [2.0, 4.0]]
+    assert x.std(correction=1).item() == pytest.approx(x.numpy().std(ddof=1))
+    assert (+x) is x
+    for ours, theirs in (
+        (cr.arange(3), np.arange(3)),
+        (cr.arange(1.0, 2.0, 0.25), np.arange(1.0, 2.0, 0.25)),
+        (cr.eye(2, 3), np.eye(2, 3)),
+        (cr.full((2, 1), 7.0), np.full((2, 1), 7.0)),
+        (cr.linspace(0.0, 1.0, 5), np.linspace(0.0, 1.0, 5)),
+        (cr.zeros_like(x), np.zeros((2, 2))),
+        (cr.ones_like([1, 2]), np.ones(2, int)),
+        (cr.full_like(x, 3.0), np.full((2, 2), 3.0)),
+        (cr.std(x, 0), np.std(x.numpy(), 0)),
+    ):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-15)
