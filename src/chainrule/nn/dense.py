@@ -13,7 +13,7 @@ from chainrule.nn import settings
 from chainrule.nn.init import Init
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
-from chainrule.tensor import Tensor, parameter, random
+from chainrule.tensor import Tensor, random
 
 
 class Affine(Module):
@@ -31,9 +31,9 @@ class Affine(Module):
         """Draw weight and bias; both from U(±1/√fan_in) by default, as in PyTorch."""
         self.init, self.bias_init = initialisers.kept_name(init), initialisers.kept_name(bias_init)
         self.dtype = settings.float_dtype(dtype, type(self).__name__)
-        self.weight = parameter(initialisers.initial(init, initialisers.fan_in_uniform, shape, self.dtype))
+        self.weight = initialisers.made(init, initialisers.fan_in_uniform, shape, self.dtype)
         default = initialisers.uniform(1.0 / math.sqrt(max(initialisers.fans(shape)[0], 1)))
-        self.bias = parameter(initialisers.initial(bias_init, default, (outputs,), self.dtype)) if bias else None
+        self.bias = initialisers.made(bias_init, default, (outputs,), self.dtype) if bias else None
 
     def config(self) -> dict[str, Any]:
         """See `Module.config`; the argument bias says whether there is one."""
@@ -110,7 +110,7 @@ class Embedding(Module):
         self.init = initialisers.kept_name(init)
         self.dtype = settings.float_dtype(dtype, "Embedding")
         shape = (self.num_embeddings, self.embedding_dim)
-        self.weight = parameter(initialisers.initial(init, initialisers.normal, shape, self.dtype))
+        self.weight = initialisers.made(init, initialisers.normal, shape, self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…,) to (…, embedding_dim)."""

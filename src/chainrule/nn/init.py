@@ -11,7 +11,9 @@ Every initialiser is a function (shape, rng, dtype) -> array. Weights are laid o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -159,6 +161,36 @@ INITIALISERS: dict[str, Initialiser] = {
 }
 
 
+_UNDRAWN: ContextVar[bool] = ContextVar("undrawn", default=False)
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Within it layers are made without values: their Tensors have shapes but no memory, until they are assigned to."""
+    token = _UNDRAWN.set(True)
+    try:
+        yield
+    finally:
+        _UNDRAWN.reset(token)
+
+
+def made(init: Init, default: Initialiser, shape: Shape, dtype: DType, *, learnt: bool = True) -> Tensor:
+    """A parameter of a layer, or a buffer if it is not learnt, with its initial value; see `initial` and `undrawn`."""
+    if _UNDRAWN.get():
+        _check_name(init)
+        value = np.broadcast_to(np.zeros((), dtype), shape)
+    else:
+        value = initial(init, default, shape, dtype)
+    return Tensor(ir.variable(value), requires_grad=learnt)
+
+
+def _check_name(init: Init) -> None:
+    if isinstance(init, str) and init not in INITIALISERS:
+        raise ArgumentError(
+            explain(f"init={init!r} was given", f"the initialisers are {', '.join(INITIALISERS)}", "Choose one of them.")
+        )
+
+
 def initial(init: Init, default: Initialiser, shape: Shape, dtype: DType) -> Array:
     """The initial value of a parameter.
 
@@ -169,10 +201,7 @@ def initial(init: Init, default: Initialiser, shape: Shape, dtype: DType) -> Arr
     Raises:
         ArgumentError: an unknown name. ShapeError: an array of another shape.
     """
-    if isinstance(init, str) and init not in INITIALISERS:
-        raise ArgumentError(
-            explain(f"init={init!r} was given", f"the initialisers are {', '.join(INITIALISERS)}", "Choose one of them.")
-        )
+    _check_name(init)
     if isinstance(init, int | float):
         return np.full(shape, init, dtype)
     function = default if init is None else INITIALISERS[init] if isinstance(init, str) else init

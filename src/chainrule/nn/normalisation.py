@@ -9,10 +9,11 @@ import numpy as np
 
 from chainrule import functional
 from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.nn import init as initialisers
 from chainrule.nn import settings
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
-from chainrule.tensor import Tensor, no_grad, parameter, tensor
+from chainrule.tensor import Tensor, no_grad
 
 
 class BatchNorm(Module):
@@ -35,6 +36,7 @@ class BatchNorm(Module):
         ShapeError: wrong axes or channels; in training, a single value per channel, which has no variance.
     """
 
+    not_kept = frozenset(["num_batches_tracked"])  # PyTorch counts batches; with a fixed momentum it plays no part
     axes: ClassVar[tuple[int, ...]] = ()  # numbers of axes that the input may have
     layout: ClassVar[str] = ""
 
@@ -48,10 +50,11 @@ class BatchNorm(Module):
             )
         self.num_features = int(num_features)
         self.dtype = settings.float_dtype(dtype, name)
-        self.weight = parameter(np.ones(self.num_features, self.dtype))
-        self.bias = parameter(np.zeros(self.num_features, self.dtype))
-        self.running_mean = tensor(np.zeros(self.num_features, self.dtype))
-        self.running_var = tensor(np.ones(self.num_features, self.dtype))
+        shape = (self.num_features,)
+        self.weight = initialisers.made(None, initialisers.ones, shape, self.dtype)
+        self.bias = initialisers.made(None, initialisers.zeros, shape, self.dtype)
+        self.running_mean = initialisers.made(None, initialisers.zeros, shape, self.dtype, learnt=False)
+        self.running_var = initialisers.made(None, initialisers.ones, shape, self.dtype, learnt=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """An output of the input's shape."""
@@ -128,8 +131,8 @@ class LayerNorm(Module):
                 )
             )
         self.dtype = settings.float_dtype(dtype, "LayerNorm")
-        self.weight = parameter(np.ones(self.normalized_shape, self.dtype))
-        self.bias = parameter(np.zeros(self.normalized_shape, self.dtype))
+        self.weight = initialisers.made(None, initialisers.ones, self.normalized_shape, self.dtype)
+        self.bias = initialisers.made(None, initialisers.zeros, self.normalized_shape, self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """An output of the input's shape."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """
     source = Path(path)
     try:
-        content = bytearray(source.read_bytes())
+        with source.open("rb") as file:
+            content = bytearray(os.fstat(file.fileno()).st_size)
+            del content[file.readinto(content) :]
     except OSError as error:
         raise ModelFileError(
             explain(
@@ -100,18 +103,47 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _parse(source: Path, content: bytearray) -> tuple[dict[str, Array], dict[str, str]]:
-    from safetensors.numpy import load  # noqa: PLC0415
-
     expected = "a whole safetensors file was expected, and this one may have been cut short or altered"
     with parsing(source, expected, "Use the original file, or train again.", ModelFileError):
-        arrays = load(bytes(content))
         header = json.loads(_header(content))
-    return arrays, header.get("__metadata__", {})
+        metadata = header.pop("__metadata__", {})
+        arrays = _arrays(content, header) if _KEY in metadata else {}
+    return arrays, metadata
 
 
 def _header(content: bytearray) -> bytearray:
     """A safetensors file starts with the length of its JSON header, 8 bytes, little-endian."""
-    return content[8 : 8 + int.from_bytes(content[:8], "little")]
+    return content[8 : _data_start(content)]
+
+
+def _data_start(content: bytearray) -> int:
+    return 8 + int.from_bytes(content[:8], "little")
+
+
+_DTYPES = {"BOOL": "bool"} | {f"{kind[0].upper()}{n}": f"{kind}{n}" for kind in ("int", "uint") for n in (8, 16, 32, 64)}
+_DTYPES |= {f"F{n}": f"float{n}" for n in (16, 32, 64)}
+
+
+def _arrays(content: bytearray, header: Mapping[str, Any]) -> dict[str, Array]:
+    """The arrays of a safetensors file as views of its content: the package would copy them, and again for every check.
+
+    Raises:
+        ValueError, KeyError, TypeError: they do not lie one after another from the start of the data to its end, or an entry
+            is not as the format has it.
+    """
+    start = place = _data_start(content)
+    found = {}
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        first, last = entry["data_offsets"]
+        dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
+        if start + first != place or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != last - first:
+            raise ValueError(f"the entry {name!r} does not fit its place")
+        view = np.frombuffer(content, dtype.newbyteorder("<"), math.prod(shape), place).reshape(shape)
+        found[name] = np.require(view.astype(dtype, copy=False), requirements="A")
+        place = start + last
+    if place != len(content):
+        raise ValueError(f"it has {len(content)} bytes where its entries end at {place}")
+    return found
 
 
 def _digest_place(content: bytearray) -> slice:
@@ -124,7 +156,8 @@ def _digest_place(content: bytearray) -> slice:
 def _is_unaltered(content: bytearray) -> bool:
     """Whether the digest is that of the file with the digest blanked out."""
     place = _digest_place(content)
-    given = bytes(content[place])
-    blanked = bytearray(content)
-    blanked[place] = _BLANK.encode()
-    return given == hashlib.sha256(blanked).hexdigest().encode()
+    parts = memoryview(content)
+    digest = hashlib.sha256(parts[: place.start])
+    digest.update(_BLANK.encode())
+    digest.update(parts[place.stop :])
+    return bytes(parts[place]) == digest.hexdigest().encode()

@@ -13,8 +13,8 @@ import numpy as np
 from chainrule import nn, optim
 from chainrule.errors import ModelFileError, explain
 from chainrule.fileio import parsing
-from chainrule.ir import Array
-from chainrule.tensor import random
+from chainrule.ir import Array, constant
+from chainrule.tensor import Tensor, random
 from chainrule.train import files
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
@@ -37,7 +37,7 @@ def save_model(model: nn.Module, path: str | Path, extras: Mapping[str, Any] | N
         ArgumentError: a layer that is not in `nn.LAYERS`, or extras that are not JSON-able.
         OutputError: the file cannot be written; an earlier one is unharmed.
     """
-    files.write(path, _prefixed(_MODEL, model.state_dict()), _description("model", model, extras))
+    files.write(path, _weights(model), _description("model", model, extras))
 
 
 def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -54,7 +54,7 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def save_trainer(trainer: Trainer, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
     """Write a checkpoint: the model file, and what is needed to train on exactly. See `save_model` and `load_trainer`."""
-    arrays = _prefixed(_MODEL, trainer.model.state_dict()) | _prefixed(_OPTIMIZER, trainer.optimizer.state_dict())
+    arrays = _weights(trainer.model) | _prefixed(_OPTIMIZER, trainer.optimizer.state_dict())
     callbacks = []
     for number, (callback, state) in enumerate(trainer.callback_states()):
         held = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
@@ -144,20 +144,30 @@ def _model_names(trainer: Trainer) -> dict[str, str]:
 def _description(kind: str, model: nn.Module, extras: Mapping[str, Any] | None) -> dict[str, Any]:
     from chainrule import __version__  # noqa: PLC0415 -- the package imports this module while it defines its version
 
-    return {"version": __version__, "kind": kind, "model": nn.to_config(model), "extras": dict(extras or {})}
+    found = {"version": __version__, "kind": kind, "model": nn.to_config(model), "extras": dict(extras or {})}
+    tied = model.tied_names()
+    return found | {"tied": tied} if tied else found
+
+
+def _weights(model: nn.Module) -> dict[str, Array]:
+    """Parameters and buffers as a file has them: each once."""
+    tied = model.tied_names()
+    return _prefixed(_MODEL, {name: array for name, array in model.state_dict().items() if name not in tied})
 
 
 def _model(path: str | Path, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> nn.Module:
     with _rebuilding("model", path, description):
-        with _random_stream_kept():
+        with _random_stream_kept(), nn.init.undrawn():  # a layer of any size takes no memory until its weights are there
             model = nn.from_config(description["model"])
-        model.load_state_dict(_without(_MODEL, arrays))
+        for name, first in description.get("tied", {}).items():
+            model.tie(name, first)
+        model.load_state_dict({name: Tensor(constant(array)) for name, array in _without(_MODEL, arrays).items()})
     return model.eval()
 
 
 @contextmanager
 def _random_stream_kept() -> Iterator[None]:
-    """Loading draws initial weights, only to replace them: nobody's random numbers may depend on that."""
+    """Layers of users may draw initial weights, only to have them replaced: nobody's random numbers may depend on that."""
     before = np.array(random.state.numpy())
     try:
         yield
