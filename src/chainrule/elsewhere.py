@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from chainrule.errors import CallError, MissingName, explain
 
@@ -238,13 +238,39 @@ def _wrong_arguments(function: Callable[..., Any], args: Any, kwargs: Mapping[st
         translated = (f"Write {_KEYWORDS[k]}= in place of {k}=." for k in kwargs if _KEYWORDS.get(k) in takes)
         expected = f"it takes {', '.join(takes) or 'no arguments'}"
         return CallError(
-            explain(f"{function.__name__} was called wrongly ({error})", expected, next(translated, "Check the call."))
+            explain(f"{_called(function)} was called wrongly ({error})", expected, next(translated, "Check the call."))
         )
     return None
 
 
+_CALLS = ("__init__", "__call__", "forward")  # what runs when a class or its object is called
+
+
+class Explaining:
+    """Base of classes that explain wrong arguments of their constructors, and of calls of their objects."""
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        """A new object; refuses arguments for a class without a constructor of its own."""
+        if cls.__init__ is object.__init__ and (args or settings):
+            given = ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in settings.items())])
+            raise CallError(explain(f"{cls.__name__} got {given}", "it takes no arguments", f"Write {cls.__name__}()."))
+        return super().__new__(cls)
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        for name in _CALLS:
+            if isinstance(vars(cls).get(name), FunctionType):
+                setattr(cls, name, explaining_calls(vars(cls)[name]))
+
+
+def _called(function: Callable[..., Any]) -> str:
+    """What is written to call a function; for the constructor of a class and what its objects do when called, the class."""
+    name = function.__name__
+    return function.__qualname__.split(".")[-2] if name in _CALLS and "." in function.__qualname__ else name
+
+
 def explain_calls_of_methods(cls: type) -> None:
-    """Let the public methods of a class explain wrong arguments."""
+    """Let the constructor and the public methods of a class explain wrong arguments."""
     for name, method in list(vars(cls).items()):
-        if isinstance(method, FunctionType) and not name.startswith("_"):
+        if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
             setattr(cls, name, explaining_calls(method))

@@ -49,6 +49,9 @@ class Tensor:
     """An array that remembers how it was computed.
 
     Operators, indexing and mixing with NumPy arrays follow NumPy, promotion of dtypes included; Python numbers are weak.
+    NumPy's functions of a Tensor pass gradients or refuse. What turns a Tensor into an array or a number reads its value, and
+    no gradient passes: `np.asarray(x)`, `np.array([x, y])`, any NumPy function of a list of Tensors (write `cr.stack([x, y])` first),
+    `array.dot(x)` (write `array @ x`), `array[i] = x`, `float(x)` and functions of `math`.
 
     Values do not change in place, except by `assign`: `x += 1` gives the name x to a new Tensor, and is refused for parameters.
     """
@@ -267,6 +270,17 @@ class Tensor:
         gradient = None if self.grad is None else np.array(self.grad.numpy())
         return _restored, (np.array(self.numpy()), self.name, self.requires_grad, gradient)
 
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        if self.size != 1:
+            raise CallError(
+                explain(
+                    f"a Tensor of shape {self.shape} was written with {spec!r}", "it must hold one element", "Index it first."
+                )
+            )
+        return format(self.item(), spec)
+
     def __len__(self) -> int:
         if not self.shape:
             raise ShapeError("a Tensor without axes has no length; use .size for the number of elements.")
@@ -432,6 +446,12 @@ class Tensor:
 
     def __rmod__(self, other: TensorLike) -> Tensor:
         raise _no_operator("%", "a - b * cr.floor(a / b)")
+
+    def __divmod__(self, other: TensorLike) -> Tensor:
+        raise _no_operator("divmod", "cr.floor(a / b) and a - b * cr.floor(a / b)")
+
+    def __xor__(self, other: TensorLike) -> Tensor:
+        raise _no_operator("^", "a != b for truth values, a ** b for powers")
 
     def __round__(self, digits: int = 0) -> Tensor:
         raise _no_operator("round", "np.round(x.numpy()); its derivative is 0 everywhere")
@@ -748,6 +768,7 @@ def _logical(op: str, sign: str, *operands: TensorLike) -> Tensor:
     return apply(op, *found)
 
 
+@elsewhere.explaining_calls
 def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor holding a copy of `data`.
 
@@ -767,6 +788,7 @@ def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requ
     return Tensor(_leaf(array, name), requires_grad=requires_grad)
 
 
+@elsewhere.explaining_calls
 def parameter(data: TensorLike, dtype: Any = None, *, name: str | None = None) -> Tensor:
     """A Tensor to be learnt: `backward` leaves its gradient in `grad`. Integers become float64. See `tensor`."""
     array = _as_array(data.numpy() if isinstance(data, Tensor) else data, dtype)
@@ -852,6 +874,7 @@ def _describe(node: Node) -> str:
     return repr(node.name) if node.name else f"a Tensor of shape {node.shape}"
 
 
+@elsewhere.explaining_calls
 def grad(output: Tensor, wrt: Sequence[Tensor], gradient: TensorLike = None) -> tuple[Tensor, ...]:
     """∂output/∂w for every Tensor w, each of w's shape and dtype; they can be differentiated again.
 

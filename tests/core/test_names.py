@@ -85,6 +85,18 @@ def test_missing_names(call, text):
         (lambda: cr.softmax([1.0], dim=-1), CallError, "softmax was called wrongly"),
         (lambda: cr.max([1.0], 0, 1, 2), CallError, "it takes x, axis, keepdims"),
         (cr.relu, CallError, "it takes x"),
+        (lambda: nn.Linear(3, 2, device="cpu"), CallError, "Linear was called wrongly"),
+        (lambda: nn.ReLU(inplace=True), CallError, "ReLU got inplace=True; it takes no arguments"),
+        (lambda: nn.ReLU()([1.0], [2.0]), CallError, "ReLU was called wrongly (too many positional arguments); it takes x"),
+        (lambda: _model()(x=[1.0]), CallError, "it takes inputs"),
+        (lambda: nn.MSELoss()([1.0]), CallError, "it takes output, target, sample_weight"),
+        (lambda: nn.CrossEntropyLoss(wieght=[1.0]), CallError, "CrossEntropyLoss was called wrongly"),
+        (lambda: _model().state_dict(keep_vars=True), CallError, "it takes no arguments"),
+        (lambda: optim.Adam(_model().parameters(), foreach=True), CallError, "it takes params, lr, betas"),
+        (lambda: cr.tensor([1.0], device="cpu"), CallError, "it takes data, dtype, name, requires_grad"),
+        (lambda: format(cr.tensor([1.0, 2.0]), ".2f"), CallError, "it must hold one element"),
+        (lambda: divmod(cr.tensor([1.0]), 2.0), CallError, "cr.floor(a / b)"),
+        (lambda: cr.tensor([True]) ^ True, CallError, "a != b"),
         (lambda: _optimizer().zero_grad(set_to_none=True), CallError, "it takes no arguments"),
         (lambda: _trainer().fit(np.ones((2, 3)), np.ones((2, 2)), num_epochs=3), CallError, "epochs"),
         (lambda: cr.tensor(np.ones((2, 3, 4))).transpose(-2, -1), ArgumentError, "x.swapaxes(a, b)"),
@@ -131,6 +143,8 @@ def test_names_that_came_from_numpy():
     assert x.clip(2.0, 4.0).tolist() == [[3.0, 2.0], [2.0, 4.0]]
     assert x.std(correction=1).item() == pytest.approx(x.numpy().std(ddof=1))
     assert (+x) is x
+    assert f"{x.sum():.2f} {cr.tensor([3]):d}" == "11.00 3"
+    assert f"{x}" == str(x)
     for ours, theirs in (
         (cr.arange(3), np.arange(3)),
         (cr.arange(1.0, 2.0, 0.25), np.arange(1.0, 2.0, 0.25)),

@@ -11,7 +11,7 @@ from chainrule.errors import ArgumentError, CallError, ChainruleError
 from chainrule.numpy_functions import OURS, READS, UNIVERSAL
 
 PLACES = {"np": np, "np.linalg": np.linalg, "np.fft": np.fft}
-# They do not ask their arguments, but turn them into arrays (or numbers), as np.asarray(tensor) does: said in the README.
+# They turn their arguments into arrays or numbers without asking them, as np.asarray(tensor) does: see the docstring of Tensor.
 CONVERT = {
     "arange", "array", "asanyarray", "asarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "asmatrix",
     "bmat", "frombuffer", "fromiter", "from_dlpack", "full", "require", "bartlett", "blackman", "hamming", "hanning", "kaiser",

@@ -120,7 +120,6 @@ def test_states_of_pytorch():
 
 
 # -------------------------------------------------------------------------------------------- copies
-@nn.register_layer
 class Scaled(nn.Module):
     """A layer as users write them."""
 
@@ -159,7 +158,6 @@ def test_models_are_copied(copied):
     np.testing.assert_array_equal(again(X).numpy(), model(X).numpy())
     again[0].scale.assign(np.zeros(4))
     assert model[0].scale.tolist() == [1.0] * 4
-    assert cr.nn.to_config(again) == cr.nn.to_config(model)
 
 
 @WAYS

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from chainrule import functional
+from chainrule import elsewhere, functional
 from chainrule.errors import ArgumentError, DTypeError, ModelFileError, ShapeError, explain
 from chainrule.ir import Shape
 from chainrule.nn import settings
@@ -27,7 +27,7 @@ _ROUNDING = 1e-6  # a probability computed in float32 can exceed 1 by this much
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
 
 
-class Loss(Noted):
+class Loss(Noted, elsewhere.Explaining):
     """Base of all losses. Subclasses define `elements`, and `check` if their targets are special.
 
     Args:

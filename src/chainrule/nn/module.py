@@ -46,7 +46,7 @@ class StateKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module(Noted):
+class Module(Noted, elsewhere.Explaining):
     """A part of a network. Subclasses define `forward`; attributes are what they are made of:
 
     a Tensor made to be learnt (`cr.parameter`) is a parameter, also while it is frozen (`requires_grad = False`); any other
@@ -310,6 +310,9 @@ class Module(Noted):
             return head
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in children.items()]
         return "\n".join([head[:-1], *lines, ")"])
+
+
+elsewhere.explain_calls_of_methods(Module)
 
 
 def _state_value(value: Any) -> Tensor | Array:

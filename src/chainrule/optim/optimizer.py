@@ -43,7 +43,7 @@ class Group(Noted):
         return found
 
 
-class Optimizer(Noted):
+class Optimizer(Noted, elsewhere.Explaining):
     """A rule at work on parameters. The classes below have one built in; this one takes any `Rule`.
 
     While a parameter is frozen (`requires_grad = False`) it stays as it is, and so do its moments.
