@@ -107,9 +107,8 @@ def called(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
 
 
 def _name(function: Callable[..., Any]) -> str:
-    within = "linalg." if getattr(function, "__module__", "").startswith("numpy.linalg") else ""
-    within = "fft." if getattr(function, "__module__", "").startswith("numpy.fft") else within
-    return within + function.__name__
+    module = getattr(function, "__module__", "").removeprefix("numpy")
+    return f"{module[1:]}.{function.__name__}" if module in (".linalg", ".fft") else function.__name__
 
 
 def _refusal(function: Callable[..., Any]) -> ArgumentError:
@@ -150,6 +149,11 @@ def _ours(*functions: Callable[..., Any]) -> Callable[[C], C]:
         return counterpart
 
     return enter
+
+
+def _if_known(name: str) -> list[Callable[..., Any]]:
+    """A function that NumPy 2.0 does not have yet."""
+    return [getattr(np, name)] if hasattr(np, name) else []
 
 
 def _tensor(x: TensorLike) -> Tensor:
@@ -206,11 +210,11 @@ def _clip(
 
 @_ours(np.copy)
 def _copy(a: Tensor) -> Tensor:
-    """Nobody writes into a Tensor's value, so the Tensor itself does."""
+    """The Tensor itself, as nobody writes into its value."""
     return a
 
 
-@_ours(np.astype)
+@_ours(*_if_known("astype"))
 def _astype(x: Tensor, dtype: Any, /) -> Tensor:
     return x.astype(dtype)
 
@@ -304,7 +308,7 @@ def _split(ary: TensorLike, indices_or_sections: int | Sequence[int], axis: int 
     return list(F.split(ary, indices_or_sections, axis))
 
 
-@_ours(np.unstack)
+@_ours(*_if_known("unstack"))
 def _unstack(x: TensorLike, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     return tuple(_moveaxis(x, axis, 0))
 

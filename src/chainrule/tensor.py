@@ -50,8 +50,8 @@ class Tensor:
 
     Operators, indexing and mixing with NumPy arrays follow NumPy, promotion of dtypes included; Python numbers are weak.
     NumPy's functions of a Tensor pass gradients or refuse. What turns a Tensor into an array or a number reads its value, and
-    no gradient passes: `np.asarray(x)`, `np.array([x, y])`, any NumPy function of a list of Tensors (write `cr.stack([x, y])` first),
-    `array.dot(x)` (write `array @ x`), `array[i] = x`, `float(x)` and functions of `math`.
+    no gradient passes: `np.asarray(x)`, `np.array([x, y])`, a function such as `np.sum` of a list of Tensors (write
+    `cr.stack([x, y])` first), `array.dot(x)` (write `array @ x`), `array[i] = x`, `float(x)` and functions of `math`.
 
     Values do not change in place, except by `assign`: `x += 1` gives the name x to a new Tensor, and is refused for parameters.
     """
