@@ -7,6 +7,7 @@ What functions that it calls close over, and what is inside of lists and arrays 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -88,7 +89,7 @@ class Reads:
         while isinstance(function, partial):
             function = function.func
         owner = getattr(function, "__self__", None)
-        plain = getattr(function, "__func__", function)
+        plain = inspect.unwrap(getattr(function, "__func__", function))
         if not hasattr(plain, "__code__"):
             return
         if not isinstance(owner, Noted):

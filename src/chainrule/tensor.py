@@ -268,7 +268,7 @@ class Tensor:
                 )
             )
         gradient = None if self.grad is None else np.array(self.grad.numpy())
-        return _restored, (np.array(self.numpy()), self.name, self.requires_grad, gradient)
+        return _restored, (np.array(self.numpy()), self.name, self.is_parameter, self.requires_grad, gradient)
 
     def __format__(self, spec: str) -> str:
         if not spec:
@@ -697,9 +697,10 @@ def _leaf(array: Array, name: str | None) -> Node:
     return ir.variable(array, name=name) if _recorder.get() is None else ir.constant(array, name=name)
 
 
-def _restored(value: Array, name: str | None, requires_grad: bool, gradient: Array | None) -> Tensor:
+def _restored(value: Array, name: str | None, is_parameter: bool, requires_grad: bool, gradient: Array | None) -> Tensor:
     """The Tensor that was copied or pickled."""
-    found = Tensor(_leaf(value, name), requires_grad=requires_grad)
+    found = Tensor(_leaf(value, name), requires_grad=is_parameter)
+    found.requires_grad = requires_grad
     found.grad = None if gradient is None else Tensor(_leaf(gradient, None))
     return found
 

@@ -158,3 +158,18 @@ def test_names_that_came_from_numpy():
     ):
         assert ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-15)
+
+
+FACTOR = 2.0
+
+
+class _Scaling(nn.Module):
+    def forward(self, x):
+        return x * FACTOR
+
+
+def test_a_compiled_forward_still_follows_the_names_that_it_mentions(monkeypatch):
+    compiled = cr.compile(_Scaling().forward, backend="reference")
+    assert compiled([1.0]).tolist() == [2.0]
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    assert compiled([1.0]).tolist() == [3.0]

@@ -150,7 +150,9 @@ WAYS = pytest.mark.parametrize("copied", [copy.deepcopy, _pickled, _joblib])
 @WAYS
 def test_models_are_copied(copied):
     model = nn.Sequential(Scaled(4), nn.BatchNorm1d(2), nn.Dropout(0.25), nn.Residual(nn.Linear(2, 2)), nn.GELU()).eval()
+    model[0].inner.weight.requires_grad = False
     again = copied(model)
+    assert not again[0].inner.weight.requires_grad
     assert repr(again) == repr(model)
     assert not again.training
     assert [n for n, _ in again.named_parameters()] == [n for n, _ in model.named_parameters()]
