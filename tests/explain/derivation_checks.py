@@ -60,7 +60,7 @@ def formulas_give_the_values(derivation: Derivation) -> int:
         if step.value is None or step.value.size != 1:
             continue
         if step.kind in _SHOWN and step.equations and np.isfinite(step.value.item()):
-            symbols = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))))
+            symbols = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))) or "(?!)")
             found = _evaluated(symbols.sub(lambda m: f"({known[m[0]]!r})", step.equations[0].text))
             if found is not None:
                 count += 1
@@ -79,8 +79,9 @@ def _evaluated(text: str) -> float | None:
     """The value of a formula that is written with numbers; None if names are left in it."""
     text = re.sub(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"e{m[1].translate(_DIGITS)}", text)
     text = re.sub(r"([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"**{m[1].translate(_DIGITS)}", text)
+    text = text.replace("·", "*").replace("^", "**")
     text = re.sub(r"\[([^\[\]]*[<>][^\[\]]*)\]", r"(1.0*(\1))", text)  # [x > 0] is 1 where it holds, else 0
-    text = _BESIDE.sub("*", text.replace("·", "*").replace("^", "**"))
+    text = _BESIDE.sub("*", text)
     if re.search(r"[^-+*/(),<>=\d.e ]", _NAMES.sub("", text)):
         return None
     return float(eval(text, dict(_FUNCTIONS)))  # of numbers, operators and these functions alone

@@ -20,7 +20,20 @@ from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
 
 
-@dataclass(frozen=True)
+def whole_gradient(output: Node, node: Node) -> Array:
+    """∂output/∂node; an output of several elements has the upstream gradient 1 in each. Zeros where it depends in steps only.
+
+    Raises:
+        GradientError: it does not exist.
+    """
+    (found,) = autodiff.gradient(output, [node], ir.constant(np.ones(output.shape), output.dtype))
+    if found is None:
+        found = autodiff.zero_or_error(output, node, lambda n: repr(n.name) if n.name else repr(n))
+    assert found.value is not None
+    return found.value
+
+
+@dataclass(frozen=True, eq=False)
 class Term:
     """What one reader of a node sends back to it.
 
@@ -39,7 +52,7 @@ class Term:
     value: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gradient:
     """The gradient at a node: its terms and their sum. The output has no terms and the gradient 1 (or what was given)."""
 
@@ -110,8 +123,9 @@ def _between(calc: Calculation, targets: Collection[Node]) -> set[Node]:
 
 def _total(terms: Sequence[Term], node: Node) -> Array:
     total = np.zeros(node.shape, node.dtype)
-    for term in terms:
-        total = total + term.value
+    with np.errstate(all="ignore"):  # ∞ - ∞ is NaN, which the derivation shows
+        for term in terms:
+            total = total + term.value
     return total
 
 

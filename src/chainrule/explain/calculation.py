@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule import ir
+from chainrule import autodiff, ir
 from chainrule.errors import ArgumentError, GradientError, ShapeError, explain
 from chainrule.explain.formulas import uniform
 from chainrule.explain.symbols import symbol
 from chainrule.ir import LEAVES, Array, Node, topological
-from chainrule.ops.primitive import lookup
+from chainrule.ops.primitive import Primitive, lookup
 from chainrule.tensor import Tensor, asks_for_gradient
 
 Blocks = Literal["whole", "expanded"] | Collection[str]
@@ -24,7 +24,7 @@ Detail = Literal["auto", "named", "all"]
 At = Mapping[Any, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calculation:
     """A graph whose nodes all have values.
 
@@ -227,7 +227,7 @@ def _copy(node: Node, copies: Mapping[Node, Node], values: Mapping[Node, Array],
     inputs = tuple(copies[i] for i in node.inputs)
     whole = blocks == "whole" or (blocks != "expanded" and node.op not in blocks)
     # A block that refuses gradients is not expanded: its body could have one, which training would not use.
-    if primitive.body is None or whole or primitive.not_differentiable:
+    if primitive.body is None or whole or primitive.not_differentiable or _bends_another_way(primitive, inputs, node):
         return Node(node.op, inputs, node.attributes, node.shape, node.dtype, None, primitive.run(inputs, node.attributes))
     inside: dict[Node, Node] = {i: i for i in inputs}
     body = primitive.body(*inputs, **node.attributes)
@@ -237,6 +237,23 @@ def _copy(node: Node, copies: Mapping[Node, Node], values: Mapping[Node, Array],
     top = inside[body]
     # A block that hands its input on, or returns a constant, still gets a node of its own, which can be named.
     return top if top not in inputs else _handed_on(top)
+
+
+def _bends_another_way(primitive: Primitive, inputs: tuple[Node, ...], node: Node) -> bool:
+    """Whether the body of a block has another derivative here than the block: at a kink, where max(x, 0) gives ½ and relu 0."""
+    if not primitive.kinks:
+        return False
+    leaves = [Node("variable", (), {}, i.shape, i.dtype, None, i.value) for i in inputs]
+    floating = [leaf for leaf in leaves if leaf.dtype.kind == "f"]
+    whole = Node(node.op, tuple(leaves), node.attributes, node.shape, node.dtype)
+    whole.value = primitive.run(whole.inputs, node.attributes)
+    seed = ir.constant(1.0 + np.arange(node.size).reshape(node.shape), node.dtype)
+    ours, bodys = (autodiff.gradient(top, floating, seed) for top in (whole, primitive.expand(whole)))
+    return not all(np.allclose(_value(a), _value(b), equal_nan=True) for a, b in zip(ours, bodys, strict=True))
+
+
+def _value(node: Node | None) -> Array:
+    return np.zeros(()) if node is None or node.value is None else node.value
 
 
 # -------------------------------------------------------------------------------------------- names of Python variables

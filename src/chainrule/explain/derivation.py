@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ SCHEMA = "chainrule/derivation/1"
 _LARGEST_LISTED = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Factor:
     """One factor or term of a calculation: what it is called, its formula, and its value in full.
 
@@ -35,7 +36,7 @@ class Factor:
         return {**_formula_dict(self.symbol), "value": plain_value(self.value)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """One term of a step that adds up several.
 
@@ -64,7 +65,7 @@ class Part:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One line of a derivation: symbol = formula = formula with numbers = value.
 
@@ -110,7 +111,7 @@ class Step:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Section:
     """Steps under a heading."""
 
@@ -129,7 +130,7 @@ class Section:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Derivation:
     """How a value depends on others, derived step by step.
 
@@ -236,9 +237,19 @@ def _formula_dict(formula: Formula) -> dict[str, str]:
 
 
 def plain_value(value: Array) -> Any:
-    """Numbers as nested lists; of large arrays shape and extremes. JSON has no infinities, so those become text."""
+    """Numbers as nested lists; of large arrays shape and extremes.
+
+    JSON has no infinities and no NaN: they become the text "inf", "-inf" or "nan", which Python's `float` reads.
+    """
     if value.size > _LARGEST_LISTED:
-        return {"shape": list(value.shape), "min": float(value.min()), "max": float(value.max())}
+        return {"shape": list(value.shape), "min": plain_value(value.min()), "max": plain_value(value.max())}
     if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
-        return np.where(np.isfinite(value), value.astype(object), value.astype(str)).tolist()
+        return _with_words(value.tolist())
     return value.tolist()
+
+
+def _with_words(values: Any) -> Any:
+    """Nested lists in which "inf", "-inf" and "nan" stand for numbers that JSON does not have."""
+    if isinstance(values, list):
+        return [_with_words(v) for v in values]
+    return values if math.isfinite(values) else str(values)

@@ -186,7 +186,7 @@ def addends(node: Node) -> list[Node]:
 
 
 # -------------------------------------------------------------------------------------------- local derivatives
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edge:
     """The local derivative of one element by another that it is computed from.
 

@@ -64,8 +64,8 @@ def tidy(node: Node) -> Node:
     """The same value in a simpler formula. Every node must have its value; named nodes are left as they are."""
     if is_atom(node):
         return node
-    simpler = product(node).node()
-    return simpler if is_atom(simpler) or simpler.shape != node.shape else _valued(simpler, node)
+    simpler = _whole(node, product(node))
+    return simpler if is_atom(simpler) else _valued(simpler, node)
 
 
 def _valued(formula: Node, node: Node) -> Node:
@@ -88,12 +88,43 @@ def _simplified(node: Node, found: Mapping[Node, Product]) -> Product:
         return Product(1.0, (node,)) if known is None else Product(known)
     inputs = [found[i] for i in node.inputs]
     if moves_nothing(node):
-        return inputs[0]
+        return _stretched(inputs[0], node)
+    each = lookup(node.op).elementwise
+    if each and node.shape:
+        inputs = [_unstretched(p) for p in inputs]
     rule = _RULES.get(node.op)
     simpler = rule(node, *inputs) if rule is not None else None
     if simpler is None and all(not p.factors for p in inputs) and (known := _same_everywhere(node)) is not None:
         simpler = Product(known)
-    return simpler if simpler is not None else Product(1.0, (_rebuilt(node, [p.node() for p in inputs]),))
+    if simpler is None:
+        whole = [p.node() if each else _whole(i, p) for i, p in zip(node.inputs, inputs, strict=True)]
+        simpler = Product(1.0, (_rebuilt(node, whole),))
+    return _stretched(simpler, node) if node.shape or not each else simpler
+
+
+def _whole(node: Node, p: Product) -> Node:
+    """The product that a node is, with the node's shape: a number stands in every element."""
+    return p.node() if p.factors else ir.constant(np.full(node.shape, p.coefficient), node.dtype)
+
+
+def _unstretched(p: Product) -> Product:
+    """Without repetitions of a single number: operations element by element repeat it themselves."""
+    return Product(p.coefficient, tuple(f.inputs[0] if repeats_a_number(f) else f for f in p.factors))
+
+
+def repeats_a_number(node: Node) -> bool:
+    """Whether a node is one number, in every element of its shape."""
+    return node.name is None and node.op in ("broadcast_to", "reshape") and node.inputs[0].size == 1
+
+
+def _stretched(p: Product, node: Node) -> Product:
+    """With the shape of the node that it stands for: the w of w · [1, 1, 1] is repeated three times."""
+    if not p.factors or np.broadcast_shapes(*{f.shape for f in p.factors}) == node.shape:
+        return p
+    found = Product(1.0, p.factors).node()
+    if found.ndim > node.ndim:  # axes of size 1 before the others
+        found = _apply("reshape", found, found.shape[found.ndim - node.ndim :])
+    return Product(p.coefficient, (found if found.shape == node.shape else _apply("broadcast_to", found, node.shape),))
 
 
 def _times(node: Node, a: Product, b: Product) -> Product:
@@ -129,11 +160,19 @@ def _quotient(node: Node, a: Product, b: Product) -> Product | None:
 
 
 def _linear(node: Node, inner: Product) -> Product | None:
-    """A coefficient moves out of a sum or a move."""
-    if not inner.factors or inner.coefficient in (0.0, 1.0):
-        return _transposed_product(node, inner) if node.op == "transpose" and node.ndim == 2 and inner.factors else None
-    rest = _linear(node, Product(1.0, inner.factors)) or Product(1.0, (_rebuilt(node, [Product(1.0, inner.factors).node()]),))
-    return Product(inner.coefficient) * rest
+    """A coefficient moves out of a sum or a move; a number that is repeated n times has the sum n · x."""
+    if not inner.factors or inner.coefficient == 0.0:
+        return None
+    source = Product(1.0, inner.factors).node()
+    if node.op == "sum" and node.size and repeats_a_number(source):
+        return Product(inner.coefficient * source.size / node.size, source.inputs)
+    if node.op == "transpose" and node.ndim == 2:
+        return Product(inner.coefficient) * _transposed_product(node, source)
+    if inner.coefficient == 1.0:
+        return None
+    value = lookup(node.op).run((source,), node.attributes)
+    rest = Node(node.op, (source,), node.attributes, node.shape, node.dtype, None, value)
+    return Product(inner.coefficient, (rest,))
 
 
 def _same_everywhere(node: Node) -> float | None:
@@ -143,15 +182,14 @@ def _same_everywhere(node: Node) -> float | None:
     return float(first) if bool(np.all(node.value == first)) else None
 
 
-def _transposed_product(node: Node, inner: Product) -> Product:
+def _transposed_product(node: Node, source: Node) -> Product:
     """(Aᵀ)ᵀ = A and (A B)ᵀ = Bᵀ Aᵀ."""
-    source = inner.node()
     if source.name is None and source.op == "transpose" and source.ndim == 2:
         return Product(1.0, (source.inputs[0],))
     if source.name is None and source.op == "matmul" and all(i.ndim == 2 for i in source.inputs):
         a, b = (_flipped(i) for i in source.inputs)
         return Product(1.0, (_apply("matmul", b, a),))
-    return Product(1.0, (_rebuilt(node, [source]),))
+    return Product(1.0, (_apply("transpose", source),))
 
 
 def _flipped(node: Node) -> Node:
@@ -179,14 +217,14 @@ def _sum(node: Node, a: Product, b: Product) -> Product:
 
 
 def _like_terms(node: Node, a: Product, b: Product) -> Product | None:
-    """a + b, if b differs only in its coefficient from a or from a term of a: s + s is 2s, and 1 - s - s is 1 - 2s."""
-    terms = _terms(a)
-    (own,) = _terms(b)[-1:]
-    for k, (coefficient, rest) in enumerate(terms):
-        if _key(rest) == _key(own[1]):
-            terms[k] = (coefficient + b.coefficient, rest)
-            return _added_up(node, [t for t in terms if t[0] != 0.0])
-    return None
+    """a + b, if a term of b differs only in its coefficient from one of a: s + s is 2s, and 1 - s - s is 1 - 2s."""
+    first, second = _terms(a), _terms(b)
+    gathered: dict[object, tuple[float, Node]] = {}
+    for coefficient, rest in first + second:
+        known = gathered.get(_key(rest), (0.0, rest))
+        gathered[_key(rest)] = (known[0] + coefficient, known[1])
+    alike = len(gathered) < len(first) + len(second)
+    return _added_up(node, [t for t in gathered.values() if t[0] != 0.0]) if alike else None
 
 
 def _terms(p: Product) -> list[tuple[float, Node]]:
@@ -286,8 +324,8 @@ def _gather_squares(factors: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(u if n == 1 else _apply("power", u, ir.constant(float(n))) for u, n in zip(unique, counts, strict=True))
 
 
-def _apply(op: str, *inputs: Node, **attributes: Any) -> Node:
-    return lookup(op)(*inputs, **attributes)
+def _apply(op: str, *operands: Any, **attributes: Any) -> Node:
+    return lookup(op)(*operands, **attributes)
 
 
 def _rebuilt(node: Node, inputs: Sequence[Node]) -> Node:

@@ -11,9 +11,9 @@ from chainrule import ir
 from chainrule.explain.backward import Gradient, Term, cut_out
 from chainrule.explain.calculation import Calculation
 from chainrule.explain.derivation import Factor, Part, Step
-from chainrule.explain.formulas import Product, named_symbol, tidy, uniform, write
+from chainrule.explain.formulas import Product, named_symbol, repeats_a_number, tidy, uniform, write
 from chainrule.explain.language import Language, sentence
-from chainrule.explain.symbols import Formula, agreeing_digits, derivative_name, is_short, number, symbol
+from chainrule.explain.symbols import Formula, agreeing_digits, derivative_name, is_short, number, symbol, total
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
 
@@ -60,9 +60,7 @@ def value_step(calc: Calculation, node: Node, precision: int, note: Formula | No
         )
         shown = {leaf: number(_float(leaf), parts_digits) for leaf in leaves}
         equations.append(write(top, symbols=lambda n: shown[n] if n in shown else named_symbol(n), whole=True))
-    return Step(
-        "value", node.name, symbol(node.name), _without_repeats(equations, node.value, digits), node.value, digits, note
-    )
+    return Step("value", node.name, symbol(node.name), without_repeats(equations, node.value, digits), node.value, digits, note)
 
 
 def _long_constants(top: Node) -> list[Node]:
@@ -76,7 +74,7 @@ def _float(node: Node) -> float:
     return float(node.value.item())
 
 
-def _without_repeats(equations: Sequence[Formula], value: Array, digits: int) -> tuple[Formula, ...]:
+def without_repeats(equations: Sequence[Formula], value: Array, digits: int) -> tuple[Formula, ...]:
     """Leave out a right-hand side that only repeats the one before it, or the value itself."""
     kept: list[Formula] = []
     for equation in equations:
@@ -110,7 +108,7 @@ def gradient_step(
     if note is None and len(parts) > 1:
         parents = [symbol(name) for part in parts for name in part.via]
         note = sentence("several", language, symbol=symbol(gradient.node.name), output=output, parents=parents)
-    shown = _without_repeats(equations, gradient.value, digits)
+    shown = without_repeats(equations, gradient.value, digits)
     return Step("gradient", gradient.name, symbol(gradient.name), shown, gradient.value, digits, note, tuple(parts))
 
 
@@ -146,7 +144,7 @@ def _part(term: Term, precision: int) -> Part:
     factors: tuple[Factor, ...] = (upstream, Factor(write(term.local, precision), local))
     if from_output:
         return Part("product", (term.parent.name,), (factors[1],), write(term.local, precision), term.value)
-    joined = term.upstream * term.local
+    joined = term.upstream * (term.local.inputs[0] if repeats_a_number(term.local) else term.local)
     plain = uniform(term.local)
     if plain in (1.0, -1.0):
         joined = tidy(joined)
@@ -179,16 +177,16 @@ def multiplied(numbers: Sequence[Formula]) -> Formula:
     return Formula(" · ".join(texts), r" \cdot ".join(latexes))
 
 
-def sum_of_products(terms: Sequence[Sequence[float]], total: float, precision: int) -> tuple[Formula, int]:
+def sum_of_products(terms: Sequence[Sequence[float]], value: float, precision: int) -> tuple[Formula, int]:
     """Σ Π with numbers, shown so that they give the shown total; and the digits of the total."""
     sizes = [len(t) for t in terms]
     flat = [v for t in terms for v in t]
 
     def calculate(values: Sequence[float]) -> float:
         rest = iter(values)
-        return math.fsum(math.prod(next(rest) for _ in range(n)) for n in sizes)
+        return total(math.prod(next(rest) for _ in range(n)) for n in sizes)
 
-    digits, shown = agreeing_digits(flat, calculate, total, precision)
+    digits, shown = agreeing_digits(flat, calculate, value, precision)
     return added([multiplied([number(v, digits) for v in t]) for t in terms]), shown
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,11 +15,11 @@ from chainrule.explain.derive import finished
 from chainrule.explain.elements import Elements, addends, index_of
 from chainrule.explain.formulas import Product, product, write
 from chainrule.explain.language import Language, phrase, sentence
-from chainrule.explain.lines import added, given_step, gradient_step, sum_of_products, value_step
+from chainrule.explain.lines import added, given_step, gradient_step, sum_of_products, value_step, without_repeats
 from chainrule.explain.render.arrays import is_listed
 from chainrule.explain.request import Request
-from chainrule.explain.symbols import Formula, constant, derivative_name, natural_order, symbol
-from chainrule.ir import LEAVES, Node
+from chainrule.explain.symbols import Formula, constant, derivative_name, natural_order, symbol, total
+from chainrule.ir import LEAVES, Node, topological
 from chainrule.ops.primitive import lookup
 
 # ℓ stands for any layer in the sentence that tells the rule.
@@ -32,7 +31,7 @@ _GENERAL = {
 _CARRIERS = ("transpose", "reshape", "cast", "broadcast_to", "expand_dims", "squeeze")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """z = W a + b and what follows it.
 
@@ -259,25 +258,10 @@ def _error_terms(gradient: Gradient, position: int) -> list[tuple[Node, int]]:
     found: dict[tuple[Node, int], None] = {}
     for term in gradient.terms:
         elements = Elements()
-        formula = elements.of(term.expression, position)
-        read = {n.name for part in addends(formula) for n in _leaves(part)}
-        for place in range(term.upstream.size):
-            if f"{term.upstream.name}[{', '.join(map(str, index_of(term.upstream, place)))}]" in read:
-                found[(term.parent, place)] = None
+        read = set(topological([elements.of(term.expression, position)]))
+        places = (p for p in range(term.upstream.size) if elements.of(term.upstream, p) in read)
+        found |= dict.fromkeys((term.parent, p) for p in places)
     return list(found)
-
-
-def _leaves(node: Node) -> list[Node]:
-    found, stack, seen = [], [node], set()
-    while stack:
-        each = stack.pop()
-        if each in seen:
-            continue
-        seen.add(each)
-        if each.op in LEAVES:
-            found.append(each)
-        stack += each.inputs
-    return found
 
 
 def _contributions(request: Request, gradient: Gradient, position: int, name: str) -> Step:
@@ -290,7 +274,7 @@ def _contributions(request: Request, gradient: Gradient, position: int, name: st
     parts = [_part(t, request.precision) for t in listed]
     note = None
     if rest:
-        left = math.fsum(_value(t) for t in rest)
+        left = total(_value(t) for t in rest)
         parts.append(
             Part(
                 "rest",
@@ -308,7 +292,8 @@ def _contributions(request: Request, gradient: Gradient, position: int, name: st
         products = [[f.value.item() for f in p.factors] or [p.value.item()] for p in parts]
         numbers, digits = sum_of_products(products, value, request.precision)
         equations.append(numbers)
-    return Step("element", name, symbol(name), tuple(equations), np.asarray(value), digits, note, tuple(parts))
+    shown = without_repeats(equations, np.asarray(value), digits)
+    return Step("element", name, symbol(name), shown, np.asarray(value), digits, note, tuple(parts))
 
 
 def _products(node: Node) -> list[Product]:

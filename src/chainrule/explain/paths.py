@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +16,16 @@ from chainrule.explain.formulas import Product, write
 from chainrule.explain.language import phrase, sentence
 from chainrule.explain.lines import added, product_formula, sum_of_products
 from chainrule.explain.request import Request
-from chainrule.explain.symbols import Formula, agreeing_digits, constant, derivative_name, number, symbol
+from chainrule.explain.symbols import Formula, agreeing_digits, constant, derivative_name, number, symbol, total
 from chainrule.ir import Node
 
 _MOST_EDGES = 20_000
 _MOST_PATHS = 50_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Path:
-    """One way from the output to the variable, as its local derivatives."""
+    """One way from the output to the variable, as its local derivatives. Two ways can look alike: x + x has two paths to x."""
 
     edges: tuple[Edge, ...]
 
@@ -51,7 +51,7 @@ def key_name(key: Key) -> str:
     return element_name(node.name or node.op, index_of(node, position))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Web:
     """The local derivatives between all elements that lie between an output and some variables.
 
@@ -174,13 +174,14 @@ def path_section(request: Request, place: Place) -> tuple[Section, float]:
         )
     name = derivative_name(calc.output.name, place.name)
     found = paths_to(web(calc, [place.node]), (place.node, position))
-    total = math.fsum(p.value for p in found)
-    listed = found if len(found) <= most else sorted(found, key=lambda p: -abs(p.value))[:most]
+    value = total(p.value for p in found)
+    ranked = found if len(found) <= most else sorted(found, key=lambda p: -abs(p.value))
+    listed, rest = ranked[:most], ranked[most:]
     names = [name] if len(found) == 1 else [f"p{k + 1}" for k in range(len(listed))]
     steps = [_path_step(p, request, n, k + 1) for k, (p, n) in enumerate(zip(listed, names, strict=True))]
     if len(found) != 1:
-        steps.append(_sum_step(found, listed, name, total, request))
-    return Section("paths", sentence("paths", request.language, symbol=symbol(name)), tuple(steps)), total
+        steps.append(_sum_step(listed, rest, name, value, request))
+    return Section("paths", sentence("paths", request.language, symbol=symbol(name)), tuple(steps)), value
 
 
 def _path_step(path: Path, request: Request, name: str, order: int) -> Step:
@@ -218,30 +219,28 @@ def _path_part(path: Path, request: Request) -> Part:
     )
 
 
-def _sum_step(found: list[Path], listed: list[Path], name: str, total: float, request: Request) -> Step:
+def _sum_step(listed: Sequence[Path], rest: Sequence[Path], name: str, value: float, request: Request) -> Step:
     language, precision = request.language, request.precision
     values = [p.value for p in listed]
     symbols = [symbol(f"p{k + 1}") for k in range(len(listed))]
-    rest = math.fsum(p.value for p in found if p not in listed) if len(listed) < len(found) else None
-    if rest is not None:
-        values.append(rest)
     parts = [_path_part(p, request) for p in listed]
-    if rest is not None:
-        label = phrase("paths-rest", language, count=len(found) - len(listed))
-        symbols.append(Formula(f"({label})", rf"\text{{{label}}}"))
-        parts.append(Part("rest", (), (), symbols[-1], np.asarray(rest)))
+    if rest:
+        values.append(total(p.value for p in rest))
+        label = phrase("paths-rest", language, count=len(rest))
+        symbols.append(Formula(f"({label})", rf"\text{{({label})}}"))
+        parts.append(Part("rest", (), (), symbols[-1], np.asarray(values[-1])))
     equations = []
     digits = precision
     if values:
-        parts_digits, digits = agreeing_digits(values, math.fsum, total, precision)
+        parts_digits, digits = agreeing_digits(values, total, value, precision)
         equations = [added(symbols), added([number(v, parts_digits) for v in values])]
     return Step(
         "sum",
         name,
         symbol(name),
         tuple(equations),
-        np.asarray(total),
+        np.asarray(value),
         digits,
-        sentence("paths-sum", language, count=len(found)),
+        sentence("paths-sum", language, count=len(listed) + len(rest)),
         tuple(parts),
     )

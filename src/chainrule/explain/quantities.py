@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.errors import ChainruleError
-from chainrule.explain.backward import cut_out
+from chainrule.explain.backward import cut_out, whole_gradient
 from chainrule.explain.calculation import Calculation, Place, place_named
 from chainrule.explain.symbols import Formula, symbol
 from chainrule.explain.update import stepped
@@ -139,11 +139,7 @@ class World:
         """
         if output is self.calc.output and self.gradients:
             return _backward_with(self.calc, node, self.gradients)
-        (found,) = autodiff.gradient(output, [node], ir.constant(np.ones(output.shape), output.dtype))
-        if found is None:
-            found = autodiff.zero_or_error(output, node, lambda n: repr(n.name) if n.name else repr(n))
-        assert found.value is not None
-        return found.value
+        return whole_gradient(output, node)
 
     @cached_property
     def updated(self) -> dict[Node, Array]:

@@ -8,7 +8,7 @@ from chainrule.explain.calculation import Calculation, Place
 from chainrule.explain.language import Language
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Request:
     """What was asked for, resolved against the calculation.
 

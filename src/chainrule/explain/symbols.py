@@ -6,8 +6,10 @@ and "W1[0, 1]" keeps its index. What is not of this kind stays a word.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,6 +139,15 @@ def is_short(value: float | int | bool) -> bool:
 def rounded(value: float, digits: int) -> float:
     """The number that `number` shows."""
     return float(f"{value:.{digits - 1}e}") if np.isfinite(value) else value
+
+
+def total(values: Iterable[float]) -> float:
+    """The sum, rounded once; infinities and NaN as in any addition, where `math.fsum` raises."""
+    terms = list(values)
+    if all(map(math.isfinite, terms)):
+        with contextlib.suppress(OverflowError):
+            return math.fsum(terms)
+    return sum(terms)
 
 
 def agreeing_digits(

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.errors import ArgumentError, explain
-from chainrule.explain.backward import cut_out
+from chainrule.explain.backward import cut_out, whole_gradient
 from chainrule.explain.calculation import Calculation, Place, calculation
 from chainrule.explain.derivation import Derivation, Section
 from chainrule.explain.derive import finished
@@ -73,6 +73,8 @@ def update_section(request: Request, place: Place, optimizer: Any) -> tuple[Sect
     group, position = _find(request.calc, place, optimizer)
     meanings = {"eta": "eta", "t": "t", **{name: key for key, name in _state_names(place, group.states[position]).items()}}
     notes = {name: sentence(key, request.language) for name, key in meanings.items() if key in PHRASES and name != place.name}
+    if autodiff.gradient(request.calc.output, [place.node], ir.constant(np.ones(request.calc.output.shape)))[0] is None:
+        notes[derivative_name(request.calc.output.name or "", place.name)] = sentence("no-flow", request.language)
     steps = [given_step(n, request.precision, notes.get(n.name or "")) for n in _used(calc, inner)]
     steps += [value_step(calc, n, request.precision, simplify=True) for n in inner]
     value = calc.output.value
@@ -105,13 +107,12 @@ def stepped(
 
     Raises:
         ArgumentError: the optimiser does not hold it.
+        GradientError: the calculation has no gradient by it, or is no number.
     """
     assert calc.output.name is not None and place.node.value is not None
     group, position = _find(calc, place, optimizer)
     if gradient is None:
-        (found,) = autodiff.gradient(calc.output, [place.node])
-        assert found is not None and found.value is not None
-        gradient = found.value
+        gradient = whole_gradient(calc.output, place.node)
     index: Any = ... if place.index is None else place.index
     parameter = _leaf(place.name, place.node.value[index])
     upstream = _leaf(derivative_name(calc.output.name, place.name), gradient[index])

@@ -18,7 +18,7 @@ def write_file(derivation: Derivation, path: Path) -> None:
     """
 
     def as_json() -> str:
-        return json.dumps(derivation.to_dict(), ensure_ascii=False, indent=2)
+        return json.dumps(derivation.to_dict(), ensure_ascii=False, indent=2, allow_nan=False)
 
     writers = {
         ".json": as_json,

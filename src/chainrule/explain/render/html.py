@@ -216,8 +216,8 @@ def pieces(latex: str) -> list[str]:
 def _broken(latex: str, signs: Collection[str]) -> list[str]:
     """Parts of a formula, broken before those signs that stand outside all brackets."""
     found, depth = [""], 0
-    for token in re.split(r"( (?:[+-]|\\cdot|\\odot) |\\begin|\\end|[{}()\[\]])", latex):
-        depth += (token in ("\\begin", *"{([")) - (token in ("\\end", *"})]"))
+    for token in re.split(r"( (?:[+-]|\\cdot|\\odot) |\\begin|\\end|\\left|\\right|[{}()\[\]])", latex):
+        depth += (token in ("\\begin", "\\left", *"{([")) - (token in ("\\end", "\\right", *"})]"))
         if depth == 0 and token in signs and found[-1].strip(" ={}"):
             found.append("{}")  # something for the sign to stand after, as between two terms
         found[-1] += token

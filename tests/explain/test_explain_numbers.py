@@ -1,0 +1,98 @@
+"""Numbers that a derivation once printed wrong, or did not print at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from derivation_checks import re_evaluated
+
+import chainrule as cr
+from chainrule.explain import explain, expression
+from chainrule.explain.formulas import tidy, write
+
+DOUBLED = "a=x+x; b=a+a; c=b+b; d=c+c"
+
+
+@pytest.mark.parametrize("most", [1, 5, 12, 15, 16])
+def test_equal_paths_are_different_paths(most: int) -> None:
+    """Sixteen paths, each of value 1, of which `most` are listed."""
+    found = explain(expression(DOUBLED, x=1.0), "x", form="path", most=most)
+    *_, total = found.steps()
+    assert total.value == 16
+    assert [p.value for p in total.parts if p.rule == "product"] == [1.0] * most
+    assert [p.value for p in total.parts if p.rule == "rest"] == [16.0 - most] * (most < 16)
+    re_evaluated(found)
+
+
+def test_the_formula_of_a_sum_of_sums_keeps_every_term() -> None:
+    """(a₁ - t) + (a₂ - t) has both a₁ and a₂."""
+    y = expression("z = x @ W; E = 0.5*sum((z - t)**2)", x=[[1.0], [2.0]], W=[[3.0]], t=[0.5])
+    found = explain(y, "t[0]", form="matrix")
+    *_, last = found.steps()
+    assert "z[0, 0]" in last.equations[0].text
+    assert "z[1, 0]" in last.equations[0].text
+    assert last.value == -8.0
+    re_evaluated(found)
+
+
+@pytest.mark.parametrize("blocks", ["whole", "expanded"])
+@pytest.mark.parametrize("form", ["graph", "path"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "h = W[0, 1]*v; E = sum(3 + h)",
+        "E = sum(v*W[1, 1] + W[0, 0])",
+        "h = transpose(W)*W[0, 1]; E = sum(h @ v)",
+        "E = sum(W[0, 1]*v)**2",
+        "E = sum(W*v[1])*W[1, 0]",
+        "E = mean(softmax(v*W[0, 0]))*v[0]",
+        "E = sum((W - W[1, 1]) @ (v + v[0]))",
+    ],
+)
+def test_one_number_of_an_array_among_arrays(formula: str, form: Literal["graph", "path"], blocks: str) -> None:
+    given = {"W": cr.parameter([[1.0, 2.0], [3.0, 4.0]]), "v": cr.parameter([1.0, 2.0])}
+    y = expression(formula, **given)
+    for name, index in (("W", (0, 1)), ("W", (1, 0)), ("v", (1,))):
+        (gradient,) = cr.grad(y, [given[name]])
+        found = explain(y, f"{name}{list(index)}", form=form, blocks=blocks)
+        np.testing.assert_allclose(found.value, gradient.numpy()[index], rtol=1e-12, atol=1e-14)
+        re_evaluated(found)
+
+
+def test_a_number_repeated_is_multiplied_by_how_often() -> None:
+    """Where the ones of w · [1, 1, 1] go, their number stays."""
+    w = cr.tensor(2.0, name="w")
+    assert write(tidy(cr.sum(w * np.ones(3)).node)).text == "3 · w"
+
+
+def test_a_step_where_no_gradient_flows_says_so() -> None:
+    w = cr.parameter(0.5)
+    y = expression("E = floor(w)", w=w)
+    found = explain(y, form="update", optimizer=cr.optim.SGD([w], lr=0.1))
+    assert "∂E/∂w = 0    (nothing flows back" in found.to_text()
+    assert float(found.value) == 0.5
+
+
+def test_a_block_at_a_kink_has_the_derivative_that_training_uses() -> None:
+    """The body of relu is max(x, 0), whose derivative at 0 is ½."""
+    y = expression("E = sum(relu(z)) + sum(leaky_relu(z))", z=[0.0, 1.0])
+    for blocks in ("whole", "expanded"):
+        np.testing.assert_allclose(explain(y, "z", blocks=blocks).value, [0.01, 2.0])
+
+
+@pytest.mark.parametrize(("formula", "word"), [("log(w)", "inf"), ("1/w", "-inf"), ("w/w", "nan"), ("sum([1, 2]/w)", "-inf")])
+def test_numbers_that_json_does_not_have_are_words(formula: str, word: str, tmp_path: Path) -> None:
+    found = explain(expression(f"E = {formula}", w=0.0), "w")
+    found.save(tmp_path / "x.json")
+    read = json.loads((tmp_path / "x.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert read["results"]["w"] == word
+    np.testing.assert_equal(float(read["results"]["w"]), found.value.item())
+
+
+def test_paths_that_add_up_to_nan() -> None:
+    found = explain(expression("E = log(v) - log(v)", v=0.0), "v", form="path")
+    assert np.isnan(found.value)
