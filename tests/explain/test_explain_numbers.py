@@ -12,6 +12,7 @@ from derivation_checks import re_evaluated
 
 import chainrule as cr
 from chainrule.explain import explain, expression
+from chainrule.explain.derive import Form
 from chainrule.explain.formulas import tidy, write
 
 DOUBLED = "a=x+x; b=a+a; c=b+b; d=c+c"
@@ -96,3 +97,56 @@ def test_numbers_that_json_does_not_have_are_words(formula: str, word: str, tmp_
 def test_paths_that_add_up_to_nan() -> None:
     found = explain(expression("E = log(v) - log(v)", v=0.0), "v", form="path")
     assert np.isnan(found.value)
+
+
+@pytest.mark.parametrize("form", ["graph", "path", "update"])
+@pytest.mark.parametrize(
+    ("formula", "w", "english", "chinese"),
+    [
+        (
+            "E = sqrt(w)",
+            -1.0,
+            "sqrt(w) gives nan, where w = -1 (the root of a negative number is not defined)",
+            "负数的平方根没有定义",
+        ),
+        ("E = log(w)", 0.0, "log(w) gives -inf, where w = 0 (the logarithm of 0 is −∞)", "0 的对数是 −∞"),
+        (
+            "E = w*w + log(w - 3)",
+            1.0,
+            "log(w - 3) gives nan, where w - 3 = -2 (the logarithm of a negative",
+            "负数的对数没有定义",
+        ),
+        ("E = 1/w", 0.0, "1 / w gives inf, where w = 0 (division by 0)", "1 / w 得到 inf, 此处 w = 0 (除以 0)"),
+        ("E = exp(w)", 1000.0, "exp(w) gives inf, where w = 1000 (e^x is larger than 1.8e+308", "e^x 就超过 1.8e+308"),
+        ("E = sqrt(w)", 0.0, "0.5 / E gives inf, where E = 0 (division by 0)", "0.5 / E 得到 inf, 此处 E = 0 (除以 0)"),
+        (
+            "E = w*w",
+            1e200,
+            "w · w gives inf, where w = 1e+200 (larger than 1.8e+308, the largest number",
+            "超过了该类型的最大数",
+        ),
+    ],
+)
+def test_what_is_no_finite_number_is_traced_to_its_operation(
+    formula: str, w: float, english: str, chinese: str, form: Form
+) -> None:
+    p = cr.parameter(w)
+    y = expression(formula, w=p)
+    optimizer = cr.optim.SGD([p], lr=0.1) if form == "update" else None
+    for language, words in (("en", english), ("zh", chinese)):
+        found = explain(y, "w", form=form, language=language, optimizer=optimizer, detail="named")
+        assert found.sections[-1].kind == "not-finite"
+        assert words in found.sections[-1].remark.text  # type: ignore[union-attr]
+        assert words[-10:] in found.to_text().replace("\n", " ")
+
+
+def test_an_infinity_that_is_masked_is_no_fault() -> None:
+    found = explain(expression("E = where(w > 0, w, log(w))*0 + where(w > 0, log(w), w)", w=0.0), "w", detail="named")
+    assert "Not a finite number" in found.to_text()  # 0 · ∞ reaches E
+    finite = explain(expression("E = where(w >= 0, w, 1/w)", w=2.0), "w")
+    assert "Not a finite" not in finite.to_text()
+
+
+def test_what_is_no_finite_number_is_set_in_print() -> None:
+    latex = explain(expression("E = log(w_1)", w_1=0.0)).to_latex()
+    assert r"$\log(w_{1})$ gives -inf, where $w_{1}$ = 0 (the logarithm of 0 is $-\infty$)\par" in latex

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 from chainrule.diagnose.reasons import REASONS, Reason, limits, reason_for
 from chainrule.explain.language import Language, index_of
 from chainrule.ir import LEAVES, Array, Graph, Node, topological, type_text
-from chainrule.ops import formula, lookup
+from chainrule.ops import formula as plain_formula
+from chainrule.ops import lookup
 
-_GIVEN = ("{name} {type} is handed in with {value} at {place}", "传入的 {name} {type} 在 {place} 处为 {value}")
+_GIVEN = ("{name} {type} is handed in with {value}{at}", "传入的 {name} {type}{at}为 {value}")
 _MADE = (
-    "{formula}{inside} gives {value} at {place}{inputs} ({reason})",
-    "{formula}{inside} 在 {place} 处得到 {value}{inputs} ({reason})",
+    "{formula}{inside} gives {value}{at}{inputs} ({reason})",
+    "{formula}{inside}{at}得到 {value}{inputs} ({reason})",
 )
+_AT = ((" at {place}", ""), (" 在 {place} 处", " "))  # of an array, of a number
 _INSIDE = (" inside {block}", " ({block} 内部)")
 _THERE = (", where {inputs}", ", 此处 {inputs}")
 _RANGES = (", from {inputs}", ", 其输入为 {inputs}")
@@ -30,15 +32,20 @@ class Operand:
     """What a node read.
 
     Attributes:
-        name: how the formula calls it.
+        shown: how the formula shows it, as a node: by its name, number or formula if that is short, else as u₁, u₂, …
         low, high: ends of the range of its finite values; NaN if it has none.
         there: its value at the place of the result, where the operation is elementwise; else None.
     """
 
-    name: str
+    shown: Node
     low: float
     high: float
     there: float | None
+
+    @property
+    def name(self) -> str:
+        """How the formula calls it."""
+        return plain_formula(self.shown)
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class NonFinite:
     Attributes:
         node: the node of the graph that has it: a leaf that was handed in with it, or the first one that made it.
         op: the primitive that made it, inside a block that of the block's body; "input", "variable" or "constant" for a leaf.
-        formula: how it was computed.
+        shown: how it was computed, as a node of what its operands show.
         value: what it became: "nan", "inf" or "-inf".
         place: index of the first such element.
         inputs: what it read.
@@ -58,34 +65,45 @@ class NonFinite:
 
     node: Node
     op: str
-    formula: str
+    shown: Node
     value: str
     place: tuple[int, ...]
     inputs: tuple[Operand, ...]
     block: str
     reason: str
 
-    def text(self, language: Language = "en") -> str:
-        """All of it in a sentence."""
+    @property
+    def formula(self) -> str:
+        """How it was computed."""
+        return (self.shown.name or self.op) if self.op in LEAVES else plain_formula(self.shown)
+
+    def text(self, language: Language = "en", write: Callable[[Node], str] = plain_formula) -> str:
+        """All of it in a sentence.
+
+        Args:
+            language: "en" or "zh".
+            write: how nodes are written in it.
+        """
         column = index_of(language)
+        at = _AT[column][0 if self.place else 1].format(place=self.place)
         if self.op in LEAVES:
             name = self.node.name or self.op
-            return _GIVEN[column].format(name=name, type=type_text(self.node), value=self.value, place=self.place)
+            return _GIVEN[column].format(name=name, type=type_text(self.node), value=self.value, at=at)
         return _MADE[column].format(
-            formula=self.formula,
+            formula=write(self.shown),
             inside=_INSIDE[column].format(block=self.block) if self.block else "",
             value=self.value,
-            place=self.place,
-            inputs=self._inputs_text(column),
+            at=at,
+            inputs=self._inputs_text(column, write),
             reason=self.why.text[column].format(**limits(self.node.dtype)),
         )
 
-    def _inputs_text(self, column: int) -> str:
+    def _inputs_text(self, column: int, write: Callable[[Node], str]) -> str:
         if all(o.there is not None for o in self.inputs):
-            there = (f"{o.name} = {o.there:.6g}" for o in self.inputs if o.name != f"{o.there:.6g}")
+            there = (f"{write(o.shown)} = {o.there:.6g}" for o in self.inputs if o.name != f"{o.there:.6g}")
             texts = ", ".join(dict.fromkeys(there))
             return _THERE[column].format(inputs=texts).removesuffix(", where ").removesuffix(", 此处 ")
-        ranges = (_RANGE[column].format(name=o.name, low=o.low, high=o.high) for o in self.inputs)
+        ranges = (_RANGE[column].format(name=write(o.shown), low=o.low, high=o.high) for o in self.inputs)
         return _RANGES[column].format(inputs=", ".join(ranges))
 
     @property
@@ -132,6 +150,11 @@ def first_non_finite(
     wanted = graph.results if results is None else results
     given = dict(zip([*graph.inputs, *graph.state], [*inputs, *state], strict=True))
     return _first(list(wanted), given, block="")
+
+
+def first_of_calculation(results: Sequence[Node]) -> NonFinite | None:
+    """As `first_non_finite`, of a calculation that ran: its leaves have their values."""
+    return _first(results, {}, block="")
 
 
 def _first(results: Sequence[Node], given: Mapping[Node, Array], block: str) -> NonFinite | None:
@@ -199,19 +222,19 @@ def _found(node: Node, values: Mapping[Node, Array], block: str) -> NonFinite:
     operands = tuple(_operand(node, values[i], position, place) for position, i in enumerate(node.inputs))
     read = [o.there for o in operands if o.there is not None]
     reason = "handed-in" if node.op in LEAVES else reason_for(node.op, float(value[place]), read or None)
-    return NonFinite(node, node.op, _short_formula(node), str(value[place]), place, operands, block, reason)
+    return NonFinite(node, node.op, _short(node), str(value[place]), place, operands, block, reason)
 
 
 def _operand(node: Node, value: Array, position: int, place: tuple[int, ...]) -> Operand:
     finite = value[np.isfinite(value)] if value.dtype.kind == "f" else value
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
     there = float(np.broadcast_to(value, node.shape)[place]) if lookup(node.op).elementwise else None
-    return Operand(_input_name(node.inputs[position], position), low, high, there)
+    return Operand(_shown(node.inputs[position], position), low, high, there)
 
 
 def _input_name(node: Node, position: int) -> str:
     """Its name, number or formula if that is short, else u₁, u₂, …"""
-    return formula(_shown(node, position))
+    return plain_formula(_shown(node, position))
 
 
 def _shown(node: Node, position: int) -> Node:
@@ -219,16 +242,16 @@ def _shown(node: Node, position: int) -> Node:
     if node.name:
         return Node("input", (), {}, node.shape, node.dtype, node.name)
     known = node.op not in LEAVES or (node.value is not None and node.size == 1)
-    short = known and len(formula(node)) <= _SHORT
+    short = known and len(plain_formula(node)) <= _SHORT
     return node if short else Node("input", (), {}, node.shape, node.dtype, f"u{position + 1}")
 
 
-def _short_formula(node: Node) -> str:
-    """The primitive's own notation, with its inputs as `_shown`."""
+def _short(node: Node) -> Node:
+    """The node without its name, of inputs as `_shown`."""
     if node.op in LEAVES:
-        return node.name or node.op
+        return node
     shown = tuple(_shown(i, k) for k, i in enumerate(node.inputs))
-    return formula(Node(node.op, shown, node.attributes, node.shape, node.dtype))
+    return Node(node.op, shown, node.attributes, node.shape, node.dtype)
 
 
 def _jsonable(number: float | None) -> float | str | None:

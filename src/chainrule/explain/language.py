@@ -82,6 +82,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     "normalised": ("in proportion to the weights", "按权重比例分摊"),
     "unnormalised": ("with the transposed weights", "用转置的权重分摊"),
     "true-gradient": ("the error term: the true gradient", "误差项: 真正的梯度"),
+    # what is no number
+    "not-finite": ("Not a finite number", "结果不是有限数"),
     # verdicts
     "verdict-right": ("{symbol} = {given} is right.", "{symbol} = {given} 正确。"),
     "verdict-rounded-last": (
