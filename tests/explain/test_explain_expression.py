@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import warnings
 
 import numpy as np
@@ -15,6 +16,7 @@ import chainrule as cr
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.explain import explain, expression
 from chainrule.explain.expression import names_in
+from chainrule.explain.functions import FUNCTIONS
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_arrays() -> None:
         ("w = 3", "a second value for 'w'"),
         ("w, x = 1, 2", "each line is a formula"),
         ("import os", "'import os'"),
-        ("sigmoid(w, x)", "sigmoid with 2 arguments"),
+        ("sigmoid(w, x)", "sigmoid takes x"),
         ("W = [1, 2]; W[w]", "whole numbers"),
         ("w & x", "it may have"),
         ("-" * 3000 + "w", "could not be read"),
@@ -129,3 +131,65 @@ def _names(text: str) -> set[str]:
 def test_an_unused_value_is_a_mistake() -> None:
     with pytest.raises(ArgumentError, match="'v'; the formula does not use"):
         expression("w*2", w=1.0, v=2.0)
+
+
+PICTURE = [[[[1.0, 2.0, 0.0], [3.0, 4.0, -1.0], [0.0, 1.0, 2.0]]]]
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("sum(conv2d(X, K)) + conv2d(X, [[[[1, 0], [0, 1]]]])[0, 0, 0, 0]", 12 + 5),
+        ("sum(max_pool(X, 2, 1))", 4 + 4 + 4 + 4),
+        ("sum(avg_pool2d(X, window=3))", 12 / 9),
+        ("sum(layer_norm(v, [1, 1], [0.5, 0.25]))", 0.75),
+        ("cross_entropy(v, [0, 1])", math.log(1 + math.exp(-1))),
+        ("binary_cross_entropy([0.5, 0.5], [0, 1])", math.log(2)),
+        ("mse(v, [0, 0]) + mae(v, [0, 0])", 2.5 + 1.5),
+        ("norm([3, 4]) + dot(v, v)", 10),
+        ("sum(leaky_relu([-1, 2], 0.5)) + sum(leaky_relu([-1, 2], slope=0.1))", 1.5 + 1.9),
+        ("sum(W, axis=0)[1] + mean(W, 1)[0] + max(W) + max(2, 3)", 6 + 1.5 + 4 + 3),
+        ("std([1, 3]) + var([1, 3])", 2),
+        ("W.T[0, 1] + Wᵀ[0, 1] + transpose(W)[0, 1]", 9),
+        ("[v[0], 2*v[1]] @ v", 9),
+        ("sum(concatenate([v, v])) + sum(stack([v, v], axis=1)) + flatten(W)[3]", 16),
+        ("√(v₁) · v₁² ⊙ ⅓ + ∑(v) ÷ ¾ + Σ(v)", 9 / 3 * math.sqrt(3) + 4 + 3),
+        ("v₁³ + v₁⁻¹", 27 + 1 / 3),
+        ("(v[0] ≤ 1) + (v[0] ≥ 2)", 1),
+        ("sum(clip(v, 0, 1.5)) + sum(gelu([0]) + silu([0]) + softplus([0]))", 2.5 + math.log(2)),
+    ],
+)
+def test_functions_by_the_names_that_people_try(formula: str, expected: float) -> None:
+    values = {"X": PICTURE, "K": [[[[1.0]]]], "v": [1.0, 2.0], "W": [[1.0, 2.0], [3.0, 4.0]], "v1": 3.0}
+    given = {n: v for n, v in values.items() if n in names_in(formula)}
+    assert expression(formula, **given).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("sigmod(x)", "the function 'sigmod'; there is none of that name (did you mean sigmoid?)"),
+        ("Softmax(x)", "(did you mean softmax?)"),
+        ("crossentropy(x, x)", "(did you mean cross_entropy?)"),
+        ("zzz(x)", "there is none of that name. There are abs, affine"),
+        ("conv2d(x)", "conv2d takes x, weight, bias and the settings stride=1, padding=0"),
+        ("max(x, x, x, x)", "max takes x and the settings axis=None, keepdims=False or two values"),
+        ("leaky_relu(x, slope=x)", "slope is a number up to 1000 or several, such as 2 or (1, 2)"),
+        ("pad(x, 123456789)", "widths is a number up to 1000"),
+        ("leaky_relu(x, slope=(1, 2))", "leaky_relu got slope=(1, 2); it takes a number here"),
+        ("leaky_relu(x, 1, slope=2)", "leaky_relu takes x and the settings slope=0.01"),
+        ("relu(x, size=2)", "relu takes x"),
+        ("relu(**x)", "relu takes x"),
+        ("stack(x)", "tensors is a list, such as [a, b]"),
+        ("sum(x, axis=7)", "got axis 7"),
+    ],
+)
+def test_functions_that_are_refused(formula: str, words: str) -> None:
+    with pytest.raises(ChainruleError, match=re.escape(words)):
+        expression(formula, x=1.0)
+
+
+def test_every_function_says_what_it_takes() -> None:
+    for name, function in FUNCTIONS.items():
+        with pytest.raises(ArgumentError, match=re.escape(f"{name} takes {function.takes()}")):
+            expression(f"{name}(no=1)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -17,26 +18,28 @@ from chainrule.errors import ChainruleError
 from chainrule.explain import Derivation, explain, expression
 from chainrule.explain.derive import Form
 from chainrule.explain.expression import names_in
+from chainrule.explain.functions import FUNCTIONS, is_value
 from chainrule.explain.language import LANGUAGES
 from chainrule.ir import topological
 from chainrule.tensor import Tensor
 
 FORMS: tuple[Form, ...] = ("graph", "path", "matrix", "update", "attribution")
 SHAPES = [(), (), (1,), (2,), (3,), (2, 2), (2, 3), (3, 2), (1, 3), (2, 1), (1, 1), (1, 1, 3, 3), (2, 1, 2, 2), (2, 2, 2)]
-ONE = [
-    "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf", "abs", "sign", "floor", "square", "sigmoid",
-    "softplus", "relu", "leaky_relu", "elu", "gelu", "silu", "step", "softmax", "log_softmax", "sum", "mean", "transpose", "ln",
-]  # fmt: skip
-TWO = ["maximum", "minimum", "matmul", "softmax_with_loss", "outer", "binary_cross_entropy_with_logits", "max", "min"]
+VALUES = {name: sum(map(is_value, f.parameters.values())) for name, f in sorted(FUNCTIONS.items())}
+BY_COUNT = {n: [name for name, count in VALUES.items() if count == n] for n in range(1, 6)}
+NEEDS_SETTINGS = [n for n in BY_COUNT[1] if n in ("pad", "reshape", "stack", "concatenate") or "pool" in n]
+ONE = [n for n in BY_COUNT[1] if n not in NEEDS_SETTINGS] * 3 + NEEDS_SETTINGS
+TWO = [*BY_COUNT[2], "max", "min"]
+SETTINGS = [""] * 9 + [", axis=0", ", axis=1", ", 2", ", 1", ", keepdims=True", ", stride=2", ", (1, 2)", ", 0, 1"]
 NUMBERS = ["0", "1", "2", "-1", "0.5", "1/3", "3", "-2"]
 
 
 class Formulas:
     """Writes random formulas: mostly of shapes that fit, with values that may leave a domain."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: list[int]) -> None:
         self.rng = np.random.default_rng(seed)
-        self.names = [f"{letter}{k}" for k, letter in enumerate("wxbvW"[: self.rng.integers(1, 5)])]
+        self.names = [f"{letter}{k}" for k, letter in enumerate("wxbcW"[: self.rng.integers(1, 5)])]
         shape = self._one_of(SHAPES)
         shapes = [shape if self.rng.random() < 0.5 else self._one_of(SHAPES) for _ in self.names]
         self.values = {n: self._array(s) for n, s in zip(self.names, shapes, strict=True)}
@@ -61,13 +64,22 @@ class Formulas:
         if kind < 0.32:
             return self._one_of(NUMBERS)
         if kind < 0.55:
-            return f"{self._one_of(ONE)}({a})"
+            return f"{self._one_of(ONE)}({a}{self._one_of(SETTINGS)})"
         b = self.term(depth - 1)
         if kind < 0.62:
-            return f"{self._one_of(TWO)}({a}, {b})"
+            return f"{self._one_of(TWO)}({a}, {b}{self._one_of(SETTINGS)})"
+        if kind < 0.63:
+            many = BY_COUNT[int(self.rng.integers(3, 6))]
+            return (
+                f"{self._one_of(many or TWO)}({', '.join(self.term(depth - 1) for _ in range(int(self.rng.integers(2, 6))))})"
+            )
+        if kind < 0.64:
+            return f"{self._one_of(['stack', 'concatenate', 'flip'])}([{a}, {b}])"
         if kind < 0.65:
+            return f"[{a}, {b}] @ ({a}).T"
+        if kind < 0.67:
             return f"where({a} > {b}, {self.term(depth - 1)}, {b})"
-        if kind < 0.68:
+        if kind < 0.69:
             return f"({a})**{self._one_of(['2', '3', '-1', '0.5', b])}"
         if kind < 0.72:
             return f"-({a})"
@@ -90,7 +102,7 @@ class Formulas:
             if self.rng.random() < 0.6:
                 self.values[f"b{k}"] = self._array((out,))
                 product = f"affine({a}, W{k}, b{k})" if rows and self.rng.random() < 0.5 else f"{product} + b{k}"
-            function = self._one_of(["sigmoid", "tanh", "relu", "softmax", "", *ONE])
+            function = self._one_of(["sigmoid", "tanh", "relu", "softmax", "", *BY_COUNT[1]])
             if self.rng.random() < 0.5:
                 lines += [f"z{k} = {product}", f"a{k} = {function}(z{k})"]
             else:
@@ -113,14 +125,15 @@ class Formulas:
 
 
 def built(seed: int) -> tuple[dict[str, Tensor], Tensor | None]:
-    """The parameters of a random formula, and its value if it has one."""
-    made = Formulas(seed)
-    text = made.written()
-    given = {n: cr.parameter(np.asarray(v, np.float64)) for n, v in made.values.items() if n in names_in(text)}
-    try:
-        return given, expression(text, **given)
-    except ChainruleError:
-        return given, None
+    """The parameters of a random formula, and its value if it has one; several are tried."""
+    given: dict[str, Tensor] = {}
+    for attempt in range(4):
+        made = Formulas([seed, attempt])
+        text = made.written()
+        given = {n: cr.parameter(np.asarray(v, np.float64)) for n, v in made.values.items() if n in names_in(text)}
+        with contextlib.suppress(ChainruleError):
+            return given, expression(text, **given)
+    return given, None
 
 
 def random_optimizer(given: dict[str, Tensor], rng: np.random.Generator) -> Any:

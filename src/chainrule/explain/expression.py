@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from chainrule import functional
 from chainrule.errors import ArgumentError, explain
+from chainrule.explain.functions import FUNCTIONS, Function, is_many, is_value, meant
 from chainrule.tensor import Tensor, TensorLike, parameter, tensor
 
 _Operation = Callable[..., Tensor]
@@ -31,26 +35,14 @@ _NUMBER_OPERATORS: dict[type[ast.AST], Callable[[np.float64, np.float64], np.flo
     ast.Div: np.divide,
     ast.Pow: np.power,
 }
-_FUNCTIONS: dict[str, tuple[_Operation, int]] = {
-    **{
-        name: (getattr(functional, name), 1)
-        for name in (
-            "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf", "abs", "sign", "floor", "square", "sigmoid",
-            "softplus", "relu", "leaky_relu", "elu", "gelu", "silu", "step", "softmax", "log_softmax", "sum", "mean",
-            "transpose",
-        )
-    },
-    **{name: (getattr(functional, name), 2) for name in ("maximum", "minimum", "matmul", "softmax_with_loss", "outer")},
-    "binary_cross_entropy_with_logits": (functional.binary_cross_entropy_with_logits, 2),
-    "max": (functional.maximum, 2),
-    "min": (functional.minimum, 2),
-    "affine": (functional.affine, 3),
-    "where": (functional.where, 3),
-    "ln": (functional.log, 1),
-    "σ": (functional.sigmoid, 1),
-}  # fmt: skip
 # What is written on paper, as it is typed.
-_SIGNS = {"^": "**", "·": "*", "×": "*", "−": "-", "²": "**2", "³": "**3", "½": "0.5"}
+_SIGNS = {
+    "^": "**", "·": "*", "×": "*", "⋅": "*", "⊙": "*", "÷": "/", "−": "-", "≤": "<=", "≥": ">=", "√": "sqrt", "∑": "sum",
+    "ᵀ": ".T", "½": "0.5", "¼": "0.25", "¾": "0.75", "⅓": "(1/3)", "⅔": "(2/3)",
+}  # fmt: skip
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_AS_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉", "0123456789-0123456789")
+_LARGEST_SETTING = 1000  # of an axis, a window, a shape
 _LONGEST = 100_000
 _DEEPEST = 100
 
@@ -123,6 +115,7 @@ class _Reader:
         text = "\n".join(line for line in lines if line)
         for sign, typed in _SIGNS.items():
             text = text.replace(sign, typed)
+        text = _RAISED.sub(lambda power: f"**{power[0].translate(_AS_DIGITS)}", text).translate(_AS_DIGITS)
         if len(text) > _LONGEST:
             raise self._error(f"{len(text)} characters", f"it may have {_LONGEST}", "Write less.")
         try:
@@ -179,8 +172,12 @@ class _Reader:
                 found = -self._operand(inner, depth + 1)
             case ast.UnaryOp(op=ast.UAdd(), operand=inner):
                 found = self._operand(inner, depth + 1)
-            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-                found = self._call(name, arguments, depth)
+            case ast.Call(func=ast.Name(id=name)):
+                found = self._call(name, node, depth)
+            case ast.Attribute(value=inner, attr="T"):
+                found = functional.transpose(self._value(inner, depth + 1))
+            case ast.List():
+                found = functional.stack(self._list(node, depth))
             case ast.Subscript():
                 found = self._element(node, depth)
         if found is None:
@@ -225,14 +222,50 @@ class _Reader:
     def _operation(self, operation: _Operation, operands: list[ast.expr], depth: int) -> Tensor:
         return operation(*(self._operand(o, depth + 1) for o in operands))
 
-    def _call(self, name: str, arguments: list[ast.expr], depth: int) -> Tensor:
-        if name not in _FUNCTIONS:
-            known = f"there are {', '.join(sorted(_FUNCTIONS))}"
-            raise self._error(f"the function {name!r}", known, "Choose one of them; multiplication is written *.")
-        function, arity = _FUNCTIONS[name]
-        if len(arguments) != arity:
-            raise self._error(f"{name} with {len(arguments)} arguments", f"it takes {arity}")
-        return self._operation(function, arguments, depth)
+    def _call(self, name: str, node: ast.Call, depth: int) -> Tensor:
+        function = FUNCTIONS.get(name)
+        if function is None:
+            near = meant(name)
+            raise self._error(
+                f"the function {name!r}",
+                f"there is none of that name{f' (did you mean {near}?)' if near else ''}",
+                f"There are {', '.join(sorted(FUNCTIONS))}; multiplication is written *.",
+            )
+        if function.of_two is not None and len(node.args) == 2 and not node.keywords:
+            return self._operation(function.of_two, node.args, depth)
+        return function.call(**self._bound(name, function, node, depth))
+
+    def _bound(self, name: str, function: Function, node: ast.Call, depth: int) -> dict[str, Any]:
+        """The arguments of a call by name: values are calculated, settings are written out."""
+        places = [n for n, p in function.parameters.items() if p.kind is not p.KEYWORD_ONLY]
+        written = [*zip(places, node.args, strict=False), *((k.arg or "**", k.value) for k in node.keywords)]
+        given = dict(written)
+        needed = {n for n, p in function.parameters.items() if p.default is p.empty}
+        if len(node.args) > len(places) or len(given) < len(written) or not needed <= set(given) <= set(function.parameters):
+            raise self._error(f"{_source(node)!r}", f"{name} takes {function.takes()}")
+        return {n: self._argument(function.parameters[n], a, depth) for n, a in given.items()}
+
+    def _argument(self, parameter: inspect.Parameter, node: ast.expr, depth: int) -> Any:
+        if is_many(parameter):
+            if isinstance(node, ast.List | ast.Tuple):
+                return self._list(node, depth)
+            raise self._error(f"{_source(node)!r}", f"{parameter.name} is a list, such as [a, b]")
+        return self._operand(node, depth + 1) if is_value(parameter) else self._setting(parameter.name, node)
+
+    def _list(self, node: ast.List | ast.Tuple, depth: int) -> list[Tensor]:
+        return [self._value(each, depth + 1) for each in node.elts]
+
+    def _setting(self, name: str, node: ast.expr) -> Any:
+        """A setting that is written out: a number, a word, or several."""
+        try:
+            value = ast.literal_eval(node)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            value = np.inf
+        if not _is_setting(value):
+            raise self._error(
+                f"{name}={_source(node)}", f"{name} is a number up to {_LARGEST_SETTING} or several, such as 2 or (1, 2)"
+            )
+        return value
 
     def _element(self, node: ast.Subscript, depth: int) -> Tensor:
         items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
@@ -261,6 +294,12 @@ def _number(node: ast.expr) -> float | list[object] | None:
         parts = [_number(e) for e in node.elts]
         return None if any(p is None for p in parts) else list(parts)
     return None
+
+
+def _is_setting(value: object) -> bool:
+    if isinstance(value, int | float):
+        return abs(value) <= _LARGEST_SETTING
+    return value is None or isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_setting, value)))
 
 
 def _source(node: ast.AST) -> str:

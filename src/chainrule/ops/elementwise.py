@@ -131,6 +131,9 @@ def elementwise(  # one call is one record; each setting is one field of it
         if len(operands) != arity:
             raise ArgumentError(explain(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
         attributes = defaults | attributes
+        for key, value in attributes.items():
+            if not (value is None or isinstance(value, int | float | np.number)):
+                raise ArgumentError(explain(f"{name} got {key}={value!r}", "it takes a number here", "Check the setting."))
         return promote(operands, result, name, [v for v in attributes.values() if v is not None]), attributes
 
     def infer(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
