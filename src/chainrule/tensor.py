@@ -160,7 +160,7 @@ class Tensor:
         self.node.name = name
         return self
 
-    def formula(self, style: ops.notation.Style = "text") -> str:
+    def formula(self, style: ops.written.Style = "text") -> str:
         """The calculation that gave this Tensor, from the named ones, in "text" or "latex"."""
         return ops.formula(self.node, style)
 

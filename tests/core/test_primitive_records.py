@@ -46,7 +46,7 @@ def test_notation_names_inputs_and_attributes(name, style):
     case = record.cases(np.random.default_rng(0))
     inputs = [cr.tensor(a, name=f"v{k}") for k, a in enumerate(case.inputs)]
     result = apply(name, *inputs, **case.attributes)
-    places = set(re.findall(r"<(\d)!?>|#(\d|\*|[a-z_]+)", getattr(record.notation, style)))
+    places = set(re.findall(r"<(\d)!?>|#_?(\d|\*|[a-z]+)", getattr(record.notation, style)))
     numbers = {position or plain for position, plain in places if (position or plain).isdigit()}
     others = {plain for _, plain in places if plain and not plain.isdigit()}
     if "*" in others:

@@ -30,9 +30,14 @@ def re_evaluated(derivation: Derivation, *, atol: float = 1e-16) -> None:
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _FUNCTIONS = {
     "σ": lambda x: 1.0 / (1.0 + exp(-x)), "softplus": lambda x: log1p(exp(x)), "relu": lambda x: max(x, 0.0),
-    "cos": cos, "exp": exp, "log": log, "sin": sin, "sqrt": sqrt, "tanh": tanh, "max": max, "min": min,
+    "cos": cos, "exp": exp, "log": log, "sin": sin, "sqrt": sqrt, "tanh": tanh,
+    "max": lambda *x: max(x), "min": lambda *x: min(x),
 }  # fmt: skip
-_NAMES = re.compile(rf"\b(?:{'|'.join(_FUNCTIONS)})\b")
+_NAMES = re.compile(rf"\b(?:{'|'.join(_FUNCTIONS)}|if|else|and|not)\b")
+_SIGNS = {
+    "·": "*", "^": "**", "≥": ">=", "≤": "<=", "≠": "!=", " = ": " == ", "∧": " and ", "¬": " not ",
+    "{": "(", ", else": " else", "}": ")",
+}  # fmt: skip
 _BESIDE = re.compile(r"(?<=[\d)])(?=\()")  # 0.5(1 - 0.2)
 _SHOWN = ("value", "gradient", "path", "sum", "element")
 
@@ -79,9 +84,10 @@ def _evaluated(text: str) -> float | None:
     """The value of a formula that is written with numbers; None if names are left in it."""
     text = re.sub(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"e{m[1].translate(_DIGITS)}", text)
     text = re.sub(r"([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"**{m[1].translate(_DIGITS)}", text)
-    text = text.replace("·", "*").replace("^", "**")
-    text = re.sub(r"\[([^\[\]]*[<>][^\[\]]*)\]", r"(1.0*(\1))", text)  # [x > 0] is 1 where it holds, else 0
+    for sign, typed in _SIGNS.items():
+        text = text.replace(sign, typed)
+    text = re.sub(r"\[([^\[\]]*[<>=][^\[\]]*)\]", r"(1.0*(\1))", text)  # [x > 0] is 1 where it holds, else 0
     text = _BESIDE.sub("*", text)
-    if re.search(r"[^-+*/(),<>=\d.e ]", _NAMES.sub("", text)):
+    if re.search(r"[^-+*/(),<>=!\d.e ]", _NAMES.sub("", text)):
         return None
     return float(eval(text, dict(_FUNCTIONS)))  # of numbers, operators and these functions alone

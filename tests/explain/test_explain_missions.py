@@ -88,7 +88,7 @@ def test_m3_node_rules() -> None:
     text = words(explain(cost, [x, w, b], detail="named").to_text())
     assert "∂C/∂X = ∂C/∂H @ Wᵀ" in text
     assert "∂C/∂W = Xᵀ @ ∂C/∂H" in text
-    assert "∂C/∂b = Σ[0] ∂C/∂H" in text
+    assert "∂C/∂b = Σᵢ ∂C/∂H" in text
     added = expression("z = a*b; y = z + c; E = y*d", a=2.0, b=3.0, c=4.0, d=5.0)
     rules = words(explain(added, ["a", "b", "c"]).to_text())
     assert "∂E/∂c = ∂E/∂y = 5" in rules

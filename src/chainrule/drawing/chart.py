@@ -10,7 +10,7 @@ from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.shapes import SMALL_SIZE, Point, dot, line, polyline, tag, text, text_width
 from chainrule.explain.symbols import number
 from chainrule.ir import Array
-from chainrule.ops.notation import superscript
+from chainrule.ops.written import superscript
 
 _SIZE = (400.0, 250.0)  # of one chart, with its words
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 34.0, 40.0

@@ -6,6 +6,7 @@ moves that move nothing disappear. `write` gives text and LaTeX, by `chainrule.o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +19,11 @@ from chainrule.explain.symbols import Formula, constant, symbol
 from chainrule.ir import LEAVES, Node, topological
 from chainrule.ops import notation
 from chainrule.ops.primitive import lookup
+from chainrule.ops.written import Style, matrix, sizes
 
 Symbols = Callable[[Node], Formula]
 _MOST_TERMS = 8  # of a sum in which like terms are looked for
-_STYLES: tuple[notation.Style, notation.Style] = ("text", "latex")
+_STYLES: tuple[Style, Style] = ("text", "latex")
 
 
 def is_atom(node: Node) -> bool:
@@ -54,6 +56,8 @@ class Product:
             result = result * factor
         if self.coefficient == 1.0:
             return result
+        if len(self.factors) == 1 and (below := _inverted(self)) is not None:
+            return self.coefficient / below
         return -result if self.coefficient == -1.0 else self.coefficient * result
 
     def __mul__(self, other: Product) -> Product:
@@ -108,8 +112,12 @@ def _whole(node: Node, p: Product) -> Node:
 
 
 def _unstretched(p: Product) -> Product:
-    """Without repetitions of a single number: operations element by element repeat it themselves."""
-    return Product(p.coefficient, tuple(f.inputs[0] if repeats_a_number(f) else f for f in p.factors))
+    """Without repetitions of numbers and rows: operations element by element repeat them themselves."""
+    return Product(p.coefficient, tuple(f.inputs[0] if repeats_a_number(f) or _repeats(f) else f for f in p.factors))
+
+
+def _repeats(node: Node) -> bool:
+    return node.name is None and node.op == "broadcast_to"
 
 
 def repeats_a_number(node: Node) -> bool:
@@ -164,8 +172,8 @@ def _linear(node: Node, inner: Product) -> Product | None:
     if not inner.factors or inner.coefficient == 0.0:
         return None
     source = Product(1.0, inner.factors).node()
-    if node.op == "sum" and node.size and repeats_a_number(source):
-        return Product(inner.coefficient * source.size / node.size, source.inputs)
+    if node.op == "sum" and node.size and (repeats_a_number(source) or _repeats(source)):
+        return Product(inner.coefficient) * _sum_of_repetitions(node, source)
     if node.op == "transpose" and node.ndim == 2:
         return Product(inner.coefficient) * _transposed_product(node, source)
     if inner.coefficient == 1.0:
@@ -173,6 +181,18 @@ def _linear(node: Node, inner: Product) -> Product | None:
     value = lookup(node.op).run((source,), node.attributes)
     rest = Node(node.op, (source,), node.attributes, node.shape, node.dtype, None, value)
     return Product(inner.coefficient, (rest,))
+
+
+def _sum_of_repetitions(node: Node, source: Node) -> Product:
+    """The sum of an array that is repeated: along axes of repetition it is multiplied, along the others added up."""
+    (x,) = source.inputs
+    axes, keepdims = node.attributes["axis"], node.attributes["keepdims"]
+    if x.size == 1:
+        return Product(source.size / node.size, (x,))
+    shape = (*(1,) * (source.ndim - x.ndim), *x.shape)
+    times = math.prod(n for a, n in enumerate(source.shape) if a in axes and shape[a] == 1)
+    rest = _apply("sum", _apply("reshape", x, shape) if x.shape != shape else x, axis=axes, keepdims=keepdims)
+    return Product(float(times), (rest,))
 
 
 def _same_everywhere(node: Node) -> float | None:
@@ -351,7 +371,17 @@ def named_symbol(node: Node, precision: int = 6) -> Formula:
     if node.value is not None and node.size == 1:
         return constant(node.value.item(), precision)
     known = uniform(node)
-    return constant(known, precision) if known is not None else Formula(f"[{node.size} numbers]", rf"\left[{node.size}\right]")
+    return constant(known, precision) if known is not None else _array(node, precision)
+
+
+def _array(node: Node, precision: int) -> Formula:
+    """A short vector of numbers, I for the identity; else the shape of the array."""
+    if node.value is not None and node.ndim == 1 and node.size <= _MOST_TERMS:
+        items = [constant(v.item(), precision) for v in node.value]
+        return Formula(*(matrix([[i.style(s) for i in items]], s) for s in _STYLES))
+    if node.value is not None and node.ndim == 2 and np.array_equal(node.value, np.eye(node.shape[0], node.shape[1])):
+        return Formula("I", "I")
+    return Formula(f"[{sizes(node.shape)}]", rf"\left[{sizes(node.shape)}\right]".replace("×", r" \times "))
 
 
 def write(node: Node, precision: int = 6, symbols: Symbols | None = None, *, whole: bool = False) -> Formula:

@@ -11,10 +11,11 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
-from chainrule.ops.notation import Style, superscript
+from chainrule.ops.written import Style, superscript
 
 _GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ", "kappa": "κ",
@@ -26,6 +27,7 @@ _COMMANDS |= {"ε": r"\varepsilon", "φ": r"\varphi"}  # \epsilon and \phi are o
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _DERIVATIVE = re.compile(r"d(\(.+\)|[^/()]+)/d(.+)")
 _NAME = re.compile(r"([^\W\d_]+)_?([^\W_]*)(?:\^(\w+))?(?:#(\d+))?((?:\[[^\]]*\])?)('*)")
+_LARGEST_DENOMINATOR = 10_000
 _TYPED = 12  # digits of a number that somebody may have typed
 _ESCAPES = {c: "\\" + c for c in "_#%&${}"}
 _IN_FORMULA = str.maketrans(_ESCAPES | {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "})
@@ -127,8 +129,24 @@ def number(value: float | int | bool, digits: int) -> Formula:
 
 
 def constant(value: float | int | bool, digits: int) -> Formula:
-    """A number that belongs to a formula: as it was typed, if it is short, since 0.123456789 is no result to be rounded."""
-    return number(value, _TYPED if is_short(value) else digits)
+    """A number that belongs to a formula: as it was typed, if it is short, since 0.123456789 is no result to be rounded.
+
+    One that is the quotient of two whole numbers, as in a mean of three, is written as such: 1/3.
+    """
+    if is_short(value):
+        return number(value, _TYPED)
+    quotient = Fraction(float(value)).limit_denominator(_LARGEST_DENOMINATOR)
+    if not _is_nearest(quotient, float(value)) or abs(quotient.numerator) > _LARGEST_DENOMINATOR:
+        return number(value, digits)
+    above, below = abs(quotient.numerator), quotient.denominator
+    sign = "-" if value < 0 else ""
+    return Formula(f"{sign}{above}/{below}", rf"{sign}\frac{{{above}}}{{{below}}}")
+
+
+def _is_nearest(quotient: Fraction, value: float) -> bool:
+    """Whether a float64, or a float32, is what the quotient is rounded to."""
+    exact = float(quotient)
+    return exact == value or (quotient.denominator < 100 and float(np.float32(exact)) == value)
 
 
 def is_short(value: float | int | bool) -> bool:

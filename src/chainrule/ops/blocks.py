@@ -115,7 +115,7 @@ def _softmax_pullback(g: Node, node: Node) -> Node:
 softmax = _block(
     "softmax",
     "y_k = e^{a_k} / Σ_j e^{a_j}, shifted by the largest a so that nothing overflows",
-    Notation("softmax(#0)", r"\operatorname{softmax}\left(#0\right)"),
+    Notation("softmax#_axis(#0)", r"\operatorname{softmax}#_axis\left(#0\right)"),
     arity=1,
     infer=_like_first,
     body=_softmax,
@@ -132,7 +132,7 @@ def _log_softmax_pullback(g: Node, node: Node) -> Node:
 log_softmax = _block(
     "log_softmax",
     "y_k = a_k − ln Σ_j e^{a_j}",
-    Notation("log_softmax(#0)", r"\log\operatorname{softmax}\left(#0\right)"),
+    Notation("log softmax#_axis(#0)", r"\log\operatorname{softmax}#_axis\left(#0\right)"),
     arity=1,
     infer=_like_first,
     body=lambda x, axis: x - logsumexp(x, axis=axis, keepdims=True),
@@ -180,7 +180,7 @@ def _loss_case(rng: np.random.Generator) -> Case:
 softmax_with_loss = _block(
     "softmax_with_loss",
     "L = −Σ_k t_k ln y_k with y = softmax(a); its gradient is y − t",
-    Notation("softmax_with_loss(#0, #1)", r"\operatorname{CE}\left(\operatorname{softmax}\left(#0\right), #1\right)"),
+    Notation("CE(softmax(#0), #1)", r"\operatorname{CE}\left(\operatorname{softmax}\left(#0\right), #1\right)"),
     arity=2,
     infer=_infer_loss,
     body=_softmax_with_loss,
@@ -222,7 +222,7 @@ def _infer_layer_norm(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
 layer_norm = _block(
     "layer_norm",
     "y = (x − mean) / √(var + eps) · weight + bias, over the last axes (Ba, Kiros, Hinton 2016)",
-    Notation("layer_norm(#*)", r"\operatorname{LayerNorm}\left(#*\right)"),
+    Notation("LayerNorm(#*)", r"\operatorname{LayerNorm}\left(#*\right)"),
     arity=3,
     infer=_infer_layer_norm,
     body=_layer_norm,
@@ -257,7 +257,7 @@ def _infer_batch_norm(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
 batch_norm = _block(
     "batch_norm",
     "y = (x − mean) / √(var + eps) · weight + bias, per channel (Ioffe, Szegedy 2015)",
-    Notation("batch_norm(#*)", r"\operatorname{BatchNorm}\left(#*\right)"),
+    Notation("BatchNorm(#*)", r"\operatorname{BatchNorm}\left(#*\right)"),
     arity=5,
     infer=_infer_batch_norm,
     body=_batch_norm,

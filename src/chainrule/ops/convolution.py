@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Array, Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import equal, masked, promote
+from chainrule.ops.elementwise import PRODUCT, equal, masked, promote
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -31,7 +31,7 @@ from chainrule.ops.primitive import (
     integers,
 )
 from chainrule.ops.reduction import argmax, max, mean
-from chainrule.ops.shape import expand_dims, flip, movement, pad, random_values, reshape, slice, transpose
+from chainrule.ops.shape import expand_dims, flip, movement, operator, pad, random_values, reshape, slice, transpose
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -272,7 +272,7 @@ convolution = define(
     Primitive(
         name="convolution",
         summary="y[n, o, p] = Σ_{c, k} x[n, c, p·stride + k·kernel_dilation − padding] w[o, c, k], channels c within o's group",
-        notation=Notation("conv(#0, #1)", r"<0> \star <1>", 30),
+        notation=Notation("<0> ⋆ <1!>", r"<0> \star <1!>", PRODUCT),
         prepare=_prepare_convolution,
         infer=_infer_convolution,
         evaluate=_convolve,
@@ -353,7 +353,7 @@ conv_transpose = define(
     Primitive(
         name="conv_transpose",
         summary="the adjoint of convolution: y[n, o, p·stride + k·dilation − padding] collects x[n, c, p] w[c, o, k]",
-        notation=Notation("conv_transpose(#0, #1)", r"<0> \star^{\top} <1>", 30),
+        notation=Notation("<0> ⋆ᵀ <1!>", r"<0> \star^{\top} <1!>", PRODUCT),
         prepare=_prepare_transposed,
         infer=_infer_transposed,
         body=_conv_transpose,
@@ -399,7 +399,7 @@ def _windows_case(rng: np.random.Generator) -> Case:
 windows = movement(
     "windows",
     "y[…, p, k] = x[…, p·stride + k·dilation]: the window of x that starts at each position",
-    text="windows(#0, #size)",
+    notation=Notation("patches#_size(#0)", r"\operatorname{patches}#_size\left(#0\right)"),
     prepare=_prepare_windows,
     shape=_windowed,
     evaluate=window_view,
@@ -429,7 +429,7 @@ def _windows_sum(x: Array, shape: Shape, stride: Shape, dilation: Shape) -> Arra
 windows_sum: Primitive = movement(
     "windows_sum",
     "the adjoint of windows: every window added up at its place",
-    text="windows_sum(#0)",
+    notation=Notation("patchesᵀ(#0)", r"\operatorname{patches}^{\top}\left(#0\right)"),
     prepare=lambda x, shape, stride, dilation: {"shape": shape, "stride": stride, "dilation": dilation},
     shape=lambda old, shape, stride, dilation: (*old[: len(old) - 2 * len(shape)], *shape),
     evaluate=_windows_sum,
@@ -516,7 +516,7 @@ def _pool_case(rng: np.random.Generator) -> Case:
 max_pool = movement(
     "max_pool",
     "y[n, c, p] = the largest x[n, c, ·] in the window at p·stride − padding",
-    text="max_pool(#0, #window)",
+    notation=Notation("MaxPool#_window(#0)", r"\operatorname{MaxPool}#_window\left(#0\right)"),
     prepare=_prepare_pool,
     shape=_pooled,
     result="float",
@@ -528,7 +528,7 @@ max_pool = movement(
 avg_pool = movement(
     "avg_pool",
     "y[n, c, p] = the mean of x[n, c, ·] in the window at p·stride − padding; padding counts as zeros",
-    text="avg_pool(#0, #window)",
+    notation=Notation("AvgPool#_window(#0)", r"\operatorname{AvgPool}#_window\left(#0\right)"),
     prepare=_prepare_pool,
     shape=_pooled,
     result="float",
@@ -548,7 +548,7 @@ def _prepare_global(x: Node) -> dict[str, Any]:
 global_max_pool = movement(
     "global_max_pool",
     "y[n, c] = the largest x[n, c, ·]",
-    text="global_max_pool(#0)",
+    notation=operator("MaxPool"),
     prepare=_prepare_global,
     shape=lambda shape: shape[:2],
     body=lambda x: max(x, axis=_spatial_axes(x)),
@@ -558,7 +558,7 @@ global_max_pool = movement(
 global_avg_pool = movement(
     "global_avg_pool",
     "y[n, c] = the mean of x[n, c, ·]",
-    text="global_avg_pool(#0)",
+    notation=operator("AvgPool"),
     prepare=_prepare_global,
     shape=lambda shape: shape[:2],
     result="float",

@@ -31,7 +31,7 @@ from chainrule.ops.primitive import (
 )
 from chainrule.ops.requirement import Limits, required
 
-COMPARE, SUM, PRODUCT, SIGN, POWER = 10, 20, 30, 35, 50
+COMPARE, SUM, OPEN, PRODUCT, SIGN, POWER = 10, 20, 28, 30, 35, 50
 
 Result = Literal["same", "number", "float", "bool"]
 Domain = tuple[float, float]
@@ -219,7 +219,7 @@ cast = define(
 )
 
 stop_gradient = elementwise(
-    "stop_gradient", "y = x, but no gradient passes back", function("stop_gradient", r"\operatorname{stop}"),
+    "stop_gradient", "y = x, but no gradient passes back", function("stop", r"\operatorname{stop}"),
     evaluate=lambda x: x, partials=(_nothing,), result="same",
 )  # fmt: skip
 
@@ -324,8 +324,8 @@ greater = _compare("greater", "y = (a > b)", infix(">", ">", COMPARE), evaluate=
 greater_equal = _compare(
     "greater_equal", "y = (a ≥ b)", infix("≥", r"\ge", COMPARE), evaluate=np.greater_equal, kinks=_PIECEWISE
 )
-logical_and = _compare("logical_and", "y = a and b", infix("∧", r"\land", COMPARE), evaluate=np.logical_and)
-logical_or = _compare("logical_or", "y = a or b", infix("∨", r"\lor", COMPARE), evaluate=np.logical_or)
+logical_and = _compare("logical_and", "y = a and b", infix("∧", r"\land", COMPARE - 1), evaluate=np.logical_and)
+logical_or = _compare("logical_or", "y = a or b", infix("∨", r"\lor", COMPARE - 2), evaluate=np.logical_or)
 logical_not = elementwise(
     "logical_not",
     "y = not x",
@@ -335,7 +335,7 @@ logical_not = elementwise(
     result="bool",
 )
 isfinite = elementwise(
-    "isfinite", "y = (x is neither infinite nor NaN)", function("isfinite", r"\operatorname{isfinite}"),
+    "isfinite", "y = (x is neither infinite nor NaN)", Notation("|#0| < ∞", r"\left\lvert #0\right\rvert < \infty", COMPARE),
     evaluate=np.isfinite, partials=(_nothing,), result="bool",
 )  # fmt: skip
 
@@ -354,7 +354,7 @@ where = define(
     Primitive(
         name="where",
         summary="y = a where the condition holds, else b",
-        notation=Notation("where(#0, #1, #2)", r"\begin{cases}#1 & #0\\ #2 & \text{else}\end{cases}"),
+        notation=Notation("{#1 if #0, else #2}", r"\begin{cases}#1 & #0\\ #2 & \text{else}\end{cases}"),
         prepare=_prepare_where,
         infer=lambda inputs, attributes: (broadcast_shape("where", inputs), inputs[1].dtype),
         evaluate=np.where,
@@ -402,12 +402,12 @@ weighted = elementwise(
 # ------------------------------------------------------------------------------------------------ functions of one value
 exp = elementwise("exp", "y = eˣ", Notation("exp(#0)", "e^{#0}", POWER), evaluate=np.exp, partials=(lambda x, y: y,))
 expm1 = elementwise(
-    "expm1", "y = eˣ − 1, exact near 0", Notation("expm1(#0)", r"\left(e^{#0} - 1\right)"),
+    "expm1", "y = eˣ − 1, exact near 0", Notation("exp(#0) - 1", "e^{#0} - 1", SUM),
     evaluate=np.expm1, partials=(lambda x, y: y + 1.0,),
 )  # fmt: skip
 log = elementwise("log", "y = ln x", function("log"), evaluate=np.log, partials=(lambda x, y: 1.0 / x,), domain=(POSITIVE,))
 log1p = elementwise(
-    "log1p", "y = ln(1 + x), exact near 0", Notation("log1p(#0)", r"\log\left(1 + #0\right)"),
+    "log1p", "y = ln(1 + x), exact near 0", Notation("log(1 + #0)", r"\log\left(1 + #0\right)"),
     evaluate=np.log1p, partials=(lambda x, y: 1.0 / (1.0 + x),), domain=((-0.6, 2.0),),
 )  # fmt: skip
 sqrt = elementwise(
@@ -486,7 +486,7 @@ def _clip_partial(x: Node, y: Node, low: float | None, high: float | None) -> No
 
 clip = elementwise(
     "clip", "y = min(max(x, low), high)",
-    Notation("clip(#0, #low, #high)", r"\operatorname{clip}\left(#0, #low, #high\right)"),
+    Notation("clip(#0)", r"\operatorname{clip}\left(#0\right)"),
     body=_clip, partials=(_clip_partial,), result="number", settings={"low": -1.0, "high": 1.0},
     kinks="at low and high: 1", kink_distance=lambda x: np.abs(x) - 1.0,
 )  # fmt: skip
@@ -515,7 +515,7 @@ relu = elementwise(
     partials=(lambda x, y: to_dtype(x > 0.0, x.dtype),), result="number", kinks="at 0: 0", kink_distance=_from_zero,
 )  # fmt: skip
 leaky_relu = elementwise(
-    "leaky_relu", "y = x where x > 0, else slope · x", function("leaky_relu", r"\operatorname{LeakyReLU}"),
+    "leaky_relu", "y = x where x > 0, else slope · x", function("LeakyReLU", r"\operatorname{LeakyReLU}"),
     body=lambda x, slope: where(x > 0.0, x, slope * x), partials=(lambda x, y, slope: where(x > 0.0, one_like(x), slope),),
     settings={"slope": 0.01}, kinks="at 0: slope", kink_distance=_from_zero,
 )  # fmt: skip

@@ -148,7 +148,7 @@ scatter_add = define(
     Primitive(
         name="scatter_add",
         summary="y = zeros of `shape`, to which every value is added at its index: the adjoint of gather",
-        notation=Notation("scatter_add(#*)", r"\operatorname{scatter\_add}\left(#*\right)"),
+        notation=Notation("scatter(#*)", r"\operatorname{scatter}\left(#*\right)"),
         prepare=_prepare_scatter,
         infer=_infer_scatter,
         evaluate=_scatter_add,
@@ -171,7 +171,7 @@ one_hot = define(
     Primitive(
         name="one_hot",
         summary="y[…, c] = 1 where c is the index, else 0; all 0 for an index outside 0 … count − 1",
-        notation=Notation("one_hot(#0)", r"\operatorname{one\_hot}\left(#0\right)"),
+        notation=Notation("onehot(#0)", r"\operatorname{onehot}\left(#0\right)"),
         prepare=_prepare_one_hot,
         infer=lambda inputs, attributes: ((*inputs[0].shape, attributes["count"]), attributes["dtype"]),
         body=lambda i, count, dtype: to_dtype(equal(expand_dims(i, -1), as_node(np.arange(count))), dtype),

@@ -233,7 +233,7 @@ einsum = define(
     Primitive(
         name="einsum",
         summary="y = Σ over the letters left out of the result, of the product of the inputs",
-        notation=Notation("einsum('#equation', #*)", r"\operatorname{einsum}\left(\text{#equation}; #*\right)"),
+        notation=Notation("Σ (#*)", r"\sum \left(#*\right)"),
         prepare=_prepare_einsum,
         infer=_infer_einsum,
         body=_einsum,

@@ -2,30 +2,47 @@
 
 Precedence says how tightly an operator binds: comparisons 10, sums 20, products 30, signs 35, powers 50, everything with its
 own brackets 100. `<0>` in a notation puts input 0 in brackets if it binds less tightly than the whole, `<0!>` also if it binds
-as tightly; `#0` never does. `#*` stands for all inputs, separated by commas, and `#name` for an attribute. A few operations are
-written in more than one way (a product with a dot, ⊙ or nothing at all): they have a function here.
+as tightly; `#0` never does. `#*` stands for all inputs, separated by commas, and `#_name` for an attribute as a subscript: axes
+by their letters (i, j, k, … from the first), unless all are meant or the usual one; shapes as 2×3. A few operations are written
+in more than one way (a product with a dot, ⊙ or nothing at all): they have a function here, or in `array_notation`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any
+
+import numpy as np
 
 from chainrule.ir import LEAVES, Node, topological
-from chainrule.ops.elementwise import COMPARE, POWER, PRODUCT, SIGN, SUM
+from chainrule.ops import array_notation
+from chainrule.ops.elementwise import OPEN, POWER, PRODUCT, SIGN, SUM
 from chainrule.ops.primitive import lookup
+from chainrule.ops.written import (
+    ATOM,
+    FRACTION,
+    MATMUL,
+    ONES,
+    Special,
+    Style,
+    Written,
+    axis_letters,
+    below,
+    brackets,
+    sizes,
+    superscript,
+)
 
-Style = Literal["text", "latex"]
 Symbol = Callable[[Node, Style], str]
-Written = tuple[str, int]
-_PLACEHOLDER = re.compile(r"<(\d)(!?)>|#(\d|\*|[a-z_]+)")
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_PLACEHOLDER = re.compile(r"<(\d)(!?)>|#(\d|\*)|#_([a-z]+)")
+_QUOTIENT = re.compile(r"\d+/\d+|\\frac\{\d+\}\{\d+\}")
 _TALL = (r"\frac", r"\sum", r"\prod", r"\begin", r"\underbrace", r"\left")
 _LONGEST = 2000
-_ATOM = 100
-_MATMUL = PRODUCT - 1  # so that it gets brackets in products element by element
-_FRACTION = PRODUCT + 1
+_OF_CONVOLUTIONS = (
+    ("s", "stride", 1), ("p", "padding", 0), ("u", "input_dilation", 1), ("d", "kernel_dilation", 1), ("d", "dilation", 1),
+    ("o", "output_padding", 0), ("g", "groups", 1),
+)  # fmt: skip
 
 
 def plain_symbol(node: Node, style: Style) -> str:
@@ -53,23 +70,20 @@ def formula(node: Node, style: Style = "text", symbol: Symbol = plain_symbol, *,
     for each in topological([node], stop=lambda n: n is not top and n.name is not None):
         stops = each.op in LEAVES or (each.name is not None and each is not top)
         found = _atom(symbol(each, style), style) if stops else _call(each, written, style)
-        written[each] = found if len(found[0]) <= _LONGEST else ("…", _ATOM)
-    text = written[node][0]
+        written[each] = found if len(found[0]) <= _LONGEST else ("…", ATOM)
+    text, level = written[node]
+    if node.dtype == np.bool_ and level < ATOM:
+        text = _iverson(text, style)  # so that it is not read on as a chain: [a > b] = 1
     return text if style == "text" else _fitted(text)
-
-
-def superscript(text: str) -> str | None:
-    """A whole number in raised digits."""
-    return text.translate(_SUPERSCRIPTS) if text.removeprefix("-").isdigit() else None
 
 
 def _atom(text: str, style: Style) -> Written:
     fraction = style == "latex" and text.startswith(r"\frac{\partial")
     if text.startswith("-"):
         return text, SIGN
-    if "×10" in text or r" \times 10" in text:
-        return text, PRODUCT  # (2×10⁹)²
-    return text, _FRACTION if "/" in text or fraction else _ATOM
+    if "×10" in text or r" \times 10" in text or _QUOTIENT.fullmatch(text):
+        return text, PRODUCT  # (2×10⁹)², (1/3)²
+    return text, FRACTION if "/" in text or fraction else ATOM
 
 
 def _fitted(latex: str) -> str:
@@ -92,11 +106,8 @@ def _fitted(latex: str) -> str:
     return "".join(pieces)
 
 
-def _brackets(inner: str, style: Style) -> str:
-    return f"({inner})" if style == "text" else rf"\left({inner}\right)"
-
-
 def _call(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
+    written = _with_ones(node, written, style)
     special = _SPECIAL.get(node.op)
     if special is not None:
         found = special(node, written, style)
@@ -105,38 +116,61 @@ def _call(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
     notation = lookup(node.op).notation
 
     def fill(match: re.Match[str]) -> str:
-        position, strict, plain = match.groups()
-        if position is None and plain == "*":
+        position, strict, plain, attribute = match.groups()
+        if attribute:
+            return below(_subscript(node, attribute), style)
+        if plain == "*":
             return ", ".join(written[i][0] for i in node.inputs)
-        if position is None and not plain.isdigit():
-            return _attribute(node.attributes.get(plain), style)
         text, precedence = written[node.inputs[int(position or plain)]]
         needs = position is not None and (precedence < notation.precedence or (strict and precedence == notation.precedence))
-        return _brackets(text, style) if needs else text
+        return brackets(text, style) if needs else text
 
     return _PLACEHOLDER.sub(fill, (notation.text if style == "text" else notation.latex)), notation.precedence
 
 
-def _attribute(value: object, style: Style) -> str:
-    text = str(value)
-    return text if style == "text" else text.replace("_", r"\_").replace("None", r"\text{none}")
+def _with_ones(node: Node, written: Mapping[Node, Written], style: Style) -> Mapping[Node, Written]:
+    """What is not done element by element needs arrays: 𝟏, or 0.5 · 𝟏, for a number that stands in every element."""
+    numbers = [] if lookup(node.op).elementwise else [i for i in node.inputs if _is_uniform(i)]
+    if not numbers:
+        return written
+    dot = "·" if style == "text" else r"\cdot"
+    arrays = {i: written[i] for i in node.inputs}
+    for each in numbers:
+        text = written[each][0]
+        arrays[each] = (ONES[style], ATOM) if text == "1" else (f"{text} {dot} {ONES[style]}", PRODUCT)
+    return arrays
 
 
-Special = Callable[[Node, Mapping[Node, Written], Style], Written | None]
+def _is_uniform(node: Node) -> bool:
+    array = node.value if node.op == "constant" and node.name is None and node.size > 1 else None
+    return array is not None and array.dtype.kind == "f" and bool(np.all(array == array.flat[0]))
+
+
+def _subscript(node: Node, attribute: str) -> str:
+    value = node.attributes[attribute]
+    if attribute != "axis":
+        return sizes(value)
+    count = node.inputs[0].ndim
+    if isinstance(value, int):
+        return "" if value % count == count - 1 else axis_letters([value % count])
+    return "" if len(value) == count else axis_letters(value)
 
 
 def _write_product(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
     """Brackets stand side by side, arrays are joined by ⊙, and everything else by a dot."""
-    pairs = (written[i] for i in node.inputs)
-    a, b = ((_brackets(text, style), _ATOM) if level < PRODUCT else (text, level) for text, level in pairs)
+    left, right = (written[i] for i in node.inputs)
+    a = left if left[1] >= PRODUCT else (brackets(left[0], style), ATOM)
+    # A sum sign may stand at the end of a product.
+    b = right if right[1] >= PRODUCT or right[1] == OPEN else (brackets(right[0], style), ATOM)
     negative = b[0].startswith("-")
     if negative or (style == "text" and node.inputs[1].op == "divide" and b[1] == PRODUCT):
-        b = _brackets(b[0], style), _ATOM
+        b = brackets(b[0], style), ATOM
     hadamard = min(i.size for i in node.inputs) > 1
-    if b[0].startswith(("(", r"\left(", r"{\left(")) and not (hadamard or negative or "∂" in a[0]):
-        return f"{a[0]}{b[0]}", PRODUCT
+    level = OPEN if b[1] == OPEN else PRODUCT
+    if b[0].startswith(("(", r"\left(", r"{\left(")) and not (hadamard or negative or "∂" in a[0] or "/" in a[0]):
+        return f"{a[0]}{b[0]}", level
     sign = ("⊙" if hadamard else "·") if style == "text" else (r"\odot" if hadamard else r"\cdot")
-    return f"{a[0]} {sign} {b[0]}", PRODUCT
+    return f"{a[0]} {sign} {b[0]}", level
 
 
 def _write_sum_of_two(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
@@ -144,8 +178,8 @@ def _write_sum_of_two(node: Node, written: Mapping[Node, Written], style: Style)
     (a, level_a), (b, level_b) = (written[i] for i in node.inputs)
     if not b.startswith("-") or level_b <= SUM:
         return None
-    a = _brackets(a, style) if level_a < SUM else a
-    return (f"{a} - {b[1:]}" if node.op == "add" else f"{a} - {_brackets(b, style)}"), SUM
+    a = brackets(a, style) if level_a < SUM else a
+    return (f"{a} - {b[1:]}" if node.op == "add" else f"{a} - {brackets(b, style)}"), SUM
 
 
 def _write_quotient(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
@@ -153,21 +187,51 @@ def _write_quotient(node: Node, written: Mapping[Node, Written], style: Style) -
     (a, level), (b, _) = (written[i] for i in node.inputs)
     if style == "latex" or not b.startswith("-"):
         return None
-    return f"{_brackets(a, style) if level < PRODUCT else a} / ({b})", PRODUCT
+    return f"{brackets(a, style) if level < PRODUCT else a} / ({b})", PRODUCT
 
 
 def _write_minus(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
     text, precedence = written[node.inputs[0]]
-    return "-" + (_brackets(text, style) if precedence < PRODUCT or text.startswith("-") else text), SIGN
+    inner = text if precedence >= OPEN and not text.startswith("-") else brackets(text, style)
+    return f"-{inner}", precedence if precedence in (OPEN, MATMUL) else SIGN
 
 
 def _write_matmul(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
     """Products element by element, and products of matrices on the right, need brackets inside a product of matrices."""
-    sign = " @ " if style == "text" else r" \, "
-    bare = ((_MATMUL, _FRACTION, POWER, POWER + 1, _ATOM), (_FRACTION, POWER, POWER + 1, _ATOM))
+    return _between(" @ " if style == "text" else r" \, ", node, written, style)
+
+
+def _write_convolution(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
+    """x ⋆ w, or x ⋆ᵀ w, with stride s, padding p, dilation of input u and of kernel d, and groups g where these are unusual."""
+    settings = ", ".join(
+        f"{letter}={_shortest(node.attributes[name])}"
+        for letter, name, usual in _OF_CONVOLUTIONS
+        if name in node.attributes and set(np.ravel(node.attributes[name])) != {usual}
+    )
+    turned = node.op == "conv_transpose"
+    if style == "text":
+        sign = f" ⋆{'ᵀ' if turned else ''}{f'({settings})' if settings else ''} "
+    else:
+        sign = rf" \star{'^{' + chr(92) + 'top}' if turned else ''}{f'_{{{settings}}}' if settings else ''} "
+    return _between(sign, node, written, style)
+
+
+def _shortest(value: Any) -> str:
+    """A setting per axis as one number, where all are the same."""
+    found = sorted({int(v) for v in np.ravel(value)})
+    return str(found[0]) if len(found) == 1 else str(value).replace(" ", "")
+
+
+def _between(sign: str, node: Node, written: Mapping[Node, Written], style: Style) -> Written:
+    """Two arrays with the sign of a product that is none element by element."""
+    bare = ((MATMUL, FRACTION, POWER, POWER + 1, ATOM), (FRACTION, POWER, POWER + 1, ATOM))
     pairs = zip((written[i] for i in node.inputs), bare, strict=True)
-    a, b = (text if level in levels else _brackets(text, style) for (text, level), levels in pairs)
-    return f"{a}{sign}{b}", _MATMUL
+    a, b = (text if level in levels else brackets(text, style) for (text, level), levels in pairs)
+    return f"{a}{sign}{b}", MATMUL
+
+
+def _iverson(condition: str, style: Style) -> str:
+    return f"[{condition}]" if style == "text" else rf"\left[{condition}\right]"
 
 
 def _write_power(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
@@ -176,88 +240,43 @@ def _write_power(node: Node, written: Mapping[Node, Written], style: Style) -> W
     if style == "latex" or raised is None:
         return None
     text, precedence = written[node.inputs[0]]
-    return f"{text if precedence >= _ATOM else _brackets(text, style)}{raised}", POWER
+    return f"{text if precedence >= ATOM else brackets(text, style)}{raised}", POWER
 
 
 def _write_cast(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
     """A condition used as a number: 1 where it holds, else 0 (Iverson's bracket)."""
     if node.inputs[0].dtype.kind != "b":
         return None
-    return _iverson(written[node.inputs[0]], style)
-
-
-def _iverson(condition: Written, style: Style) -> Written:
-    return (f"[{condition[0]}]" if style == "text" else rf"\left[{condition[0]}\right]"), _ATOM
+    return _iverson(written[node.inputs[0]][0], style), ATOM
 
 
 def _write_masked(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
     value, condition = node.inputs
-    return _write_product(node, {value: written[value], condition: _iverson(written[condition], style)}, style)
+    held = _iverson(written[condition][0], style), ATOM
+    return _write_product(node, {value: written[value], condition: held}, style)
 
 
-def _write_transpose(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
-    axes = tuple(node.attributes["axes"])
-    count = len(axes)
-    if count < 2 or axes != (*range(count - 2), count - 1, count - 2):
-        return None
-    source = node.inputs[0]
-    if source.op == "reshape" and source.inputs[0].ndim == 1 and source.shape[0] == 1 and source.name is None:
-        return written[source.inputs[0]]  # a row turned back into the column that it was made from
-    return _transposed(written[source], style)
+def _write_clip(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
+    """min(max(x, low), high)."""
+    text, level = written[node.inputs[0]]
+    for name, bound in (("max", node.attributes["low"]), ("min", node.attributes["high"])):
+        if bound is not None:
+            text = f"{name}({text}, {bound:g})" if style == "text" else rf"\{name}\left({text}, {bound:g}\right)"
+            level = ATOM
+    return text, level
 
 
-def _transposed(inner: Written, style: Style) -> Written:
-    text, precedence = inner
-    base = text if precedence >= _ATOM else _brackets(text, style)
-    return (f"{base}ᵀ" if style == "text" else f"{{{base}}}^{{\\top}}"), POWER + 1
-
-
-def _write_reshape(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
-    """A vector is a column; as a row it is transposed. Axes of size 1 are not worth a word otherwise."""
-    source = node.inputs[0]
-    inner = written[source]
-    if (source.ndim, node.ndim) in ((1, 2), (2, 1)) and source.size > 1:
-        matrix = node if node.ndim == 2 else source
-        if matrix.shape[1] == 1 or (source.op == "sum" and source.name is None):
-            return inner
-        return _transposed(inner, style) if matrix.shape[0] == 1 else None
-    if [n for n in source.shape if n != 1] == [n for n in node.shape if n != 1]:
-        return inner
-    return None
-
-
-def _write_broadcast(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
-    return written[node.inputs[0]] if node.inputs[0].size == 1 else None
-
-
-def _write_sum(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
-    text, precedence = written[node.inputs[0]]
-    inner = _brackets(text, style) if precedence < PRODUCT else text
-    axes = node.attributes["axis"]
-    every = len(axes) == node.inputs[0].ndim
-    where = ",".join(map(str, axes))
+def _write_mask(node: Node, _written: Mapping[Node, Written], style: Style) -> Written:
+    """A mask of dropout: 1 / (1 - rate) with the probability 1 - rate, else 0."""
+    kept = f"{1 - node.attributes['rate']:g}"
+    shape = below(sizes(node.shape), style)
     if style == "text":
-        return f"Σ{'' if every else f'[{where}]'} {inner}", PRODUCT
-    return rf"\sum{'' if every else f'_{{[{where}]}}'} {inner}", PRODUCT
-
-
-def _write_equal(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
-    a, b = (_brackets(t, style) if p <= COMPARE else t for t, p in (written[i] for i in node.inputs))
-    return (f"{a} == {b}" if style == "text" else f"{a} = {b}"), COMPARE
-
-
-def _write_slice(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
-    """x[1, 0:2], as in Python."""
-    text, precedence = written[node.inputs[0]]
-    base = text if precedence >= _ATOM else _brackets(text, style)
-    keys = [
-        str(a) if b - a == 1 else ":" if (a, b, s) == (0, n, 1) else f"{a}:{b}" + (f":{s}" if s != 1 else "")
-        for a, b, s, n in zip(*(node.attributes[k] for k in ("start", "stop", "step")), node.inputs[0].shape, strict=True)
-    ]
-    return f"{base}[{', '.join(keys)}]", _ATOM
+        return f"Bernoulli{shape}({kept}) / {kept}", PRODUCT
+    return rf"\frac{{\operatorname{{Bernoulli}}{shape}\left({kept}\right)}}{{{kept}}}", FRACTION
 
 
 _SPECIAL: dict[str, Special] = {
+    **array_notation.SPECIAL,
     "add": _write_sum_of_two,
     "subtract": _write_sum_of_two,
     "divide": _write_quotient,
@@ -265,15 +284,11 @@ _SPECIAL: dict[str, Special] = {
     "masked": _write_masked,
     "negative": _write_minus,
     "matmul": _write_matmul,
+    "convolution": _write_convolution,
+    "conv_transpose": _write_convolution,
     "cast": _write_cast,
     "power": _write_power,
     "square": _write_power,
-    "transpose": _write_transpose,
-    "reshape": _write_reshape,
-    "squeeze": _write_reshape,
-    "expand_dims": _write_reshape,
-    "broadcast_to": _write_broadcast,
-    "sum": _write_sum,
-    "equal": _write_equal,
-    "slice": _write_slice,
+    "clip": _write_clip,
+    "dropout_mask": _write_mask,
 }

@@ -77,12 +77,12 @@ def _prepare_draw(op: str, settings: dict[str, Any]) -> Any:
     return prepare
 
 
-def _draw(op: str, summary: str, settings: dict[str, Any], **meaning: Any) -> Primitive:
+def _draw(op: str, summary: str, notation: Notation, settings: dict[str, Any], **meaning: Any) -> Primitive:
     return define(
         Primitive(
             name=op,
             summary=summary,
-            notation=Notation(f"{op}(#shape)", rf"\operatorname{{{op.replace('_', ' ')}}}\left(#shape\right)"),
+            notation=notation,
             prepare=_prepare_draw(op, settings),
             infer=lambda inputs, attributes: (attributes["shape"], attributes["dtype"]),
             not_differentiable="random numbers do not depend on anything that can be learnt",
@@ -92,7 +92,7 @@ def _draw(op: str, summary: str, settings: dict[str, Any], **meaning: Any) -> Pr
     )
 
 
-uniform = _draw("uniform", "y ~ U[0, 1)", {}, evaluate=_uniform)
+uniform = _draw("uniform", "y ~ U[0, 1)", Notation("U#_shape[0, 1)", r"\mathcal{U}#_shape[0, 1)"), {}, evaluate=_uniform)
 
 
 def _normal(key: Node, shape: Shape, dtype: DType) -> Node:
@@ -102,10 +102,11 @@ def _normal(key: Node, shape: Shape, dtype: DType) -> Node:
     return sqrt(-2.0 * log(1.0 - u1)) * cos(2.0 * math.pi * u2)
 
 
-normal = _draw("normal", "y ~ N(0, 1)", {}, body=_normal)
+normal = _draw("normal", "y ~ N(0, 1)", Notation("N#_shape(0, 1)", r"\mathcal{N}#_shape\left(0, 1\right)"), {}, body=_normal)
 dropout_mask = _draw(
     "dropout_mask",
     "y = 1 / (1 − rate) with probability 1 − rate, else 0 (inverted dropout; Srivastava et al. 2014)",
+    Notation("Bernoulli#_shape", r"\operatorname{Bernoulli}#_shape"),
     {"rate": 0.5},
     body=lambda key, shape, dtype, rate: to_dtype(uniform(key, shape=shape, dtype=dtype) >= rate, dtype) * (1.0 / (1.0 - rate)),
 )

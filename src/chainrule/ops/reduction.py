@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import equal, exp, isfinite, log, masked, promote, square, to_dtype, where
+from chainrule.ops.elementwise import OPEN, equal, exp, isfinite, log, masked, promote, square, to_dtype, where
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -28,7 +28,7 @@ from chainrule.ops.primitive import (
     normalise_axes,
     pullbacks,
 )
-from chainrule.ops.shape import movement, random_values, reshape, transpose
+from chainrule.ops.shape import movement, operator, random_values, reshape, transpose
 
 Result = Literal["same", "number", "float", "index"]
 
@@ -70,7 +70,7 @@ def sum_to(g: Node, shape: Shape) -> Node:
 broadcast_to = movement(
     "broadcast_to",
     "y = x repeated along axes of size 1 or along new leading axes",
-    text="broadcast_to(#0, #shape)",
+    notation=operator("broadcast_to"),
     prepare=_prepare_broadcast,
     shape=lambda old, shape: shape,
     evaluate=np.broadcast_to,
@@ -161,7 +161,7 @@ def reduction(
 
 
 def _over(text: str, latex: str) -> Notation:
-    return Notation(f"{text}(#0, axis=#axis)", rf"{latex}\left(#0\right)")
+    return Notation(f"{text}#_axis(#0)", rf"{latex}#_axis\left(#0\right)")
 
 
 def _settings(node: Node) -> tuple[tuple[int, ...], bool]:
@@ -171,7 +171,7 @@ def _settings(node: Node) -> tuple[tuple[int, ...], bool]:
 sum = reduction(
     "sum",
     "y = Σ x",
-    _over("sum", r"\sum"),
+    Notation("Σ#_axis <0>", r"\sum#_axis <0>", OPEN),
     evaluate=lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype),
     pullback=pullbacks(lambda g, node: restore(g, node.inputs[0], *_settings(node))),
     result="number",
@@ -213,7 +213,7 @@ def _prod_pullback(g: Node, node: Node) -> Node:
 prod = reduction(
     "prod",
     "y = Π x",
-    _over("prod", r"\prod"),
+    Notation("Π#_axis <0!>", r"\prod#_axis <0!>", OPEN),
     evaluate=lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims, dtype=x.dtype),
     pullback=pullbacks(_prod_pullback),
     result="number",
@@ -248,7 +248,7 @@ def _var(x: Node, axis: tuple[int, ...], keepdims: bool, correction: int) -> Nod
 var = reduction(
     "var",
     "y = Σ (x − mean x)² / (n − correction)",
-    _over("var", r"\operatorname{var}"),
+    _over("Var", r"\operatorname{Var}"),
     body=_var,
     needs_elements=True,
     settings={"correction": 0},
@@ -268,7 +268,8 @@ def _logsumexp_pullback(g: Node, node: Node) -> Node:
 
 
 logsumexp = reduction(
-    "logsumexp", "y = ln Σ eˣ, shifted by the largest x so that nothing overflows", _over("logsumexp", r"\log\sum\exp"),
+    "logsumexp", "y = ln Σ eˣ, shifted by the largest x so that nothing overflows",
+    Notation("log Σ#_axis exp(#0)", r"\log \sum#_axis e^{#0}", OPEN),
     body=_logsumexp, pullback=pullbacks(_logsumexp_pullback), needs_elements=True,
 )  # fmt: skip
 

@@ -37,7 +37,7 @@ def movement(
     shape: Callable[..., Shape],
     prepare: Callable[..., dict[str, Any]],
     cases: Callable[[np.random.Generator], Case],
-    text: str,
+    notation: Notation,
     evaluate: Callable[..., Any] | None = None,
     body: Callable[..., Node] | None = None,
     pullback: Pullback | None = None,
@@ -57,7 +57,7 @@ def movement(
         Primitive(
             name=name,
             summary=summary,
-            notation=Notation(text, text.replace(name, rf"\operatorname{{{name.replace('_', chr(92) + '_')}}}")),
+            notation=notation,
             prepare=canonical,
             infer=lambda inputs, attributes: (shape(inputs[0].shape, **attributes), inputs[0].dtype),
             evaluate=evaluate,
@@ -67,6 +67,12 @@ def movement(
             cases=cases,
         )
     )
+
+
+def operator(name: str) -> Notation:
+    """Notation of an operation on an array: its name and brackets."""
+    plain = name.replace("_", " ")
+    return Notation(f"{plain}(#0)", rf"\operatorname{{{plain}}}\left(#0\right)")
 
 
 def random_values(rng: np.random.Generator, shape: Shape) -> Array:
@@ -94,7 +100,7 @@ def _prepare_reshape(x: Node, shape: int | Sequence[int]) -> dict[str, Any]:
 reshape: Primitive = movement(
     "reshape",
     "y = the elements of x in order, in another shape",
-    text="reshape(#0, #shape)",
+    notation=operator("reshape"),
     prepare=_prepare_reshape,
     shape=lambda old, shape: shape,
     evaluate=lambda x, shape: x.reshape(shape),
@@ -121,7 +127,7 @@ def _squeezed(shape: Shape, axis: tuple[int, ...]) -> Shape:
 squeeze = movement(
     "squeeze",
     "y = x without axes of size 1",
-    text="squeeze(#0)",
+    notation=operator("squeeze"),
     prepare=_prepare_squeeze,
     shape=_squeezed,
     body=lambda x, axis: reshape(x, _squeezed(x.shape, axis)),
@@ -142,7 +148,7 @@ def _expanded(shape: Shape, axis: tuple[int, ...]) -> Shape:
 expand_dims = movement(
     "expand_dims",
     "y = x with new axes of size 1",
-    text="expand_dims(#0, #axis)",
+    notation=operator("expand_dims"),
     prepare=_prepare_expand_dims,
     shape=_expanded,
     body=lambda x, axis: reshape(x, _expanded(x.shape, axis)),
@@ -171,7 +177,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 transpose: Primitive = movement(
     "transpose",
     "y = x with its axes in another order; reversed by default",
-    text="transpose(#0, #axes)",
+    notation=operator("transpose"),
     prepare=_prepare_transpose,
     shape=lambda shape, axes: tuple(shape[a] for a in axes),
     evaluate=np.transpose,
@@ -214,7 +220,7 @@ def _slice_case(rng: np.random.Generator) -> Case:
 slice = movement(
     "slice",
     "y = x[start:stop:step] along every axis",
-    text="slice(#0, #start, #stop, #step)",
+    notation=operator("slice"),
     prepare=_prepare_slice,
     shape=_sliced,
     evaluate=lambda x, start, stop, step: x[tuple(map(builtins.slice, start, stop, step))],
@@ -267,7 +273,7 @@ def _pad_pullback(g: Node, node: Node) -> Node:
 pad = movement(
     "pad",
     "y = x with `widths` = (before, after) elements of `value` around it and `interior` of them between neighbours, per axis",
-    text="pad(#0, #widths)",
+    notation=operator("pad"),
     prepare=_prepare_pad,
     shape=_padded,
     evaluate=_pad,
@@ -291,7 +297,7 @@ def _prepare_flip(x: Node, axis: int | Sequence[int] | None = None) -> dict[str,
 flip: Primitive = movement(
     "flip",
     "y = x with the order along axes reversed",
-    text="flip(#0, #axis)",
+    notation=operator("flip"),
     prepare=_prepare_flip,
     shape=lambda shape, axis: shape,
     evaluate=np.flip,
@@ -345,7 +351,7 @@ concatenate = define(
     Primitive(
         name="concatenate",
         summary="y = the inputs one after another along an axis",
-        notation=Notation("concatenate(#*)", r"\operatorname{concatenate}\left(#*\right)"),
+        notation=Notation("[#*]", r"\left[#*\right]"),
         prepare=_prepare_join("concatenate"),
         infer=_infer_concatenate,
         evaluate=lambda *arrays, axis: np.concatenate(arrays, axis=axis),
