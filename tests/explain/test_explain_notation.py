@@ -28,7 +28,7 @@ SMALL = {
         ("E = sum(z[1] * v)", "z", "[0, Σ v, 0]", r"\begin{pmatrix} 0 & \sum v & 0 \end{pmatrix}"),
         ("E = mean(z)", "z", "1/3", r"\frac{1}{3}"),
         ("E = mean(z * w)", "w", "1/3 · Σ z", r"\frac{1}{3} \cdot \sum z"),
-        ("Z = conv2d(X, K); E = sum(Z)", "K", "X ⋆ ∂E/∂Z", r"X \, \star \, \frac{\partial E}{\partial Z}"),
+        ("Z = conv2d(X, K); E = sum(Z)", "K", "X ⋆ ∂E/∂Z", r"X \star \frac{\partial E}{\partial Z}"),
         ("Z = conv2d(X, K, padding=1); E = sum(Z)", "X", "∂E/∂Z ⋆ rot₁₈₀(K)", None),
         ("E = sqrt(w)", "w", "0.5 / E", r"\frac{0.5}{E}"),
         ("E = sum(leaky_relu(v))", "v", "{1 if v > 0, else 0.01}", None),
@@ -42,7 +42,7 @@ def test_gradients_as_in_a_textbook(formula: str, wrt: str, text: str, latex: st
     (step,) = [s for s in found.steps() if s.name == f"dE/d{wrt}"]
     assert step.equations[0].text == text
     if latex is not None:
-        assert step.equations[0].latex.replace(r" \star ", r" \, \star \, ") == latex
+        assert step.equations[0].latex == latex
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,33 @@ def test_an_infinity_that_is_masked_is_no_fault() -> None:
 def test_what_is_no_finite_number_is_set_in_print() -> None:
     latex = explain(expression("E = log(w_1)", w_1=0.0)).to_latex()
     assert r"$\log(w_{1})$ gives -inf, where $w_{1}$ = 0 (the logarithm of 0 is $-\infty$)\par" in latex
+
+
+@pytest.mark.parametrize(
+    ("formula", "english", "chinese"),
+    [
+        (
+            "E = relu(z)",
+            "relu(z) has no derivative at z = 0: by convention the derivative there is taken to be 0.",
+            "导数取 0。",
+        ),
+        (
+            "E = max(0, z)",
+            "max(0, z) has no derivative at z = 0: by convention the derivative there is taken to be 0.5.",
+            "导数取 0.5。",
+        ),
+        ("E = abs(z)", "|z| has no derivative at z = 0: by convention", "|z| 在 z = 0 处不可导: 按约定, 此处的导数取 0。"),
+        ("h = z*2; E = max(h, z)", "max(h, z) has no derivative at h = z: by convention", "max(h, z) 在 h = z 处不可导"),
+    ],
+)
+def test_a_kink_is_said_to_be_one(formula: str, english: str, chinese: str) -> None:
+    for language, words in (("en", english), ("zh", chinese)):
+        found = explain(expression(formula, z=0.0), "z", language=language, form="path")
+        assert words in found.to_text().replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "formula", ["E = relu(z)", "E = elu(z - 1)", "E = softplus(z - 1)", "E = sqrt(z)", "E = clip(z, 0, 2)"]
+)
+def test_elsewhere_there_is_no_kink(formula: str) -> None:
+    assert "convention" not in explain(expression(formula, z=1.0), "z").to_text()

@@ -22,8 +22,8 @@ from chainrule.explain.calculation import (
     place_named,
     place_of,
 )
+from chainrule.explain.closing import closing_sections
 from chainrule.explain.derivation import Derivation, Section, Step
-from chainrule.explain.formulas import write
 from chainrule.explain.language import Language, index_of, sentence
 from chainrule.explain.lines import given_step, gradient_step, value_step
 from chainrule.explain.paths import path_section
@@ -232,10 +232,10 @@ def path_form(request: Request) -> Derivation:
 
 
 def finished(request: Request, form: Form, sections: Sequence[Section], results: Mapping[str, Array]) -> Derivation:
-    """A derivation of what was requested; where something is infinite or undefined, it ends with why."""
+    """A derivation of what was requested, with what there is to say at its end."""
     assert request.calc.output.name is not None
     names = tuple(p.name for p in request.places)
-    sections = [*sections, *_not_finite(request, results)]
+    sections = [*sections, *closing_sections(request, results)]
     return Derivation(
         title(request),
         form,
@@ -246,22 +246,3 @@ def finished(request: Request, form: Form, sections: Sequence[Section], results:
         tuple(sections),
         dict(results),
     )
-
-
-def _not_finite(request: Request, results: Mapping[str, Array]) -> list[Section]:
-    """The operation that left its domain, or gave more than there are numbers, and what it read."""
-    output = request.calc.output
-    if output.value is not None and all(np.isfinite(v).all() for v in (output.value, *results.values())):
-        return []
-    from chainrule.diagnose.non_finite import first_of_calculation  # noqa: PLC0415 -- rarely needed
-
-    cause = first_of_calculation([output])
-    if cause is None:
-        gradients = autodiff.gradient(output, [p.node for p in request.places], _ones(output))
-        cause = first_of_calculation([g for g in gradients if g is not None])
-    if cause is None:
-        return []
-    text = cause.text(request.language, lambda node: write(node).text)
-    latex = cause.text(request.language, lambda node: f"${write(node).latex}$")
-    remark = Formula(text, latex.replace("e^x", "$e^x$").replace("−∞", r"$-\infty$"))
-    return [Section("not-finite", sentence("not-finite", request.language), (), remark)]

@@ -82,7 +82,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     "normalised": ("in proportion to the weights", "按权重比例分摊"),
     "unnormalised": ("with the transposed weights", "用转置的权重分摊"),
     "true-gradient": ("the error term: the true gradient", "误差项: 真正的梯度"),
-    # what is no number
+    # at the end
+    "kinks": ("At a kink", "不可导的点"),
+    "kink": (
+        "{function} has no derivative at {place}: by convention the derivative there is taken to be {slope}.",
+        "{function} 在 {place} 处不可导: 按约定, 此处的导数取 {slope}。",
+    ),
     "not-finite": ("Not a finite number", "结果不是有限数"),
     # verdicts
     "verdict-right": ("{symbol} = {given} is right.", "{symbol} = {given} 正确。"),
