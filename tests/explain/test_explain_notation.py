@@ -110,3 +110,9 @@ def test_no_primitive_is_written_as_a_call_in_python(name: str) -> None:
 )
 def test_quotients_are_written_as_such(value: float, text: str, latex: str) -> None:
     assert (constant(value, 6).text, constant(value, 6).latex) == (text, latex)
+
+
+def test_a_single_picture_is_listed_as_a_matrix() -> None:
+    found = explain(expression("Z = conv2d(X, K); E = sum(Z)", X=SMALL["X"], K=[[[[1.0]]]]), "K").to_text()
+    assert "∂E/∂K = X ⋆ ∂E/∂Z = [ 10 ]" in found
+    assert re.search(r"Z += X ⋆ K =\n +\[ 1  2 \]\n +\[ 3  4 \]", found)

@@ -14,12 +14,12 @@ def is_listed(value: Array) -> bool:
     if value.ndim == 0:
         return True
     rows = value.size // max(value.shape[-1], 1)
-    return 0 < value.shape[-1] <= _MOST_COLUMNS and 0 < rows <= _MOST_ROWS and value.ndim <= 2
+    return 0 < value.shape[-1] <= _MOST_COLUMNS and 0 < rows <= _MOST_ROWS and all(n == 1 for n in value.shape[:-2])
 
 
 def rows_of(value: Array, digits: int) -> list[list[Formula]]:
-    """The numbers of an array of one or two axes, row by row."""
-    return [[number(v, digits) for v in row] for row in (value if value.ndim == 2 else value.reshape(1, -1)).tolist()]
+    """The numbers of an array of one or two axes, row by row; axes of size 1 may stand before them."""
+    return [[number(v, digits) for v in row] for row in value.reshape(-1, value.shape[-1]).tolist()]
 
 
 def in_words(value: Array, language: Language) -> Formula:
