@@ -471,6 +471,51 @@ def measure_right(count: int, seed: int, verbose: bool) -> dict[str, Any]:
     return {"calculations": count, "called_wrong": called_wrong, "claims": sum(verdicts.values()), "verdicts": dict(verdicts)}
 
 
+def random_number(true: float, digits: int, rng: np.random.Generator) -> str:
+    """Random digits in the decade and with the sign of a number: nothing but the digits can tell that it is wrong."""
+    decade = int(np.floor(np.log10(abs(true))))
+    mantissa = int(rng.integers(10 ** (digits - 1), 10**digits))
+    return written(float(np.copysign(mantissa * 10.0 ** (decade - digits + 1), true)), digits)
+
+
+def is_right(text: str, true: float, digits: int) -> bool:
+    """Whether a number with so many digits is the true value rounded."""
+    return abs(float(text) - true) <= 0.5000001 * 10.0 ** (np.floor(np.log10(abs(float(text)))) - digits + 1)
+
+
+def measure_false(count: int, seed: int, verbose: bool, sheet: bool) -> dict[str, Any]:
+    """Random wrong numbers with 1 to 8 digits, equally often, and how many of them are accepted.
+
+    By chance 1 of 9 · 10^(d - 1) random numbers with d digits is the right one: no more wrong ones may be accepted.
+
+    Args:
+        sheet: the number stands at the end of a right calculation with as many digits, not alone.
+    """
+    rng = np.random.default_rng(seed + 2)
+    found = {d: {"numbers": 0, "accepted": 0, "by_chance": 0.0} for d in range(1, 9)}
+    made = 0
+    while made < count:
+        digits = 1 + made % len(found)
+        net = random_network(rng)
+        values = net.quantities()
+        name = str(rng.choice(list(values)))
+        if values[name] == 0.0 or is_right(text := random_number(values[name], digits, rng), values[name], digits):
+            continue
+        before = list(values)[: list(values).index(name)] if sheet else []
+        claims = {n: written(values[n], digits) for n in before} | {name: text}
+        finding = check(net.build()[0], claims)[name]
+        accepted = finding.verdict in ("right", "rounded", "follow-on")
+        if accepted and verbose:
+            print(digits, finding.message, file=sys.stderr)
+        row = found[digits]
+        row["numbers"] += 1
+        row["accepted"] += accepted
+        row["by_chance"] += 1 / (9 * 10 ** (digits - 1))
+        made += 1
+    total = {key: round(sum(row[key] for row in found.values()), 1) for key in ("numbers", "accepted", "by_chance")}
+    return total | {"digits": {d: {k: round(v, 4) for k, v in row.items()} for d, row in found.items()}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wrong", type=int, default=1000)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMS = ("graph", "path", "matrix", "update", "attribution")
 LANGUAGES = ("en", "zh")
 PICTURES = ("graph", "network", "curves", "regions", "gradient-flow")
-WRONG_CLAIMS = 1
+WRONG_CLAIMS, NOT_GRADED = 1, 3
 _NEGATIVE_FORMULA = re.compile(r"-(?!o)[\w(.].")  # no option has one minus and several letters but -oFILE
 _RUN = re.compile(r"[\w.-]*[A-Za-z_][\w.-]*(/[\w.-]+)+/?")  # a path, where no values are given for a formula
 
@@ -157,7 +157,8 @@ def explain(formula: str, given: tuple[str, ...], out: str | None, **options: An
 def check(context: click.Context, homework: str | None, new: bool, language: Any, as_json: bool) -> None:
     """Compare the claims in a HOMEWORK file with the true calculation, and say which slip explains a wrong number.
 
-    The exit code is 0 if every claim is right (or right but for rounding), 1 if not.
+    The exit code is 0 if every claim is right (or right but for rounding), 1 if one is wrong or follows from a wrong one, and 3
+    if all are right but those whose names are not in the calculation, which are not graded.
 
     \b
     Examples:
@@ -178,7 +179,8 @@ def check(context: click.Context, homework: str | None, new: bool, language: Any
     grading = read_homework(homework).grade(language)
     echo(json.dumps(grading.to_dict(), indent=2, ensure_ascii=False) if as_json else str(grading))
     if not grading.correct:
-        context.exit(WRONG_CLAIMS)
+        wrong = any(f.verdict in ("wrong", "follow-on") for f in grading.values())
+        context.exit(WRONG_CLAIMS if wrong else NOT_GRADED)
 
 
 @click.command(cls=_OfFormula, short_help="Draw a formula, or the network and training of a run, as SVG or PNG.")

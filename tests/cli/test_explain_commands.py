@@ -174,3 +174,15 @@ def test_draw_says_what_it_needs(moons, tmp_path):
     assert "of a Tensor there is graph, network" in said("x*x", "x=2", "--kind", "curves")
     assert "pictures are written as .svg, .png or .html" in run("draw", "x*x", "x=2", "--out", "x.gif", code=2).stderr
     assert "chainrule draw runs/iris-1 --kind curves" in run("draw", "--help").output
+
+
+def test_the_exit_code_of_check(tmp_path):
+    """0: all right; 1: something is wrong; 3: nothing is wrong, but a name is not in the calculation."""
+    file = tmp_path / "homework.toml"
+    text = 'formula = "E = w*x"\n[given]\nw = 1\nx = 2\n[claims]\n'
+    for claims, code in (
+        ('"∂E/∂w" = "2"', 0), ('"∂E/∂w" = 2\nE = 2.0', 0), ('"∂E/∂v" = 2\nE = 2', 3), ("E = 3\nF = 2", 1), ("F = 2", 3),
+        ("E = 0", 1),
+    ):  # fmt: skip
+        file.write_text(text + claims, encoding="utf-8")
+        run("check", str(file), code=code)

@@ -114,8 +114,8 @@ LINES = [
         [
             "✗ O3 O₃ is 0.6802672, not 0.69. That is O₅ = 0.690283.",
             "✗ dE/dx5 ∂E/∂x₅ is 0.04068113, not 0.027. That is ∂E/∂w₄₅ = 0.0270016: a factor O₄ too many.",
-            "✗ dE/db There is no dE/db in this calculation. The number 0.00093 is ∂E/∂w₁₃ = 0.000929071.",
-            "✗ w44' There is no w44' in this calculation. The number 0.873 is w₄₅′ = 0.872998.",
+            "? dE/db There is no dE/db in this calculation. The number 0.00093 is ∂E/∂w₁₃ = 0.000929071.",
+            "? w44' There is no w44' in this calculation. The number 0.873 is w₄₅′ = 0.872998.",
         ],
     ),
     ("check examples/homework/two-outputs.toml", ["✓ de1/dw111", "✗ de/dw111", "Only the path over e₁ is counted"]),
@@ -127,7 +127,7 @@ LINES = [
             "✓ AND",
             "✗ NOR NOR is not 1/(1 + exp(10 - 20*x1 - 20*x2)). 10 - 20 · x₁ - 20 · x₂ has the wrong sign.",
             "✗ XNOR XNOR is not 1/(1 + exp(-10 + 20*AND + 20*NOR)). -10 + 20 · AND + 20 · NOR has the wrong sign.",
-            "✗ XOR There is no XOR in this calculation. That is XNOR.",
+            "? XOR There is no XOR in this calculation. That is XNOR.",
         ],
     ),
     (

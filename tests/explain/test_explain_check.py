@@ -62,7 +62,7 @@ def test_no_number_is_right_for_what_is_not_finite() -> None:
 
 def test_formulas_are_no_numbers() -> None:
     assert written("x1*w13") is None
-    assert written("1/3") is None
+    assert written("1/x") is None
 
 
 @pytest.mark.parametrize("given", [True, None, {"a": 1}, float("nan"), [[1.0], [1.0, 2.0]], "inf"])
@@ -192,8 +192,8 @@ def test_m6_errata() -> None:
     assert [f.kind for f in grading.values()] == ["equals-other-quantity"] * 4
     assert "That is O₅" in grading["O3"].message
     assert "That is ∂E/∂w₄₅ = 0.0270016: a factor O₄ too many." in grading["dE/dx5"].message
-    assert grading["dE/db"].message == "There is no dE/db in this calculation. The number 0.00093 is ∂E/∂w₁₃ = 0.000929071."
-    assert grading["w44'"].message == "There is no w44' in this calculation. The number 0.873 is w₄₅′ = 0.872998."
+    assert "There is no dE/db in this calculation. The number 0.00093 is ∂E/∂w₁₃ = 0.000929071." in grading["dE/db"].message
+    assert "There is no w44' in this calculation. The number 0.873 is w₄₅′ = 0.872998." in grading["w44'"].message
 
 
 def test_updated_weights_used_too_early_are_found_in_the_new_error() -> None:
@@ -330,7 +330,7 @@ def test_a_grading_is_a_mapping_and_json() -> None:
     data = json.loads(json.dumps(grading.to_dict()))
     assert data["schema"] == "chainrule/grading/1"
     assert data["first_wrong"] == "dE/dx5"
-    assert data["counts"] == {"right": 1, "rounded": 0, "follow-on": 0, "wrong": 1}
+    assert data["counts"] == {"right": 1, "rounded": 0, "follow-on": 0, "wrong": 1, "not-graded": 0}
     assert data["claims"]["dE/dx5"]["kind"] == "equals-other-quantity"
     assert data["claims"]["dE/dx5"]["true"] == pytest.approx(0.0406811251)
 
@@ -343,7 +343,7 @@ def test_a_notebook_shows_a_grading(language: str) -> None:
     page = grading._repr_html_()
     table = ElementTree.fromstring(page)
     rows = [["".join(cell.itertext()) for cell in row] for row in table]
-    assert rows == [[m, name, f.message] for m, (name, f) in zip("✓≈✗✗", grading.items(), strict=True)]
+    assert rows == [[m, name, f.message] for m, (name, f) in zip("✓≈✗?", grading.items(), strict=True)]
     assert [row[0][0].get("title") for row in table][2] == "wrong: equals-other-quantity"
     # Nothing from outside, nothing that an untrusted notebook drops.
     assert not re.search("http|<style|<script|class=|url\\(", page)

@@ -21,7 +21,7 @@ from chainrule.ops.primitive import Primitive, lookup
 Key = tuple[Node, int]  # a node and the position of an element in it, counted in C order
 
 _DEEPEST = 150  # nested operations without a name, below which a formula is not taken apart
-_MOVES = (
+MOVES = (
     "reshape", "transpose", "slice", "pad", "flip", "broadcast_to", "squeeze", "expand_dims", "concatenate", "stack", "gather",
     "embedding", "windows",
 )  # fmt: skip
@@ -85,7 +85,7 @@ class Elements:
             inputs = [self.of(i, broadcast_position(i, node, position)) for i in node.inputs]
             assert node.value is not None
             return Node(node.op, tuple(inputs), node.attributes, (), node.dtype, None, node.value.flat[position])
-        if node.op in _MOVES and node.dtype.kind == "f":
+        if node.op in MOVES and node.dtype.kind == "f":
             return self._moved(primitive, node, position)
         if node.op == "sum":
             (x,) = node.inputs

@@ -13,13 +13,14 @@ from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.explain.expression import expression, names_in
 from chainrule.explain.grading import Finding
 from chainrule.explain.language import Language, phrase
-from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity
+from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity, names_here
 from chainrule.explain.slip import Slip, likeliest, slip
 from chainrule.explain.symbols import symbol
 from chainrule.ir import LEAVES, Array
 
 SlipsOf = Callable[[World, Quantity], Iterator[Slip]]
 _POINTS = 6
+_MOST_NAMES = 25  # that are listed
 _DERIVATIVE = re.compile(r"\bd(\w+)\s*/\s*d(\w+)")
 
 
@@ -42,13 +43,13 @@ def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language
         language: of the message.
     """
     text, quantity = claim.text, claim.quantity
+    if quantity is None:
+        return _unknown(world, claim, language)
     try:
-        worlds = [world, *(_elsewhere(world, k) for k in range(_POINTS))]
+        worlds = _points(world, text)
         claimed = [_value(text, w) for w in worlds]
     except ArgumentError as error:
         return Finding("wrong", "unexplained", text, None, str(error))
-    if quantity is None:
-        return _unknown(worlds, claim, claimed, language)
     words = {"symbol": quantity.symbol.text, "given": text}
     true = [w.value(w.here(quantity, world)) for w in worlds]
     if all(_same(c, t) for c, t in zip(claimed, true, strict=True)):
@@ -58,6 +59,11 @@ def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language
         return Finding("wrong", "unexplained", text, None, phrase("verdict-formula-unexplained", language, **words))
     reason = phrase(found.phrase, language, **dict(found.words))
     return Finding("wrong", found.kind, text, None, f"{phrase('verdict-formula-wrong', language, **words)} {reason}")
+
+
+def _points(world: World, formula: str) -> list[World]:
+    """The given point, and random ones; a formula without names is a number, which is claimed of the given point alone."""
+    return [world, *(_elsewhere(world, k) for k in range(_POINTS if names_in(formula) else 0))]
 
 
 def _elsewhere(world: World, seed: int) -> World:
@@ -126,16 +132,30 @@ def _safely(slips: Iterator[Slip]) -> Iterator[Slip]:
 
 
 def _other(worlds: list[World], origin: World, claimed: list[Array]) -> Slip | None:
-    for q in [*all_quantities(origin.calc, origin.optimizer), *all_arrays(origin.calc)]:
+    for q in [*all_quantities(origin), *all_arrays(origin)]:
         if all(_same(np.asarray(w.value(w.here(q, origin))), c) for w, c in zip(worlds, claimed, strict=True)):
             return slip("equals-other-quantity", "slip-other-formula", 0.0, other=q.symbol.text)
     return None
 
 
-def _unknown(worlds: list[World], claim: FormulaClaim, claimed: list[Array], language: Language) -> Finding:
-    text = claim.text
-    message = phrase("verdict-unknown", language, name=symbol(claim.name).text)
-    found = _other(worlds, worlds[0], claimed)
-    if found is None:
-        return Finding("wrong", "unexplained", text, None, message)
-    return Finding("wrong", found.kind, text, None, f"{message} {phrase(found.phrase, language, **dict(found.words))}")
+def _unknown(world: World, claim: FormulaClaim, language: Language) -> Finding:
+    said = [phrase("verdict-unknown", language, name=symbol(claim.name).text)]
+    kind = None
+    try:
+        worlds = _points(world, claim.text)
+        found = _other(worlds, world, [_value(claim.text, w) for w in worlds])
+    except ArgumentError:
+        found = None
+    if found is not None:
+        kind = found.kind
+        said.append(phrase(found.phrase, language, **dict(found.words)))
+    said.append(not_graded(world, language))
+    return Finding("not-graded", kind, claim.text, None, " ".join(said))
+
+
+def not_graded(world: World, language: Language) -> str:
+    """Which names there are, for a claim whose name is not among them."""
+    names = names_here(world.calc, world.optimizer)
+    shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    gradient = f"d{world.calc.output.name}/d{names[0]}"
+    return phrase("verdict-not-graded", language, names=shown, gradient=gradient)

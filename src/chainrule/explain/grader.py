@@ -10,25 +10,27 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ChainruleError, explain
 from chainrule.explain.array_slips import array_slips
-from chainrule.explain.calculation import Place, calculation, caller_variables
-from chainrule.explain.formula_claims import FormulaClaim, grade_formula
+from chainrule.explain.calculation import calculation, caller_variables
+from chainrule.explain.formula_claims import FormulaClaim, grade_formula, not_graded
 from chainrule.explain.forward_slips import forward_slips
 from chainrule.explain.gradient_slips import GradientSlips
 from chainrule.explain.grading import Finding, Grading, Verdict
 from chainrule.explain.language import Language, index_of, phrase
 from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, find_quantity
-from chainrule.explain.rounding import rounding_bound
+from chainrule.explain.rounding import Precision, carried
 from chainrule.explain.slip import Slip, likeliest, slip
 from chainrule.explain.symbols import number
 from chainrule.explain.update_slips import stale_updates, update_slips
-from chainrule.explain.written import Written, written
+from chainrule.explain.written import Written, finest_unit, written
 from chainrule.ir import Array
 from chainrule.tensor import Tensor
 
 _MOST_ELEMENTS = 16  # of an array in which rounding is followed
+_NOISE = 1e-14  # of float64, relative to the largest value of a calculation
 _UNDOUBTED = 0.4  # of the largest rounding error: what a right calculation hardly ever exceeds
 _SUBTLE = ("stale-weight", "derivative-at-output")
 _SHARP = 3  # significant digits from which a coincidence of numbers is no accident
+_HARDLY_MORE = 0.55  # of a unit in the last digit: barely more than the rounding of the number itself
 
 
 def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, language: Language = "en") -> Grading:
@@ -61,12 +63,24 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A claim on a number that was graded already."""
+class _Claim:
+    """A claim on a number, beside the true value. `wrong` is known when it has been graded."""
 
+    name: str
     quantity: Quantity
     written: Written
-    wrong: bool
+    true: Array
+    wrong: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is right as it stands, or with its digits cut off."""
+        return self.written.agrees(self.true) or self.written.cuts_off(self.true)
+
+    @property
+    def evidence(self) -> int:
+        """Digits that are right: what shows that the calculation was done."""
+        return self.written.digits * int(np.count_nonzero(self.written.value)) if self.is_exact else 0
 
 
 class _Grader:
@@ -74,92 +88,147 @@ class _Grader:
 
     def __init__(self, world: World, language: Language) -> None:
         self.world, self.language = world, language
-        self.earlier: list[_Known] = []
+        self.earlier: list[_Claim] = []
+        self.sheet: list[_Claim] = []
         self._others: list[tuple[Quantity, float]] | None = None
 
     def grade(self, claims: Mapping[str, Any]) -> Grading:
-        return Grading({name: self._claim(name, given) for name, given in claims.items()})
+        numbers = {name: written(given) for name, given in claims.items()}
+        # A 0 is rounded as the rest of the sheet is; what float64 leaves of a difference that is 0 on paper is 0.
+        unit = max(finest_unit(w for w in numbers.values() if w is not None), self._noise())
+        quantities = {name: find_quantity(name, self.world.calc, self.world.optimizer) for name in claims}
+        todo: dict[str, _Claim] = {}
+        for name, number_given in numbers.items():
+            quantity = quantities[name]
+            if number_given is not None and quantity is not None:
+                todo[name] = _Claim(name, quantity, number_given.with_zeros_to(unit), self.world.value(quantity))
+        self.sheet = list(todo.values())
+        found = {}
+        for name, given in claims.items():
+            number_given = numbers[name]
+            if name in todo:
+                found[name] = self._number(todo[name])
+            elif number_given is None:
+                claim = FormulaClaim(name, quantities[name], str(given))
+                found[name] = grade_formula(self.world, claim, slips_of, self.language)
+            else:
+                found[name] = self._unknown(name, number_given)
+        return Grading(found)
 
-    def _claim(self, name: str, given: Any) -> Finding:
-        quantity = find_quantity(name, self.world.calc, self.world.optimizer)
-        number_given = written(given)
-        if number_given is None:
-            return grade_formula(self.world, FormulaClaim(name, quantity, str(given)), slips_of, self.language)
-        if quantity is None:
-            return self._unknown(name, number_given)
-        true = self.world.value(quantity)
-        finding = self._number(name, quantity, number_given, true)
-        wrong = finding.verdict in ("wrong", "follow-on")
-        if number_given.value.shape == true.shape:
-            self.earlier.append(_Known(quantity, number_given, wrong))
-        return finding
+    def _noise(self) -> float:
+        values = [n.value for n in self.world.calc.nodes if n.value is not None and n.dtype.kind == "f"]
+        return _NOISE * float(max(np.max(np.abs(v), initial=0.0, where=np.isfinite(v)) for v in values))
 
     # ---------------------------------------------------------------------------------------- verdicts
-    def _number(self, name: str, quantity: Quantity, given: Written, true: Array) -> Finding:
-        if given.agrees(true):
-            return Finding("right", None, given.text, true, self._say("right", quantity, given, true))
-        if given.cuts_off(true):
-            return Finding("rounded", None, given.text, true, self._say("rounded-last", quantity, given, true))
-        carried = self._carried(quantity, given)
-        if carried is not None:
-            return Finding(carried, None, given.text, true, self._say(carried, quantity, given, true))
-        doubt = self._share_of_rounding(quantity, given, true)
+    def _number(self, claim: _Claim) -> Finding:
+        finding = self._graded(claim)
+        if claim.written.value.shape == claim.true.shape:
+            self.earlier.append(replace(claim, wrong=finding.verdict not in ("right", "rounded")))
+        return finding
+
+    def _graded(self, claim: _Claim) -> Finding:
+        if claim.written.agrees(claim.true):
+            return self._found("right", "right", claim)
+        if claim.written.cuts_off(claim.true) and (claim.written.digits or self._cuts_digits_off(claim)):
+            return self._found("rounded", "rounded-last", claim)
+        share = self._share_of_rounding(claim)
+        if share <= _UNDOUBTED:
+            return self._found("rounded", "rounded", claim)
+        causes = self._causes(claim)
+        if causes:
+            said = ", ".join(f"{c.quantity.symbol.text} = {c.written.text}" for c in causes)
+            return self._found("follow-on", "follow-on", claim, causes=said)
+        diagnosed = self._diagnosed(claim.quantity, claim.written, claim.true)
         # Near the limit of what rounding can do, a slip that changes little and gives this very number is the likelier reason.
-        found = self._diagnosed(quantity, given, true) if doubt > _UNDOUBTED else None
-        if doubt <= _UNDOUBTED or (
-            doubt <= 1.0 and found is not None and not (found.kind in _SUBTLE and given.digits > _SHARP)
-        ):
-            return Finding("rounded", None, given.text, true, self._say("rounded", quantity, given, true))
-        assert found is not None
-        return found
+        if share <= 1.0 and not (diagnosed.kind in _SUBTLE and claim.written.digits > _SHARP):
+            return self._found("rounded", "rounded", claim)
+        return diagnosed
 
-    def _carried(self, quantity: Quantity, given: Written) -> Verdict | None:
-        """ "rounded" or "follow-on", if this is right given what was found before; else None."""
-        before = [k for k in self.earlier if k.quantity != quantity]
-        wrong = [k for k in before if k.wrong]
-        rounded = [k for k in before if not k.wrong]
-        choices: list[tuple[Verdict, list[_Known]]] = [("rounded", rounded)] if rounded else []
-        choices += [("follow-on", chosen) for chosen in (before, wrong, *([k] for k in wrong)) if any(k.wrong for k in chosen)]
-        for verdict, chosen in choices:
-            there = self.world.with_values({k.quantity: k.written.value for k in chosen})
-            try:
-                value = there.value(there.here(quantity, self.world))
-            except ChainruleError:
-                continue
-            if given.agrees(value):
-                return verdict
-        return None
+    def _found(self, verdict: Verdict, wording: str, claim: _Claim, **words: str) -> Finding:
+        message = self._say(wording, claim.quantity, claim.written, claim.true, **words)
+        return Finding(verdict, None, claim.written.text, claim.true, message)
 
-    def _share_of_rounding(self, quantity: Quantity, given: Written, true: Array) -> float:
-        """The difference, measured by what intermediate results kept to the digits that were written can explain at most."""
+    def _cuts_digits_off(self, claim: _Claim) -> bool:
+        """Whether another number of the sheet shows that its writer cuts digits off: else a 0 is not what is left of digits."""
+        others = (c for c in self.sheet if c is not claim and c.written.digits)
+        return any(c.written.cuts_off(c.true) and not c.written.agrees(c.true) for c in others)
+
+    def _causes(self, claim: _Claim) -> list[_Claim]:
+        """The earlier wrong numbers from which this one follows; none if it does not.
+
+        A 0 follows from nothing: whatever is multiplied by an earlier 0 is 0, so it shows no calculation.
+        """
+        before = [c for c in self.earlier if c.quantity != claim.quantity]
+        wrong = [c for c in before if c.wrong]
+        # One of several wrong numbers: with few digits something would fit by chance.
+        single = [[c] for c in wrong] if claim.written.digits >= _SHARP else []
+        for chosen in (before, wrong, *single) if wrong and claim.written.digits else ():
+            if claim.written.agrees(self._from(chosen, claim.quantity)):
+                value = self._from(chosen, claim.quantity)
+                causes = [
+                    c for c in chosen
+                    if c.wrong and not np.array_equal(self._from([o for o in chosen if o is not c], claim.quantity), value)
+                ]  # fmt: skip
+                if causes:
+                    return causes
+        return []
+
+    def _from(self, chosen: Sequence[_Claim], quantity: Quantity) -> Array:
+        """What a quantity would be if these numbers were right; not a number where it does not exist then."""
+        there = self.world.with_values({c.quantity: c.written.value for c in chosen})
+        try:
+            return there.value(there.here(quantity, self.world))
+        except ChainruleError:
+            return np.asarray(np.nan)
+
+    # ---------------------------------------------------------------------------------------- rounding
+    def _share_of_rounding(self, claim: _Claim) -> float:
+        """The difference, measured by what rounding carried forward can explain at most; infinite if it explains nothing."""
+        given, true = claim.written, claim.true
         if true.shape != given.value.shape or not np.isfinite(true).all() or true.size > _MOST_ELEMENTS:
             return np.inf
-        shares = []
-        for index in np.ndindex(*true.shape):
-            place = Place(quantity.place.node, index) if index else quantity.place
-            bound = self._rounding(replace(quantity, place=place), given)
-            shares.append(abs(given.value[index] - true[index]) / bound if np.isfinite(bound) and bound else np.inf)
-        return float(max(shares))
+        # Never a difference of the size of the value itself, but for values below the last digit.
+        if np.any(np.abs(given.value - true) > np.maximum(given.unit, 0.5 * np.abs(true))):
+            return np.inf
+        earlier = [c for c in self.earlier if not c.wrong and c.quantity != claim.quantity]
+        kept = {c.quantity: c.written.value for c in earlier}
+        # Trailing zeros may have been lost: the number with the most digits and the finest unit tell.
+        most = max([given, *(c.written for c in earlier)], key=lambda w: w.digits).digits
+        precision = Precision(most, finest_unit([given, *(c.written for c in earlier)]))
+        supported = min(most, sum(c.evidence for c in self.sheet if c is not claim)) >= _SHARP
+        share = self._share(claim, kept, precision, supported=supported)
+        if supported and share <= 1.0:
+            return 0.0  # the rest of the sheet speaks for it
+        # Whoever keeps more digits than are written rounds a value near ½ up or down.
+        near = bool(np.all(np.abs(given.value - true) <= _HARDLY_MORE * given.unit))
+        return 0.0 if near and given.digits else share
 
-    def _rounding(self, quantity: Quantity, given: Written) -> float:
-        """What rounding of intermediate results, to the digits that were written so far, can change at most."""
-        kept = [given, *self._right_numbers()]
-        # In an array 0.4 may be 0.4000: the number with the most digits and that with the most decimals tell.
-        units = {float(np.min(w.unit)) for w in kept}
-        # Whoever writes everything with the same number of decimals has kept that many in between, too.
-        unit = units.pop() if len(units) == 1 else 0.0
-        return rounding_bound(self.world, quantity, min(w.digits for w in kept), unit)
-
-    def _right_numbers(self) -> list[Written]:
-        return [k.written for k in self.earlier if not k.wrong and k.written.value.size == 1]
+    def _share(self, claim: _Claim, kept: Mapping[Quantity, Array], precision: Precision, *, supported: bool) -> float:
+        found = carried(self.world, claim.quantity, kept, precision)
+        if found is None:
+            return np.inf
+        value, bound = found
+        given = claim.written
+        if given.agrees(value):
+            return 0.0
+        if not given.digits:
+            return np.inf  # no digit of a 0 shows that it is what rounding left
+        bound = np.maximum(bound, 0.5 * given.unit)
+        size = np.maximum(np.abs(claim.true), given.unit)
+        # Where nothing else shows that the calculation was done, a number is not right within a range that is wider than one
+        # unit in its last digit: no more numbers fit by chance than its digits let expect.
+        by_chance = float(np.prod(np.minimum(1.0, bound / size)))
+        if not supported and by_chance > np.min(given.unit / size):
+            bound = np.minimum(bound, given.unit if given.digits >= _SHARP else 0.5 * given.unit)
+        return float(np.max(np.abs(given.value - value) / bound)) if np.all(np.isfinite(bound) & (bound > 0.0)) else np.inf
 
     # ---------------------------------------------------------------------------------------- diagnosis
     def _diagnosed(self, quantity: Quantity, given: Written, true: Array) -> Finding:
-        found = (
-            self._slip(quantity, given, float(true))
-            if true.size == 1 == given.value.size
-            else self._array_slip(quantity, given, true)
-        )
+        found: Slip | None = None
+        if given.digits and true.size == 1 == given.value.size:
+            found = self._slip(quantity, given, float(true))
+        elif given.digits:  # a 0 shows no slip
+            found = self._array_slip(quantity, given, true)
         if found is None:
             return Finding("wrong", "unexplained", given.text, true, self._say("unexplained", quantity, given, true))
         reason = phrase(found.phrase, self.language, **dict(found.words))
@@ -170,16 +239,17 @@ class _Grader:
         slips = list(slips_of(self.world, quantity))
         matching = [s for s in slips if given.agrees(s.value)]
         found = likeliest(matching, self._other_quantity(quantity, given, true), quantity)
-        return self._slip_and_rounding(slips, quantity, given, true) if found is None else found
+        return self._slip_and_rounding(quantity, given) if found is None else found
 
-    def _slip_and_rounding(self, slips: Sequence[Slip], quantity: Quantity, given: Written, true: float) -> Slip | None:
-        """The nearest slip in a calculation that goes on with rounded results: earlier claims have fewer digits than this."""
-        if min((w.digits for w in self._right_numbers()), default=given.digits) >= given.digits or true == 0.0:
+    def _slip_and_rounding(self, quantity: Quantity, given: Written) -> Slip | None:
+        """The first slip that gives the number in a calculation that goes on with earlier results as they were written."""
+        kept = {c.quantity: c.written.value for c in self.earlier if not c.wrong and c.quantity != quantity}
+        there = self.world.with_values(kept)
+        try:
+            slips = list(slips_of(there, there.here(quantity, self.world))) if kept else []
+        except ChainruleError:
             return None
-        bound = _UNDOUBTED * self._rounding(quantity, given)
-        found = min(slips, key=lambda s: abs(float(given.value) - s.value), default=None)
-        near = found is not None and abs(float(given.value) - found.value) <= bound * max(1.0, abs(found.value / true))
-        return found if near else None
+        return next((s for s in slips if given.agrees(s.value)), None)
 
     def _other_quantity(self, quantity: Quantity | None, given: Written, true: float | None) -> Slip | None:
         """Another quantity of the calculation with this value, the nearest to it."""
@@ -213,7 +283,7 @@ class _Grader:
 
     def _named_values(self) -> list[tuple[Quantity, float]]:
         if self._others is None:
-            found = all_quantities(self.world.calc, self.world.optimizer)
+            found = all_quantities(self.world)
             self._others = [(q, float(self.world.value(q))) for q in found]
         return self._others
 
@@ -228,7 +298,7 @@ class _Grader:
 
     def _other_array(self, quantity: Quantity, given: Written) -> Slip | None:
         """Another array of the calculation with these values."""
-        for other in all_arrays(self.world.calc):
+        for other in all_arrays(self.world):
             if (other.place, other.kind) != (quantity.place, quantity.kind) and given.agrees(self.world.value(other)):
                 return slip("equals-other-quantity", "slip-other-formula", given.value, other=other.symbol.text)
         return None
@@ -236,15 +306,15 @@ class _Grader:
     def _unknown(self, name: str, given: Written) -> Finding:
         """A name that stands for nothing here; perhaps its number is that of something else."""
         other = self._other_quantity(None, given, None) if given.value.size == 1 else None
-        text = phrase("verdict-unknown", self.language, name=name)
-        if other is None:
-            return Finding("wrong", "unexplained", given.text, None, text)
-        reason = phrase("slip-unknown-is", self.language, given=given.text, **dict(other.words))
-        return Finding("wrong", "equals-other-quantity", given.text, None, f"{text} {reason}")
+        said = [phrase("verdict-unknown", self.language, name=name)]
+        if other is not None:
+            said.append(phrase("slip-unknown-is", self.language, given=given.text, **dict(other.words)))
+        said.append(not_graded(self.world, self.language))
+        return Finding("not-graded", None if other is None else other.kind, given.text, None, " ".join(said))
 
-    def _say(self, verdict: str, quantity: Quantity, given: Written, true: Array) -> str:
+    def _say(self, verdict: str, quantity: Quantity, given: Written, true: Array, **words: str) -> str:
         # With one digit more than was written, the difference shows.
-        words = {"symbol": quantity.symbol.text, "given": given.text, "true": shown(true, max(7, given.digits + 1))}
+        words |= {"symbol": quantity.symbol.text, "given": given.text, "true": shown(true, max(7, given.digits + 1))}
         return phrase(f"verdict-{verdict}", self.language, **words)
 
 

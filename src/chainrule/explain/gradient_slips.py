@@ -20,7 +20,7 @@ from chainrule.explain.paths import Web, key_name, web
 from chainrule.explain.quantities import Quantity, World, changed, parameters
 from chainrule.explain.slip import Slip, slip
 from chainrule.explain.symbols import derivative_name, number, symbol
-from chainrule.ir import LEAVES, Node
+from chainrule.ir import LEAVES, Array, Node
 from chainrule.ops.primitive import lookup
 
 _MOST_FACTORS = 60
@@ -71,7 +71,8 @@ class GradientSlips:
         if place.node.size != 1 and place.index is None:
             raise ArgumentError("slips are looked for in single numbers, and an array was given; give its elements one by one.")
         self.target: Key = (place.node, position)
-        self.web: Web = web(calc, [place.node])
+        given = world.gradients if calc is world.calc else {}
+        self.web: Web = _with_given(web(calc, [place.node]), {n: g for n, g in given.items() if n is not place.node})
         order = _order(self.web)
         self.below = _below(self.web, order, self.target, {})
         self.above = _above(self.web, order)
@@ -177,7 +178,7 @@ class GradientSlips:
     def _paths(self) -> Iterator[Slip]:
         for edge in self.edges:
             left = self._with(edge, 0.0)
-            if not np.isclose(left, 0.0, atol=1e-300) and abs(left - self.value) > 1e-15 * abs(self.value):
+            if abs(left) > 1e-12 * abs(self.value) and abs(left - self.value) > 1e-15 * abs(self.value):
                 yield slip("missing-path", "slip-path", left, path=self._way_name(edge))
             only = self.above[edge.source] * edge.value * self.below[edge.target]
             if abs(only - self.value) > 1e-12 * abs(self.value):
@@ -298,6 +299,18 @@ class GradientSlips:
                     assert leaf.name is not None
                     found.append((leaf, symbol(leaf.name).text))
         return found[: 4 * _MOST_FACTORS]
+
+
+def _with_given(net: Web, gradients: Mapping[Node, Array]) -> Web:
+    """The local derivatives where some gradients are taken as given: each is one step down from the top."""
+    if not any(node in gradients for node, _ in net.below):
+        return net
+    below = {key: [e for e in found if e.target[0] not in gradients] for key, found in net.below.items()}
+    for key in net.below:
+        if key[0] in gradients and key != net.top:
+            value = float(gradients[key[0]].flat[key[1]])
+            below[net.top] = [*below[net.top], Edge(net.top, key, Product(value), value)]
+    return Web(net.top, below)
 
 
 def _order(net: Web) -> list[Key]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from chainrule.explain.derivation import plain_value
 from chainrule.ir import Array
 
-Verdict = Literal["right", "rounded", "follow-on", "wrong"]
+Verdict = Literal["right", "rounded", "follow-on", "wrong", "not-graded"]
 KINDS = (
     "equals-other-quantity",
     "missing-factor",
@@ -23,9 +23,9 @@ KINDS = (
     "transposed",
     "unexplained",
 )
-_MARKS = {"right": "✓", "rounded": "≈", "follow-on": "↪", "wrong": "✗"}
+_MARKS = {"right": "✓", "rounded": "≈", "follow-on": "↪", "wrong": "✗", "not-graded": "?"}
 # Each can be read on white and on black. Notebooks that are not trusted drop style sheets, so the styles stand in the elements.
-_COLOURS = {"right": "#2ea043", "rounded": "#b58900", "follow-on": "#3b82f6", "wrong": "#e5534b"}
+_COLOURS = {"right": "#2ea043", "rounded": "#b58900", "follow-on": "#3b82f6", "wrong": "#e5534b", "not-graded": "#808080"}
 _CELL = "text-align: left; vertical-align: baseline; padding: .2em .8em .2em 0; white-space: "
 
 
@@ -35,8 +35,9 @@ class Finding:
 
     Attributes:
         verdict: "right"; "rounded" (right but for rounding carried forward); "follow-on" (right, given an earlier wrong value);
-            or "wrong".
-        kind: of a wrong claim, the slip that explains it, one of `KINDS`; else None.
+            "wrong"; or "not-graded" (its name is not in the calculation).
+        kind: of a wrong claim, the slip that explains it, one of `KINDS`; of one that was not graded, "equals-other-quantity"
+            if it is that; else None.
         given: as it was written.
         true: the true value, in full; None if the claim names nothing of the calculation, or is a formula.
         message: all of it in a sentence.
@@ -76,7 +77,7 @@ class Grading(Mapping[str, Finding]):
 
     @property
     def correct(self) -> bool:
-        """Whether no claim is wrong or follows from a wrong one."""
+        """Whether every claim is right: none is wrong, follows from a wrong one, or could not be graded."""
         return all(f.verdict in ("right", "rounded") for f in self.values())
 
     @property

@@ -1,11 +1,13 @@
 """A hand calculation in a file, to be graded or explained.
 
-The file is TOML: a formula or network, the given numbers, an optimiser if a step is taken, and the claims in the order in which
-they were worked out. `TEMPLATE` is one to start from. The digits of a claim count as they are written.
+The file is TOML, or JSON of the same structure: a formula or network, the given numbers, an optimiser if a step is taken, and
+the claims in the order in which they were worked out. `TEMPLATE` is one to start from. The digits of a claim count as they are
+written.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -146,7 +148,7 @@ def _leaf(name: str, value: Any) -> Tensor:
 
 
 def read_homework(path: str | Path) -> Homework:
-    """Read a file such as `TEMPLATE`.
+    """Read a file such as `TEMPLATE`, or the same as JSON if its name ends in .json. Numbers keep the digits that were written.
 
     Raises:
         ArgumentError: it is missing or no TOML, or a part of it is missing or of the wrong kind; the message says which.
@@ -154,12 +156,26 @@ def read_homework(path: str | Path) -> Homework:
     file = Path(path)
     if not file.exists():
         raise ArgumentError(explain(f"the file {file} was named", "there is no such file", "Start with a template."))
-    with parsing(file, "it must be TOML, like the template", "Correct that line.", ArgumentError):
-        data = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=str)
+    kind = "JSON" if _is_json(file) else "TOML"
+    with parsing(file, f"it must be {kind}, like the template", "Correct that line.", ArgumentError):
+        data = _data(file.read_text(encoding="utf-8"), file)
     return _homework(data, file)
 
 
-def _homework(data: dict[str, Any], file: Path) -> Homework:
+def _is_json(file: Path) -> bool:
+    return file.suffix.lower() == ".json"
+
+
+def _data(text: str, file: Path) -> Any:
+    """The contents, with numbers that have a point or an exponent as text: their digits count."""
+    if not _is_json(file):
+        return tomllib.loads(text, parse_float=str)
+    return json.loads(text, parse_float=str, parse_constant=str)
+
+
+def _homework(data: Any, file: Path) -> Homework:
+    if not isinstance(data, dict):
+        raise ArgumentError(explain(f"{file} holds {data!r:.60}", "it holds named parts", "Compare it with the template."))
     kinds = {
         "formula": str, "network": dict, "given": dict, "claims": dict, "optimizer": dict, "title": str, "language": str,
     }  # fmt: skip

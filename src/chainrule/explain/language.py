@@ -100,8 +100,8 @@ PHRASES: dict[str, tuple[str, str]] = {
         "{symbol} = {given} 基本正确, 差别来自前面步骤的舍入: 准确值为 {true}。",
     ),
     "verdict-follow-on": (
-        "{symbol} = {given} follows correctly from an earlier wrong value; it is {true}.",
-        "{symbol} = {given} 由前面的错误值正确推出; 准确值为 {true}。",
+        "{symbol} = {given} follows correctly from an earlier wrong value ({causes}); it is {true}.",
+        "{symbol} = {given} 由前面的错误值 ({causes}) 正确推出; 准确值为 {true}。",
     ),
     "verdict-wrong": ("{symbol} is {true}, not {given}.", "{symbol} 应为 {true}, 而不是 {given}。"),
     "verdict-unexplained": (
@@ -109,6 +109,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "{symbol} 应为 {true}, 而不是 {given}; 没有单一的失误能解释它。",
     ),
     "verdict-unknown": ("There is no {name} in this calculation.", "这个计算中没有 {name}。"),
+    "verdict-not-graded": (
+        "It was not graded. The names here are {names}, and gradients such as {gradient}.",
+        "因此没有评分。可用的名称有 {names}, 以及 {gradient} 这样的梯度。",
+    ),
     "verdict-formula-right": (
         "{symbol} = {given} is right: equal at every point tried.",
         "{symbol} = {given} 正确: 在所有试验点上相等。",

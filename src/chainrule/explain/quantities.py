@@ -1,13 +1,14 @@
 """The quantities of a calculation by name, in the world as it is and in worlds where some were got differently.
 
 "O5" is a forward value, "h[0]" an element, "dE/dw13" a gradient, "w13'" a parameter after one step of an optimiser, "O5'" a
-forward value after that step, and "delta5" the error term ∂E/∂x5 (or z5, net5).
+forward value after that step, "delta5" the error term ∂E/∂x5 (or z5, net5), and "m'" what the optimiser keeps of its parameter
+after that step ("m_w13'" where it has several). All may be written as they are printed: ∂E/∂w₁₃, w₁₃′, δ₅, m′.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,13 +19,14 @@ from chainrule import autodiff, ir
 from chainrule.errors import ChainruleError
 from chainrule.explain.backward import cut_out, whole_gradient
 from chainrule.explain.calculation import Calculation, Place, place_named
-from chainrule.explain.symbols import Formula, symbol
-from chainrule.explain.update import stepped
+from chainrule.explain.symbols import Formula, symbol, typed
+from chainrule.explain.update import moments, stepped
 from chainrule.ir import LEAVES, Array, Node
 from chainrule.ops.primitive import lookup
 
-_DERIVATIVE = re.compile(r"d([^/]+)/d(.+)")
-_ERROR_TERM = re.compile(r"(?:delta|δ)_?(\w+)")
+_DERIVATIVE = re.compile(r"d([^/]+)/\s*d(.+)")
+_ERROR_TERM = re.compile(r"(?:delta|δ)[_^#]?(\w+(?:\[[^\]]*\])?)")
+_MOMENT = re.compile(r"(?P<state>\w+?)(?:_(?P<of>\w+))?(?P<index>\[[^\]]*\])?'")
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,19 @@ class Quantity:
     """Something that a name stands for.
 
     Attributes:
-        name: as it was written.
-        kind: "value", "gradient", "updated" (a parameter after a step) or "after" (a forward value after a step).
-        place: the node or element; of a gradient, what is differentiated by.
+        name: as it is typed.
+        kind: "value", "gradient", "updated" (a parameter after a step), "after" (a forward value after a step) or "moment"
+            (what the optimiser keeps of a parameter, after a step).
+        place: the node or element; of a gradient, what is differentiated by; of a moment, the parameter.
         output: of a gradient, what is differentiated.
+        moment: of a moment, its symbol before the step: "m".
     """
 
     name: str
     kind: str
     place: Place
     output: Node | None = None
+    moment: str | None = None
 
     @property
     def symbol(self) -> Formula:
@@ -53,32 +58,63 @@ class Quantity:
 
 
 def find_quantity(name: str, calc: Calculation, optimizer: Any) -> Quantity | None:
-    """The quantity of that name, or None."""
-    text = name.strip()
+    """The quantity of that name, or None. The name may be written as it is printed, with ∂, ′, raised and lowered digits."""
+    text = typed(name.strip())
     derivative = _DERIVATIVE.fullmatch(text)
     if derivative:
         output, place = (_place(part.strip(), calc) for part in derivative.groups())
         if output is None or place is None or output.index is not None:
             return None
-        return Quantity(name, "gradient", place, output.node)
+        return Quantity(text, "gradient", place, output.node)
     if text.endswith("'"):
-        place = _place(text[:-1], calc)
-        if place is None or optimizer is None:
-            return None
-        return Quantity(name, "updated" if is_held(place.node, calc, optimizer) else "after", place)
+        return _after_step(text, calc, optimizer)
     place = _place(text, calc)
     if place is not None:
-        return Quantity(name, "value", place)
+        return Quantity(place.name, "value", place)
     term = _ERROR_TERM.fullmatch(text)
     below = [p for letter in ("x", "z", "net", "s", "in") if term and (p := _place(letter + term[1], calc))]
-    return Quantity(name, "gradient", below[0], calc.output) if below else None
+    return Quantity(text, "gradient", below[0], calc.output) if below else None
+
+
+def _after_step(text: str, calc: Calculation, optimizer: Any) -> Quantity | None:
+    if optimizer is None:
+        return None
+    place = _place(text[:-1], calc)
+    if place is not None:
+        return Quantity(f"{place.name}'", "updated" if is_held(place.node, calc, optimizer) else "after", place)
+    parts, held = _MOMENT.fullmatch(text), parameters(calc, optimizer)
+    if parts is None:
+        return None
+    index = parts["index"] or ""
+    if parts["of"]:
+        place = _place(parts["of"] + index, calc)
+    elif len(held) == 1:
+        place = _place(f"{held[0].name}{index}", calc)
+    if place is None or place.node not in held or parts["state"] not in moments(calc, Place(place.node), optimizer):
+        return None
+    return Quantity(text, "moment", place, moment=parts["state"])
 
 
 def _place(name: str, calc: Calculation) -> Place | None:
-    try:
-        return place_named(name, calc)
-    except ChainruleError:
-        return None
+    """The place of that name, or else the only one whose name is printed in the same way: w_13 is w13, and δ2 is delta2."""
+    base, bracket, index = name.partition("[")
+    same = [n.name for n in calc.nodes if n.name and symbol(typed(n.name)) == symbol(base)]
+    for candidate in (name, *(f"{found}{bracket}{index}" for found in same if len(same) == 1)):
+        try:
+            return place_named(candidate, calc)
+        except ChainruleError:
+            continue
+    return None
+
+
+def names_here(calc: Calculation, optimizer: Any) -> list[str]:
+    """The names that can be claimed, as they are typed: forward values, and what a step gives; arrays as wholes."""
+    held = parameters(calc, optimizer)
+    found = [n.name for n in calc.nodes if n in calc.shown and n.name and n.dtype.kind == "f"]
+    for p in held:
+        of = "" if len(held) == 1 else f"_{p.name}"
+        found += [f"{p.name}'", *(f"{state}{of}'" for state in moments(calc, Place(p), optimizer))]
+    return found
 
 
 def is_held(node: Node, calc: Calculation, optimizer: Any) -> bool:
@@ -126,6 +162,10 @@ class World:
             return self.gradient(quantity.output, node)
         if quantity.kind == "updated":
             return self.updated[node]
+        if quantity.kind == "moment":
+            assert quantity.moment is not None
+            gradient = self.gradient(self.calc.output, node)
+            return np.asarray(moments(self.calc, Place(node), self.optimizer, gradient)[quantity.moment].value)
         after = changed(self.calc, dict(self.updated))
         found = after.copies[node].value
         assert found is not None
@@ -139,7 +179,25 @@ class World:
         """
         if output is self.calc.output and self.gradients:
             return _backward_with(self.calc, node, self.gradients)
+        if output is self.calc.output and node in self._of_output:
+            return self._of_output[node]
         return whole_gradient(output, node)
+
+    @cached_property
+    def _of_output(self) -> dict[Node, Array]:
+        """The gradients of the output, all at once; none if one of them does not exist."""
+        nodes = [n for n in self.calc.nodes if n.dtype.kind == "f"]
+        seed = ir.constant(np.ones(self.calc.output.shape), self.calc.output.dtype)
+        try:
+            found = autodiff.gradient(self.calc.output, nodes, seed)
+        except ChainruleError:
+            return {}
+        return {n: g.value for n, g in zip(nodes, found, strict=True) if g is not None and g.value is not None}
+
+    @property
+    def reached(self) -> Collection[Node]:
+        """The floating nodes with a gradient of the output."""
+        return self._of_output.keys()
 
     @cached_property
     def updated(self) -> dict[Node, Array]:
@@ -217,19 +275,20 @@ def _backward_with(calc: Calculation, target: Node, given: Mapping[Node, Array])
     return np.zeros(target.shape, target.dtype)
 
 
-def all_arrays(calc: Calculation) -> list[Quantity]:
+def all_arrays(world: World) -> list[Quantity]:
     """Every array that has a name: forward values, and the output's gradients by them."""
+    calc = world.calc
     arrays = [n for n in calc.nodes if n in calc.shown and n.dtype.kind == "f" and n.name and n.size > 1]
-    reached = _reached(calc)
     return [Quantity(n.name or "", "value", Place(n)) for n in arrays] + [
         Quantity(f"d{calc.output.name}/d{n.name}", "gradient", Place(n), calc.output)
         for n in arrays
-        if n in reached and n is not calc.output
+        if n in world.reached and n is not calc.output
     ]
 
 
-def all_quantities(calc: Calculation, optimizer: Any, most: int = 400) -> list[Quantity]:
+def all_quantities(world: World, most: int = 400) -> list[Quantity]:
     """Every scalar that has a name: forward values and the output's gradients, element by element, and updated parameters."""
+    calc = world.calc
     places = [
         Place(node, index)
         for node in calc.nodes
@@ -238,23 +297,11 @@ def all_quantities(calc: Calculation, optimizer: Any, most: int = 400) -> list[Q
     ][:most]
     assert calc.output.name is not None
     forward = [Quantity(p.name, "value", p) for p in places]
-    reached = _reached(calc)
     gradients = [
         Quantity(f"d{calc.output.name}/d{p.name}", "gradient", p, calc.output)
         for p in places
-        if p.node in reached and p.node is not calc.output
+        if p.node in world.reached and p.node is not calc.output
     ]
-    held = set(parameters(calc, optimizer))
+    held = set(parameters(calc, world.optimizer))
     updated = [Quantity(f"{p.name}'", "updated", p) for p in places if p.node in held]
     return forward + gradients + updated
-
-
-def _reached(calc: Calculation) -> set[Node]:
-    """The floating nodes with a gradient of the output."""
-    nodes = [n for n in calc.nodes if n.dtype.kind == "f"]
-    seed = ir.constant(np.ones(calc.output.shape), calc.output.dtype)
-    try:
-        found = autodiff.gradient(calc.output, nodes, seed)
-    except ChainruleError:
-        return set()
-    return {n for n, g in zip(nodes, found, strict=True) if g is not None}

@@ -29,6 +29,12 @@ _DERIVATIVE = re.compile(r"d(\(.+\)|[^/()]+)/d(.+)")
 _NAME = re.compile(r"([^\W\d_]+)_?([^\W_]*)(?:\^(\w+))?(?:#(\d+))?((?:\[[^\]]*\])?)('*)")
 _LARGEST_DENOMINATOR = 10_000
 _TYPED = 12  # digits of a number that somebody may have typed
+# What is printed, or written on paper, as it is typed.
+_TYPED_AS = {"∂": "d", "′": "'", "’": "'", "‘": "'", "ʹ": "'", "″": "''", "\N{MINUS SIGN}": "-"}
+_TYPED_AS |= dict(zip("₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789aehijklmnoprstuvx", strict=True))
+_AS_TYPED = str.maketrans(_TYPED_AS)
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_RAISED_RUN = re.compile("(⁽)?([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)⁾?")
 _ESCAPES = {c: "\\" + c for c in "_#%&${}"}
 _IN_FORMULA = str.maketrans(_ESCAPES | {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "})
 _IN_TEXT = str.maketrans(_ESCAPES | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"})
@@ -49,6 +55,15 @@ class Formula:
 def symbol(name: str) -> Formula:
     """The mathematical symbol for a name (see the top of this module)."""
     return Formula(_symbol(name, "text"), _symbol(name, "latex"))
+
+
+def typed(printed: str) -> str:
+    """What is printed, as it is typed: "∂E/∂w₃₅" is "dE/dw35", "w₁₃′" is "w13'", "δ²" is "δ^2", and "h⁽²⁾" is "h#2"."""
+    return _RAISED_RUN.sub(_lowered, printed).translate(_AS_TYPED)
+
+
+def _lowered(raised: re.Match[str]) -> str:
+    return ("#" if raised[1] else "^") + raised[2].translate(_RAISED)
 
 
 def derivative_name(output: str, variable: str) -> str:

@@ -93,8 +93,26 @@ def _used(calc: Calculation, inner: Sequence[Node]) -> list[Node]:
     return [found[name] for name in sorted(found, key=natural_order) if name not in computed]
 
 
+def moments(calc: Calculation, place: Place, optimizer: Any, gradient: Array | None = None) -> dict[str, Node]:
+    """What the optimiser keeps of a parameter after one step, with its history, by its symbol before the step ("m", "v").
+
+    Raises:
+        ArgumentError: the optimiser does not hold the parameter.
+    """
+    group, position = _find(calc, place, optimizer)
+    names = set(_state_names(place, group.states[position]).values())
+    history = topological([stepped(calc, place, optimizer, gradient).node])
+    return {n.name[:-1]: n for n in history if n.name and n.name.endswith("'") and n.name[:-1] in names}
+
+
 def stepped(
-    calc: Calculation, place: Place, optimizer: Any, gradient: Array | None = None, rate: float | None = None
+    calc: Calculation,
+    place: Place,
+    optimizer: Any,
+    gradient: Array | None = None,
+    *,
+    rate: float | None = None,
+    count: float | None = None,
 ) -> Tensor:
     """The parameter after one step, as a Tensor with its history.
 
@@ -104,6 +122,7 @@ def stepped(
         optimizer: that holds it.
         gradient: to be used in place of the calculation's (of the parameter's shape).
         rate: learning rate, in place of the optimiser's.
+        count: the number of this step, in place of the optimiser's.
 
     Raises:
         ArgumentError: the optimiser does not hold it.
@@ -121,8 +140,8 @@ def stepped(
         values = group.states[position][key].numpy()
         state[key] = _leaf(name, values[index] if values.shape == place.node.shape else values)
     eta = _leaf("eta", group.settings["lr"].numpy() if rate is None else np.asarray(rate))
-    count = optimizer.state_tensors()["step"]
-    step = _leaf("t", count.numpy() + 1.0)
+    taken = optimizer.state_tensors()["step"].numpy()
+    step = _leaf("t", taken + 1.0 if count is None else np.asarray(count, taken.dtype))
     value, after = optimizer.rule.update(upstream, state, parameter, {**group.settings, "lr": eta}, step)
     for key, moment in after.items():
         if moment.node.op not in LEAVES and moment.name is None:

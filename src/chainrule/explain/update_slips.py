@@ -24,7 +24,7 @@ def update_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
     gradient = world.gradient(world.calc.output, place.node)
 
     def after(g: Array, rate: float | None = None) -> float:
-        return float(stepped(world.calc, place, world.optimizer, g, rate).numpy())
+        return float(stepped(world.calc, place, world.optimizer, g, rate=rate).numpy())
 
     yield slip("sign", "slip-uphill", after(-gradient))
     yield slip("missing-factor", "slip-no-rate", after(gradient, 1.0))

@@ -1,20 +1,35 @@
-"""Numbers as somebody wrote them down: with the precision that the digits show."""
+"""Numbers as somebody wrote them down: a number claims its last written digit ± ½, and no more.
+
+"0.690" claims 0.6895 to 0.6905: zeros that were written count. "1e-3" has its last digit in the third decimal, "2.50e-3" in
+the fifth, "110" in the units. A fraction, "1/3", is exact. Text keeps every digit; so do the numbers of homework files, and
+`Decimal`. A Python or NumPy number has no text: it counts with the shortest digits that give it, as `repr` shows them (of
+float32, with no more than float32 can tell).
+
+A 0 has no digit that says how exact it is. It claims that the value is 0 when it is rounded as the rest of the sheet is: to the
+finest unit of the numbers beside it, or to its own written decimals if these are finer. Where no other number is, it is right
+for 0 alone.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, explain
+from chainrule.explain.symbols import typed
 from chainrule.ir import Array
 from chainrule.tensor import Tensor
 
 _POWER = re.compile(r"\s*[×x*·]\s*10\s*(?:\^|\*\*)\s*\(?([+-]?\d+)\)?")
+_FRACTION = re.compile(r"[+-]?\d+/0*[1-9]\d*")
 _ROUNDING = 1e-12  # of calculations in float64, relative
+_ALL_DIGITS = 17  # of an exact number
 
 
 @dataclass(frozen=True)
@@ -24,7 +39,7 @@ class Written:
     Attributes:
         text: the writing.
         value: what it says.
-        unit: one unit in the last place that was written, per number.
+        unit: one unit in the last place that was written, per number; 0 for an exact fraction.
     """
 
     text: str
@@ -47,14 +62,31 @@ class Written:
         beyond = np.abs(true) - np.abs(self.value)
         return bool(np.all((beyond >= 0) & (beyond < self.unit) & (np.sign(true) * np.sign(self.value) >= 0)))
 
+    def with_zeros_to(self, unit: float) -> Written:
+        """The same with zeros that are rounded to this unit, or to their own written decimals if these are finer."""
+        return replace(self, unit=np.where(self.value == 0.0, np.minimum(self.unit, unit), self.unit))
+
     @property
     def digits(self) -> int:
-        """Significant digits that were written, of the number with the most."""
-        size = np.abs(self.value[self.value != 0.0])
-        if not size.size:
-            return 1
-        units = np.broadcast_to(self.unit, self.value.shape)[self.value != 0.0]
+        """Significant digits that were written, of the number with the most; 0 if all are 0."""
+        there = self.value != 0.0
+        if not np.any(there):
+            return 0
+        size, units = np.abs(self.value[there]), self.unit[there]
+        if not np.all(units):
+            return _ALL_DIGITS
         return max(1, int(np.max(np.floor(np.log10(size)) - np.round(np.log10(units)))) + 1)
+
+    @property
+    def has_zeros(self) -> bool:
+        """Whether a 0 is among the numbers."""
+        return bool(np.any(self.value == 0.0))
+
+
+def finest_unit(numbers: Iterable[Written]) -> float:
+    """The finest unit to which the numbers of a sheet are written; 0 if there is none but zeros and fractions."""
+    units = [u for w in numbers for u in w.unit[(w.value != 0.0) & (w.unit > 0.0)].flat]
+    return float(min(units, default=0.0))
 
 
 def written(given: Any) -> Written | None:
@@ -65,34 +97,40 @@ def written(given: Any) -> Written | None:
     """
     if isinstance(given, str):
         return _parsed(given)
-    if isinstance(given, Tensor | np.ndarray):
-        given = np.asarray(given).tolist()
-    if isinstance(given, bool) or not isinstance(given, int | float | list | tuple | np.number):
+    if isinstance(given, Tensor):
+        given = given.numpy()
+    if isinstance(given, np.ndarray):
+        given = list(given) if given.ndim else given[()]
+    if isinstance(given, list | tuple):
+        return _array(given)
+    if isinstance(given, bool) or not isinstance(given, int | float | Decimal | Fraction | np.integer | np.floating | str):
         raise ArgumentError(
             explain(
                 f"the claim {given!r} was made", "a claim is a number, a list of numbers, or a formula as text", "Change it."
             )
         )
-    if isinstance(given, list | tuple):
-        return _array(given)
-    return _parsed(repr(float(given)) if isinstance(given, float | np.floating) else str(int(given)))
+    # Through Decimal, as str refuses integers of more than 4300 digits.
+    found = _parsed(str(Decimal(given) if isinstance(given, int) else given))
+    if found is not None and isinstance(given, np.float32 | np.float16):
+        return replace(found, unit=np.asarray(np.maximum(found.unit, np.spacing(np.abs(given)))))
+    return found
 
 
 def _parsed(text: str) -> Written | None:
-    plain = _POWER.sub(r"e\1", text.strip()).replace("−", "-").replace(" ", "")
-    if re.fullmatch(r"[+-]?\d+/\d+", plain):
-        return None
+    plain = _POWER.sub(r"e\1", typed(text.strip())).replace(" ", "")
     try:
-        number = Decimal(plain)
-    except InvalidOperation:
+        number = Fraction(plain) if _FRACTION.fullmatch(plain) else Decimal(plain)
+    except (InvalidOperation, ValueError):
         return None
-    if not number.is_finite():
-        raise ArgumentError(explain(f"the claim {text!r} was made", "a claim is a finite number", "Check the calculation."))
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int)
-    # Python writes 110.0 and 0.5 for numbers that may be exact; the digits that stand there are what counts.
-    unit = 10.0 ** (0 if plain.endswith(".0") else exponent)
-    return Written(text.strip(), np.asarray(float(number)), np.asarray(unit))
+    exponent = number.as_tuple().exponent if isinstance(number, Decimal) else None
+    try:
+        value = float(number)
+    except (OverflowError, ValueError):  # a fraction beyond what float64 holds, a signalling NaN
+        value = np.inf
+    if not np.isfinite(value):
+        given = f"the claim {text[:60]!r} was made"
+        raise ArgumentError(explain(given, "a claim is a finite number", "Check the calculation."))
+    return Written(text.strip(), np.asarray(value), np.asarray(0.0 if exponent is None else float(f"1e{exponent}")))
 
 
 def _array(given: list[Any] | tuple[Any, ...]) -> Written:

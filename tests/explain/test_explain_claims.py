@@ -1,0 +1,299 @@
+"""What a written number claims, how it may be named, and that wrong numbers are not accepted."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bench.grading import measure_false, measure_right
+from test_explain_missions import M6_FORWARD, m6
+
+import chainrule as cr
+from chainrule import optim
+from chainrule.errors import ArgumentError
+from chainrule.explain import check, expression, read_homework
+from chainrule.explain.grading import Grading
+from chainrule.explain.homework import TEMPLATE
+from chainrule.explain.language import LANGUAGES
+from chainrule.explain.written import written
+from chainrule.tensor import Tensor
+
+ACCEPTED = ("right", "rounded")
+
+
+def line() -> Tensor:
+    """y = 6.2, E = 1.44, dE/dy = 2.4, dE/dw = 7.44."""
+    return expression("y = w*x; E = (y - t)**2", w=2.0, x=3.1, t=5.0)
+
+
+def verdicts(grading: Grading) -> list[str]:
+    return [f.verdict for f in grading.values()]
+
+
+# -------------------------------------------------------------------------------------------- digits
+@pytest.mark.parametrize(
+    ("given", "unit"),
+    [
+        ("2", 1.0), ("2.0", 0.1), ("+2.0", 0.1), ("−5.0", 0.1), ("2.00", 0.01), ("110", 1.0), ("1e2", 100.0), ("1e-3", 1e-3),
+        ("2.50e-3", 1e-5), ("2.5×10⁻³", 1e-4), ("1 × 10^-8", 1e-8), ("1_000.5", 0.1), (2, 1.0), (2.0, 0.1), (1e-05, 1e-5),
+        (np.float64(0.25), 0.01), (np.float32(0.69), 0.01), (np.int64(7), 1.0), (Decimal("2.40"), 0.01), ("1/3", 0.0),
+        (Fraction(2, 3), 0.0), (np.array(0.5), 0.1),
+    ],
+)  # fmt: skip
+def test_a_number_claims_its_last_written_digit(given: Any, unit: float) -> None:
+    found = written(given)
+    assert found is not None
+    assert float(found.unit) == pytest.approx(unit)
+    half = 0.5 * unit
+    assert found.agrees(found.value + 0.99 * half)
+    assert not found.agrees(found.value + 1.01 * half + 1e-9)
+
+
+def test_float32_claims_no_more_than_it_can_tell() -> None:
+    true = 1 / 3
+    assert all(written(v).agrees(true) for v in (np.float32(true), np.asarray(true, np.float32), np.float16(true)))  # type: ignore[union-attr]
+    assert not written(float(np.float32(true))).agrees(true)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("given", [["2.40", "0.50"], np.array(["2.40", "0.50"]), (Decimal("2.40"), "0.50")])
+def test_every_element_keeps_its_digits(given: Any) -> None:
+    found = written(given)
+    assert found is not None
+    np.testing.assert_allclose(found.unit, 0.01)
+
+
+@pytest.mark.parametrize("given", ["1e999", 10**400, 10**5000, Decimal("inf"), "nan", np.float32("inf")], ids=list("abcdef"))
+def test_numbers_that_are_not_finite_are_refused(given: Any) -> None:
+    with pytest.raises(ArgumentError, match="a claim is a finite number"):
+        written(given)
+
+
+CLAIMS = {"y": "6.0", "E": "1.0", "dE/dy": "2.0", "dE/dw": "7.0"}
+RIGHT = {"y": "6.2", "E": "1.4", "dE/dy": "2.40", "dE/dw": "7.44"}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize("kind", [str, float, Decimal, np.float64, np.float32])
+def test_a_zero_that_was_written_counts(name: str, kind: Any) -> None:
+    assert check(line(), {name: kind(CLAIMS[name])})[name].verdict == "wrong"
+    assert check(line(), {name: kind(RIGHT[name])})[name].verdict == "right"
+    assert check(line(), {name: round(float(RIGHT[name]))})[name].verdict == "right"  # without decimals
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_files_keep_the_digits(tmp_path: Path, suffix: str) -> None:
+    def grading(claims: dict[str, str]) -> Grading:
+        file = tmp_path / f"homework{suffix}"
+        if suffix == ".json":
+            numbers = ", ".join(f"{json.dumps(name)}: {text}" for name, text in claims.items())
+            given = '{"formula": "y = w*x; E = (y - t)**2", "given": {"w": 2, "x": 3.1, "t": 5}, "claims": {%s}}'
+            file.write_text(given % numbers, encoding="utf-8")
+        else:
+            numbers = "\n".join(f'"{name}" = {text}' for name, text in claims.items())
+            given = 'formula = "y = w*x; E = (y - t)**2"\n[given]\nw = 2\nx = 3.1\nt = 5\n[claims]\n'
+            file.write_text(given + numbers, encoding="utf-8")
+        return read_homework(file).grade()
+
+    assert not set(verdicts(grading(CLAIMS))) & set(ACCEPTED)
+    assert set(verdicts(grading(RIGHT))) == {"right"}
+    assert grading({"dE/dy": "2.400", "y": "6.20", "dE/dw": "7.440e0"}).correct
+    assert not grading({"y": "6.20", "E": "1.440", "dE/dw": "7.45"}).correct
+
+
+@pytest.mark.parametrize(("text", "message"), [("[1]", "holds [1]"), ("{", "as JSON"), ('{"claims": {"y": 1}}', "no 'given'")])
+def test_broken_json(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "homework.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ArgumentError) as caught:
+        read_homework(file)
+    assert message in str(caught.value)
+
+
+def test_a_fraction_is_exact() -> None:
+    output = expression("y = x/3", x=2.0)
+    assert check(output, {"y": "2/3"}).correct
+    assert check(output, {"y": Fraction(2, 3), "dy/dx": "1/3"}).correct
+    assert not check(output, {"y": "667/1000"}).correct
+    assert check(output, {"y": "2*sqrt(1)/3"}).correct  # without a name: a number
+
+
+# -------------------------------------------------------------------------------------------- zeros
+ZEROS = ["0", "-0", "0.0", "0.000", "0.000000", "0e0", "0/7", 0, 0.0, -0.0, Decimal("0.00")]
+
+
+@pytest.mark.parametrize("zero", ZEROS, ids=lambda z: f"{type(z).__name__} {z}")
+def test_a_sheet_of_zeros_is_wrong(zero: Any) -> None:
+    output, optimizer = m6()
+    names = ["O3", "x5", "E", "dE/dx5", "dE/dw35", "dE/dw13", "w13'"]
+    assert set(verdicts(check(output, dict.fromkeys(names, zero), optimizer=optimizer))) == {"wrong"}
+    assert {check(output, {name: zero}, optimizer=optimizer)[name].verdict for name in names} == {"wrong"}
+
+
+def test_a_sheet_of_arrays_of_zeros_is_wrong() -> None:
+    output = expression(
+        "z = W@x; a = sigmoid(z); E = 0.5*sum((a - t)**2)", W=[[0.1, 0.2], [0.3, 0.4]], x=[1.0, 2.0], t=[0.0, 1.0]
+    )
+    claims = {"a": [0, 0], "dE/dz": np.zeros(2), "dE/dW": [[0, 0], ["0.000", 0.0]]}
+    assert set(verdicts(check(output, claims))) == {"wrong"}
+
+
+def test_the_template_with_zeros_fails(tmp_path: Path) -> None:
+    claims = TEMPLATE[TEMPLATE.index("[claims]") :].splitlines()[1:]
+    for zero in ("0", "0.0", "0.000000"):
+        file = tmp_path / "zeros.toml"
+        lines = "\n".join(f"{line.split('=')[0]} = {zero}" for line in claims)
+        file.write_text(TEMPLATE[: TEMPLATE.index("[claims]")] + "[claims]\n" + lines, encoding="utf-8")
+        assert set(verdicts(read_homework(file).grade())) == {"wrong"}
+
+
+def test_a_zero_is_rounded_as_the_rest_of_the_sheet() -> None:
+    """∂E/∂w₁₃ = 0.00093 is 0 in three decimals no more than in four; in two it is."""
+    output, _ = m6()
+    for beside, right in (("0.68", True), ("0.680", False), ("0.6803", False)):
+        for zero in (0, "0", "0.0"):
+            assert (check(output, {"O3": beside, "dE/dw13": zero})["dE/dw13"].verdict == "right") == right, (beside, zero)
+    assert not check(output, {"O3": "0.68", "dE/dw13": "0.000"}).correct  # its own zeros count as well
+
+
+def test_zeros_that_are_right() -> None:
+    output = expression("a = relu(W @ x); E = sum(a)", W=[[1.0, -1.0], [0.5, 0.5]], x=[1.0, 2.0])
+    claims = {"a": [0, 1.5], "E": "1.5", "dE/dW": [[0, 0], [1, 2]], "dE/dW[0, 0]": 0, "a[0]": "0.00"}
+    assert set(verdicts(check(output, claims))) == {"right"}
+    assert check(output, {"a[0]": 0}).correct
+    almost = expression("y = 0.1*x + 0.2 - 0.3*x", x=1.0)  # 2.8e-17 in float64
+    assert check(almost, {"y": 0}).correct
+
+
+def test_a_zero_of_numbers_that_are_cut_off() -> None:
+    output = expression("y = 0.00017*x; z = 0.00006*x; E = y + z", x=1.0)
+    assert verdicts(check(output, {"y": "0.0001", "z": "0.0000"})) == ["rounded", "rounded"]
+    assert verdicts(check(output, {"y": "0.0002", "z": "0.0000"})) == ["right", "wrong"]
+
+
+# -------------------------------------------------------------------------------------------- rounding and what follows
+def test_rounding_never_explains_a_difference_of_the_size_of_the_value() -> None:
+    """O₅ = 1 is right to no decimals, and 0 is what then comes out for ∂E/∂x₅ = 0.0407."""
+    output, _ = m6()
+    assert verdicts(check(output, {"O5": "1", "dE/dx5": "0.000", "E": "0.125"})) == ["right", "wrong", "wrong"]
+
+
+def test_rounding_needs_a_sheet_that_shows_it() -> None:
+    """A number alone is right to one unit in its last digit; the rest of a sheet explains more, by what it was written with."""
+    output, _ = m6()
+    assert check(output, {"dE/dx5": "0.0406"}).correct  # cut off
+    assert not check(output, {"dE/dx5": "0.0409"}).correct
+    before = {"O3": "0.680", "O4": "0.664", "x5": "0.802", "O5": "0.690", "dE/dO5": "0.190"}
+    assert check(output, before | {"dE/dx5": "0.0407"}).correct
+    assert check(output, before | {"dE/dx5": "0.0409"})["dE/dx5"].verdict == "wrong"  # 0.19 · 0.2139 is 0.0406
+
+
+def test_what_follows_names_the_earlier_wrong_value() -> None:
+    output, _ = m6()
+    message = check(output, {"dE/dx5": "0.190283", "dE/dw35": "0.129443"})["dE/dw35"].message
+    assert "follows correctly from an earlier wrong value (∂E/∂x₅ = 0.190283)" in message
+    # A wrong value that has no say in it is no reason.
+    grading = check(output, {"O4": "0.5", "x3": "0.755", "O3": "0.5"})
+    assert verdicts(grading) == ["wrong", "right", "wrong"]
+
+
+def test_wrong_rates_are_no_higher_than_chance() -> None:
+    found = measure_false(24, seed=1, verbose=False, sheet=False)
+    assert found["accepted"] <= found["by_chance"]
+    for digits, row in found["digits"].items():
+        assert digits < 3 or row["accepted"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sheet", [False, True])
+def test_wrong_rates_are_no_higher_than_chance_in_many_calculations(sheet: bool) -> None:
+    found = measure_false(4000, seed=2, verbose=False, sheet=sheet)
+    assert found["accepted"] <= (2 if sheet else 1) * found["by_chance"]
+
+
+@pytest.mark.slow
+def test_right_calculations_are_not_called_wrong() -> None:
+    assert measure_right(500, seed=7, verbose=True)["called_wrong"] == 0
+
+
+# -------------------------------------------------------------------------------------------- names
+@pytest.mark.parametrize(
+    "name", ["dE/dw35", "∂E/∂w₃₅", "dE/dw₃₅", "∂E/∂w35", "∂E / ∂w₃₅", "dE/dw_35"]
+)  # fmt: skip
+def test_a_gradient_by_any_of_its_names(name: str) -> None:
+    output, _ = m6()
+    assert check(output, {name: "0.0277"})[name].verdict == "right"
+
+
+@pytest.mark.parametrize("name", ["delta5", "delta_5", "δ5", "δ₅", "δ_5", "δ⁵", "δ^5"])
+def test_an_error_term_by_any_of_its_names(name: str) -> None:
+    output, _ = m6()
+    assert check(output, {name: "0.0407"})[name].verdict == "right"
+
+
+@pytest.mark.parametrize("name", ["w13'", "w₁₃′", "w₁₃'", "w13’", "w_13′"])
+def test_a_new_value_by_any_of_its_names(name: str) -> None:
+    output, optimizer = m6()
+    assert check(output, {name: "0.09907"}, optimizer=optimizer)[name].verdict == "right"
+
+
+def test_elements_and_error_terms_of_vectors_as_printed() -> None:
+    output = expression("z1 = W1 @ x; a1 = sigmoid(z1); E = sum(a1)", W1=[[0.5], [0.25]], x=[2.0])
+    names = {"W₁[1, 0]": "0.25", "z₁[1]": "0.5", "δ₁[1]": "0.2350", "δ¹": ["0.1966", "0.2350"], "∂E/∂W₁[1, 0]": "0.4700"}
+    assert set(verdicts(check(output, names))) == {"right"}
+
+
+def test_every_name_that_explain_prints_is_read() -> None:
+    output, optimizer = m6()
+    for form, kwargs in (("graph", {}), ("update", {"optimizer": optimizer})):
+        derivation = cr.explain(output, ["w13", "w35"], form=form, **kwargs)
+        steps = [s for section in derivation.sections for s in section.steps if s.value is not None]
+        claims = {s.symbol.text: float(s.value) for s in steps if s.symbol.text not in ("η", "t")}
+        grading = check(output, claims, optimizer=optimizer)
+        assert set(verdicts(grading)) == {"right"}, str(grading)
+
+
+def test_moments_of_adam() -> None:
+    w = cr.parameter(5.0, name="w")
+    output = (w**2).named("Q")
+    claims = {"dQ/dw": 10, "m'": 1, "v'": "0.1", "m′": "1.0", "v′": "0.100", "m_w'": 1, "w'": "4.9", "w′": "4.900"}
+    assert set(verdicts(check(output, claims, optimizer=optim.Adam([w], lr=0.1)))) == {"right"}
+    grading = check(output, {"m'": "10.0", "v'": "100.0"}, optimizer=optim.Adam([w], lr=0.1))
+    assert [(f.verdict, f.kind) for f in grading.values()] == [("wrong", "equals-other-quantity"), ("wrong", "unexplained")]
+    assert check(output, {"m'": 1})["m'"].verdict == "not-graded"  # no optimiser
+
+
+def test_moments_of_several_parameters_carry_their_names() -> None:
+    output, plain = m6()
+    optimizer = optim.SGD(plain.groups[0].params, lr=1.0, momentum=0.9)
+    grading = check(output, {"v_w35'": "0.0277", "v_{w13}'": 1, "v'": 1}, optimizer=optimizer)
+    assert verdicts(grading) == ["right", "not-graded", "not-graded"]
+    assert "v_w13'" in grading["v'"].message
+
+
+def test_a_name_of_two_that_print_alike_is_the_one_that_was_typed() -> None:
+    output = expression("E = w13*x + w_13", w13=1.0, w_13=2.0, x=3.0)
+    assert verdicts(check(output, {"w13": "1", "w_13": "2", "w₁₃": "1"})) == ["right", "right", "right"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("given", ["0.123456", "O5 + 1"])
+def test_a_name_that_is_not_there_is_not_graded(language: Any, given: str) -> None:
+    output, optimizer = m6()
+    grading = check(output, {"O9": given, "O5": "0.690"}, optimizer=optimizer, language=language)
+    found = grading["O9"]
+    assert (found.verdict, found.kind, found.true) == ("not-graded", None, None)
+    for word in ("x5", "dE/d", "w13'", {"en": "It was not graded", "zh": "没有评分"}[language]):
+        assert word in found.message
+    assert (grading.correct, grading.first_wrong) == (False, None)
+    assert grading.to_dict()["counts"] == {"right": 1, "rounded": 0, "follow-on": 0, "wrong": 0, "not-graded": 1}
+
+
+def test_right_numbers_in_full_are_right() -> None:
+    output, _ = m6()
+    values = {n: f"{v:.4f}" for n, v in M6_FORWARD.items()}
+    assert check(output, values).correct
