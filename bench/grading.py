@@ -1,11 +1,13 @@
 """How well `check` names slips: a generated corpus of hand calculations, right and wrong.
 
-    python -m bench.grading [--wrong 1000] [--right 10000] [--seed 0]
+    python -m bench.grading [--wrong 1000] [--right 10000] [--random 10000] [--seed 0]
 
 Random small networks (one to two hidden layers, one to three units each; sigmoid or tanh; with or without biases; written with
 scalars or with matrices) are calculated here in plain NumPy, apart from chainrule. *Wrong* calculations have one planted slip;
 counted is how often `check` names its kind. *Right* ones are written by people of different habits (full precision, rounding at
 the end, rounding every step to significant digits or to decimals, cutting off); counted is how often one is called wrong.
+*Random* numbers with 1 to 8 digits, wrong ones, are put in the place of a right number, alone and at the end of a right calculation
+with as many digits; counted is how often one is accepted, beside how often a random number is the right one by chance.
 
 A planted slip whose number happens to be another quantity of the same calculation is expected to be called
 "equals-other-quantity", as `check` documents, unless a factor or sign is missing in a gradient. The figures go to
@@ -334,9 +336,44 @@ def unexplained(rng: np.random.Generator) -> Planted:
     return Planted(net, name, true, true * float(rng.uniform(1.1, 3.0)), "unexplained")
 
 
+def other_function(rng: np.random.Generator) -> Planted:
+    """tanh for σ or the other way: the function itself, or its derivative in terms of the output."""
+    net = random_network(rng)
+    layer, j, _, name, true = _any_weight(net, rng)
+    zs, activations = net.forward()
+    z, a = float(zs[layer][j]), float(activations[layer][j])
+    if rng.random() < 0.3:
+        value = 1.0 / (1.0 + np.exp(-z)) if net.tanh else float(np.tanh(z))
+        return Planted(net, net.name("a", layer, j), a, value, "other-function")
+    slope = a * (1.0 - a) if net.tanh else 1.0 - a * a
+    return Planted(net, name, true, true / float(net.slope(zs[layer])[j]) * slope, "other-function")
+
+
+def other_error_term(rng: np.random.Generator) -> Planted:
+    """The error term of the layer above in the gradient of a weight."""
+    while True:
+        net = random_network(rng)
+        layer, j, i, name, true = _any_weight(net, rng)
+        if layer < net.depth and j < net.sizes[layer + 1]:
+            break
+    value = float(net.deltas()[layer + 1][j] * net.forward()[1][layer - 1][i])
+    return Planted(net, name, true, value, "other-error-term")
+
+
+def value_for_value(rng: np.random.Generator) -> Planted:
+    """z in place of its activation in the gradient of a weight."""
+    while True:
+        net = random_network(rng)
+        if net.depth > 1:
+            break
+    layer, j, i, name, true = _weight(net, rng, int(rng.integers(2, net.depth + 1)))
+    value = float(net.deltas()[layer][j] * net.forward()[0][layer - 1][i])
+    return Planted(net, name, true, value, "missing-factor")
+
+
 PLANTS: tuple[Plant, ...] = (
     missing_factor, extra_factor, sign, constant_factor, missing_path, stale_weight, derivative_at_output, transposed,
-    other_quantity, unexplained,
+    other_quantity, other_function, other_error_term, value_for_value, unexplained,
 )  # fmt: skip
 
 
@@ -483,7 +520,7 @@ def is_right(text: str, true: float, digits: int) -> bool:
     return abs(float(text) - true) <= 0.5000001 * 10.0 ** (np.floor(np.log10(abs(float(text)))) - digits + 1)
 
 
-def measure_false(count: int, seed: int, verbose: bool, sheet: bool) -> dict[str, Any]:
+def measure_false(count: int, seed: int, verbose: bool, *, sheet: bool) -> dict[str, Any]:
     """Random wrong numbers with 1 to 8 digits, equally often, and how many of them are accepted.
 
     By chance 1 of 9 · 10^(d - 1) random numbers with d digits is the right one: no more wrong ones may be accepted.
@@ -520,6 +557,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wrong", type=int, default=1000)
     parser.add_argument("--right", type=int, default=10000)
+    parser.add_argument("--random", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbose", action="store_true", help="print every miss")
     options = parser.parse_args()
@@ -528,6 +566,10 @@ def main() -> None:
         "seed": options.seed,
         "wrong": measure_wrong(options.wrong, options.seed, options.verbose),
         "right": measure_right(options.right, options.seed, options.verbose),
+        "random": {
+            "alone": measure_false(options.random, options.seed, options.verbose, sheet=False),
+            "in_a_sheet": measure_false(options.random, options.seed, options.verbose, sheet=True),
+        },
     }
     result["seconds"] = round(time.perf_counter() - start, 1)
     print(json.dumps(result, indent=2, ensure_ascii=False))

@@ -171,7 +171,15 @@ SLIPS = [
     ("O5", f"{1 / (1 + np.exp(0.8014449867)):.6f}", "sign", "x₅ has the wrong sign."),
     ("x5", f"{0.9 * 0.6637386974:.6f}", "missing-path", "The term w₃₅ · O₃ is left out."),
     ("E", 0.0362078, "constant-factor", "The constant factor 0.5 is missing."),
+    ("dE/dw13", f"{0.0406811251 * 0.35:.9f}", "other-error-term", "∂E/∂x₅ stands in the place of ∂E/∂x₃."),
+    ("dE/dx5", f"{0.1902834929 * (1 - 0.6902834929**2):.9f}", "other-function", "The derivative of tanh was taken in place"),
+    ("dE/dx5", f"{0.1902834929 / np.cosh(0.8014449867) ** 2:.9f}", "other-function", "The derivative of tanh"),
+    ("O3", f"{np.tanh(0.755):.6f}", "other-function", "tanh was applied in place of σ."),
+    ("dE/dw35", f"{0.0406811251 * 0.755:.9f}", "missing-factor", "x₃ stands in the place of O₃."),
+    ("dE/dx5", f"{0.1902834929 * 0.8014449867 * (1 - 0.8014449867):.9f}", "missing-factor", "x₅ stands in the place of O₅."),
     ("dE/dw13", 0.00131313, "unexplained", "no single slip explains it"),
+    # Its first five digits are those of ∂E/∂w₄₅ = 0.0270016370.
+    ("dE/dx5", "0.0270016999", "unexplained", "no single slip explains it"),
 ]
 
 
@@ -183,7 +191,7 @@ def test_the_slip_is_named(name: str, given: Any, kind: str, words: str) -> None
 
 
 def test_every_kind_has_a_case() -> None:
-    assert set(KINDS) == {kind for _, _, kind, _ in SLIPS} | {"transposed"}
+    assert set(KINDS) == {kind for _, _, kind, _ in SLIPS} | {"transposed", "no-bias-correction"}
 
 
 def test_m6_errata() -> None:

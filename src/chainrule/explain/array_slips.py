@@ -44,15 +44,16 @@ def _in_every_element(
     for key, first in tables[0].items():
         found = [table[key].value for table in tables if key in table]
         if len(found) == len(tables):
-            yield _of_all(first, np.reshape(found, shape))
+            alike = all(table[key].words == first.words for table in tables)
+            yield _of_all(first, np.reshape(found, shape), alike)
 
 
-def _of_all(first: Slip, values: Array) -> Slip:
-    """The slip in the first element, said of all."""
+def _of_all(first: Slip, values: Array, alike: bool) -> Slip:
+    """The slip in the first element, said of all: with its indices only if it is `alike` in every element."""
     words = {name: _INDEX.sub("", text) for name, text in first.words}
     if first.phrase == "slip-transposed":  # one element of a matrix in the place of another
         return slip("transposed", "slip-transposed-whole", values, matrix=words["right"])
-    return slip(first.kind, first.phrase, values, **words)
+    return slip(first.kind, first.phrase, values, **(dict(first.words) if alike else words))
 
 
 def _by_wording(slips: Iterator[Slip]) -> dict[_Key, Slip]:

@@ -12,15 +12,17 @@ import numpy as np
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.explain.expression import expression, names_in
 from chainrule.explain.grading import Finding
+from chainrule.explain.kinks import kinks
 from chainrule.explain.language import Language, phrase
 from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity, names_here
 from chainrule.explain.slip import Slip, likeliest, slip
-from chainrule.explain.symbols import symbol
+from chainrule.explain.symbols import symbol, typed
 from chainrule.ir import LEAVES, Array
 
 SlipsOf = Callable[[World, Quantity], Iterator[Slip]]
 _POINTS = 6
 _MOST_NAMES = 25  # that are listed
+_BEFORE_BRACKET = re.compile(r"([\w.]+|\))\s*\(")
 _DERIVATIVE = re.compile(r"\bd(\w+)\s*/\s*d(\w+)")
 
 
@@ -62,8 +64,13 @@ def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language
 
 
 def _points(world: World, formula: str) -> list[World]:
-    """The given point, and random ones; a formula without names is a number, which is claimed of the given point alone."""
-    return [world, *(_elsewhere(world, k) for k in range(_POINTS if names_in(formula) else 0))]
+    """The given point, and random ones; a formula without names is a number, which is claimed of the given point alone.
+
+    At a kink of the given point the derivative is a convention, and only the others count.
+    """
+    if not names_in(typed(formula)):
+        return [world]
+    return [*([] if kinks(world.calc) else [world]), *(_elsewhere(world, k) for k in range(_POINTS))]
 
 
 def _elsewhere(world: World, seed: int) -> World:
@@ -79,7 +86,7 @@ def _elsewhere(world: World, seed: int) -> World:
 
 
 def _value(text: str, world: World) -> Array:
-    """The formula's value in a world.
+    """The formula's value in a world; it may be written as formulas are printed: (O₅ - t₅) · O₅(1 - O₅).
 
     Raises:
         ArgumentError: it cannot be read, or uses a name that is not there.
@@ -94,7 +101,11 @@ def _value(text: str, world: World) -> Array:
         values[key] = world.value(quantity)
         return key
 
-    formula = _DERIVATIVE.sub(derivative, text)
+    def times(match: re.Match[str]) -> str:
+        is_factor = match[1][0] in ")0123456789" or match[1] in values or find_quantity(match[1], world.calc, world.optimizer)
+        return f"{match[1]}*(" if is_factor else match[0]
+
+    formula = _BEFORE_BRACKET.sub(times, _DERIVATIVE.sub(derivative, typed(text)))
     for name in names_in(formula):
         quantity = find_quantity(name, world.calc, world.optimizer)
         if quantity is not None and name not in values:
@@ -108,13 +119,13 @@ def _same(a: Array, b: Array) -> bool:
 
 def _explaining(worlds: list[World], origin: World, quantity: Quantity, claimed: list[Array], slips_of: SlipsOf) -> Slip | None:
     """The likeliest slip that gives the formula's value at every point."""
-    tables = [_table(w, w.here(quantity, origin), slips_of) for w in worlds]
-    matching = [
-        found
-        for key, found in tables[0].items()
-        if all(key in t and _same(np.asarray(t[key].value), c) for t, c in zip(tables, claimed, strict=True))
-    ]
-    return likeliest(matching, _other(worlds, origin, claimed), quantity)
+    matching: dict[tuple[Any, ...], Slip] | None = None
+    for w, c in zip(worlds, claimed, strict=True):
+        if matching != {}:  # no slip is left to be looked for
+            table = _table(w, w.here(quantity, origin), slips_of)
+            fitting = {key: s for key, s in table.items() if _same(np.asarray(s.value), c)}
+            matching = fitting if matching is None else {key: s for key, s in matching.items() if key in fitting}
+    return likeliest(list((matching or {}).values()), _other(worlds, origin, claimed), quantity)
 
 
 def _table(world: World, quantity: Quantity, slips_of: SlipsOf) -> dict[tuple[Any, ...], Slip]:

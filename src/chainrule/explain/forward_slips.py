@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
 
 _FIRST, _LAST = ("slip-sign-argument",), ("slip-replaced",)
-_ORDER = ("sign", "constant-factor", "missing-factor", "missing-path", "transposed", "stale-weight")
+_ORDER = ("sign", "constant-factor", "missing-factor", "missing-path", "other-function", "transposed", "stale-weight")
 
 
 def forward_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
@@ -37,9 +38,33 @@ def _all(world: World, quantity: Quantity) -> Iterator[Slip]:
             except ChainruleError:
                 continue
             yield slip(kind, phrase, found, **words)
+    yield from _everywhere(world, quantity, above)
     for text, factor in (("2", 2.0), ("½", 0.5)):
         yield slip("constant-factor", "slip-constant", factor * value, factor=text)
     yield from _stale(world, quantity)
+
+
+def _everywhere(world: World, quantity: Quantity, above: Sequence[Node]) -> Iterator[Slip]:
+    """Another function in the place of one that stands in several places."""
+    for op, others in _OTHER_FUNCTIONS.items():
+        nodes = [n for n in above if n.op == op]
+        for given, function in others.items() if len(nodes) > 1 else ():
+            values: dict[Node, Array] = {}
+            for node in nodes:  # inputs first
+                source = changed(world.calc, values).copies[node].inputs[0]
+                values[node] = _applied(function, source)
+            yield _as_other_function(op, given, _with(world, quantity, values))
+
+
+def _applied(function: Callable[[Array], Array], source: Node) -> Array:
+    with np.errstate(all="ignore"):  # log₁₀ of 0, where ln was given 0 as well
+        return function(np.asarray(source.value))
+
+
+def _as_other_function(op: str, given: str, value: Any) -> Slip:
+    if op == "log":
+        return slip("other-function", "slip-logarithm", value, given=given)
+    return slip("other-function", "slip-other-function", value, given=given, right="σ" if op == "sigmoid" else op)
 
 
 def _with(world: World, quantity: Quantity, values: Mapping[Node, Array]) -> float:
@@ -47,6 +72,13 @@ def _with(world: World, quantity: Quantity, values: Mapping[Node, Array]) -> flo
     return float(there.value(there.here(quantity, world)))
 
 
+# What may be taken for a function, under the name that is said.
+_OTHER_FUNCTIONS: dict[str, dict[str, Callable[[Array], Array]]] = {
+    "sigmoid": {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0)},
+    "tanh": {"σ": lambda z: 0.5 * (1.0 + np.tanh(0.5 * z)), "relu": lambda z: np.maximum(z, 0.0)},
+    "relu": {"σ": lambda z: 0.5 * (1.0 + np.tanh(0.5 * z)), "tanh": np.tanh},
+    "log": {"log₁₀": np.log10, "log₂": np.log2},
+}
 Mistake = tuple[str, str, Array, dict[str, str]]
 
 
@@ -70,6 +102,7 @@ def _mistakes(node: Node, world: World) -> Iterator[Mistake]:
         yield from _other_operands(node, world)
     elif node.op == "matmul":
         yield from _transpositions(node)
+        yield from _other_arrays(node, world)
     elif len(node.inputs) == 1 and lookup(node.op).elementwise and node.inputs[0].dtype.kind == "f":
         yield from _function_mistakes(node, texts[0])
 
@@ -82,6 +115,9 @@ def _function_mistakes(node: Node, argument: str) -> Iterator[Mistake]:
     (source,) = node.inputs
     assert source.value is not None
     primitive = lookup(node.op)
+    for given, function in _OTHER_FUNCTIONS.get(node.op, {}).items():
+        found = _as_other_function(node.op, given, _applied(function, source))
+        yield found.kind, found.phrase, found.value, dict(found.words)
     if node.op not in ("negative", "cast"):
         yield "missing-factor", "slip-function", source.value, {"function": node.op, "argument": argument}
         flipped = Node("variable", (), {}, source.shape, source.dtype, None, -source.value)
@@ -99,6 +135,18 @@ def _other_operands(node: Node, world: World) -> Iterator[Mistake]:
                 value = np.asarray(node.inputs[1 - k].value) * np.asarray(other.value)
                 words = {"given": symbol(other.name or "").text, "right": symbol(right.name).text}
                 yield "missing-factor", "slip-replaced", value, words
+
+
+def _other_arrays(node: Node, world: World) -> Iterator[Mistake]:
+    """Another named array of the same shape in the place of one that is multiplied: z or x for a, a weight for another."""
+    before = world.calc.nodes[: world.calc.nodes.index(node)]
+    for k, right in enumerate(node.inputs):
+        for other in before if right.name else ():
+            if other.name and other is not right and other.shape == right.shape and other.dtype.kind == "f":
+                factors = [np.asarray(i.value) for i in node.inputs]
+                factors[k] = np.asarray(other.value)
+                words = {"given": symbol(other.name).text, "right": symbol(right.name or "").text}
+                yield "missing-factor", "slip-replaced", np.matmul(*factors), words
 
 
 def _transpositions(node: Node) -> Iterator[Mistake]:

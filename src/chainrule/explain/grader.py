@@ -15,6 +15,7 @@ from chainrule.explain.formula_claims import FormulaClaim, grade_formula, not_gr
 from chainrule.explain.forward_slips import forward_slips
 from chainrule.explain.gradient_slips import GradientSlips
 from chainrule.explain.grading import Finding, Grading, Verdict
+from chainrule.explain.kinks import at_kinks
 from chainrule.explain.language import Language, index_of, phrase
 from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, find_quantity
 from chainrule.explain.rounding import Precision, carried
@@ -127,8 +128,10 @@ class _Grader:
         return finding
 
     def _graded(self, claim: _Claim) -> Finding:
-        if claim.written.agrees(claim.true):
-            return self._found("right", "right", claim)
+        kink = next(((name, v) for name, v in at_kinks(self.world, claim.quantity) if not np.allclose(v, claim.true)), None)
+        if claim.written.agrees(claim.true) or (kink and self._agrees_at_kinks(claim)):
+            found = self._found("right", "right", claim)
+            return found if kink is None else self._with_convention(found, claim, kink[0])
         if claim.written.cuts_off(claim.true) and (claim.written.digits or self._cuts_digits_off(claim)):
             return self._found("rounded", "rounded-last", claim)
         share = self._share_of_rounding(claim)
@@ -143,6 +146,14 @@ class _Grader:
         if share <= 1.0 and not (diagnosed.kind in _SUBTLE and claim.written.digits > _SHARP):
             return self._found("rounded", "rounded", claim)
         return diagnosed
+
+    def _agrees_at_kinks(self, claim: _Claim) -> bool:
+        return any(claim.written.agrees(value) for _, value in at_kinks(self.world, claim.quantity))
+
+    def _with_convention(self, finding: Finding, claim: _Claim, function: str) -> Finding:
+        true = shown(claim.true, max(7, claim.written.digits + 1))
+        note = phrase("kink", self.language, function=function, true=true)
+        return replace(finding, message=f"{finding.message} {note}")
 
     def _found(self, verdict: Verdict, wording: str, claim: _Claim, **words: str) -> Finding:
         message = self._say(wording, claim.quantity, claim.written, claim.true, **words)
@@ -322,7 +333,7 @@ def slips_of(world: World, quantity: Quantity) -> Iterator[Slip]:
     """Every slip that can happen to a quantity, the likely ones first; none if the calculation is too large to take apart."""
     if quantity.place.index is None and quantity.place.node.size > 1:
         yield from array_slips(world, quantity, slips_of)
-    elif quantity.kind == "updated":
+    elif quantity.kind in ("updated", "moment"):
         yield from update_slips(world, quantity)
     elif quantity.kind == "gradient":
         try:

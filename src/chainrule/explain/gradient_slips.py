@@ -16,6 +16,7 @@ from chainrule import ir
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.explain.elements import Edge, Key, edges, scalar_leaf
 from chainrule.explain.formulas import Product, write
+from chainrule.explain.mixed_up_slips import mixed_up_slips, partial_slips
 from chainrule.explain.paths import Web, key_name, web
 from chainrule.explain.quantities import Quantity, World, changed, parameters
 from chainrule.explain.slip import Slip, slip
@@ -76,7 +77,7 @@ class GradientSlips:
         order = _order(self.web)
         self.below = _below(self.web, order, self.target, {})
         self.above = _above(self.web, order)
-        self._order = order
+        self.order = order
         self._layer = _layers(self.web, order)
         self.edges = [e for k in order for e in self.web.below[k] if self.below.get(e.target) and k != self.target]
         self.edges = [e for e in self.edges if e.source in self.above]
@@ -89,10 +90,13 @@ class GradientSlips:
         yield from self._left_out()
         yield from self._upstream_left_out()
         yield from self._at_output()
+        yield from partial_slips(self)
+        yield from self._only_outputs()
         yield from self._signs_inside()
         yield from self._transposed()
         yield from self._constants()
         yield from self._paths()
+        yield from mixed_up_slips(self)
         yield from self._stale()
         yield from self._extra()
         yield from self._replaced()
@@ -101,9 +105,9 @@ class GradientSlips:
         """The gradient if one local derivative had this value."""
         return self.value + self.above[edge.source] * (value - edge.value) * self.below[edge.target]
 
-    def _with_all(self, values: Mapping[int, float]) -> float:
+    def with_edges(self, values: Mapping[int, float]) -> float:
         """The gradient if the local derivatives with these identities had these values."""
-        return _below(self.web, self._order, self.target, values).get(self.web.top, 0.0)
+        return _below(self.web, self.order, self.target, values).get(self.web.top, 0.0)
 
     def _factors(self) -> list[_Factor]:
         return [_Factor(e, f) for e in self.edges for f in e.formula.factors if f.size == 1]
@@ -113,16 +117,19 @@ class GradientSlips:
             if edge.formula.factors:
                 name = write(Product(1.0, edge.formula.factors).node()).text
                 yield slip("missing-factor", "slip-missing", self._with(edge, edge.formula.coefficient), factor=name)
-        for op, group in self._by_operation():
-            value = self._with_all({id(e): e.formula.coefficient for e in group})
+        for op, group in self.by_operation():
+            value = self.with_edges({id(e): e.formula.coefficient for e in group})
             yield slip("missing-factor", "slip-missing-everywhere", value, factor=f"{op}′")
         for factor in self._factors():
             if len(factor.edge.formula.factors) > 1:
                 yield slip(
-                    "missing-factor", "slip-missing", self._with(factor.edge, factor.others()), factor=write(factor.node).text
+                    "missing-factor",
+                    "slip-missing",
+                    self._with(factor.edge, factor.others()),
+                    factor=write(factor.node).text,
                 )
 
-    def _by_operation(self) -> list[tuple[str, list[Edge]]]:
+    def by_operation(self) -> list[tuple[str, list[Edge]]]:
         """Local derivatives of one function, in one layer or everywhere, where there are several: slips come in groups."""
         layers: dict[tuple[str, int], list[Edge]] = {}
         everywhere: dict[str, list[Edge]] = {}
@@ -138,7 +145,7 @@ class GradientSlips:
 
     def _upstream_left_out(self) -> Iterator[Slip]:
         output = self.web.top[0].name or "E"
-        for key in self._order:
+        for key in self.order:
             above = self.above.get(key, 1.0)
             if key not in (self.web.top, self.target) and self.below.get(key) and key[0].name and above != 1.0:
                 name = symbol(derivative_name(output, key_name(key))).text
@@ -152,9 +159,9 @@ class GradientSlips:
                 output = symbol(key_name(edge.source)).text if edge.source[0].name else function
                 value = self._with(edge, there[id(edge)])
                 yield slip("derivative-at-output", "slip-at-output", value, function=function, output=output)
-        for op, group in self._by_operation():
+        for op, group in self.by_operation():
             values = {id(e): there[id(e)] for e in group if id(e) in there}
-            yield slip("derivative-at-output", "slip-at-output-everywhere", self._with_all(values), function=op)
+            yield slip("derivative-at-output", "slip-at-output-everywhere", self.with_edges(values), function=op)
 
     def _signs_inside(self) -> Iterator[Slip]:
         for edge in self.edges:
@@ -174,6 +181,18 @@ class GradientSlips:
                 factors.setdefault(number(1.0 / c, 6).text, 1.0 / c)
         for text, value in factors.items():
             yield slip("constant-factor", "slip-constant", value * self.value, factor=text)
+
+    def _only_outputs(self) -> Iterator[Slip]:
+        """One element of the last array before the output counted, and the others forgotten."""
+        seen: set[Key] = set()
+        for key in self.order:
+            is_array = bool(key[0].name) and key[0].size > 1 and key != self.target
+            if is_array and key not in seen:
+                only = self.above.get(key, 0.0) * self.below.get(key, 0.0)
+                if only and abs(only - self.value) > 1e-12 * abs(self.value):
+                    yield slip("missing-path", "slip-only-output", only, output=symbol(key_name(key)).text)
+            if is_array or key in seen:
+                seen.update(e.target for e in self.web.below[key])
 
     def _paths(self) -> Iterator[Slip]:
         for edge in self.edges:
@@ -220,7 +239,7 @@ class GradientSlips:
                             other = scalar_leaf(whole, column * whole.shape[1] + row)
                             values[id(edge)] = _Factor(edge, f).others() * _number(other)
             assert whole.name is not None
-            yield slip("transposed", "slip-transposed-whole", self._with_all(values), matrix=symbol(whole.name).text)
+            yield slip("transposed", "slip-transposed-whole", self.with_edges(values), matrix=symbol(whole.name).text)
 
     def _matrix_factors(self) -> list[Key]:
         names = {f.name for e in self.edges for f in e.formula.factors}
@@ -246,7 +265,7 @@ class GradientSlips:
                     )
         for group in [*layers.values(), values]:
             if len(group) > 1:
-                yield slip("stale-weight", "slip-stale-all", self._with_all(group))
+                yield slip("stale-weight", "slip-stale-all", self.with_edges(group))
         choices = [[p] for p in held] + [[p for p in held if p is not self.target[0]], held]
         for chosen in choices:
             yield from self._stale_from_start([p for p in chosen if p in updated])
@@ -279,13 +298,17 @@ class GradientSlips:
         return found[: 4 * _MOST_FACTORS]
 
     def _replaced(self) -> Iterator[Slip]:
-        """Another input, weight or output in the place of the right one."""
+        """Another weight in the place of a weight, another value in the place of a value."""
         candidates = self._candidates()
+        weights = {p.name for p in parameters(self.world.calc, self.world.optimizer)}
         for factor in self._factors():
             if factor.node.op not in LEAVES:
                 continue
-            for other, text in candidates:
-                if other.name != factor.node.name:
+            # In arrays the element at the same place comes first: a whole array was taken for another.
+            place = _index_of(factor.node)
+            for other, text in sorted(candidates, key=lambda c: _index_of(c[0]) != place):
+                alike = (_array_name(other) in weights) == (_array_name(factor.node) in weights)
+                if alike and other.name != factor.node.name:
                     value = self._with(factor.edge, factor.others() * _number(other))
                     yield slip("missing-factor", "slip-replaced", value, given=text, right=write(factor.node).text)
 
@@ -388,6 +411,14 @@ def _derivative_at_output(edge: Edge) -> float | None:
         return None
     value = float(local.value.item()) if isinstance(local, Node) and local.value is not None else None
     return None if value is None or not np.isfinite(value) else value
+
+
+def _array_name(element: Node) -> str:
+    return (element.name or "").partition("[")[0]
+
+
+def _index_of(element: Node) -> str:
+    return (element.name or "").partition("[")[2]
 
 
 def _updated_value(name: str | None, updated: Mapping[Node, Any]) -> float | None:

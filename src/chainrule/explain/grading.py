@@ -20,6 +20,9 @@ KINDS = (
     "missing-path",
     "stale-weight",
     "derivative-at-output",
+    "other-function",
+    "other-error-term",
+    "no-bias-correction",
     "transposed",
     "unexplained",
 )

@@ -145,6 +145,32 @@ PHRASES: dict[str, tuple[str, str]] = {
         "Only the path over {path} is counted; the others are forgotten.",
         "只算了经过 {path} 的路径, 漏掉了其他路径。",
     ),
+    "slip-only-output": (
+        "Only the output {output} is counted; the others are forgotten.",
+        "只算了输出 {output}, 漏掉了其他输出。",
+    ),
+    "slip-diagonal": (
+        "Only the diagonal of the Jacobian of {function} is counted; every output depends on every input.",
+        "只算了 {function} 的雅可比矩阵的对角线; 每个输出都依赖于所有输入。",
+    ),
+    "slip-statistics": (
+        "The mean and the variance are taken as constants; they depend on the inputs, too.",
+        "把均值和方差当成了常数; 它们也依赖于输入。",
+    ),
+    "slip-other-derivative": (
+        "The derivative of {given} was taken in place of that of {right}.",
+        "应求 {right} 的导数, 却用了 {given} 的导数。",
+    ),
+    "slip-other-function": ("{given} was applied in place of {right}.", "应作用 {right}, 却用了 {given}。"),
+    "slip-logarithm": ("{given} was taken in place of ln.", "应取自然对数 ln, 却用了 {given}。"),
+    "slip-no-bias-correction": (
+        "The bias correction of {optimizer} is missing: its moving means begin at 0.",
+        "漏掉了 {optimizer} 的偏差修正: 它的滑动平均从 0 开始。",
+    ),
+    "kink": (
+        "{function} is at its kink there: its derivative is a convention, and chainrule's gives {true}.",
+        "{function} 恰好在折点处: 那里的导数只是一种约定, 按 chainrule 的约定得 {true}。",
+    ),
     "slip-term": ("The term {term} is left out.", "漏掉了一项 {term}。"),
     "slip-stale": (
         "The already updated {weight} was used in place of the old one.",

@@ -12,22 +12,32 @@ from chainrule.explain.gradient_slips import GradientSlips
 from chainrule.explain.quantities import Quantity, World, changed, parameters
 from chainrule.explain.slip import Slip, slip
 from chainrule.explain.symbols import symbol
-from chainrule.explain.update import stepped
+from chainrule.explain.update import moments, stepped
 from chainrule.ir import Array, Node
 
 _MOST_SLIPS = 400
+_CORRECTED = ("Adam", "AdamW")  # whose moving means are corrected for their start at 0
+_LATE = 1e6  # a step at which nothing is left of that start
 
 
 def update_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
-    """Every slip that may have led to another new value of a parameter."""
+    """Every slip that may have led to another new value of a parameter, or of what the optimiser keeps of it."""
     place = quantity.place
     gradient = world.gradient(world.calc.output, place.node)
 
-    def after(g: Array, rate: float | None = None) -> float:
-        return float(stepped(world.calc, place, world.optimizer, g, rate=rate).numpy())
+    def after(g: Array, rate: float | None = None, count: float | None = None) -> float:
+        if quantity.kind == "moment":
+            return float(np.asarray(moments(world.calc, place, world.optimizer, g)[quantity.moment or ""].value))
+        return float(stepped(world.calc, place, world.optimizer, g, rate=rate, count=count).numpy())
 
-    yield slip("sign", "slip-uphill", after(-gradient))
-    yield slip("missing-factor", "slip-no-rate", after(gradient, 1.0))
+    if quantity.kind == "moment":
+        yield slip("sign", "slip-sign", after(-gradient))
+    else:
+        yield slip("sign", "slip-uphill", after(-gradient))
+        yield slip("missing-factor", "slip-no-rate", after(gradient, 1.0))
+        if world.optimizer.rule.name in _CORRECTED:
+            value = after(gradient, count=_LATE)
+            yield slip("no-bias-correction", "slip-no-bias-correction", value, optimizer=world.optimizer.rule.name)
     assert world.calc.output.name is not None
     try:
         slips = GradientSlips(world, Quantity(f"d{world.calc.output.name}/d{place.name}", "gradient", place, world.calc.output))
