@@ -263,7 +263,8 @@ def test_moments_of_adam() -> None:
     claims = {"dQ/dw": 10, "m'": 1, "v'": "0.1", "m′": "1.0", "v′": "0.100", "m_w'": 1, "w'": "4.9", "w′": "4.900"}
     assert set(verdicts(check(output, claims, optimizer=optim.Adam([w], lr=0.1)))) == {"right"}
     grading = check(output, {"m'": "10.0", "v'": "100.0"}, optimizer=optim.Adam([w], lr=0.1))
-    assert [(f.verdict, f.kind) for f in grading.values()] == [("wrong", "equals-other-quantity"), ("wrong", "unexplained")]
+    assert [(f.verdict, f.kind) for f in grading.values()] == [("wrong", "missing-factor")] * 2
+    assert "The factor 1 - β is missing." in grading["v'"].message
     assert check(output, {"m'": 1})["m'"].verdict == "not-graded"  # no optimiser
 
 

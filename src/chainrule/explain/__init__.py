@@ -11,8 +11,10 @@ grader        `check`: hand calculations graded (see `Grading`)
   quantities, written                                     what names stand for; numbers with the precision of their digits
   rounding                                                what rounding of intermediate results can do
   slip                                                    what a slip is, and which of several is named
-  gradient_slips, forward_slips                           slips in a gradient; in a forward value
+  gradient_slips, mixed_up_slips                          slips in a gradient; of these, one thing taken for another
+  forward_slips                                           slips in a forward value
   update_slips, array_slips                               slips in a step; in whole arrays
+  kinks                                                   where a derivative is a convention
   formula_claims                                          claims that are formulas
   homework                                                a calculation in a file
 render        text, Markdown, LaTeX, HTML

@@ -40,14 +40,15 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
     Args:
         output: the end of the calculation, the loss E, say.
         claims: in the order in which they were worked out, name to number. Names: "O5" (a forward value), "h[0]" (an element),
-            "dE/dw13" (a gradient), "delta5" (an error term), "w13'" (a parameter after one step), "O5'" (a value after it).
-            A number may be text, "0.0270", so that its trailing zeros count; a list of numbers is an array; other text is a
-            formula, compared by value at random points.
+            "dE/dw13" (a gradient), "delta5" (an error term), "w13'" (a parameter after one step), "O5'" (a value after it),
+            "m'" (what the optimiser keeps); or as they are printed, "∂E/∂w₁₃". A number claims its last written digit ± ½; as
+            text, "0.0270", it keeps its zeros. A 0 is rounded as the rest of the claims are. A list of numbers is an array;
+            other text is a formula, compared by value at random points.
         optimizer: takes the step, for names with '.
         language: of the messages, "en" or "zh".
 
     Returns:
-        A `Grading`, from claim to `Finding`.
+        A `Grading`, from claim to `Finding`. A name that is not in the calculation is not graded.
 
     Raises:
         ArgumentError: no claims, or one that is neither a number nor a formula.
@@ -118,7 +119,7 @@ class _Grader:
 
     def _noise(self) -> float:
         values = [n.value for n in self.world.calc.nodes if n.value is not None and n.dtype.kind == "f"]
-        return _NOISE * float(max(np.max(np.abs(v), initial=0.0, where=np.isfinite(v)) for v in values))
+        return _NOISE * float(max((np.max(np.abs(v), initial=0.0, where=np.isfinite(v)) for v in values), default=0.0))
 
     # ---------------------------------------------------------------------------------------- verdicts
     def _number(self, claim: _Claim) -> Finding:
@@ -247,9 +248,11 @@ class _Grader:
 
     def _slip(self, quantity: Quantity, given: Written, true: float) -> Slip | None:
         """The likeliest slip that gives the number: a factor or sign before another quantity, that before all others."""
-        slips = list(slips_of(self.world, quantity))
-        matching = [s for s in slips if given.agrees(s.value)]
-        found = likeliest(matching, self._other_quantity(quantity, given, true), quantity)
+        matching = [s for s in slips_of(self.world, quantity) if given.agrees(s.value)]
+        found = likeliest(matching, self._other_quantity(quantity, given, true, alike=True), quantity)
+        # With one or two digits many numbers agree by chance: no quantity of another kind counts.
+        if found is None and given.digits >= _SHARP:
+            found = self._other_quantity(quantity, given, true)
         return self._slip_and_rounding(quantity, given) if found is None else found
 
     def _slip_and_rounding(self, quantity: Quantity, given: Written) -> Slip | None:
@@ -262,16 +265,17 @@ class _Grader:
             return None
         return next((s for s in slips if given.agrees(s.value)), None)
 
-    def _other_quantity(self, quantity: Quantity | None, given: Written, true: float | None) -> Slip | None:
-        """Another quantity of the calculation with this value, the nearest to it."""
+    def _other_quantity(
+        self, quantity: Quantity | None, given: Written, true: float | None, *, alike: bool = False
+    ) -> Slip | None:
+        """Another quantity of the calculation (of the same kind, if it must be `alike`) with this value, the nearest to it."""
         matches = [
             (abs(value - float(given.value)), q, value)
             for q, value in self._named_values()
             if given.agrees(value) and (quantity is None or (q.place, q.kind) != (quantity.place, quantity.kind))
             and (true is None or not np.isclose(value, true, rtol=1e-9, atol=0.0))
         ]  # fmt: skip
-        if quantity is not None and given.digits < _SHARP:
-            # With one or two digits many numbers agree by chance: only the same kind of quantity counts.
+        if alike and quantity is not None:
             matches = [m for m in matches if m[1].kind == quantity.kind]
         if not matches or float(given.value) == 0.0:
             return None

@@ -63,7 +63,7 @@ name = "SGD"
 lr = 1.0
 parameters = ["w13", "w14", "w23", "w24", "w35", "w45"]
 
-[claims]                             # a number with the digits you wrote, or a formula as text
+[claims]                             # a number with the digits you wrote (2.0 is not 2.4), or a formula as text
 O3 = 0.680
 O5 = 0.690
 "dE/dx5" = 0.0407

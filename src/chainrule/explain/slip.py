@@ -38,7 +38,7 @@ def likeliest(matching: Sequence[Slip], other: Slip | None, quantity: Quantity) 
     """Of slips that lead to the number given, the one to name.
 
     In gradients a missing factor or sign comes first, although the number may be that of another quantity (without σ′ it is the
-    upstream gradient); then `other`, the quantity whose number it is; then the other slips in their order.
+    upstream gradient); then `other`, the quantity of the same kind whose number it is; then the other slips in their order.
     """
     first = [s for s in matching if quantity.kind != "value" and s.phrase in _BEFORE_OTHERS]
     return next(iter([*first, *([other] if other is not None else []), *matching]), None)

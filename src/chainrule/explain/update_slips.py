@@ -32,6 +32,9 @@ def update_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
 
     if quantity.kind == "moment":
         yield slip("sign", "slip-sign", after(-gradient))
+        before, own = after(np.zeros_like(gradient)), float(gradient[place.index or ...])
+        for whole in (own, own**2):
+            yield slip("missing-factor", "slip-missing", before + whole, factor="1 - β")
     else:
         yield slip("sign", "slip-uphill", after(-gradient))
         yield slip("missing-factor", "slip-no-rate", after(gradient, 1.0))
