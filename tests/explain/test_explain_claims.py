@@ -196,7 +196,8 @@ def test_what_follows_names_the_earlier_wrong_value() -> None:
     output, _ = m6()
     message = check(output, {"dE/dx5": "0.190283", "dE/dw35": "0.129443"})["dE/dw35"].message
     assert "follows correctly from an earlier wrong value (∂E/∂x₅ = 0.190283)" in message
-    # A wrong value that has no say in it is no reason.
+    # Nothing follows from itself under another name, nor from a wrong value that has no say in it.
+    assert verdicts(check(output, {"dE/dx5": "0.190283", "δ₅": "0.190283"})) == ["wrong", "wrong"]
     grading = check(output, {"O4": "0.5", "x3": "0.755", "O3": "0.5"})
     assert verdicts(grading) == ["wrong", "right", "wrong"]
 

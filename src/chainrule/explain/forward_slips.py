@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.errors import ChainruleError
 from chainrule.explain.formulas import write
-from chainrule.explain.quantities import Quantity, World, changed, parameters
+from chainrule.explain.quantities import Quantity, World, changed, parameters, recalculated
 from chainrule.explain.slip import Slip, slip
 from chainrule.explain.symbols import symbol
 from chainrule.ir import LEAVES, Array, Node, topological
@@ -34,7 +34,7 @@ def _all(world: World, quantity: Quantity) -> Iterator[Slip]:
     for node in reversed(above):  # a slip in the last operation is likelier than one further away
         for kind, phrase, changed_value, words in _mistakes(node, world):
             try:
-                found = _with(world, quantity, {node: changed_value})
+                found = _with(quantity, {node: changed_value})
             except ChainruleError:
                 continue
             yield slip(kind, phrase, found, **words)
@@ -53,7 +53,7 @@ def _everywhere(world: World, quantity: Quantity, above: Sequence[Node]) -> Iter
             for node in nodes:  # inputs first
                 source = changed(world.calc, values).copies[node].inputs[0]
                 values[node] = _applied(function, source)
-            yield _as_other_function(op, given, _with(world, quantity, values))
+            yield _as_other_function(op, given, _with(quantity, values))
 
 
 def _applied(function: Callable[[Array], Array], source: Node) -> Array:
@@ -67,9 +67,11 @@ def _as_other_function(op: str, given: str, value: Any) -> Slip:
     return slip("other-function", "slip-other-function", value, given=given, right="σ" if op == "sigmoid" else op)
 
 
-def _with(world: World, quantity: Quantity, values: Mapping[Node, Array]) -> float:
-    there = World(changed(world.calc, values), world.optimizer)
-    return float(there.value(there.here(quantity, world)))
+def _with(quantity: Quantity, values: Mapping[Node, Array]) -> float:
+    node, index = quantity.place.node, quantity.place.index
+    found = recalculated(topological([node]), values)[node].value
+    assert found is not None
+    return float(found[... if index is None else index])
 
 
 # What may be taken for a function, under the name that is said.
@@ -163,7 +165,7 @@ def _transpositions(node: Node) -> Iterator[Mistake]:
 def _stale(world: World, quantity: Quantity) -> Iterator[Slip]:
     held = parameters(world.calc, world.optimizer)
     for node in held:
-        value = _with(world, quantity, {node: world.updated[node]})
+        value = _with(quantity, {node: world.updated[node]})
         yield slip("stale-weight", "slip-stale", value, weight=symbol(node.name or "").text)
     if len(held) > 1:
-        yield slip("stale-weight", "slip-stale-all", _with(world, quantity, world.updated))
+        yield slip("stale-weight", "slip-stale-all", _with(quantity, world.updated))

@@ -68,7 +68,6 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
 class _Claim:
     """A claim on a number, beside the true value. `wrong` is known when it has been graded."""
 
-    name: str
     quantity: Quantity
     written: Written
     true: Array
@@ -103,7 +102,7 @@ class _Grader:
         for name, number_given in numbers.items():
             quantity = quantities[name]
             if number_given is not None and quantity is not None:
-                todo[name] = _Claim(name, quantity, number_given.with_zeros_to(unit), self.world.value(quantity))
+                todo[name] = _Claim(quantity, number_given.with_zeros_to(unit), self.world.value(quantity))
         self.sheet = list(todo.values())
         found = {}
         for name, given in claims.items():

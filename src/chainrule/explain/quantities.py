@@ -8,7 +8,7 @@ after that step ("m_w13'" where it has several). All may be written as they are 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -31,7 +31,7 @@ _MOMENT = re.compile(r"(?P<state>\w+?)(?:_(?P<of>\w+))?(?P<index>\[[^\]]*\])?'")
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that a name stands for.
+    """Something that a name stands for. Two names of one thing, δ₅ and ∂E/∂x₅, are equal.
 
     Attributes:
         name: as it is typed.
@@ -42,7 +42,7 @@ class Quantity:
         moment: of a moment, its symbol before the step: "m".
     """
 
-    name: str
+    name: str = field(compare=False)
     kind: str
     place: Place
     output: Node | None = None
@@ -90,7 +90,7 @@ def _after_step(text: str, calc: Calculation, optimizer: Any) -> Quantity | None
         place = _place(parts["of"] + index, calc)
     elif len(held) == 1:
         place = _place(f"{held[0].name}{index}", calc)
-    if place is None or place.node not in held or parts["state"] not in moments(calc, Place(place.node), optimizer):
+    if place is None or place.node not in held or parts["state"] not in _states(place.node, calc, optimizer):
         return None
     return Quantity(text, "moment", place, moment=parts["state"])
 
@@ -113,8 +113,13 @@ def names_here(calc: Calculation, optimizer: Any) -> list[str]:
     found = [n.name for n in calc.nodes if n in calc.shown and n.name and n.dtype.kind == "f"]
     for p in held:
         of = "" if len(held) == 1 else f"_{p.name}"
-        found += [f"{p.name}'", *(f"{state}{of}'" for state in moments(calc, Place(p), optimizer))]
+        found += [f"{p.name}'", *(f"{state}{of}'" for state in _states(p, calc, optimizer))]
     return found
+
+
+def _states(parameter: Node, calc: Calculation, optimizer: Any) -> Collection[str]:
+    """The symbols of what an optimiser keeps of a parameter; no gradient needs to exist."""
+    return moments(calc, Place(parameter), optimizer, np.zeros(parameter.shape, parameter.dtype))
 
 
 def is_held(node: Node, calc: Calculation, optimizer: Any) -> bool:
@@ -240,8 +245,16 @@ def _put(found: dict[Node, Array], place: Place, value: Array, whole: Array | No
 
 def changed(calc: Calculation, values: Mapping[Node, Array]) -> Calculation:
     """The calculation with other values for some nodes; what follows from them follows. `copies` maps old to new nodes too."""
+    new = recalculated(calc.nodes, values)
+    copies = {old: new[copy] for old, copy in calc.copies.items()} | new
+    shown, named, learnt = (frozenset(new[n] for n in nodes) for nodes in (calc.shown, calc.named_by_user, calc.learnt))
+    return Calculation(new[calc.output], tuple(new[n] for n in calc.nodes), shown, copies, named, learnt=learnt)
+
+
+def recalculated(order: Sequence[Node], values: Mapping[Node, Array]) -> dict[Node, Node]:
+    """Per node of a graph (inputs first) the node that stands for it where some have other values."""
     new: dict[Node, Node] = {}
-    for node in calc.nodes:
+    for node in order:
         inputs = tuple(new[i] for i in node.inputs)
         if node in values:
             value = np.asarray(values[node], node.dtype)
@@ -251,9 +264,7 @@ def changed(calc: Calculation, values: Mapping[Node, Array]) -> Calculation:
         else:
             value = lookup(node.op).run(inputs, node.attributes)
         new[node] = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.name, value)
-    copies = {old: new[copy] for old, copy in calc.copies.items()} | new
-    shown, named, learnt = (frozenset(new[n] for n in nodes) for nodes in (calc.shown, calc.named_by_user, calc.learnt))
-    return Calculation(new[calc.output], tuple(new[n] for n in calc.nodes), shown, copies, named, learnt=learnt)
+    return new
 
 
 def _backward_with(calc: Calculation, target: Node, given: Mapping[Node, Array]) -> Array:
