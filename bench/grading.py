@@ -6,8 +6,8 @@ Random small networks (one to two hidden layers, one to three units each; sigmoi
 scalars or with matrices) are calculated here in plain NumPy, apart from chainrule. *Wrong* calculations have one planted slip;
 counted is how often `check` names its kind. *Right* ones are written by people of different habits (full precision, rounding at
 the end, rounding every step to significant digits or to decimals, cutting off); counted is how often one is called wrong.
-*Random* wrong numbers with 1 to 8 digits stand in the place of a right one, alone and at the end of a right calculation with as
-many digits; counted is how often one is accepted, beside how often a random number is the right one by chance.
+*Random* wrong numbers with 1 to 8 digits stand in the place of a right one, alone and (a fifth as many) at the end of a right
+calculation with as many digits; counted is how often one is accepted, beside how often chance alone would be right.
 
 A planted slip whose number happens to be another quantity of the same calculation is expected to be called
 "equals-other-quantity", as `check` documents, unless a factor or sign is missing in a gradient. The figures go to
@@ -420,7 +420,7 @@ def main() -> None:
         "right": measure_right(options.right, options.seed, options.verbose),
         "random": {
             "alone": measure_false(options.random, options.seed, options.verbose, sheet=False),
-            "in_a_sheet": measure_false(options.random, options.seed, options.verbose, sheet=True),
+            "in_a_sheet": measure_false(options.random // 5, options.seed, options.verbose, sheet=True),
         },
     }
     result["seconds"] = round(time.perf_counter() - start, 1)

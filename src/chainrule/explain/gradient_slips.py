@@ -96,6 +96,7 @@ class GradientSlips:
         yield from self._signs_inside()
         yield from self._constants()
         yield from self._paths()
+        yield from self._partly_left_out()
         yield from mixed_up_slips(self)
         yield from self._stale()
         yield from self._extra()
@@ -120,14 +121,13 @@ class GradientSlips:
         for op, group in self.by_operation():
             value = self.with_edges({id(e): e.formula.coefficient for e in group})
             yield slip("missing-factor", "slip-missing-everywhere", value, factor=f"{op}′")
+
+    def _partly_left_out(self) -> Iterator[Slip]:
         for factor in self._factors():
-            if len(factor.edge.formula.factors) > 1:
-                yield slip(
-                    "missing-factor",
-                    "slip-missing",
-                    self._with(factor.edge, factor.others()),
-                    factor=write(factor.node).text,
-                )
+            factors = factor.edge.formula.factors
+            if len(factors) > 1:
+                words = {"factor": write(factor.node).text, "whole": write(Product(1.0, factors).node()).text}
+                yield slip("missing-factor", "slip-missing-part", self._with(factor.edge, factor.others()), **words)
 
     def by_operation(self) -> list[tuple[str, list[Edge]]]:
         """Local derivatives of one function, in one layer or everywhere, where there are several: slips come in groups."""

@@ -133,6 +133,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "slip-no-rate": ("The learning rate is missing.", "漏掉了学习率。"),
     "slip-missing": ("The factor {factor} is missing.", "漏掉了因子 {factor}。"),
+    "slip-missing-part": ("The factor {factor} of {whole} is missing.", "{whole} 中漏掉了因子 {factor}。"),
     "slip-missing-everywhere": ("The factor {factor} is missing everywhere.", "各处都漏掉了因子 {factor}。"),
     "slip-no-upstream": ("The upstream gradient {factor} is left out.", "漏掉了上游梯度 {factor}。"),
     "slip-function": ("{function} was not applied to {argument}.", "没有对 {argument} 作用 {function}。"),
