@@ -175,6 +175,15 @@ def test_a_zero_of_numbers_that_are_cut_off() -> None:
     assert verdicts(check(output, {"y": "0.0002", "z": "0.0000"})) == ["right", "wrong"]
 
 
+def test_a_zero_that_is_left_of_terms_that_cancel() -> None:
+    """0.6503 - 0.65 is 0 where every number is rounded to three digits; 0.00065 is no such difference."""
+    output = expression("a = 0.65032*x; d = a - 0.65; s = 0.001*a; E = d + s", x=1.0)
+    sheet = {"a": "0.650", "d": "0.000", "s": "0.000650"}
+    assert verdicts(check(output, sheet)) == ["right", "rounded", "right"]
+    assert verdicts(check(output, sheet | {"s": "0.000"})) == ["right", "right", "wrong"]
+    assert verdicts(check(output, {"d": "0.000", "a": "0.65032"})) == ["wrong", "right"]
+
+
 # -------------------------------------------------------------------------------------------- rounding and what follows
 def test_rounding_never_explains_a_difference_of_the_size_of_the_value() -> None:
     """O₅ = 1 is right to no decimals, and 0 is what then comes out for ∂E/∂x₅ = 0.0407."""

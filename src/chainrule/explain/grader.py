@@ -198,21 +198,28 @@ class _Grader:
         given, true = claim.written, claim.true
         if true.shape != given.value.shape or not np.isfinite(true).all() or true.size > _MOST_ELEMENTS:
             return np.inf
-        # Never a difference of the size of the value itself, but for values below the last digit.
-        if np.any(np.abs(given.value - true) > np.maximum(given.unit, 0.5 * np.abs(true))):
-            return np.inf
         earlier = [c for c in self.earlier if not c.wrong and c.quantity != claim.quantity]
         kept = {c.quantity: c.written.value for c in earlier}
         # Trailing zeros may have been lost: the number with the most digits and the finest unit tell.
         most = max([given, *(c.written for c in earlier)], key=lambda w: w.digits).digits
         precision = Precision(most, finest_unit([given, *(c.written for c in earlier)]))
         supported = min(most, sum(c.evidence for c in self.sheet if c is not claim)) >= _SHARP
+        if supported and not given.digits:
+            return self._share_of_cancelling(claim, precision)
+        # Never a difference of the size of the value itself, but for values below the last digit.
+        if np.any(np.abs(given.value - true) > np.maximum(given.unit, 0.5 * np.abs(true))):
+            return np.inf
         share = self._share(claim, kept, precision, supported=supported)
         if supported and share <= 1.0:
             return 0.0  # the rest of the sheet speaks for it
         # Whoever keeps more digits than are written rounds a value near ½ up or down.
         near = bool(np.all(np.abs(given.value - true) <= _HARDLY_MORE * given.unit))
         return 0.0 if near and given.digits else share
+
+    def _share_of_cancelling(self, claim: _Claim, precision: Precision) -> float:
+        """Of a 0: terms may cancel when they are rounded as the sheet is. What is left of them is then all rounding."""
+        found = carried(self.world, claim.quantity, {}, precision)
+        return np.inf if found is None or np.any(np.abs(claim.true) > found[1]) else 0.0
 
     def _share(self, claim: _Claim, kept: Mapping[Quantity, Array], precision: Precision, *, supported: bool) -> float:
         found = carried(self.world, claim.quantity, kept, precision)
