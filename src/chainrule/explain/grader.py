@@ -152,7 +152,7 @@ class _Grader:
 
     def _with_convention(self, finding: Finding, claim: _Claim, function: str) -> Finding:
         true = shown(claim.true, max(7, claim.written.digits + 1))
-        note = phrase("kink", self.language, function=function, true=true)
+        note = phrase("graded-at-kink", self.language, function=function, true=true)
         return replace(finding, message=f"{finding.message} {note}")
 
     def _found(self, verdict: Verdict, wording: str, claim: _Claim, **words: str) -> Finding:

@@ -168,7 +168,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "The bias correction of {optimizer} is missing: its moving means begin at 0.",
         "漏掉了 {optimizer} 的偏差修正: 它的滑动平均从 0 开始。",
     ),
-    "kink": (
+    "graded-at-kink": (
         "{function} is at its kink there: its derivative is a convention, and chainrule's gives {true}.",
         "{function} 恰好在折点处: 那里的导数只是一种约定, 按 chainrule 的约定得 {true}。",
     ),
