@@ -125,6 +125,7 @@ WITHOUT_COUNTERPART = {
     "uniform": "PyTorch's stream of random numbers is another one",
     "normal": "PyTorch's stream of random numbers is another one",
     "dropout_mask": "PyTorch's stream of random numbers is another one",
+    "require": "PyTorch refuses values within its functions",
 }
 
 # PyTorch's batch_norm does not differentiate by the statistics, and its embedding and gather not by integers.
