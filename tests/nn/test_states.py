@@ -271,5 +271,5 @@ def test_arrays_lie_one_after_another(tmp_path):
     ):
         altered = json.dumps(header | {"a": header["a"] | changes}).encode()
         path.write_bytes(len(altered).to_bytes(8, "little") + altered + content[8 + length :])
-        with pytest.raises(ModelFileError, match="not a whole safetensors file"):
+        with pytest.raises(ModelFileError, match="a whole safetensors file was expected"):
             files.read(path)
