@@ -24,7 +24,9 @@ from chainrule.cli_answers import predict
 from chainrule.cli_diagnose import diagnose
 from chainrule.cli_explain import check, draw, explain
 from chainrule.cli_output import discard, echo, messages_shown, open_standard_streams, read_or_not, show_notes, shown
+from chainrule.cli_reading import delimiter, encoding, how_to_read
 from chainrule.data import Column, Dataset, FeatureEncoder, ImageSet, Table, load
+from chainrule.data.tables import in_unit
 from chainrule.errors import ChainruleError
 from chainrule.job import Config, Predictor, Problem, Result
 from chainrule.job import train as run
@@ -98,11 +100,6 @@ def main() -> None:
 
 
 # -------------------------------------------------------------------------------------------- train
-def _character(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A tab is hard to type: `\\t` stands for one."""
-    return "\t" if value == "\\t" else value
-
-
 def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """`128,64` as numbers; an empty text for none."""
     if value is None:
@@ -127,19 +124,24 @@ def _choice(name: str, allowed: Iterable[str], text: str) -> Callable[..., Any]:
     return click.option(name, type=click.Choice(list(allowed)), help=text)
 
 
-_delimiter = click.option(
-    "--delimiter", callback=_character, help="Character between the fields of a text table; found out by default."
-)
+def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str | None:
+    """The target; click by itself would take the last of several without a word."""
+    if len(value) > 1:
+        named = ", ".join(map(repr, value))
+        raise click.BadParameter(f"{named} were given; a network predicts one column. Train a network for each of them.")
+    return value[0] if value else None
+
+
 _ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
 
 
 @main.command(short_help="Train a network on a table, pictures, or a built-in data set.")
 @click.argument("data")
-@click.option("--target", "-t", help="Column to predict.")
+@click.option("--target", "-t", multiple=True, callback=_only_one, metavar="COLUMN", help="Column to predict.")
 @_choice("--task", TASKS, "Whether the target is a number or a class; found out from the column by default.")
 @click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. May be repeated.")
-@_delimiter
+@how_to_read
 @click.option(
     "--image-size", callback=_size, metavar="HxW", help="Height and width that pictures are stretched to, e.g. 64x64."
 )
@@ -190,7 +192,7 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
     config = Config.from_toml(config_file) if config_file else Config()
     given = {name: value for name, value in options.items() if value is not None}
     # Options that may be repeated are empty when they are left out.
-    config = config.updated({k: v for k, v in given.items() if v or k not in ("include", "exclude")})
+    config = config.updated({k: v for k, v in given.items() if v or k not in ("include", "exclude", "kinds", "missing")})
     problem = Problem.load(data, config)
     config = resolved(config, problem)
     with run_folder(out, data) as folder:
@@ -236,7 +238,8 @@ def _show_problem(problem: Problem) -> None:
         colour = "grey" if features.channels == 1 else "colour" if features.channels == 3 else f"{features.channels} channels"
         echo(f"Pictures: {features.height} × {features.width} (height × width), {colour}.")
     target = problem.target
-    what = f"a number, mean {target.mean:.6g}, standard deviation {target.std:.6g}"
+    unit = f" {in_unit(target.unit)}" if target.unit else ""
+    what = f"a number{unit}, mean {target.mean:.6g}, standard deviation {target.std:.6g}"
     if target.classes:
         what = f"{len(target.classes)} classes ({', '.join(target.classes[:10])}{', …' if len(target.classes) > 10 else ''})"
     echo(f"Target '{target.name}': {what}.")
@@ -270,12 +273,12 @@ def _show_columns(features: FeatureEncoder) -> None:
     reports = features.describe()
     if len(reports) <= _MOST_LINES:
         rows = [
-            (r.name, r.kind, f"{r.missing:,}" if r.missing else "", str(r.n_features) if r.n_features else "–", r.treatment)
+            (r.name, r.kind, f"{r.missing:,}" if r.missing else "", str(r.n_features) if r.n_features else "–", r.told)
             for r in reports
         ]
         _show_table(("column", "kind", "missing", "inputs", "treatment"), rows)
         return
-    grouped = _grouped([(r.name, (r.kind, r.treatment)) for r in reports])
+    grouped = _grouped([(r.name, (r.kind, r.told)) for r in reports])
     _show_table(("number", "columns", "kind", "treatment"), [(str(len(names)), _few(names), *what) for what, names in grouped])
 
 
@@ -354,8 +357,10 @@ def _show_measures(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
 @main.command(short_help="Measure a trained network on data with known answers.")
 @click.argument("model", type=click.Path())
 @click.argument("data")
+@delimiter
+@encoding
 @click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
-def evaluate(model: str, data: str, as_json: bool) -> None:
+def evaluate(model: str, data: str, as_json: bool, **text: Any) -> None:
     """Compare the answers of MODEL with the target column in DATA.
 
     \b
@@ -364,7 +369,7 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
       chainrule evaluate runs/digits-1 digits --json
     """
     predictor = Predictor.load(model)
-    read = predictor.read(data, labelled=True)
+    read = predictor.read(data, labelled=True, **text)
     show_notes(read)
     metrics = predictor.evaluate(read)
     if as_json:
@@ -375,21 +380,27 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
 
 @main.command(short_help="What is in a model, a table, or a data set.")
 @click.argument("source", metavar="MODEL|DATA")
-@_delimiter
-def info(source: str, delimiter: str | None) -> None:
+@how_to_read
+def info(source: str, kinds: tuple[str, ...], missing: tuple[str, ...], **text: Any) -> None:
     """Describe a trained network (run folder or model file) or data (table, pictures, or the name of a built-in set).
 
     \b
     Examples:
       chainrule info runs/titanic-1
       chainrule info titanic.csv
+      chainrule info orders.csv --kind zip=categorical --missing unknown
       chainrule info digits
     """
     path = Path(source)
     if path.suffix == ".safetensors" or (path / MODEL_FILE).exists():
         _show_model(Predictor.load(source))
     else:
-        _show_data(load(source, delimiter=delimiter))
+        said = Config(kinds=kinds).kind_of_columns()
+        data = load(source, kinds=said, missing=missing, **text)
+        if isinstance(data, Table):
+            for name in said:
+                data[name]
+        _show_data(data)
 
 
 def _show_model(predictor: Predictor) -> None:
@@ -422,10 +433,10 @@ def _show_data(data: Table | ImageSet | Dataset) -> None:
         echo(data.description)
     table = data.to_table() if isinstance(data, Dataset) else data
     if len(table.names) <= _MOST_LINES:
-        rows = [(c.name, c.kind, f"{c.missing.sum():,}" if c.missing.any() else "", _example(c), c.note) for c in table]
+        rows = [(c.name, c.kind, f"{c.missing.sum():,}" if c.missing.any() else "", _example(c), c.remark) for c in table]
         _show_table(("column", "kind", "missing", "first value", "note"), rows)
     else:
-        grouped = _grouped([(c.name, (c.kind, c.note)) for c in table])
+        grouped = _grouped([(c.name, (c.kind, c.remark)) for c in table])
         _show_table(("number", "columns", "kind", "note"), [(str(len(names)), _few(names), *what) for what, names in grouped])
     echo(f"{table.n_rows:,} rows, {len(table.names)} columns.")
 

@@ -7,10 +7,12 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from chainrule.cli_output import echo, show_notes
+from chainrule.cli_reading import delimiter, encoding
 from chainrule.fileio import is_stream, write_file
 from chainrule.job import Predictions, Predictor
 from chainrule.job.outputs import refuse_overwriting
@@ -22,11 +24,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # the f
 @click.argument("model", type=click.Path())
 @click.argument("data")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Copy a column of DATA into the answers. May be repeated.")
+@delimiter
+@encoding
 @click.option(
     "--escape-formulas", is_flag=True, help="Put an apostrophe before texts that a spreadsheet would run as formulas."
 )
 @click.option("--out", "-o", type=click.Path(), help="CSV file to write; standard output by default.")
-def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool, out: str | None) -> None:
+def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool, out: str | None, **how: Any) -> None:
     """Write one line per row of DATA, in its order: the answer of MODEL, and for classes the probability of each.
 
     What names a row comes first: the columns that the model knows as identifiers, those of --keep, the files of a folder of
@@ -46,7 +50,7 @@ def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool,
     if out is not None:
         refuse_overwriting(out, model, data)
     predictor = Predictor.load(model)
-    read = predictor.read(data, labelled=False, keep=keep)
+    read = predictor.read(data, labelled=False, keep=keep, **how)
     show_notes(read)
     names = predictor.row_names(read, keep)
     found = predictor.predict(read)

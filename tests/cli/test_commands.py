@@ -212,7 +212,7 @@ def test_predict_keeps_identifiers_and_the_columns_that_are_asked_for_as_they_ar
     out = chainrule("predict", run, "new.csv", *keep)
     assert [row[:7] for row in read_csv(out.stdout)] == [
         ["id", "who", "a", "town", "day", "answer", "predicted answer"],
-        ["007", "Lee, A.", "0.5", "Rome", "2024-01-03", "yes", read_csv(out.stdout)[1][6]],
+        ["007", "Lee, A.", ".50", "Rome", "2024-01-03", "yes", read_csv(out.stdout)[1][6]],
         ["N-8", "", "", "", "", "", read_csv(out.stdout)[2][6]],
     ]
     missing = chainrule("predict", run, "new.csv", "--keep", "whom")

@@ -62,7 +62,7 @@ def test_kinds_are_recognised(write, values, kind, first):
     np.testing.assert_equal(column.values[0], first)
 
 
-@pytest.mark.parametrize("word", ["", "NA", "N/A", "NaN", "null", "?", "-", " NA "])
+@pytest.mark.parametrize("word", ["", "NA", "N/A", "NaN", "null", "#N/A", "<NA>", " NA "])
 def test_missing_words(write, word):
     table = read_table(write(f"number,word\n1,a\n{word},{word}\n3,a\n"))
     for column in table:
@@ -105,7 +105,7 @@ def test_decimal_commas_in_semicolon_files(write):
 
 
 def test_two_decimal_marks_are_refused(write):
-    with pytest.raises(DataError, match=r"column 'a' has decimal commas and column 'b' has points"):
+    with pytest.raises(DataError, match=r"column 'b': '1.234' is 1.234 if the point.*1234 if the comma is; other columns"):
         read_table(write("a;b\n1,5;1.234\n2,5;5.678\n"))
 
 
@@ -152,8 +152,7 @@ def test_parquet_gives_the_same_as_csv(tmp_path):
         ("\n\n", "has no columns"),
         (b"\x00\x01\x02", r"is not a text file \(a zero byte on line 1\)"),
         (b"PK\x03\x04rest", "it starts like an Excel workbook"),
-        ("a,b\n1,2\n".encode("utf-16"), "is UTF-16 text"),
-        (b"a,b\n1,x\n2,caf\xe9\n", r"line 3, byte 6: 0xe9 is not UTF-8.*iconv"),
+        (b"a,b\n1,x\n2,caf\xe9\n", r"line 3, byte 6: 0xe9 is not UTF-8.*reads '2,café' .--encoding windows-1252"),
         ("a,b\n1,2\n3\n", r"line 3: 1 fields \('3'\); the header has 2"),
         ('a,b\n1,"x\ny"\n\n3,4,5\n', r"line 5: 3 fields \('3', '4', '5'\); the header has 2"),
         ('a,b\n1,2\n1,"2\n3,4\n', r"in a record after line 2: a quote \(\"\) is not closed properly"),
@@ -167,7 +166,7 @@ def test_parquet_gives_the_same_as_csv(tmp_path):
         ("v,w\n" + "1,2\n" * 19 + "1x,2\n", r"line 21, column 'v': '1x' is not a number; 19 of the 20 cells"),
         ('w,v\n"a\nb",1\n' + "c,2\n" * 19 + "\nd,oops\n", r"line 24, column 'v': 'oops' is not a number"),
         ("d\n" + "2020-01-05\n" * 19 + "soon\n", r"line 21, column 'd': 'soon' is not a date"),
-        (b"PAR1 and no more", "is not a whole Parquet file"),
+        (b"PAR1 and no more", "could not be read .*; a whole Parquet file was expected"),
     ],
 )
 def test_broken_files(write, content, message):
@@ -201,7 +200,9 @@ def test_kinds_override_recognition(write):
         read_table(path, kinds={"v": "numeric"})
     with pytest.raises(DataError, match="line 2, column 'v': '3' is not false or true"):
         read_table(path, kinds={"v": "boolean"})
-    with pytest.raises(ArgumentError, match=r"kinds\['v'\] is 'number'.*Did you mean 'numeric'"):
+    with pytest.raises(
+        ArgumentError, match=r"kind of the column 'v' is 'number'; the kinds are numeric.*Did you mean 'numeric'"
+    ):
         read_table(path, kinds={"v": "number"})
     with pytest.raises(ArgumentError, match="the delimiter is ', '"):
         read_table(path, ", ")

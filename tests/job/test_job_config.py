@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainrule.data.tables import READINGS
 from chainrule.errors import ArgumentError
 from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS, Config
 
@@ -18,7 +19,10 @@ CONFIGS = st.builds(
     task=st.sampled_from(TASKS),
     include=names,
     exclude=st.just(()),
+    kinds=st.lists(st.tuples(texts, st.sampled_from(READINGS)).map("=".join), max_size=3, unique=True).map(tuple),
+    missing=names,
     delimiter=st.none() | texts,
+    encoding=st.none() | texts,
     hidden=st.none() | st.lists(st.integers(1, 512), max_size=3).map(tuple),
     activation=st.sampled_from(sorted(ACTIVATIONS)),
     dropout=st.none() | st.floats(0, 1, exclude_max=True),
@@ -57,6 +61,9 @@ WRONG = [
     ({"loss": "mae"}, "the setting loss is 'mae'; it must be one of mse, l1,", "Did you mean 'mse'?"),
     ({"task": "guess"}, "the setting task is 'guess'; it must be one of auto,", "."),
     ({"hidden": [64, 0]}, "the setting hidden is (64, 0); it must be numbers of units ≥ 1", "Correct it."),
+    ({"kinds": ["zip"]}, "the setting kinds is 'zip'; it must be COLUMN=KIND, such as zip=categorical", "Correct it."),
+    ({"kinds": ["a=b=word"]}, "the kind of the column 'a=b' is 'word'; the kinds are numeric, boolean,", "."),
+    ({"missing": "NA"}, "the setting missing is 'NA'; it must be a list of words", "Correct it."),
     ({"hidden": 64}, "the setting hidden is 64; it must be a list of whole numbers", "Correct it."),
     ({"dropout": 1.0}, "the setting dropout is 1.0; it must be from 0 up to but not including 1", "Correct it."),
     ({"dropout": "much"}, "the setting dropout is 'much'; it must be a number", "Correct it."),

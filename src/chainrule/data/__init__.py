@@ -9,7 +9,7 @@ X, y = features.transform(table, rows[train]), target.encode(table["Survived"], 
 saved = {"features": features.to_dict(), "target": target.to_dict()}
 
 features = FeatureEncoder.from_dict(saved["features"])
-X = features.transform(read_table("new.csv", kinds=features.kinds))
+X = features.transform(read_table("new.csv", kinds=features.kinds, missing=features.gaps))
 """
 
 from chainrule.data.builtin import BUILTIN, Dataset, builtin

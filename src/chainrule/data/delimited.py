@@ -1,62 +1,92 @@
 """What must hold of a delimited text file before its cells are read, and where it does not.
 
-The checks run on raw bytes and on records of the standard csv module, so that a message can name the line.
+The checks run on lines of text and on records of the standard csv module, so that a message can name the line.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
+from chainrule.data import encodings
 from chainrule.data.files import open_bytes
 from chainrule.errors import ArgumentError, DataError, explain
 
 DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_RECORDS = 50
+_CHUNK = 1 << 20
+_NEWLINE, _QUOTE = b'\n"'
+_LOOKED_AT = 100_000  # lines, for the encoding
 _MAX_CELL = 1 << 27
+UTF8 = "utf-8-sig"
+_MOST_BYTES = 4  # of a character in UTF-8; a quote that is doubled counts as two characters
 _SIGNATURES = {b"PK\x03\x04": "an Excel workbook or a zip archive", b"\x89PNG": "a picture", b"%PDF": "a PDF document"}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a delimited file is laid out: its delimiter and its column names, without surrounding blanks."""
+    """How a delimited file is laid out.
+
+    Attributes:
+        path: the file.
+        encoding: of its text; a byte order mark is not part of it.
+        delimiter: between cells.
+        names: of the columns, without surrounding blanks.
+        longest: bytes in UTF-8 that the longest record takes, at most.
+    """
 
     path: Path
+    encoding: str
     delimiter: str
     names: tuple[str, ...]
+    longest: int
 
 
-def inspect(path: Path, delimiter: str | None) -> Layout:
-    """Check the bytes, header and quotes of a delimited file; DataError names the first line at fault."""
+def inspect(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Layout:
+    """Check the text, header and quotes of a delimited file; DataError names the first line at fault.
+
+    Args:
+        path: the file.
+        delimiter: between cells; None finds it.
+        encoding: of the text; None takes what the first bytes tell, and UTF-8 where they tell nothing.
+    """
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise ArgumentError(explain(f"the delimiter is {delimiter!r}", "it must be one character", "Pass ',' or '\\t'."))
-    suspicious = _check_bytes(path)
-    delimiter = delimiter or _sniff(path)
-    layout = Layout(path, delimiter, _header(path, delimiter))
-    if suspicious:
-        check_records(layout)
-    return layout
+    encoding = _encoding(path, encoding)
+    odd_quotes, longest = _check_lines(path, encoding)
+    delimiter = delimiter or _sniff(path, encoding)
+    layout = Layout(path, encoding, delimiter, _header(path, delimiter, encoding), longest)
+    return replace(layout, longest=check_records(layout)) if odd_quotes else layout
 
 
 def line_of_row(layout: Layout, row: int) -> int:
     """The line of the file on which data row `row`, counted from 0, starts."""
-    with _records(layout.path, layout.delimiter) as records:
-        return next(islice(records, row + 1, None))[0]
+    with _records(layout.path, layout.delimiter, layout.encoding, strict=False) as records:
+        return next(islice(records, row + 1, None), (0, []))[0]
 
 
-def check_records(layout: Layout) -> None:
-    """Read every record strictly; DataError for a ragged row, an unclosed quote, or text after a closing quote."""
-    line = 0
-    with _records(layout.path, layout.delimiter) as records:
+def check_records(layout: Layout) -> int:
+    """Read every record strictly, and say how many bytes the longest one takes, at most.
+
+    Raises:
+        DataError: a ragged row, an unclosed quote, or text after a closing quote.
+    """
+    line = longest = 0
+    with _records(layout.path, layout.delimiter, layout.encoding) as records:
         try:
             for line, record in records:
                 if len(record) != len(layout.names):
                     raise _ragged(layout, line, record)
+                longest = max(longest, _MOST_BYTES * sum(map(len, record)) + 3 * len(record))
         except csv.Error as error:
             raise DataError(
                 explain(
@@ -65,6 +95,7 @@ def check_records(layout: Layout) -> None:
                     "Close or remove the quote.",
                 )
             ) from error
+    return longest
 
 
 def _ragged(layout: Layout, line: int, record: list[str]) -> DataError:
@@ -82,31 +113,89 @@ def _shorten(record: list[str]) -> str:
     return f"({shown}{', …' if len(record) > 3 else ''})"
 
 
-def _check_bytes(path: Path) -> bool:
-    """Reject bytes that are not UTF-8 text; true when a line has an odd number of quotes, which strict reading must judge."""
-    odd_quotes = False
-    with open_bytes(path) as stream:
-        try:
-            for number, line in enumerate(stream, 1):
-                if number == 1:
-                    _check_signature(path, line)
-                if b"\0" in line:
-                    raise _not_text(path, f"a zero byte on line {number}")
-                _check_utf8(path, number, line)
-                odd_quotes |= line.count(b'"') % 2 == 1
-        except (EOFError, OSError) as error:
-            raise DataError(
-                explain(f"{path} cannot be read ({error})", "a whole file was expected", "Copy it again.")
-            ) from error
-    return odd_quotes
-
-
-def _check_signature(path: Path, line: bytes) -> None:
-    if line[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(explain(f"{path} is UTF-16 text", "tables are read as UTF-8", "Save it again as UTF-8."))
+def _encoding(path: Path, said: str | None) -> str:
+    """The encoding to read with: a byte order mark comes before what was said, and that before UTF-8."""
+    with open_bytes(path) as stream, _whole_file(path):
+        start = stream.read(4096)
     for signature, name in _SIGNATURES.items():
-        if line.startswith(signature):
+        if start.startswith(signature):
             raise _not_text(path, f"it starts like {name}")
+    found = encodings.marked(start) or (encodings.checked(said) if said else encodings.unmarked_utf16(start))
+    return UTF8 if found in (None, "utf-8") else found
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(explain(f"{path} cannot be read ({error})", "a whole file was expected", "Copy it again.")) from error
+
+
+def _check_lines(path: Path, encoding: str) -> tuple[bool, int]:
+    """Check that the file is text. Whether a line has an odd number of quotes, which strict reading must judge, and how many
+    bytes the longest line takes in UTF-8, at most.
+    """
+    if encoding != UTF8:
+        return _check_text(path, encoding)
+    odd_quotes, longest = False, 0
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    length = quotes = 0  # of the line that the chunk before ended in
+    with open_bytes(path) as stream, _whole_file(path):
+        while chunk := stream.read(_CHUNK):
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError:
+                raise _first_fault(path) from None
+            if b"\0" in chunk:
+                raise _first_fault(path)
+            characters = np.frombuffer(chunk, np.uint8)
+            ends = np.flatnonzero(characters == _NEWLINE)
+            before = np.searchsorted(np.flatnonzero(characters == _QUOTE), np.append(ends, len(chunk)))
+            counts = np.diff(before, prepend=-quotes)
+            lengths = np.diff(np.append(ends, len(chunk)), prepend=-length)
+            odd_quotes = odd_quotes or bool(np.any(counts[:-1] % 2))
+            longest = max(longest, int(lengths.max()))
+            quotes, length = int(counts[-1]), int(lengths[-1])
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            raise _first_fault(path) from None
+    return odd_quotes or quotes % 2 == 1, longest
+
+
+def _first_fault(path: Path) -> DataError:
+    """The error for the first line that holds a zero byte or is not UTF-8; there must be one."""
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, 1):
+            if b"\0" in line:
+                return _not_text(path, f"a zero byte on line {number}")
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                place = f"{path}, line {number}, byte {error.start + 1}: 0x{line[error.start]:02x} is not UTF-8"
+                return DataError(_other_encoding(path, place))
+    return DataError(explain(f"{path} is not UTF-8", "tables are read as UTF-8", "Copy it again."))
+
+
+def _check_text(path: Path, encoding: str) -> tuple[bool, int]:
+    odd_quotes, longest, number = False, 0, 0
+    with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding) as text, _whole_file(path):
+        try:
+            for number, line in enumerate(text, 1):
+                if "\0" in line:
+                    raise _not_text(path, f"a zero character on line {number}")
+                odd_quotes |= line.count('"') % 2 == 1
+                longest = max(longest, _MOST_BYTES * len(line))
+        except UnicodeError as error:
+            raise DataError(
+                explain(
+                    f"{path}, after line {number}: there are bytes that are not {encoding} ({error})",
+                    f"the file is read as {encoding}",
+                    "Name another encoding with --encoding (in Python encoding=…).",
+                )
+            ) from error
+    return odd_quotes, longest
 
 
 def _not_text(path: Path, reason: str) -> DataError:
@@ -117,25 +206,30 @@ def _not_text(path: Path, reason: str) -> DataError:
     )
 
 
-def _check_utf8(path: Path, number: int, line: bytes) -> None:
-    try:
-        line.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(
-            explain(
-                f"{path}, line {number}, byte {error.start + 1}: 0x{line[error.start]:02x} is not UTF-8",
-                "tables are read as UTF-8; this one may be Latin-1 or Windows-1252",
-                "Convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW",
-            )
-        ) from error
+def _other_encoding(path: Path, place: str) -> str:
+    """The message for text that is not UTF-8: how it would read in the encodings in which it makes sense."""
+    with open_bytes(path) as stream:
+        lines = [line for line in islice(stream, _LOOKED_AT) if not line.isascii()]
+    likely = encodings.plausible(lines)
+    if not likely:
+        return explain(
+            place, "tables are read as UTF-8", "Name the encoding of the file with --encoding (in Python encoding=…)."
+        )
+    read = [
+        f"as {encodings.CALLED.get(name, name)} it reads {lines[0].decode(name, 'replace').strip()[:20]!r} (--encoding {name})"
+        for name in likely
+    ]
+    return explain(
+        place, f"tables are read as UTF-8; {', '.join(read)}", "Name the encoding that reads right (in Python encoding=…)."
+    )
 
 
 @contextmanager
-def _records(path: Path, delimiter: str) -> Iterator[Iterator[tuple[int, list[str]]]]:
+def _records(path: Path, delimiter: str, encoding: str, *, strict: bool = True) -> Iterator[Iterator[tuple[int, list[str]]]]:
     """(line, cells) of every record that is not blank, the header included."""
     csv.field_size_limit(_MAX_CELL)
-    with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        yield _numbered(csv.reader(text, delimiter=delimiter, strict=True))
+    with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+        yield _numbered(csv.reader(text, delimiter=delimiter, strict=strict))
 
 
 def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
@@ -146,14 +240,14 @@ def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
         start = reader.line_num + 1  # type: ignore[attr-defined]
 
 
-def _sniff(path: Path) -> str:
+def _sniff(path: Path, encoding: str) -> str:
     """The delimiter that gives the most records as many fields as the header, then the most fields; comma if none does."""
-    return max(DELIMITERS, key=lambda delimiter: _fit(path, delimiter))
+    return max(DELIMITERS, key=lambda delimiter: _fit(path, delimiter, encoding))
 
 
-def _fit(path: Path, delimiter: str) -> tuple[float, int]:
+def _fit(path: Path, delimiter: str, encoding: str) -> tuple[float, int]:
     widths: list[int] = []
-    with _records(path, delimiter) as records:
+    with _records(path, delimiter, encoding) as records:
         try:
             widths.extend(len(record) for _, record in islice(records, _SNIFFED_RECORDS))
         except csv.Error:
@@ -164,8 +258,8 @@ def _fit(path: Path, delimiter: str) -> tuple[float, int]:
     return (widths.count(widths[0]) / len(widths), widths[0])
 
 
-def _header(path: Path, delimiter: str) -> tuple[str, ...]:
-    with _records(path, delimiter) as records:
+def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
+    with _records(path, delimiter, encoding) as records:
         try:
             _, cells = next(records, (1, []))
         except csv.Error as error:
@@ -189,6 +283,7 @@ def check_names(path: Path, names: tuple[str, ...]) -> None:
     """DataError when there are no columns, or one has no name, or two have the same."""
     if not names:
         raise DataError(explain(f"{path} has no columns", "a table was expected", "Write the file again."))
+    first: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         if not name:
             raise DataError(
@@ -198,11 +293,10 @@ def check_names(path: Path, names: tuple[str, ...]) -> None:
                     "Name it in the first line (an index written by pandas is left out with index=False).",
                 )
             )
-        first = names.index(name) + 1
-        if first < position:
+        if first.setdefault(name, position) < position:
             raise DataError(
                 explain(
-                    f"{path}: columns {first} and {position} are both called '{name}'",
+                    f"{path}: columns {first[name]} and {position} are both called '{name}'",
                     "names must differ",
                     "Rename one of them.",
                 )

@@ -5,6 +5,7 @@ column out and why. Plans are plain data: they are saved inside the model and ap
 
     numbers, dates,   z = (g((x − centre) / spread) − mean) / std, clipped to ±10; g is arsinh in a column with heavy tails, and
     booleans (0, 1)   the identity in others; centre, the median, replaces missing values, which one more column marks with 1
+    dates, too        hour of day, weekday and month, as far as they vary; see _Moment
     words             one column per category, one for rare and unseen ones, one for missing; 1 in one of them, 0 in the others
 
 A column for rare or missing values exists when the training rows have such values. Without it, an unseen category is all zeros.
@@ -19,6 +20,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule.data.moments import PARTS, varying
 from chainrule.data.records import (
     Check,
     broken,
@@ -31,7 +33,7 @@ from chainrule.data.records import (
     one_of,
     read_record,
 )
-from chainrule.data.tables import MAX_CATEGORIES, READINGS, Column, Table, row_positions
+from chainrule.data.tables import MAX_CATEGORIES, READINGS, TIME_OF_DAY, Column, Table, in_unit, row_positions
 from chainrule.errors import ArgumentError, DataError, explain
 
 CLIP = 10.0
@@ -62,6 +64,7 @@ class ColumnReport:
         treatment: what is done with it, in words.
         missing: how many training rows lack it.
         n_features: how many columns of the matrix it becomes; 0 when it is left out.
+        note: how its cells were read, where that is worth knowing; usually empty.
     """
 
     name: str
@@ -69,23 +72,50 @@ class ColumnReport:
     treatment: str
     missing: int
     n_features: int
+    note: str = ""
+
+    @property
+    def told(self) -> str:
+        """Treatment and note."""
+        return "; ".join(filter(None, (self.treatment, self.note)))
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What all plans know of their column: name, kind, the reading that `read_table` needs, missing training rows."""
+    """What all plans know of their column: name, kind, how `read_table` reads it (kind, unit, words for gaps), missing training
+    rows, and a remark.
+    """
 
     name: str
     kind: str
     reading: str
+    unit: str
+    gaps: tuple[str, ...]
     missing: int
+    note: str
 
     fields: ClassVar[dict[str, Check]] = {
         "name": is_text,
         "kind": is_text,
         "reading": one_of(*READINGS),
+        "unit": is_text,
+        "gaps": is_distinct_texts,
         "missing": is_count,
+        "note": is_text,
     }
+
+    @classmethod
+    def facts(cls, column: Column, missing: int) -> dict[str, Any]:
+        """What a plan of this column knows, whatever it does with it."""
+        return {
+            "name": column.name,
+            "kind": column.kind,
+            "reading": column.reading,
+            "unit": column.unit,
+            "gaps": tuple(column.gaps),
+            "missing": missing,
+            "note": column.remark,
+        }
 
     @property
     def feature_names(self) -> list[str]:
@@ -131,7 +161,7 @@ class _Scale(_Plan):
     @classmethod
     def fit(cls, column: Column, rows: Rows) -> _Scale:
         """Measure the values of the rows, of which at least one must be present."""
-        numbers = _numbers(column, column.reading, rows)
+        numbers = _numbers(column, column.reading, column.unit, rows)
         present = numbers[~np.isnan(numbers)]
         centre = 2.0 * float(np.median(present / 2.0))  # the mean of the middle two must not overflow
         spread = _spread(present, centre)
@@ -139,25 +169,27 @@ class _Scale(_Plan):
         heavy_tails = _mean_fourth_power(scaled) > _HEAVY_TAILS
         if heavy_tails:
             scaled = np.arcsinh(scaled)
-        missing = len(numbers) - len(present)
+        facts = cls.facts(column, len(numbers) - len(present))
         mean, std = float(scaled.mean()), float(scaled.std())
         std = std if std > _ROUNDING else 1.0
-        return cls(column.name, column.kind, column.reading, missing, centre, spread, heavy_tails, mean, std)
+        return cls(**facts, centre=centre, spread=spread, heavy_tails=heavy_tails, mean=mean, std=std)
 
     @property
     def feature_names(self) -> list[str]:
         return [self.name, f"{self.name}: missing"] if self.missing else [self.name]
 
     def treatment(self) -> str:
-        words = {"date": "days since 1970-01-01, standardised", "boolean": "0 or 1, standardised"}.get(
-            self.reading.partition(":")[0], "standardised"
-        )
+        words = {
+            "date": "days since 1970-01-01, standardised",
+            f"date:{TIME_OF_DAY}": "time of day, standardised",
+            "boolean": "0 or 1, standardised",
+        }.get(self.reading if self.reading.endswith(TIME_OF_DAY) else self.reading.partition(":")[0], "standardised")
         if self.heavy_tails:
             words += " after arsinh (heavy tails)"
         return f"{words}; missing filled with the median and marked" if self.missing else words
 
     def fill(self, out: NDArray[np.float32], column: Column, rows: Rows) -> None:
-        self.write(out, _numbers(column, self.reading, rows))
+        self.write(out, _numbers(column, self.reading, self.unit, rows))
 
     def write(self, out: NDArray[np.float32], numbers: Floats) -> None:
         """Write the features of numbers (n,), NaN where missing, to `out` (n, number of features)."""
@@ -181,6 +213,42 @@ class _Scale(_Plan):
 
 
 @dataclass(frozen=True)
+class _Moment(_Scale):
+    """A date: the time elapsed as a number, and what comes again (`moments.PARTS`), as far as it varies in training."""
+
+    parts: tuple[str, ...]
+
+    fields: ClassVar[dict[str, Check]] = {
+        **_Scale.fields,
+        "parts": lambda value: is_distinct_texts(value) and set(cast(list[str], value)) <= set(PARTS),
+    }
+
+    @classmethod
+    def fit(cls, column: Column, rows: Rows) -> _Moment:
+        plain = _Scale.fit(column, rows)
+        days = column.values[rows]
+        parts = varying(days[~np.isnan(days)])
+        return cls(**{name: getattr(plain, name) for name in _Scale.fields}, parts=parts)
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [*super().feature_names, *(f"{self.name}: {name}" for part in self.parts for name in PARTS[part].names)]
+
+    def treatment(self) -> str:
+        return "; beside it ".join(filter(None, [super().treatment(), ", ".join(self.parts)]))
+
+    def write(self, out: NDArray[np.float32], numbers: Floats) -> None:
+        first = len(super().feature_names)
+        super().write(out[:, :first], numbers)
+        known = ~np.isnan(numbers)
+        out[:, first:] = 0
+        for part in (PARTS[name] for name in self.parts):
+            width = len(part.names)
+            out[known, first : first + width] = part.features(part.number(numbers[known]))
+            first += width
+
+
+@dataclass(frozen=True)
 class _OneHot(_Plan):
     categories: tuple[str, ...]
     rare: int
@@ -197,7 +265,7 @@ class _OneHot(_Plan):
         kept = sorted(int(code) for code in frequent if counts[code] >= _RARE)
         categories = tuple(words[code] for code in kept)
         rare = int(np.count_nonzero(counts)) - len(kept)
-        return cls(column.name, column.kind, column.reading, int(np.count_nonzero(codes < 0)), categories, rare)
+        return cls(**cls.facts(column, int(np.count_nonzero(codes < 0))), categories=categories, rare=rare)
 
     @property
     def feature_names(self) -> list[str]:
@@ -225,9 +293,10 @@ class _OneHot(_Plan):
         out[hit, target[hit]] = 1
 
 
-_PLANS: dict[str, type[_LeaveOut] | type[_Scale] | type[_OneHot]] = {
+_PLANS: dict[str, type[_LeaveOut] | type[_Scale] | type[_Moment] | type[_OneHot]] = {
     "leave out": _LeaveOut,
     "scale": _Scale,
+    "moment": _Moment,
     "one-hot": _OneHot,
 }
 _PLAN_NAMES = {plan: name for name, plan in _PLANS.items()}
@@ -349,6 +418,11 @@ class FeatureEncoder:
         return {plan.name: plan.reading for plan in self._used()}
 
     @property
+    def gaps(self) -> dict[str, tuple[str, ...]]:
+        """The words that stood for gaps in the columns used: pass it as `missing` to `read_table` to predict."""
+        return {plan.name: plan.gaps for plan in self._used() if plan.gaps}
+
+    @property
     def identifiers(self) -> list[str]:
         """The columns that name rows, and are left out for that."""
         return [plan.name for plan in self._plans if plan.kind == "identifier" and not plan.feature_names]
@@ -356,7 +430,8 @@ class FeatureEncoder:
     def describe(self) -> list[ColumnReport]:
         """One report per column of the table that the encoder was fitted on, without the target, in its order."""
         return [
-            ColumnReport(plan.name, plan.kind, plan.treatment(), plan.missing, len(plan.feature_names)) for plan in self._plans
+            ColumnReport(plan.name, plan.kind, plan.treatment(), plan.missing, len(plan.feature_names), plan.note)
+            for plan in self._plans
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -384,14 +459,26 @@ def _plan(column: Column, rows: Rows, include: Sequence[str], exclude: Sequence[
     if not reason and missing == len(rows):
         reason = "it has no values in the training rows"
     if reason:
-        return _LeaveOut(column.name, column.kind, column.reading, missing, column.note or reason)
-    return (_OneHot if column.reading == "categorical" else _Scale).fit(column, rows)
+        facts = _LeaveOut.facts(column, missing)
+        if column.kind == "text" and column.note and column.name not in exclude:
+            facts["note"], reason = "", column.note
+        return _LeaveOut(**facts, reason=reason)
+    plan = _OneHot if column.reading == "categorical" else _Moment if column.date_order else _Scale
+    return plan.fit(column, rows)
 
 
-def _numbers(column: Column, reading: str, rows: Rows) -> Floats:
+def _numbers(column: Column, reading: str, unit: str, rows: Rows) -> Floats:
     """A new array of the rows' numbers, NaN where missing; booleans as 0 and 1."""
     if column.missing.all():
         return np.full(len(rows), np.nan)
+    if column.unit != unit:
+        raise DataError(
+            explain(
+                f"column '{column.name}' holds numbers {in_unit(column.unit)}",
+                f"the encoder was fitted on numbers {in_unit(unit)}",
+                "Write them in the same unit.",
+            )
+        )
     if column.categories is None:
         if bool(column.date_order) != reading.startswith("date"):
             raise _mismatch(column, *(("dates", "numbers") if column.date_order else ("numbers", "dates")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from chainrule.data.builtin import BUILTIN, TARGET, Dataset, builtin
 from chainrule.data.files import did_you_mean, existing_file
@@ -20,6 +21,7 @@ def load(
     seed: int = 0,
     *,
     image_size: tuple[int, int] | None = None,
+    **reading: Any,
 ) -> Table | ImageSet | Dataset:
     """Load a data set.
 
@@ -31,6 +33,7 @@ def load(
         kinds: see `read_table`.
         seed: for built-in data sets that are drawn at random.
         image_size: height and width that the pictures of a folder are to have; see `read_images`.
+        reading: more arguments of `read_table`.
 
     Raises:
         DataError: neither a name nor a path, a target that is not there, or what the reader of the source finds wrong.
@@ -52,7 +55,7 @@ def load(
         if target is not None:
             raise DataError(explain(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out."))
         return read_images(path, image_size)
-    table = read_table(path, delimiter, kinds)
+    table = read_table(path, delimiter, kinds, **reading)
     if target is not None:
         table[target]
     return table

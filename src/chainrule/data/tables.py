@@ -3,7 +3,7 @@
 `read_table` reads a delimited text file or a Parquet file; `Table.from_columns` takes arrays and lists. Both recognise missing
 values and decide a kind per column:
 
-    numeric      numbers                                    date         days since 1970-01-01
+    numeric      numbers                                    date         days since 1970-01-01, or a time of day
     boolean      true/false or yes/no                       categorical  text with few, repeated values
     identifier   a row's name or number                     text         text with many values
     constant     one value in every row                     empty        no value at all
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -27,11 +27,42 @@ from chainrule.errors import ArgumentError, DataError, explain, missing_dependen
 Kind = Literal["numeric", "boolean", "categorical", "date", "identifier", "text", "constant", "empty"]
 
 BOOLEAN_WORDS = (("false", "true"), ("no", "yes"))
-DATE_ORDERS = ("year-month-day", "day.month.year", "month/day/year", "day/month/year")
-READINGS = ("numeric", "boolean", "categorical", "text", "date", *(f"date:{order}" for order in DATE_ORDERS))
+TIME_OF_DAY = "hour:minute"
+DATE_ORDERS = (
+    *("year-month-day", "day.month.year", "month/day/year", "day/month/year", "day month year", "month day year"),
+    *("year-month", "month year", "yearmonthday", TIME_OF_DAY, "excel", "unix"),
+)
+NUMBER_FORMATS = ("1,234.5", "1.234,5")
+READINGS = (
+    *("numeric", "boolean", "categorical", "text", "identifier", "date"),
+    *(f"numeric:{form}" for form in NUMBER_FORMATS),
+    *(f"date:{order}" for order in DATE_ORDERS),
+)
 
 MAX_CATEGORIES = 100
+LARGEST_EXACT = 2**53  # float64 holds every integer up to this
+_SMALLEST_CODE = 1000
+_SCATTERED = 20  # times as far apart as numbers in a row: codes, not years
+_LOOKED_AT = 10_000  # rows
+_MOST_GAPS = 5  # words that a remark lists
 _IDENTIFIER_WORDS = {"id", "ids", "uuid", "guid", "index", "rowid", "identifier"}
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Text per row, as positions in the distinct words.
+
+    Attributes:
+        codes: int32 (n,) positions in `words`; -1 where there is none.
+        words: the distinct words.
+    """
+
+    codes: NDArray[np.int32]
+    words: Sequence[str]
+
+    def texts(self) -> list[str]:
+        """(n,) words, "" where there is none."""
+        return [self.words[code] if code >= 0 else "" for code in self.codes.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +76,11 @@ class Column:
             it, -1 where missing.
         categories: the distinct words of a column of words, sorted; None for a column of numbers.
         date_order: the order of day, month and year that dates were read with; empty for other kinds.
-        note: a remark on how the kind was decided; usually empty.
+        number_format: the format of NUMBER_FORMATS that numbers were read with; empty where they are plain.
+        unit: the currency or unit that stands beside every number, such as "%" or "kg"; empty where none does.
+        gaps: words that stand for missing values, and in how many cells; without the empty one.
+        note: a remark on how the column was read; usually empty.
+        written: the cells as they are in the file, where `read_table` was asked to keep them.
     """
 
     name: str
@@ -53,7 +88,11 @@ class Column:
     values: NDArray[Any]
     categories: tuple[str, ...] | None = None
     date_order: str = ""
+    number_format: str = ""
+    unit: str = ""
+    gaps: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    written: Words | None = None
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -75,14 +114,26 @@ class Column:
         if self.date_order:
             return f"date:{self.date_order}"
         if self.categories is None:
-            return "numeric"
+            return f"numeric:{self.number_format}" if self.number_format else "numeric"
         return "boolean" if self.categories in BOOLEAN_WORDS else "categorical"
 
+    @property
+    def remark(self) -> str:
+        """What a reader should know of how the column was read: words taken for gaps, and `note`; usually empty."""
+        most = sorted(self.gaps.items(), key=lambda item: -item[1])
+        said = [f"{count:,} {'cell says' if count == 1 else 'cells say'} '{word}'" for word, count in most[:_MOST_GAPS]]
+        more = [f"{len(most) - _MOST_GAPS} more words are gaps"] if len(most) > _MOST_GAPS else []
+        return "; ".join([*said, *more, *filter(None, [self.note])])
+
     def texts(self) -> list[str]:
-        """(n,) values as one would write them: words, dates as 2024-01-31, whole numbers without a point; "" where missing."""
+        """(n,) cells as they were written, where that is known; else values as one would write them: words, dates as
+        2024-01-31, times of day as 14:30:00, whole numbers without a point; "" where missing.
+        """
+        if self.written is not None:
+            return self.written.texts()
         if self.categories is not None:
-            return [self.categories[code] if code >= 0 else "" for code in self.values]
-        write = _date_text if self.date_order else _number_text
+            return Words(self.values, self.categories).texts()
+        write = {"": _number_text, TIME_OF_DAY: _time_text}.get(self.date_order, _date_text)
         return ["" if math.isnan(value) else write(value) for value in self.values.tolist()]
 
 
@@ -150,34 +201,61 @@ class Table:
         return cls(read, source)
 
 
-def read_table(path: str | Path, delimiter: str | None = None, kinds: Mapping[str, str] | None = None) -> Table:
-    """Read a CSV, TSV or otherwise delimited text file (plain or gzip; UTF-8, header line first), or a Parquet file.
+def read_table(
+    path: str | Path,
+    delimiter: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    *,
+    missing: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    encoding: str | None = None,
+    verbatim: Collection[str] = (),
+) -> Table:
+    """Read a CSV, TSV or otherwise delimited text file (plain or gzip, header line first), or a Parquet file.
 
-    Empty cells and NA, N/A, NaN, null, ? and - are missing. In a file delimited by `;` numbers may have decimal commas. Memory
-    stays near 8 bytes a cell for numbers and dates and 4 for words, whatever the size of the file.
+    Every column is read by one rule, decided from all its cells (docs/tables.md): numbers with their thousands separators,
+    units and signs, dates in one order, two words, or words. Empty cells, NA, N/A, NaN and null are missing; so is a word such
+    as None, - or ? in a column that otherwise holds numbers or dates. Memory stays near 8 bytes a cell for numbers and dates
+    and 4 for words, whatever the size of the file.
 
     Args:
         path: the file.
         delimiter: one character; None finds it among comma, semicolon, tab and |.
-        kinds: column name to "numeric", "boolean", "categorical", "text", "date" or "date:ORDER" with an order such as
-            day/month/year. A column named here is read in that way or not at all; the others are recognised. Names that the
-            file lacks are ignored.
+        kinds: column name to one of READINGS: "numeric", "boolean", "categorical", "text", "identifier", "date", "date:ORDER"
+            with an order such as day/month/year, or "numeric:1.234,5" for decimal commas. A column named here is read in that
+            way or not at all; the others are recognised. Names that the file lacks are ignored.
+        missing: more words that stand for missing values, in every column, or by column name.
+        encoding: of a text file, such as "gb18030"; None takes what a byte order mark tells, and UTF-8 without one.
+        verbatim: columns whose cells are also kept as they are written (`Column.written`).
 
     Raises:
-        DataError: a file that is missing, a folder, empty, without rows, not a table, or not UTF-8; a header with unnamed or
-            repeated names; ragged rows; unclosed quotes; infinities; a column of numbers or dates in which a few cells are
-            something else. The message names the file and, where there is one, the line, column and cell.
+        DataError: a file that is missing, a folder, empty, without rows, not a table, or in another encoding; a header with
+            unnamed or repeated names; ragged rows; unclosed quotes; infinities; a column of numbers or dates in which a few
+            cells are something else; a file that changes while it is read. The message names the file and, where there is one,
+            the line, column and cell.
+        ArgumentError: a kind, delimiter or encoding that does not exist.
         MissingDependency: pyarrow is not installed.
     """
     for name, kind in (kinds or {}).items():
-        if kind not in READINGS:
-            raise ArgumentError(explain(f"kinds['{name}'] is '{kind}'", "that is not a kind", did_you_mean(kind, READINGS)))
+        check_kind(name, kind)
     path = existing_file(path)
     try:
         from chainrule.data import reading  # noqa: PLC0415 - pyarrow is optional
     except ModuleNotFoundError as error:
         raise missing_dependency("pyarrow", "Reading tables", "app") from error
-    return Table(reading.read_columns(path, delimiter, kinds or {}), str(path))
+    how = reading.How(kinds or {}, missing, verbatim)
+    return Table(reading.read_columns(path, delimiter, encoding, how), str(path))
+
+
+def check_kind(column: str, kind: str) -> None:
+    """ArgumentError unless `kind` is one of READINGS."""
+    if kind not in READINGS:
+        raise ArgumentError(
+            explain(
+                f"the kind of the column '{column}' is '{kind}'",
+                f"the kinds are {', '.join(READINGS)}",
+                did_you_mean(kind, READINGS),
+            )
+        )
 
 
 def number_column(name: str, values: NDArray[np.float64], date_order: str = "") -> Column:
@@ -190,7 +268,29 @@ def number_column(name: str, values: NDArray[np.float64], date_order: str = "") 
         kind = "constant"
     elif kind == "numeric" and _names_rows(name) and _mostly_distinct_integers(present):
         kind = "identifier"
-    return Column(name, kind, values, date_order=date_order)
+    note = "" if date_order or kind != "numeric" else _codes(name, present)
+    return Column(name, kind, values, date_order=date_order, note=note)
+
+
+def in_unit(unit: str) -> str:
+    """What a message says of numbers with this unit."""
+    return f"in '{unit}'" if unit else "without a unit"
+
+
+def _codes(name: str, present: NDArray[np.float64]) -> str:
+    """A remark on numbers that may be codes, or dates, rather than amounts."""
+    few = present[:_LOOKED_AT]
+    if not (few.size and np.all(few == np.floor(few)) and np.abs(few).min() >= _SMALLEST_CODE):
+        return ""
+    if np.all((few >= 19000101) & (few <= 21001231) & (few % 100 >= 1) & (few % 100 <= 31) & (few // 100 % 100 <= 12)):
+        return f"these may be dates: --kind '{name}=date:yearmonthday' reads them"
+    distinct = np.unique(few)
+    scattered = distinct[-1] - distinct[0] > _SCATTERED * distinct.size
+    if distinct.size > 1 and distinct.size <= min(MAX_CATEGORIES, few.size // 2) and scattered:
+        return f"few different large numbers, which may be codes: --kind '{name}=categorical' reads words"
+    if np.abs(few).max() > LARGEST_EXACT:
+        return f"numbers of so many digits are rounded, and may be codes: --kind '{name}=identifier' leaves them out"
+    return ""
 
 
 def word_column(name: str, codes: NDArray[np.int32], categories: Sequence[str]) -> Column:
@@ -239,7 +339,7 @@ def _column(name: str, values: ArrayLike, source: str) -> Column:
     if array.dtype.kind == "M":
         return number_column(name, days_since_epoch(array), DATE_ORDERS[0])
     if array.dtype.kind in "iuf":
-        return number_column(name, _finite(name, array.astype(np.float64), source))
+        return replace(number_column(name, _finite(name, array.astype(np.float64), source)), written=_long_integers(array))
     present = [value for value in array.tolist() if not _is_missing(value)]
     if all(isinstance(value, bool) for value in present) and present:
         codes = [-1 if _is_missing(value) else int(value) for value in array.tolist()]
@@ -257,6 +357,14 @@ def _column(name: str, values: ArrayLike, source: str) -> Column:
             )
         )
     return word_column(name, *encode_words(None if _is_missing(value) else value for value in array.tolist()))
+
+
+def _long_integers(array: NDArray[Any]) -> Words | None:
+    """The texts of integers that float64 cannot hold; None where it holds all."""
+    if array.dtype.kind == "f" or not array.size or max(abs(int(array.min())), abs(int(array.max()))) <= LARGEST_EXACT:
+        return None
+    distinct, codes = np.unique(array, return_inverse=True)
+    return Words(codes.astype(np.int32), tuple(map(str, distinct.tolist())))
 
 
 def row_positions(rows: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
@@ -293,6 +401,10 @@ def days_since_epoch(moments: NDArray[np.datetime64]) -> NDArray[np.float64]:
 
 def _number_text(value: float) -> str:
     return np.format_float_positional(value, trim="-")
+
+
+def _time_text(days: float) -> str:
+    return str(np.datetime64(round(days * 86_400), "s")).partition("T")[2]
 
 
 def _date_text(days: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule.data.records import broken, is_distinct_texts, is_finite, is_positive, is_text, one_of, read_record
-from chainrule.data.tables import READINGS, Column, row_positions
+from chainrule.data.tables import LARGEST_EXACT, READINGS, Column, in_unit, row_positions
 from chainrule.errors import ArgumentError, DataError, ShapeError, explain
 
 Task = Literal["regression", "binary", "multiclass"]
 TASKS = ("auto", "regression", "classification")
 
 _MAX_INTEGER_CLASSES = 20
+_MOST_LABELS = 10_000  # different ways of writing; a target that has more is no class
 _FEW_CLASSES = 10  # so few may differ in every row
 
 
@@ -27,10 +29,13 @@ class TargetEncoder:
     Attributes:
         name: the target column.
         task: regression, binary (two classes) or multiclass.
-        classes: the class labels in the order of their indices, as text; empty for regression.
+        classes: the class labels in the order of their indices, as they are written; empty for regression.
         mean: mean of the training targets; 0 for classes.
         std: their standard deviation; 1 for classes.
         reading: how `read_table` reads the column: pass `{name: reading}` in `kinds` for a table to evaluate on.
+        keys: what the classes are recognised by, however they are written: 7 for 007 and 7.0; empty where it is the labels.
+        unit: that numbers, and so the answers, are in; empty where they have none.
+        gaps: words that stood for missing targets: pass `{name: gaps}` in `missing` for a table to evaluate on.
     """
 
     name: str
@@ -39,6 +44,9 @@ class TargetEncoder:
     mean: float
     std: float
     reading: str
+    keys: tuple[str, ...] = ()
+    unit: str = ""
+    gaps: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, column: Column, task: str = "auto", rows: ArrayLike | None = None) -> TargetEncoder:
@@ -56,12 +64,13 @@ class TargetEncoder:
         """
         if task not in TASKS:
             raise ArgumentError(explain(f"task is '{task}'", f"it must be one of {', '.join(TASKS)}", "Choose one."))
-        values = column.values[row_positions(rows, len(column))]
-        present = values[~np.isnan(values)] if column.categories is None else values[values >= 0]
-        _check_learnable(column, present)
+        index = row_positions(rows, len(column))
+        index = index[~column.missing[index]]
+        present = column.values[index]
+        _check_learnable(column, index)
         if task == "regression" or (task == "auto" and _is_continuous(column, present)):
             return cls._for_numbers(column, present)
-        return cls._for_classes(column, present)
+        return cls._for_classes(column, index)
 
     @classmethod
     def _for_numbers(cls, column: Column, present: NDArray[np.float64]) -> TargetEncoder:
@@ -75,21 +84,24 @@ class TargetEncoder:
             )
         largest = float(np.abs(present).max())
         mean, std = float(np.mean(present / largest)) * largest, float(np.std(present / largest)) * largest
-        return cls(column.name, "regression", (), mean, std or 1.0, column.reading)
+        gaps = tuple(column.gaps)
+        return cls(column.name, "regression", (), mean, std or 1.0, column.reading, (), column.unit, gaps)
 
     @classmethod
-    def _for_classes(cls, column: Column, present: NDArray[Any]) -> TargetEncoder:
-        labels = _labels(column)
-        classes = tuple(labels(value) for value in np.unique(present))
-        if len(classes) > max(len(present) // 2, _FEW_CLASSES):
+    def _for_classes(cls, column: Column, index: NDArray[np.int64]) -> TargetEncoder:
+        classes = Classes.of(column, index)
+        if len(classes.keys) > max(len(index) // 2, _FEW_CLASSES):
             raise DataError(
                 explain(
-                    f"the target '{column.name}' has {len(classes)} different values in {len(present)} rows",
+                    f"the target '{column.name}' has {len(classes.keys)} different values in {len(index)} rows",
                     "a class is learnt from several examples",
                     "Choose another target, or the task regression if it holds numbers.",
                 )
             )
-        return cls(column.name, "binary" if len(classes) == 2 else "multiclass", classes, 0.0, 1.0, column.reading)
+        task: Task = "binary" if len(classes.keys) == 2 else "multiclass"
+        labels = classes.labels()
+        keys = () if labels == classes.keys else classes.keys
+        return cls(column.name, task, labels, 0.0, 1.0, column.reading, keys, column.unit, tuple(column.gaps))
 
     def encode(self, column: Column, rows: ArrayLike | None = None) -> NDArray[np.int64] | NDArray[np.float32]:
         """Targets for the loss.
@@ -123,13 +135,24 @@ class TargetEncoder:
                     "Use a table with the same target.",
                 )
             )
+        self._check_unit(column)
         return ((column.values[index] - self.mean) / self.std).astype(np.float32)
 
+    def _check_unit(self, column: Column) -> None:
+        if column.unit != self.unit:
+            raise DataError(
+                explain(
+                    f"the target '{column.name}' is {in_unit(column.unit)}",
+                    f"the model learnt it {in_unit(self.unit)}",
+                    "Write it in the same unit.",
+                )
+            )
+
     def _encode_classes(self, column: Column, index: NDArray[np.int64]) -> NDArray[np.int64]:
-        known = {label: position for position, label in enumerate(self.classes)}
-        distinct, inverse = np.unique(column.values[index], return_inverse=True)
-        labels = _labels(column)
-        unseen = [label for label in map(labels, distinct) if label not in known]
+        self._check_unit(column)
+        known = {key: position for position, key in enumerate(self.keys or self.classes)}
+        found = Classes.of(column, index)
+        unseen = [key for key in found.keys if key not in known]
         if unseen:
             raise DataError(
                 explain(
@@ -140,7 +163,7 @@ class TargetEncoder:
                     "Correct the labels, or train again with such rows.",
                 )
             )
-        return np.array([known[labels(value)] for value in distinct], np.int64)[inverse]
+        return np.array([known[key] for key in found.keys], np.int64)[found.positions]
 
     def decode(self, outputs: ArrayLike) -> NDArray[Any]:
         """Answers from outputs of a network.
@@ -179,7 +202,7 @@ class TargetEncoder:
 
     def to_dict(self) -> dict[str, Any]:
         """The encoder as plain JSON data."""
-        return {**asdict(self), "classes": list(self.classes)}
+        return {**asdict(self), "classes": list(self.classes), "keys": list(self.keys), "gaps": list(self.gaps)}
 
     @classmethod
     def from_dict(cls, data: object) -> TargetEncoder:
@@ -191,22 +214,28 @@ class TargetEncoder:
             "mean": is_finite,
             "std": is_positive,
             "reading": one_of(*READINGS),
+            "keys": is_distinct_texts,
+            "unit": is_text,
+            "gaps": is_distinct_texts,
         }
         record: dict[str, Any] = read_record(data, fields, "target encoder")
         expected = {"regression": record["classes"] == [], "binary": len(record["classes"]) == 2}
         if not expected.get(record["task"], len(record["classes"]) > 2):
             raise broken("target encoder", f"has the task {record['task']} and {len(record['classes'])} classes")
-        return cls(**{**record, "classes": tuple(record["classes"])})
+        if len(record["keys"]) not in (0, len(record["classes"])):
+            raise broken("target encoder", f"has {len(record['classes'])} classes and {len(record['keys'])} keys")
+        texts = {name: tuple(record[name]) for name in ("classes", "keys", "gaps")}
+        return cls(**{**record, **texts})
 
 
-def _check_learnable(column: Column, present: NDArray[Any]) -> None:
+def _check_learnable(column: Column, index: NDArray[np.int64]) -> None:
     fault = ""
     if column.date_order:
         fault = "holds dates"
-    elif not present.size:
+    elif not index.size:
         fault = "has no values"
-    elif np.all(present == present[0]):
-        fault = f"has one value only, '{_labels(column)(present[0])}'"
+    elif np.all(column.values[index] == column.values[index[0]]) and len(classes := Classes.of(column, index).labels()) == 1:
+        fault = f"has one value only, '{classes[0]}'"
     if fault:
         raise DataError(
             explain(
@@ -225,10 +254,51 @@ def _is_continuous(column: Column, present: NDArray[Any]) -> bool:
     return not (few and bool(np.all(distinct == np.floor(distinct))))
 
 
-def _labels(column: Column) -> Any:
-    """A function from a value of the column to its text: the word, or the number as short as it goes (1, not 1.0)."""
-    words = cast(Sequence[str], column.categories)
-    return _number_label if column.categories is None else lambda code: words[int(code)]
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The different values of some rows of a column.
+
+    Attributes:
+        positions: (n,) positions in `keys`.
+        keys: one text per value, the same however it is written: the word; false or true; the number as short as it goes (7 for
+            007 and 7.0), or, where float64 does not hold it exactly, its digits.
+        written: (n,) the cells as they are written; None where that is not known.
+    """
+
+    positions: NDArray[np.int64]
+    keys: tuple[str, ...]
+    written: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, column: Column, index: NDArray[np.int64]) -> Classes:
+        """The values of the rows `index`, each of which has one."""
+        values = column.values[index]
+        written = None
+        if column.written is not None:
+            words, codes = column.written.words, column.written.codes[index]
+            own = np.unique(codes)
+            texts = {code: words[code].strip() for code in own.tolist()}
+            if column.categories is None and np.abs(values).max(initial=0.0) > LARGEST_EXACT:
+                return cls._by_text([texts[code] for code in codes.tolist()])
+            written = tuple(texts[code] for code in codes.tolist()) if own.size <= _MOST_LABELS else None
+        distinct, positions = np.unique(values, return_inverse=True)
+        name = _number_label if column.categories is None else lambda code: cast(Sequence[str], column.categories)[int(code)]
+        return cls(positions, tuple(map(name, distinct)), written if column.reading != "categorical" else None)
+
+    @classmethod
+    def _by_text(cls, texts: list[str]) -> Classes:
+        distinct = sorted(set(texts), key=lambda text: (len(text), text))
+        own = {text: position for position, text in enumerate(distinct)}
+        return cls(np.array([own[text] for text in texts], np.int64), tuple(distinct), None)
+
+    def labels(self) -> tuple[str, ...]:
+        """How each value is written most often; its key where that is not known."""
+        if self.written is None:
+            return self.keys
+        counts: list[Counter[str]] = [Counter() for _ in self.keys]
+        for position, word in zip(self.positions.tolist(), self.written, strict=True):
+            counts[position][word] += 1
+        return tuple(max(found, key=lambda word: (found[word], word)) for found in counts)
 
 
 def _number_label(number: float) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from chainrule.data.tables import check_kind
 from chainrule.errors import ArgumentError, explain
 from chainrule.fileio import parsing
 
@@ -52,7 +53,10 @@ class Config:
         target: column to predict; None for pictures and built-in sets.
         task: "auto", "regression" or "classification".
         include, exclude: columns to use although they would be left out, and to leave out.
+        kinds: how columns are to be read, as texts COLUMN=KIND with a kind of `chainrule.data.read_table`.
+        missing: words that stand for missing values, beside those that are known.
         delimiter: between the fields of a text table; None to find out.
+        encoding: of a text table, such as "gb18030"; None for UTF-8, or what a byte order mark tells.
         image_size: height and width that pictures are stretched to; None to choose from them.
         hidden: units per hidden layer; empty for none.
         activation: of the hidden layers, a key of ACTIVATIONS.
@@ -75,7 +79,10 @@ class Config:
     task: str = "auto"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     delimiter: str | None = None
+    encoding: str | None = None
     image_size: tuple[int, ...] | None = None
     hidden: tuple[int, ...] | None = None
     activation: str = "relu"
@@ -127,9 +134,24 @@ class Config:
             self.patience,
             'left out with the schedule "average": weights are either those of the best epoch or a mean',
         )
+        self.kind_of_columns()
         both = sorted({*self.include} & {*self.exclude})
         _require(not both, "exclude", list(self.exclude), f"without {both[0]!r}, which include asks for" if both else "")
         _require(self.target not in self.exclude, "exclude", list(self.exclude), "without the target")
+
+    def kind_of_columns(self) -> dict[str, str]:
+        """The setting `kinds` by column.
+
+        Raises:
+            ArgumentError: an entry is not COLUMN=KIND, or names a kind that does not exist.
+        """
+        found = {}
+        for entry in self.kinds:
+            column, equals, kind = entry.rpartition("=")
+            _require(bool(equals and column and kind), "kinds", repr(entry), "COLUMN=KIND, such as zip=categorical")
+            check_kind(column, kind)
+            found[column] = kind
+        return found
 
     @staticmethod
     def from_toml(path: str | Path) -> Config:
@@ -172,7 +194,7 @@ class Config:
         return "\n".join(lines) + "\n"
 
 
-_TEXT = ("target", "task", "delimiter", "activation", "loss", "optimizer", "schedule", "class_weight", "backend")
+_TEXT = ("target", "task", "delimiter", "encoding", "activation", "loss", "optimizer", "schedule", "class_weight", "backend")
 _WHOLE = ("batch_size", "epochs", "patience", "seed")
 _NUMBERS = ("dropout", "learning_rate", "l2", "validation")
 _EXPECTED = {
@@ -183,6 +205,8 @@ _EXPECTED = {
     "image_size": "a list of two whole numbers, height and width",
     "include": "a list of column names",
     "exclude": "a list of column names",
+    "kinds": "a list of texts COLUMN=KIND",
+    "missing": "a list of words",
 }
 
 
@@ -196,7 +220,7 @@ def _typed(name: str, value: Any) -> Any:
         return float(value)
     if name in ("hidden", "image_size") and _is_list_of(value, int):
         return tuple(value)
-    if name in ("include", "exclude") and _is_list_of(value, str):
+    if name in ("include", "exclude", "kinds", "missing") and _is_list_of(value, str):
         return tuple(value)
     raise ArgumentError(explain(f"the setting {name} is {value!r}", f"it must be {_EXPECTED[name]}", "Correct it."))
 

@@ -21,6 +21,7 @@ from chainrule.data import (
     read_images,
 )
 from chainrule.data.builtin import TARGET
+from chainrule.data.encodings import is_utf8
 from chainrule.data.files import existing_file
 from chainrule.data.images import is_idx
 from chainrule.data.records import is_count, is_text, read_record
@@ -92,29 +93,49 @@ class Predictor:
         facts = _facts(extras["facts"])
         return Predictor(model, _features(extras["features"]), TargetEncoder.from_dict(extras["target"]), facts)
 
-    def read(self, source: str | Path, *, labelled: bool, keep: Sequence[str] = ()) -> Table | ImageSet:
+    def read(
+        self,
+        source: str | Path,
+        *,
+        labelled: bool,
+        keep: Sequence[str] = (),
+        delimiter: str | None = None,
+        encoding: str | None = None,
+    ) -> Table | ImageSet:
         """Read data for this model: columns in the way they were read for training, and the target if `labelled`.
 
         Args:
             source: as in `chainrule.data.load`.
             labelled: whether the target, or the class of pictures, is needed.
             keep: columns for `row_names`.
+            delimiter, encoding: of a text table, as in `read_table`; None takes those that training was told. (A file that is
+                UTF-8 is read as such even where the training data was not.)
 
         Raises:
             DataError: it cannot be read, is of another kind, or lacks the target.
         """
         if isinstance(self.features, PixelEncoder):
             return _read_pictures(source, self.features, labelled=labelled)
-        kinds = dict.fromkeys([*self.features.identifiers, *keep], "text") | self.features.kinds
+        names = [*self.features.identifiers, *keep]
+        kinds, missing = dict.fromkeys(names, "text") | self.features.kinds, self.features.gaps
         if labelled:
-            kinds[self.target.name] = self.target.reading
-        data = load(source, kinds=kinds)
+            names.append(self.target.name)
+            kinds[self.target.name], missing[self.target.name] = self.target.reading, self.target.gaps
+        delimiter = delimiter or self._told("delimiter")
+        if encoding is None and (told := self._told("encoding")) is not None and not is_utf8(source):
+            encoding = told
+        data = load(source, delimiter=delimiter, kinds=kinds, missing=missing, encoding=encoding, verbatim=names)
         if isinstance(data, ImageSet):
             raise _other_kind(source, pictures=True)
         table = data.to_table() if isinstance(data, Dataset) else data
         if labelled:
             table[TARGET if isinstance(data, Dataset) else self.target.name]
         return table
+
+    def _told(self, name: str) -> str | None:
+        """A setting about reading the data that was given in training."""
+        value = self.facts.get(name)
+        return value if isinstance(value, str) else None
 
     def inputs(self, data: Table | ImageSet) -> Array:
         """What the network reads.

@@ -54,10 +54,23 @@ class Problem:
         Raises:
             DataError, ArgumentError, MissingDependency: see `chainrule.data.load`, and a table without a target chosen.
         """
-        kinds = dict.fromkeys(config.exclude, "text")
+        said = config.kind_of_columns()
         size = None if config.image_size is None else (config.image_size[0], config.image_size[1])
-        data = load(source, config.target, config.delimiter, kinds, config.seed, image_size=size)
+        data = load(
+            source,
+            config.target,
+            config.delimiter,
+            dict.fromkeys(config.exclude, "text") | said,
+            config.seed,
+            image_size=size,
+            missing=config.missing,
+            encoding=config.encoding,
+            verbatim=() if config.target is None else (config.target,),
+        )
         _refuse_idle_settings(source, data, config)
+        if isinstance(data, Table):
+            for name in said:
+                data[name]
         if isinstance(data, ImageSet):
             return Problem.from_images(data, config, str(source))
         table = data.to_table() if isinstance(data, Dataset) else data
@@ -138,7 +151,7 @@ def _refuse_idle_settings(source: str | Path, data: Table | ImageSet | Dataset, 
     """Settings that would change nothing are mistakes."""
     idle: dict[str, object] = {}
     if isinstance(data, Dataset | ImageSet):
-        idle["delimiter"] = config.delimiter
+        idle |= {name: getattr(config, name) for name in ("delimiter", "encoding", "kinds", "missing")}
     if isinstance(data, ImageSet):
         idle |= {"include": config.include, "exclude": config.exclude}
         idle["task"] = config.task if config.task == "regression" else None

@@ -291,6 +291,7 @@ def _judged(trainer: Trainer, problem: Problem, config: Config, callbacks: Seque
     history = trainer.history
     best = next((callback.kept for callback in callbacks if isinstance(callback, BestEpoch)), None)
     facts = {"source": problem.source, "rows": len(problem.X), "epochs": len(history), "stopped": history.stopped}
+    facts |= {name: value for name in ("delimiter", "encoding") if (value := getattr(config, name)) is not None}
     predictor = Predictor(trainer.model, problem.features, problem.target, facts)
     metrics = measure(predictor, trainer.predict(problem.X_held), problem.y_held)
     guess = baseline(problem.target, problem.y, problem.y_held)

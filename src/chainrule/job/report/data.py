@@ -49,7 +49,7 @@ def _columns(reports: Sequence[ColumnReport]) -> str:
             kind(r.kind),
             f"{r.missing:,}" if r.missing else "",
             str(r.n_features) if r.n_features else "–",
-            translated(r.treatment),
+            translated(r.told),
         )
         for r in reports
     )
@@ -61,7 +61,7 @@ def _groups(reports: Sequence[ColumnReport]) -> str:
     """Columns with one treatment together, for tables of many."""
     found: dict[tuple[str, str], list[str]] = {}
     for r in reports:
-        found.setdefault((r.kind, r.treatment), []).append(r.name)
+        found.setdefault((r.kind, r.told), []).append(r.name)
     rows = (
         (str(len(names)), html.escape(_few(names)), kind(of_kind), translated(treatment))
         for (of_kind, treatment), names in found.items()
