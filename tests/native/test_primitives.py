@@ -153,3 +153,13 @@ def test_quotients_by_a_single_number(dtype):
     for found, exact in zip(compiled(ir.Graph((x, c), tuple(outputs))).run([values, divisors], []), wanted, strict=True):
         np.testing.assert_allclose(found, exact, rtol=4 * limits.eps, atol=float(limits.smallest_subnormal))
         np.testing.assert_array_equal(np.signbit(found[exact == 0]), np.signbit(exact[exact == 0]))
+
+
+@pytest.mark.parametrize("columns", [33, 34, 37, 41])
+def test_bytes_at_the_end_of_a_row(columns, level):
+    """Numbers cut to a byte, beside wider ones: nothing is written behind a row's last element."""
+    x = ir.placeholder("input", (5, columns), np.float32)
+    cut = ops.lookup("cast")(x, dtype=np.dtype(np.uint8))
+    wide = ops.lookup("cast")(x, dtype=np.dtype(np.float64))
+    graph = ir.Graph((x,), (ops.lookup("pad")(cut, widths=((1, 2), (1, 1))), wide, cut))
+    assert_same_run(graph, [np.full(x.shape, -1, np.float32)])

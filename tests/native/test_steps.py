@@ -320,3 +320,7 @@ def test_a_trainer_with_a_mask_before_its_relu():
         trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), backend=backend)
         losses.append([e["loss"] for e in trainer.fit(x, y, epochs=3, batch_size=5, progress=False).epochs])
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_a_program_without_kernels():
+    assert NATIVE.compile(ir.Graph((), ())).run([], []) == []

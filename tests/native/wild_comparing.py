@@ -52,6 +52,8 @@ def differences(graphs):
 
 
 def _differences(graphs):
+    if not graphs:
+        return []
     inputs, nodes, arrays = ([x for graph in graphs for x in graph[part]] for part in range(3))
     results, refusal = run(native, ir.Graph(tuple(inputs), tuple(nodes)), arrays)
     if refusal is not None:

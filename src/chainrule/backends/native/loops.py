@@ -170,6 +170,9 @@ def load_vector(b: Builder, pointer: ir.Value, dtype: DType, lanes: int, active:
 def store_vector(b: Builder, value: ir.Value, pointer: ir.Value, dtype: DType, active: int) -> None:
     """Neighbouring elements; memory of lanes from `active` on is not touched."""
     lanes = scalar.lanes_of(value)
+    if active == 1 < lanes:
+        # LLVM makes a masked store of one lane a plain one, and of numbers that it cut to a byte before, stores all bytes.
+        value, lanes = b.extract_element(value, ir.IntType(32)(0)), 1
     if active == lanes:
         b.store(value, pointer, align=dtype.itemsize)
         return

@@ -248,7 +248,7 @@ def _writable(array: Array, node: Node) -> Array:
 
 def _rows(array: Array) -> range:
     """The addresses of the rows of an array."""
-    start, step = array.ctypes.data, array.strides[0]
+    start, step = array.ctypes.data, max(array.strides[0], 1)  # 0 where rows hold nothing
     return range(start, start + step * len(array), step)
 
 
