@@ -121,9 +121,9 @@ class Predictor:
         if labelled:
             names.append(self.target.name)
             kinds[self.target.name], missing[self.target.name] = self.target.reading, self.target.gaps
-        delimiter = delimiter or self._told("delimiter")
-        if encoding is None and (told := self._told("encoding")) is not None and not is_utf8(source):
-            encoding = told
+        delimiter = delimiter or self.facts.get("delimiter")
+        if encoding is None and "encoding" in self.facts and not is_utf8(source):
+            encoding = self.facts["encoding"]
         data = load(source, delimiter=delimiter, kinds=kinds, missing=missing, encoding=encoding, verbatim=names)
         if isinstance(data, ImageSet):
             raise _other_kind(source, pictures=True)
@@ -269,8 +269,9 @@ def _facts(saved: Any) -> dict[str, Any]:
     if saved == {}:
         return {}
     fields = {"source": is_text, "rows": is_count, "epochs": is_count, "stopped": is_text}
-    given = [name for name in ("metrics", "baseline") if isinstance(saved, Mapping) and name in saved]
-    return read_record(saved, fields | dict.fromkeys(given, _is_measures), "facts of the training")
+    optional = {"metrics": _is_measures, "baseline": _is_measures, "delimiter": is_text, "encoding": is_text}
+    given = {name: check for name, check in optional.items() if isinstance(saved, Mapping) and name in saved}
+    return read_record(saved, fields | given, "facts of the training")
 
 
 def _is_measures(value: object) -> bool:
