@@ -163,3 +163,32 @@ def test_bytes_at_the_end_of_a_row(columns, level):
     wide = ops.lookup("cast")(x, dtype=np.dtype(np.float64))
     graph = ir.Graph((x,), (ops.lookup("pad")(cut, widths=((1, 2), (1, 1))), wide, cut))
     assert_same_run(graph, [np.full(x.shape, -1, np.float32)])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_casts_of_what_an_integer_cannot_hold(dtype, level):
+    """As NumPy casts here, and what is computed from the result, too."""
+    numbers = [
+        np.nan,
+        np.inf,
+        -np.inf,
+        300.7,
+        -1.5,
+        -5.9,
+        2.0**31,
+        -(2.0**31),
+        3e9,
+        -3e9,
+        2.0**63,
+        -(2.0**63),
+        1e300,
+        2147483647.5,
+    ]
+    x = ir.placeholder("input", (len(numbers),), np.float64)
+    whole = ir.placeholder("input", (3,), np.int64)
+    cut = ops.lookup("cast")(x, dtype=np.dtype(dtype))
+    again = ops.lookup("cast")(ops.lookup("cast")(whole, dtype=np.dtype(np.float64)), dtype=np.dtype(dtype))
+    outputs = (cut, ops.lookup("less")(cut * 1.0, -98.0), again)
+    arrays = [np.array(numbers), np.array([2**63 - 1, -(2**63), 2**40])]
+    with np.errstate(invalid="ignore"):
+        assert_same_run(ir.Graph((x, whole), outputs), arrays)

@@ -16,6 +16,7 @@ from chainrule.backends.native.scalar import (
     FLOAT64,
     Builder,
     Value,
+    declared,
     element_type,
     fill,
     intrinsic,
@@ -25,6 +26,7 @@ from chainrule.backends.native.scalar import (
     known_number,
     lanes_of,
     magnitude,
+    type_suffix,
     widened,
 )
 from chainrule.backends.native.series import erf, exp, expm1, floor, log, log1p, tanh
@@ -99,7 +101,21 @@ def convert(b: Builder, x: Value, dtype: DType) -> Value:
         return _convert_integer(b, x, dtype, type)
     if dtype.kind == "f":
         return b.fpext(x, type) if dtype == FLOAT64 else b.fptrunc(x, type)
-    return b.trunc(b.fptosi(x, widened(ir.IntType(32), lanes)), type) if dtype.itemsize == 1 else b.fptosi(x, type)
+    return b.trunc(_whole(b, x, 32), type) if dtype.itemsize == 1 else _whole(b, x, 8 * dtype.itemsize)
+
+
+def _whole(b: Builder, x: Value, bits: int) -> Value:
+    """A floating number without its fraction. What an integer cannot hold becomes what the processor and NumPy make of it.
+
+    LLVM knows no such result, and would think that it cannot happen.
+    """
+    type = widened(ir.IntType(bits), lanes_of(x))
+    if not b.module.triple.startswith("x86"):  # the nearest integer, 0 for NaN
+        name = f"llvm.fptosi.sat.{type_suffix(type)}.{type_suffix(x.type)}"
+        return b.call(declared(b, name, ir.FunctionType(type, [x.type])), [x])
+    inside = b.fcmp_ordered("<", magnitude(b, x), fill(x.type, 2.0 ** (bits - 1)))
+    whole = b.fptosi(b.select(inside, x, fill(x.type, 0.0)), type)
+    return b.select(inside, whole, fill(type, -(2 ** (bits - 1))))
 
 
 def _convert_integer(b: Builder, x: Value, dtype: DType, type: ir.Type) -> Value:

@@ -89,13 +89,14 @@ def splat(b: Builder, value: Value, lanes: int) -> Value:
 def intrinsic(b: Builder, name: str, *arguments: Value) -> Value:
     """Call an LLVM intrinsic that takes and gives one type, overloaded on it."""
     type = arguments[0].type
-    function = declared(b, f"{name}.{_suffix(type)}", ir.FunctionType(type, [a.type for a in arguments]))
+    function = declared(b, f"{name}.{type_suffix(type)}", ir.FunctionType(type, [a.type for a in arguments]))
     return b.call(function, arguments)
 
 
-def _suffix(type: ir.Type) -> str:
+def type_suffix(type: ir.Type) -> str:
+    """What the name of an intrinsic calls a type."""
     if isinstance(type, ir.VectorType):
-        return f"v{type.count}{_suffix(type.element)}"
+        return f"v{type.count}{type_suffix(type.element)}"
     return {ir.FloatType: "f32", ir.DoubleType: "f64"}.get(builtin_type(type)) or f"i{type.width}"
 
 
