@@ -19,7 +19,7 @@ from chainrule.compile import Capture, Programs, capture
 from chainrule.errors import DataError, explain
 from chainrule.ir import Array, Shape
 from chainrule.nn.dense import Embedding
-from chainrule.nn.module import Module, modes_kept
+from chainrule.nn.module import Module
 from chainrule.reads import Noted
 from chainrule.tensor import Tensor, no_grad
 
@@ -118,9 +118,14 @@ class Forward(Noted):
 
     @contextmanager
     def _mode(self, *, training: bool) -> Iterator[None]:
-        with modes_kept(self.model):
-            self.model.train(training)
+        others = [module for _, module in self.model.named_modules() if module.training is not training]
+        for module in others:
+            module.training = training
+        try:
             yield
+        finally:
+            for module in others:
+                module.training = not training
 
     def _capture(self, function: Callable[..., Any], arguments: list[tuple[Shape, Any]], *, training: bool) -> Capture:
         with self._mode(training=training):
@@ -138,7 +143,7 @@ def _captured(function: Callable[..., Any], arguments: list[tuple[Shape, Any]]) 
 
 def model_dtype(model: Module) -> np.dtype[Any]:
     """The dtype of a model's parameters; float32 for a model without."""
-    return next((p.dtype for p in model.parameters()), np.dtype(np.float32))
+    return next((p.dtype for _, p in model.named_parameters()), np.dtype(np.float32))
 
 
 def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
