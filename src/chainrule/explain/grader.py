@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class _Claim:
     true: Array
     wrong: bool = False
 
-    @property
+    @cached_property
     def is_exact(self) -> bool:
         """Whether it is right as it stands, or with its digits cut off."""
         return self.written.agrees(self.true) or self.written.cuts_off(self.true)
@@ -198,16 +199,15 @@ class _Grader:
         given, true = claim.written, claim.true
         if true.shape != given.value.shape or not np.isfinite(true).all() or true.size > _MOST_ELEMENTS:
             return np.inf
-        earlier = [c for c in self.earlier if not c.wrong and c.quantity != claim.quantity]
-        kept = {c.quantity: c.written.value for c in earlier}
+        kept = {c.quantity: c.written.value for c in self.earlier if not c.wrong and c.quantity != claim.quantity}
         # Trailing zeros may have been lost: the number with the most digits and the finest unit tell.
-        most = max([given, *(c.written for c in earlier)], key=lambda w: w.digits).digits
-        precision = Precision(most, finest_unit([given, *(c.written for c in earlier)]))
+        right = [given, *(c.written for c in self.sheet if c.is_exact)]
+        most = max(w.digits for w in right)
+        precision = Precision(most, finest_unit(right))
         supported = min(most, sum(c.evidence for c in self.sheet if c is not claim)) >= _SHARP
-        if supported and not given.digits:
-            return self._share_of_cancelling(claim, precision)
-        # Never a difference of the size of the value itself, but for values below the last digit.
-        if np.any(np.abs(given.value - true) > np.maximum(given.unit, 0.5 * np.abs(true))):
+        # Never a difference of the size of the value itself, but for values below the last digit, and where terms cancel.
+        is_large = np.any(np.abs(given.value - true) > np.maximum(given.unit, 0.5 * np.abs(true)))
+        if (is_large or not given.digits) and not (supported and self._terms_cancel(claim, precision)):
             return np.inf
         share = self._share(claim, kept, precision, supported=supported)
         if supported and share <= 1.0:
@@ -216,10 +216,10 @@ class _Grader:
         near = bool(np.all(np.abs(given.value - true) <= _HARDLY_MORE * given.unit))
         return 0.0 if near and given.digits else share
 
-    def _share_of_cancelling(self, claim: _Claim, precision: Precision) -> float:
-        """Of a 0: terms may cancel when they are rounded as the sheet is. What is left of them is then all rounding."""
+    def _terms_cancel(self, claim: _Claim, precision: Precision) -> bool:
+        """Whether all of the difference can come from rounding terms as the sheet is: what is left of them is small then."""
         found = carried(self.world, claim.quantity, {}, precision)
-        return np.inf if found is None or np.any(np.abs(claim.true) > found[1]) else 0.0
+        return found is not None and bool(np.all(np.abs(claim.written.value - claim.true) <= found[1]))
 
     def _share(self, claim: _Claim, kept: Mapping[Quantity, Array], precision: Precision, *, supported: bool) -> float:
         found = carried(self.world, claim.quantity, kept, precision)
@@ -229,8 +229,6 @@ class _Grader:
         given = claim.written
         if given.agrees(value):
             return 0.0
-        if not given.digits:
-            return np.inf  # no digit of a 0 shows that it is what rounding left
         bound = np.maximum(bound, 0.5 * given.unit)
         size = np.maximum(np.abs(claim.true), given.unit)
         # Where nothing else shows that the calculation was done, a number is not right within a range that is wider than one
