@@ -105,7 +105,9 @@ def test_files_keep_the_digits(tmp_path: Path, suffix: str) -> None:
     assert not grading({"y": "6.20", "E": "1.440", "dE/dw": "7.45"}).correct
 
 
-@pytest.mark.parametrize(("text", "message"), [("[1]", "holds [1]"), ("{", "as JSON"), ('{"claims": {"y": 1}}', "no 'given'")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("[1]", "holds [1]"), ("{", "must be JSON"), ('{"claims": {"y": 1}}', "no 'given'")]
+)
 def test_broken_json(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "homework.json"
     file.write_text(text, encoding="utf-8")
@@ -182,6 +184,16 @@ def test_a_zero_that_is_left_of_terms_that_cancel() -> None:
     assert verdicts(check(output, sheet)) == ["right", "rounded", "right"]
     assert verdicts(check(output, sheet | {"s": "0.000"})) == ["right", "right", "wrong"]
     assert verdicts(check(output, {"d": "0.000", "a": "0.65032"})) == ["wrong", "right"]
+
+
+@pytest.mark.parametrize(("p", "q", "left"), [(0.6004, 0.5998, "0.000"), (0.60051, 0.6001, "0.00100")])
+def test_what_is_left_where_terms_cancel_is_rounding(p: float, q: float, left: str) -> None:
+    """Rounded to three digits, the difference is as large as its error, and the rest of the sheet shows that."""
+    output = expression("p = a*x; q = b*x; d = p - q; s = 0.00123*x; E = d + s", a=p, b=q, x=1.0)
+    sheet = {"d": left, "p": f"{p:.3f}", "q": f"{q:.3f}", "s": "0.00123"}
+    assert verdicts(check(output, sheet)) == ["rounded", "right", "right", "right"]
+    assert check(output, {"d": left})["d"].verdict == "wrong"
+    assert check(output, sheet | {"d": "0.00200"})["d"].verdict == "wrong"
 
 
 # -------------------------------------------------------------------------------------------- rounding and what follows
