@@ -11,7 +11,7 @@ from chainrule import elsewhere, ir, ops
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Shape
 from chainrule.ops.requirement import Limits, required
-from chainrule.tensor import Tensor, TensorLike, apply, result, tensor
+from chainrule.tensor import Tensor, TensorLike, apply, result, root, tensor
 
 Axis = int | Sequence[int] | None
 
@@ -452,6 +452,11 @@ def softmax_with_loss(scores: TensorLike, targets: TensorLike, axis: int = -1) -
     return apply("softmax_with_loss", scores, targets, axis=axis)
 
 
+def binary_cross_entropy(probabilities: TensorLike, targets: TensorLike) -> Tensor:
+    """−(t ln p + (1 − t) ln(1 − p)) per element, logarithms at least −100; one block, with gradient (p − t) / (p (1 − p))."""
+    return apply("binary_cross_entropy", probabilities, targets)
+
+
 def binary_cross_entropy_with_logits(scores: TensorLike, targets: TensorLike) -> Tensor:
     """L = −(t ln σ(z) + (1 − t) ln(1 − σ(z))) per element, without overflow, as one block whose gradient is σ(z) − t."""
     return apply("binary_cross_entropy_with_logits", scores, targets)
@@ -494,8 +499,8 @@ def error_attribution(weights: TensorLike, errors: TensorLike, *, normalised: bo
 
 
 def std(x: TensorLike, axis: Axis = None, *, keepdims: bool = False, correction: int = 0) -> Tensor:
-    """√(Σ (x − mean)² / (n − correction)) over `axis` (all axes if None)."""
-    return apply("sqrt", apply("var", x, axis=axis, keepdims=keepdims, correction=correction))
+    """√(Σ (x − mean)² / (n − correction)) over `axis` (all axes if None); where it is 0 the gradient is taken to be 0."""
+    return root(apply("var", x, axis=axis, keepdims=keepdims, correction=correction))
 
 
 def zeros(shape: int | Shape, dtype: Any = np.float64) -> Tensor:

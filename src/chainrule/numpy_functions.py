@@ -19,7 +19,7 @@ import numpy as np
 
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError, explain
-from chainrule.tensor import Tensor, TensorLike, set_numpy_functions, tensor
+from chainrule.tensor import Tensor, TensorLike, root, set_numpy_functions, tensor
 
 C = TypeVar("C", bound=Callable[..., Any])
 Axis = int | Sequence[int] | None
@@ -432,7 +432,7 @@ def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool =
     a = _tensor(x)
     axes = tuple(range(a.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     if ord is None or (len(axes) == 2 and ord == "fro"):
-        return F.sqrt(F.sum(F.square(a), axes, keepdims=keepdims))
+        return root(F.sum(F.square(a), axes, keepdims=keepdims))
     if len(axes) != 1:
         raise ArgumentError(
             explain(
@@ -448,7 +448,7 @@ def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool =
 def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdims: bool = False) -> Tensor:
     """(Σ |x|ᵖ)^(1/p); the largest |x| for p = ∞, the smallest for −∞."""
     if ord == 2:
-        return F.sqrt(F.sum(F.square(x), axis, keepdims=keepdims))
+        return root(F.sum(F.square(x), axis, keepdims=keepdims))
     if math.isinf(ord):
         return (F.max if ord > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
     if ord == 0:

@@ -536,8 +536,8 @@ class Tensor:
         return apply("var", self, axis=axis, keepdims=keepdims, correction=correction)
 
     def std(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, correction: int = 0) -> Tensor:
-        """Square root of `var`."""
-        return apply("sqrt", self.var(axis, keepdims=keepdims, correction=correction))
+        """Square root of `var`; where it is 0 the gradient is taken to be 0."""
+        return root(self.var(axis, keepdims=keepdims, correction=correction))
 
     def prod(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
         """Π x over `axis` (all axes if None)."""
@@ -756,6 +756,12 @@ def _no_counterpart(name: str, settings: Mapping[str, Any]) -> ArgumentError:
             "Use the functions of chainrule (cr.…), or tensor.numpy() where no gradient is needed.",
         )
     )
+
+
+def root(x: Tensor) -> Tensor:
+    """√x for sums of squares: where they are 0 the gradient is taken to be 0, not infinite."""
+    nothing = x == 0.0
+    return apply("where", nothing, 0.0, apply("sqrt", apply("where", nothing, 1.0, x)))
 
 
 def _logical(op: str, sign: str, *operands: TensorLike) -> Tensor:

@@ -107,6 +107,7 @@ TORCH = {
     "affine": lambda x, w, b: F.linear(x, w.T, b),
     "softmax": lambda x, axis: x.softmax(axis), "log_softmax": lambda x, axis: x.log_softmax(axis),
     "softmax_with_loss": lambda a, t, axis: F.cross_entropy(a, t, reduction="none"),
+    "binary_cross_entropy": lambda p, t: F.binary_cross_entropy(*torch.broadcast_tensors(p, t), reduction="none"),
     "binary_cross_entropy_with_logits": lambda z, t: F.binary_cross_entropy_with_logits(
         *torch.broadcast_tensors(z, t), reduction="none"
     ),

@@ -221,3 +221,13 @@ def test_an_error_leaves_recording_as_it_was():
         cr.step(w).reshape(5)
     (w * 2.0).backward()
     assert w.grad.item() == 2.0
+
+
+@pytest.mark.parametrize("function", [cr.std, np.linalg.norm, lambda x: x.std()], ids=["std", "norm", "x.std"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_root_of_squares_that_are_0_has_the_gradient_0(function, compiled):
+    def gradient(x):
+        return cr.grad(function(x), [x])[0]
+
+    found = (cr.compile(gradient) if compiled else gradient)(cr.tensor(np.zeros(3)))
+    assert found.tolist() == [0.0, 0.0, 0.0]

@@ -14,7 +14,7 @@ SOURCE = Path(cr.__file__).parent
 
 # From the top down: a module may import from its own line and from those below it.
 LAYERS = [
-    {"cli", "cli_answers", "cli_diagnose", "cli_explain", "cli_output"},
+    {"cli", "cli_answers", "cli_diagnose", "cli_explain", "cli_output", "cli_reading"},
     {"job"},
     {"drawing"},
     {"train", "diagnose", "explain", "data"},

@@ -366,3 +366,23 @@ def test_threshold_is_where_the_loss_is_undecided():
         loss = nn.LOSSES[name]()
         at = np.array([loss.threshold])
         assert loss(at, np.array([float(low)])).item() == pytest.approx(loss(at, np.array([1.0])).item())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_bce_unlearns_what_is_wrong_with_certainty_as_torch_does(compiled):
+    torch = pytest.importorskip("torch", reason="gradients are compared with PyTorch's")
+    p, t = np.array([0.0, 1.0, 0.0, 0.0, 1e-300, 0.3]), np.array([1.0, 0.0, 0.3, 0.0, 1.0, 0.7])
+    output = torch.tensor(p, requires_grad=True)
+    torch.nn.BCELoss(reduction="sum")(output, torch.tensor(t)).backward()
+
+    def gradient(o):
+        return cr.grad(nn.BCELoss("sum")(o, t), [o])[0]
+
+    found = (cr.compile(gradient) if compiled else gradient)(cr.tensor(p))
+    np.testing.assert_allclose(found.numpy(), output.grad.numpy(), rtol=1e-12)
+
+
+def test_an_infinite_difference_has_the_slope_of_huber():
+    o = cr.tensor([0.0, 5.0, 0.3])
+    (gradient,) = cr.grad(nn.HuberLoss("sum")(o, np.array([np.inf, 1.0, 0.0])), [o])
+    np.testing.assert_allclose(gradient.numpy(), [-1.0, 1.0, 0.3])

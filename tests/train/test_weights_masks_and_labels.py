@@ -203,6 +203,14 @@ def test_measures_of_numbers_refuse_class_numbers(name):
         identity(4, nn.CrossEntropyLoss(), [name]).evaluate(SCORES, np.maximum(LABELS, 0))
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_the_accuracy_of_right_answers_is_1_whatever_their_weights(scale):
+    s = scale * np.random.default_rng(2).random(11)
+    found = identity(3, nn.BCEWithLogitsLoss(), ["accuracy"])
+    found.model[0].weight.assign(np.eye(3))
+    assert found.evaluate(np.ones((11, 3)), np.ones((11, 3)), s)["accuracy"] == 1.0
+
+
 # ---------------------------------------------------------------------------------------- weights of classes
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 1.0, 1: 1.0, 2: 1.0}])
 def test_class_weights_do_not_ask_for_the_ignored_class(class_weight):

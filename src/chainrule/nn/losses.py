@@ -271,18 +271,12 @@ class HuberLoss(Loss):
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
-        d = output - target.astype(output.dtype)
-        size = abs(d)
-        return functional.where(size <= self.delta, 0.5 * d**2, self.delta * (size - 0.5 * self.delta)), None
+        size = abs(output - target.astype(output.dtype))
+        within = functional.clip(size, 0.0, self.delta)
+        return within * (size - 0.5 * within), None
 
 
 # -------------------------------------------------------------------------------------------- two classes
-def _clamped_log(p: Tensor) -> Tensor:
-    """ln p, but at least −100; where p is 0 the gradient is 0, not infinite. NaN stays NaN."""
-    vanishing = p < float(np.finfo(p.dtype).tiny)
-    return functional.maximum(functional.where(vanishing, -100.0, functional.log(functional.where(vanishing, 1.0, p))), -100.0)
-
-
 class BCELoss(Loss):
     """−(t ln O + (1 − t) ln(1 − O)) for probabilities O and targets from 0 to 1; logarithms are at least −100, as in PyTorch.
 
@@ -298,7 +292,7 @@ class BCELoss(Loss):
         if not trusted & _trusted.get():
             output = _within(output, _from_to(self, "outputs", 0, 1, "Put nn.Sigmoid() last, or use BCEWithLogitsLoss."))
         t = target.astype(output.dtype)
-        return -(t * _clamped_log(output) + (1.0 - t) * _clamped_log(1.0 - output)), None
+        return functional.binary_cross_entropy(output, t), None
 
     def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
         """From 0 to 1."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import SUM, elementwise, exp, log1p, maximum, promote, sigmoid, sqrt, weighted
+from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, promote, sigmoid, sqrt, weighted, where
 from chainrule.ops.elementwise import abs as absolute
 from chainrule.ops.primitive import (
     Case,
@@ -187,6 +187,26 @@ softmax_with_loss = _block(
     pullback=pullbacks(_loss_gradient_scores, _loss_gradient_targets),
     settings={"axis": -1},
     cases=_loss_case,
+)
+
+
+def _clamped_log(p: Node) -> Node:
+    """ln p, but at least −100; NaN stays NaN."""
+    vanishing = less(p, float(np.finfo(p.dtype).tiny))
+    return maximum(where(vanishing, -100.0, log(where(vanishing, 1.0, p))), -100.0)
+
+
+binary_cross_entropy = elementwise(
+    "binary_cross_entropy",
+    "L = −(t ln p + (1 − t) ln(1 − p)), logarithms at least −100; its gradient is (p − t) / max(p (1 − p), 10⁻¹²)",
+    Notation("BCE(#0, #1)", r"\operatorname{BCE}\left(#0, #1\right)"),
+    body=lambda p, t: -(t * _clamped_log(p) + (1.0 - t) * _clamped_log(1.0 - p)),
+    # Also where a logarithm is cut off, so that an answer that is wrong with certainty is unlearnt (as in PyTorch).
+    partials=(
+        lambda p, t, y: (p - t) / maximum(p * (1.0 - p), 1e-12),
+        lambda p, t, y: _clamped_log(1.0 - p) - _clamped_log(p),
+    ),
+    domain=((0.1, 0.9), (0.0, 1.0)),
 )
 
 binary_cross_entropy_with_logits = elementwise(

@@ -166,6 +166,7 @@ class Steps(Forward):
     def _metric_sums(self, output: Tensor, t: Tensor, s: Tensor) -> list[Tensor]:
         """Σ s·c and Σ s·mᵢ, with c the share of a sample's targets that counts."""
         counted = self.loss.counted(t)
+        s = s.astype("float64")  # as the metrics are: else a quotient of two sums need not be 1 where both are the same
         total = s.sum() if counted is None else (s * share(counted)).sum()
         return [total, *((s * m.per_sample(output, t, self.loss)).sum() for m in self.metrics)]
 
