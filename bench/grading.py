@@ -7,7 +7,8 @@ scalars or with matrices) are calculated here in plain NumPy, apart from chainru
 counted is how often `check` names its kind. *Right* ones are written by people of different habits (full precision, rounding at
 the end, rounding every step to significant digits or to decimals, cutting off); counted is how often one is called wrong.
 *Random* wrong numbers with 1 to 8 digits stand in the place of a right one, alone and (a fifth as many) at the end of a right
-calculation with as many digits; counted is how often one is accepted, beside how often chance alone would be right.
+calculation with as many digits, in the decade of the right number or of all magnitudes; counted is how often one is accepted,
+beside how often chance alone would be right.
 
 A planted slip whose number happens to be another quantity of the same calculation is expected to be called
 "equals-other-quantity", as `check` documents, unless a factor or sign is missing in a gradient. The figures go to
@@ -360,11 +361,15 @@ def measure_right(count: int, seed: int, verbose: bool) -> dict[str, Any]:
     return {"calculations": count, "called_wrong": called_wrong, "claims": sum(verdicts.values()), "verdicts": dict(verdicts)}
 
 
-def random_number(true: float, digits: int, rng: np.random.Generator) -> str:
-    """Random digits in the decade and with the sign of a number: nothing but the digits can tell that it is wrong."""
-    decade = int(np.floor(np.log10(abs(true))))
+def random_number(true: float, digits: int, rng: np.random.Generator, *, anywhere: bool = False) -> str:
+    """Random digits in the decade and with the sign of a number: nothing but the digits can tell that it is wrong.
+
+    Or `anywhere` from 1e-6 to 1e6.
+    """
+    decade = int(rng.integers(-6, 6)) if anywhere else int(np.floor(np.log10(abs(true))))
     mantissa = int(rng.integers(10 ** (digits - 1), 10**digits))
-    return written(float(np.copysign(mantissa * 10.0 ** (decade - digits + 1), true)), digits)
+    value = float(np.copysign(mantissa * 10.0 ** (decade - digits + 1), true))
+    return f"{value:.{digits - 1}e}" if anywhere else written(value, digits)
 
 
 def is_right(text: str, true: float, digits: int) -> bool:
@@ -372,13 +377,14 @@ def is_right(text: str, true: float, digits: int) -> bool:
     return abs(float(text) - true) <= 0.5000001 * 10.0 ** (np.floor(np.log10(abs(float(text)))) - digits + 1)
 
 
-def measure_false(count: int, seed: int, verbose: bool, *, sheet: bool) -> dict[str, Any]:
+def measure_false(count: int, seed: int, verbose: bool, *, sheet: bool, anywhere: bool = False) -> dict[str, Any]:
     """Random wrong numbers with 1 to 8 digits, equally often, and how many of them are accepted.
 
     By chance 1 of 9 · 10^(d - 1) random numbers with d digits is the right one: no more wrong ones may be accepted.
 
     Args:
         sheet: the number stands at the end of a right calculation with as many digits, not alone.
+        anywhere: the numbers are of all magnitudes, not of that of the true value. "1e2" for 0.7 is as wrong as can be.
     """
     rng = np.random.default_rng(seed + 2)
     found = {d: {"numbers": 0, "accepted": 0, "by_chance": 0.0} for d in range(1, 9)}
@@ -388,7 +394,9 @@ def measure_false(count: int, seed: int, verbose: bool, *, sheet: bool) -> dict[
         net = random_network(rng)
         values = net.quantities()
         name = str(rng.choice(list(values)))
-        if values[name] == 0.0 or is_right(text := random_number(values[name], digits, rng), values[name], digits):
+        if values[name] == 0.0 or is_right(
+            text := random_number(values[name], digits, rng, anywhere=anywhere), values[name], digits
+        ):
             continue
         before = list(values)[: list(values).index(name)] if sheet else []
         claims = {n: written(values[n], digits) for n in before} | {name: text}
@@ -421,6 +429,10 @@ def main() -> None:
         "random": {
             "alone": measure_false(options.random, options.seed, options.verbose, sheet=False),
             "in_a_sheet": measure_false(options.random // 5, options.seed, options.verbose, sheet=True),
+            "of_all_magnitudes": measure_false(options.random // 5, options.seed, options.verbose, sheet=False, anywhere=True),
+            "of_all_magnitudes_in_a_sheet": measure_false(
+                options.random // 5, options.seed, options.verbose, sheet=True, anywhere=True
+            ),
         },
     }
     result["seconds"] = round(time.perf_counter() - start, 1)

@@ -9,21 +9,26 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import autodiff
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.explain.expression import expression, names_in
 from chainrule.explain.grading import Finding
 from chainrule.explain.kinks import kinks
 from chainrule.explain.language import Language, phrase
 from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity, names_here
+from chainrule.explain.rounding import noise
 from chainrule.explain.slip import Slip, likeliest, slip
 from chainrule.explain.symbols import symbol, typed
-from chainrule.ir import LEAVES, Array
+from chainrule.ir import LEAVES, Array, Node, topological
 
 SlipsOf = Callable[[World, Quantity], Iterator[Slip]]
 _POINTS = 6
 _MOST_NAMES = 25  # that are listed
 _BEFORE_BRACKET = re.compile(r"([\w.]+|\))\s*\(")
 _DERIVATIVE = re.compile(r"\bd(\w+)\s*/\s*d(\w+)")
+_INDEX = r"(\[[\d,\s]+\])?"
+_INDEXED_DERIVATIVE = re.compile(_DERIVATIVE.pattern + _INDEX)
+_INDEXED = re.compile(r"\b([^\W\d]\w*)" + _INDEX)
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,17 @@ def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language
     if quantity is None:
         return _unknown(world, claim, language)
     try:
+        circular = next((q for q in _mentioned(text, world) if _is_through(q, quantity)), None)
+        if circular is not None:
+            words = {"symbol": quantity.symbol.text, "given": text, "other": circular.symbol.text}
+            return Finding("not-graded", None, text, None, phrase("verdict-formula-circular", language, **words))
         worlds = _points(world, text)
         claimed = [_value(text, w) for w in worlds]
     except ArgumentError as error:
         return Finding("wrong", "unexplained", text, None, str(error))
     words = {"symbol": quantity.symbol.text, "given": text}
     true = [w.value(w.here(quantity, world)) for w in worlds]
-    if all(_same(c, t) for c, t in zip(claimed, true, strict=True)):
+    if all(_is_equal(w, w.here(quantity, world), c, t) for w, c, t in zip(worlds, claimed, true, strict=True)):
         return Finding("right", None, text, None, phrase("verdict-formula-right", language, **words))
     found = _explaining(worlds, world, quantity, claimed, slips_of)
     if found is None:
@@ -111,6 +120,47 @@ def _value(text: str, world: World) -> Array:
         if quantity is not None and name not in values:
             values[name] = world.value(quantity)
     return expression(formula, **values).numpy()
+
+
+def _mentioned(text: str, world: World) -> list[Quantity]:
+    """The quantities that a formula is written with, elements of arrays where these are written."""
+    formula = typed(text)
+    rest = _INDEXED_DERIVATIVE.sub("1", formula)
+    there = names_in(rest)
+    names = [f"d{m[1]}/d{m[2]}{m[3] or ''}" for m in _INDEXED_DERIVATIVE.finditer(formula)]
+    names += [m[0] for m in _INDEXED.finditer(rest) if m[1] in there]
+    found = (find_quantity(name, world.calc, world.optimizer) for name in names)
+    return [q for q in found if q is not None]
+
+
+def _is_through(mentioned: Quantity, claimed: Quantity) -> bool:
+    """Whether a quantity is the claimed one or calculated from it: a formula with it says nothing of the claimed one."""
+    here, of = mentioned.place, claimed.place
+    if mentioned.kind == claimed.kind and here.node is of.node and mentioned.output is claimed.output:
+        return here.index is None or of.index is None or here.index == of.index
+    if claimed.kind == "value":
+        return of.node in _sources(mentioned)
+    # A gradient is calculated from those of what follows: ∂E/∂w from ∂E/∂z where z = w·x.
+    is_same_output = mentioned.kind == claimed.kind == "gradient" and mentioned.output is claimed.output
+    return is_same_output and here.node in topological([of.node])
+
+
+def _sources(quantity: Quantity) -> list[Node]:
+    """All that a quantity is calculated from."""
+    node: Node | None = quantity.place.node
+    if quantity.kind == "gradient" and quantity.output is not None:
+        (node,) = autodiff.gradient(quantity.output, [quantity.place.node])
+    return [] if node is None else topological([node])
+
+
+def _is_equal(world: World, quantity: Quantity, claimed: Array, true: Array) -> bool:
+    """Whether a formula has the value of a quantity, but for what float64 does to it."""
+    if claimed.shape != true.shape:
+        return False
+    different = ~np.isclose(claimed, true, rtol=1e-9, atol=0.0)
+    return not np.any(different) or bool(
+        np.all(np.abs(claimed - true)[different] <= noise(world, quantity, different)[different])
+    )
 
 
 def _same(a: Array, b: Array) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from chainrule.explain.grading import Finding, Grading, Verdict
 from chainrule.explain.kinks import at_kinks
 from chainrule.explain.language import Language, index_of, phrase
 from chainrule.explain.quantities import Quantity, World, all_arrays, all_quantities, find_quantity
-from chainrule.explain.rounding import Precision, carried
+from chainrule.explain.rounding import Precision, carried, noise
 from chainrule.explain.slip import Slip, likeliest, slip
 from chainrule.explain.symbols import number
 from chainrule.explain.update_slips import stale_updates, update_slips
@@ -28,7 +27,6 @@ from chainrule.ir import Array
 from chainrule.tensor import Tensor
 
 _MOST_ELEMENTS = 16  # of an array in which rounding is followed
-_NOISE = 1e-14  # of float64, relative to the largest value of a calculation
 _UNDOUBTED = 0.4  # of the largest rounding error: what a right calculation hardly ever exceeds
 _SUBTLE = ("stale-weight", "derivative-at-output")
 _SHARP = 3  # significant digits from which a coincidence of numbers is no accident
@@ -74,10 +72,17 @@ class _Claim:
     true: Array
     wrong: bool = False
 
-    @cached_property
+    @property
     def is_exact(self) -> bool:
-        """Whether it is right as it stands, or with its digits cut off."""
-        return self.written.agrees(self.true) or self.written.cuts_off(self.true)
+        """Whether it is right as it stands, or with its digits cut off, though no 0 is what is left of digits."""
+        found = self.written.agreeing(self.true) | (self.written.cutting(self.true) & ~self.written.zeros)
+        return bool(np.all(found))
+
+    @property
+    def shows_cutting(self) -> bool:
+        """Whether it is right only with its digits cut off, in any of its numbers but zeros."""
+        given = self.written
+        return bool(np.any(given.cutting(self.true) & ~given.agreeing(self.true) & ~given.zeros))
 
     @property
     def evidence(self) -> int:
@@ -96,14 +101,13 @@ class _Grader:
 
     def grade(self, claims: Mapping[str, Any]) -> Grading:
         numbers = {name: written(given) for name, given in claims.items()}
-        # A 0 is rounded as the rest of the sheet is; what float64 leaves of a difference that is 0 on paper is 0.
-        unit = max(finest_unit(w for w in numbers.values() if w is not None), self._noise())
+        unit = finest_unit(w for w in numbers.values() if w is not None)
         quantities = {name: find_quantity(name, self.world.calc, self.world.optimizer) for name in claims}
         todo: dict[str, _Claim] = {}
         for name, number_given in numbers.items():
             quantity = quantities[name]
             if number_given is not None and quantity is not None:
-                todo[name] = _Claim(quantity, number_given.with_zeros_to(unit), self.world.value(quantity))
+                todo[name] = self._with_zeros(_Claim(quantity, number_given, self.world.value(quantity)), unit)
         self.sheet = list(todo.values())
         found = {}
         for name, given in claims.items():
@@ -117,9 +121,13 @@ class _Grader:
                 found[name] = self._unknown(name, number_given)
         return Grading(found)
 
-    def _noise(self) -> float:
-        values = [n.value for n in self.world.calc.nodes if n.value is not None and n.dtype.kind == "f"]
-        return _NOISE * float(max((np.max(np.abs(v), initial=0.0, where=np.isfinite(v)) for v in values), default=0.0))
+    def _with_zeros(self, claim: _Claim, unit: float) -> _Claim:
+        """A 0 is rounded as the rest of the sheet is; what float64 leaves of a difference that is 0 on paper is 0."""
+        given = claim.written.with_zeros_to(unit)
+        if given.value.shape == claim.true.shape and np.any(given.zeros):
+            noisy = noise(self.world, claim.quantity, given.zeros & ~given.agreeing(claim.true))
+            given = claim.written.with_zeros_to(np.maximum(unit, 2.0 * noisy))
+        return replace(claim, written=given)
 
     # ---------------------------------------------------------------------------------------- verdicts
     def _number(self, claim: _Claim) -> Finding:
@@ -133,7 +141,8 @@ class _Grader:
         if claim.written.agrees(claim.true) or (kink and self._agrees_at_kinks(claim)):
             found = self._found("right", "right", claim)
             return found if kink is None else self._with_convention(found, claim, kink[0])
-        if claim.written.cuts_off(claim.true) and (claim.written.digits or self._cuts_digits_off(claim)):
+        given, true = claim.written, claim.true
+        if np.all(given.cutting(true)) and true.shape == given.value.shape and (claim.is_exact or self._cuts_digits_off):
             return self._found("rounded", "rounded-last", claim)
         share = self._share_of_rounding(claim)
         if share <= _UNDOUBTED:
@@ -142,7 +151,7 @@ class _Grader:
         if causes:
             said = ", ".join(f"{c.quantity.symbol.text} = {c.written.text}" for c in causes)
             return self._found("follow-on", "follow-on", claim, causes=said)
-        diagnosed = self._diagnosed(claim.quantity, claim.written, claim.true)
+        diagnosed = self._diagnosed(claim.quantity, given, true)
         # Near the limit of what rounding can do, a slip that changes little and gives this very number is the likelier reason.
         if share <= 1.0 and not (diagnosed.kind in _SUBTLE and claim.written.digits > _SHARP):
             return self._found("rounded", "rounded", claim)
@@ -160,10 +169,10 @@ class _Grader:
         message = self._say(wording, claim.quantity, claim.written, claim.true, **words)
         return Finding(verdict, None, claim.written.text, claim.true, message)
 
-    def _cuts_digits_off(self, claim: _Claim) -> bool:
-        """Whether another number of the sheet shows that its writer cuts digits off: else a 0 is not what is left of digits."""
-        others = (c for c in self.sheet if c is not claim and c.written.digits)
-        return any(c.written.cuts_off(c.true) and not c.written.agrees(c.true) for c in others)
+    @property
+    def _cuts_digits_off(self) -> bool:
+        """Whether a number of the sheet shows that its writer cuts digits off: else a 0 is not what is left of digits."""
+        return any(c.shows_cutting for c in self.sheet)
 
     def _causes(self, claim: _Claim) -> list[_Claim]:
         """The earlier wrong numbers from which this one follows; none if it does not.
@@ -199,44 +208,63 @@ class _Grader:
         given, true = claim.written, claim.true
         if true.shape != given.value.shape or not np.isfinite(true).all() or true.size > _MOST_ELEMENTS:
             return np.inf
+        precision, supported = self._precision(claim), self._is_supported(claim)
         kept = {c.quantity: c.written.value for c in self.earlier if not c.wrong and c.quantity != claim.quantity}
-        # Trailing zeros may have been lost: the number with the most digits and the finest unit tell.
-        right = [given, *(c.written for c in self.sheet if c.is_exact)]
-        most = max(w.digits for w in right)
-        precision = Precision(most, finest_unit(right))
-        supported = min(most, sum(c.evidence for c in self.sheet if c is not claim)) >= _SHARP
-        # Never a difference of the size of the value itself, but for values below the last digit, and where terms cancel.
-        is_large = np.any(np.abs(given.value - true) > np.maximum(given.unit, 0.5 * np.abs(true)))
-        if (is_large or not given.digits) and not (supported and self._terms_cancel(claim, precision)):
-            return np.inf
-        share = self._share(claim, kept, precision, supported=supported)
-        if supported and share <= 1.0:
-            return 0.0  # the rest of the sheet speaks for it
-        # Whoever keeps more digits than are written rounds a value near ½ up or down.
-        near = bool(np.all(np.abs(given.value - true) <= _HARDLY_MORE * given.unit))
-        return 0.0 if near and given.digits else share
-
-    def _terms_cancel(self, claim: _Claim, precision: Precision) -> bool:
-        """Whether all of the difference can come from rounding terms as the sheet is: what is left of them is small then."""
-        found = carried(self.world, claim.quantity, {}, precision)
-        return found is not None and bool(np.all(np.abs(claim.written.value - claim.true) <= found[1]))
-
-    def _share(self, claim: _Claim, kept: Mapping[Quantity, Array], precision: Precision, *, supported: bool) -> float:
         found = carried(self.world, claim.quantity, kept, precision)
         if found is None:
             return np.inf
         value, bound = found
+        follows = given.agreeing(value) | (given.cutting(value) if precision.cuts_off else False)
+        difference = np.abs(given.value - true)
+        # Never a difference of the size of the value itself, but for values below the last digit of the sheet. No digit of
+        # a 0 shows that it is what rounding left.
+        limit = 0.5 * np.abs(true) + np.where(
+            supported | (follows & self._is_begun(claim)), np.minimum(given.unit, precision.unit), 0.0
+        )
+        beyond = (given.zeros | (difference > limit)) & ~given.agreeing(true)
+        if np.any(beyond) and not (supported and self._cancels(claim, precision, beyond)):
+            return np.inf
+        share = 0.0 if np.all(follows | beyond) else self._share(claim, value, bound, precision, supported=supported)
+        if supported and share <= 1.0:
+            return 0.0  # the rest of the sheet speaks for it
+        # Whoever keeps more digits than are written rounds a value near ½ up or down.
+        near = bool(np.all(difference <= _HARDLY_MORE * given.unit))
+        return 0.0 if near and given.digits else share
+
+    def _precision(self, claim: _Claim) -> Precision:
+        """What is kept of intermediate results, as this number and the right ones of the sheet show it."""
+        right = [c for c in self.earlier if not c.wrong and c.quantity != claim.quantity]
+        right += [c for c in self.sheet if c is not claim and c.is_exact and np.all(c.written.unit > 0.0)]
+        # Trailing zeros may have been lost: the number with the most digits and the finest unit tell.
+        numbers = [claim.written, *(c.written for c in right)]
+        return Precision(max(w.digits for w in numbers), finest_unit(numbers), self._cuts_digits_off)
+
+    def _is_supported(self, claim: _Claim) -> bool:
+        """Whether the rest of the sheet shows, in numbers of enough digits, that the calculation was done."""
+        return self._is_begun(claim) and self._precision(claim).digits >= _SHARP
+
+    def _is_begun(self, claim: _Claim) -> bool:
+        """Whether the rest of the sheet has enough digits that are right, in numbers however coarse."""
+        return sum(c.evidence for c in self.sheet if c is not claim) >= _SHARP
+
+    def _cancels(self, claim: _Claim, precision: Precision, where: Array) -> bool:
+        """Whether a number is what rounding leaves of terms that cancel: as large as the true value, which is lost in it."""
+        found = carried(self.world, claim.quantity, {}, precision)
+        lost = np.maximum(np.abs(claim.true), np.abs(claim.written.value - claim.true))
+        return found is not None and bool(np.all(lost[where] <= found[1][where]))
+
+    def _share(self, claim: _Claim, value: Array, bound: Array, precision: Precision, *, supported: bool) -> float:
         given = claim.written
-        if given.agrees(value):
-            return 0.0
-        bound = np.maximum(bound, 0.5 * given.unit)
+        bound = np.maximum(bound, precision.share * given.unit)
         size = np.maximum(np.abs(claim.true), given.unit)
         # Where nothing else shows that the calculation was done, a number is not right within a range that is wider than one
         # unit in its last digit: no more numbers fit by chance than its digits let expect.
         by_chance = float(np.prod(np.minimum(1.0, bound / size)))
         if not supported and by_chance > np.min(given.unit / size):
             bound = np.minimum(bound, given.unit if given.digits >= _SHARP else 0.5 * given.unit)
-        return float(np.max(np.abs(given.value - value) / bound)) if np.all(np.isfinite(bound) & (bound > 0.0)) else np.inf
+        if not np.all(np.isfinite(bound) & (bound > 0.0)):
+            return np.inf
+        return float(np.max(np.abs(given.value - value) / bound, where=~given.zeros, initial=0.0))
 
     # ---------------------------------------------------------------------------------------- diagnosis
     def _diagnosed(self, quantity: Quantity, given: Written, true: Array) -> Finding:
@@ -252,7 +280,7 @@ class _Grader:
 
     def _slip(self, quantity: Quantity, given: Written, true: float) -> Slip | None:
         """The likeliest slip that gives the number: a factor or sign before another quantity, that before all others."""
-        matching = [s for s in slips_of(self.world, quantity) if given.agrees(s.value)]
+        matching = [s for s in slips_of(self.world, quantity) if _fits(given, s.value)]
         found = likeliest(matching, self._other_quantity(quantity, given, true, alike=True), quantity)
         # With one or two digits many numbers agree by chance: no quantity of another kind counts.
         if found is None and given.digits >= _SHARP:
@@ -267,7 +295,7 @@ class _Grader:
             slips = list(slips_of(there, there.here(quantity, self.world))) if kept else []
         except ChainruleError:
             return None
-        return next((s for s in slips if given.agrees(s.value)), None)
+        return next((s for s in slips if _fits(given, s.value)), None)
 
     def _other_quantity(
         self, quantity: Quantity | None, given: Written, true: float | None, *, alike: bool = False
@@ -276,7 +304,7 @@ class _Grader:
         matches = [
             (abs(value - float(given.value)), q, value)
             for q, value in self._named_values()
-            if given.agrees(value) and (quantity is None or (q.place, q.kind) != (quantity.place, quantity.kind))
+            if _fits(given, value) and (quantity is None or (q.place, q.kind) != (quantity.place, quantity.kind))
             and (true is None or not np.isclose(value, true, rtol=1e-9, atol=0.0))
         ]  # fmt: skip
         if alike and quantity is not None:
@@ -335,6 +363,11 @@ class _Grader:
         # With one digit more than was written, the difference shows.
         words |= {"symbol": quantity.symbol.text, "given": given.text, "true": shown(true, max(7, given.digits + 1))}
         return phrase(f"verdict-{verdict}", self.language, **words)
+
+
+def _fits(given: Written, value: Any) -> bool:
+    """Whether a slip gives a number. One digit fits by chance: it has to be the very number."""
+    return given.agrees(value) and (given.digits > 1 or bool(np.allclose(given.value, value, rtol=1e-9, atol=0.0)))
 
 
 def slips_of(world: World, quantity: Quantity) -> Iterator[Slip]:

@@ -117,6 +117,11 @@ PHRASES: dict[str, tuple[str, str]] = {
         "{symbol} = {given} is right: equal at every point tried.",
         "{symbol} = {given} 正确: 在所有试验点上相等。",
     ),
+    "verdict-formula-circular": (
+        "{symbol} = {given} was not graded: {other} is {symbol} itself or is calculated from it. "
+        "Write it with what comes before it.",
+        "{symbol} = {given} 没有评分: {other} 就是 {symbol} 本身, 或者由它算出。请用它之前的量来表示。",
+    ),
     "verdict-formula-wrong": ("{symbol} is not {given}.", "{symbol} 不等于 {given}。"),
     "verdict-formula-unexplained": (
         "{symbol} is not {given}; no single slip explains it.",

@@ -27,20 +27,31 @@ from chainrule.ops.indexing import index as take
 from chainrule.ops.primitive import lookup
 
 _MOST_NODES = 3000
+_MOST_ELEMENTS = 64  # whose noise is followed
+_FLOAT64 = 15  # significant digits
 _EXACT = (*MOVES, "negative", "cast", "where", "relu", "maximum", "minimum", "abs", "stop_gradient")
 Values = Mapping[Quantity, Array]
 
 
 @dataclass(frozen=True)
 class Precision:
-    """What is kept of an intermediate result: significant digits, and a unit (0.01 for two decimals); the coarser counts."""
+    """What is kept of an intermediate result: significant digits, and a unit (0.01 for two decimals); the coarser counts.
+
+    The digits after these are rounded or cut off.
+    """
 
     digits: int
     unit: float
+    cuts_off: bool = False
+
+    @property
+    def share(self) -> float:
+        """The largest error in units of the last place: ½, or 1 where digits are cut off."""
+        return 1.0 if self.cuts_off else 0.5
 
     def error(self, size: Array) -> Array:
-        """Half a unit in the last place kept of numbers of this size."""
-        return 0.5 * np.maximum(_last_digit(size, self.digits), self.unit)
+        """The largest error of numbers of this size."""
+        return self.share * np.maximum(_last_digit(size, self.digits), self.unit)
 
 
 def carried(world: World, quantity: Quantity, kept: Values, precision: Precision) -> tuple[Array, Array] | None:
@@ -61,17 +72,35 @@ def carried(world: World, quantity: Quantity, kept: Values, precision: Precision
         return None
 
 
+def noise(world: World, quantity: Quantity, where: Array) -> Array:
+    """How far a quantity may be off in float64, in these of its elements: relative to the terms that it is made of."""
+    precision = Precision(_FLOAT64, 0.0)
+    bounds = np.zeros(where.shape)
+    if not np.any(where) or np.count_nonzero(where) > _MOST_ELEMENTS:
+        return bounds
+    try:
+        found = _history(world, quantity, {}, precision)
+        if found is not None and found[0].shape == where.shape:
+            leaves = {
+                n: precision.error(np.abs(n.value)) for n in topological([found[0]]) if n.op in LEAVES and n.value is not None
+            }
+            bounds = _bounds(found[0], leaves | dict(found[1]), precision, where)
+    except ChainruleError:
+        pass  # what cannot be followed has to be 0 exactly
+    return np.nan_to_num(bounds, nan=0.0, posinf=0.0)
+
+
 Errors = Mapping[Node, Array]
 
 
-def _bounds(node: Node, given: Errors, precision: Precision) -> Array:
-    """The bound per element of a node; `given` has the errors of leaves that were computed elsewhere."""
+def _bounds(node: Node, given: Errors, precision: Precision, where: Array | None = None) -> Array:
+    """The bound per element of a node (0 but for those asked for); `given` has the errors of leaves computed elsewhere."""
     errors = dict(given)
     for each in topological([node]):
         if each.op not in LEAVES and each.dtype.kind == "f" and not _is_exact(each):
             errors[each] = _own_error(each, precision)
     bounds = np.zeros(node.shape)
-    for index in np.ndindex(*node.shape):
+    for index in np.ndindex(*node.shape) if where is None else map(tuple, np.argwhere(where).tolist()):
         slopes = autodiff.gradient(take(node, index) if index else node, list(errors))
         bounds[index] = sum(
             float(np.sum(np.abs(slope.value) * error))
@@ -87,7 +116,7 @@ def _is_exact(node: Node) -> bool:
 
 
 def _own_error(node: Node, precision: Precision) -> Array:
-    """Half a unit in the last digit kept of a node's value, and of the products and partial sums that it adds up."""
+    """The largest error in the last digit kept of a node's value, and of the products and partial sums that it adds up."""
     assert node.value is not None
     error = precision.error(np.abs(node.value))
     if node.op == "matmul":

@@ -12,6 +12,7 @@ for 0 alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from chainrule.ir import Array
 from chainrule.tensor import Tensor
 
 _POWER = re.compile(r"\s*[×x*·]\s*10\s*(?:\^|\*\*)\s*\(?([+-]?\d+)\)?")
+_ENTRY = re.compile(r"[^\[\],]+")
 _FRACTION = re.compile(r"[+-]?\d+/0*[1-9]\d*")
 _ROUNDING = 1e-12  # of calculations in float64, relative
 _ALL_DIGITS = 17  # of an exact number
@@ -46,41 +48,46 @@ class Written:
     value: Array
     unit: Array
 
-    def agrees(self, true: Array | float) -> bool:
-        """Whether the true value, rounded to the digits that were written, is this."""
+    def agreeing(self, true: Array | float) -> Array:
+        """Which true values, rounded to the digits that were written, are these; none of an array of another shape."""
         true = np.asarray(true, np.float64)
         if true.shape != self.value.shape or not np.all(np.isfinite(true)):
-            return False
+            return np.zeros(self.value.shape, bool)
         allowed = 0.5 * self.unit * (1.0 + 1e-9) + _ROUNDING * np.abs(true)
-        return bool(np.all(np.abs(self.value - true) <= allowed))
+        return np.asarray(np.abs(self.value - true) <= allowed)
 
-    def cuts_off(self, true: Array | float) -> bool:
-        """Whether the true value, with the digits after these cut off, is this."""
+    def agrees(self, true: Array | float) -> bool:
+        """Whether the true value, rounded to the digits that were written, is this."""
+        return self.value.shape == np.shape(true) and bool(np.all(self.agreeing(true)))
+
+    def cutting(self, true: Array | float) -> Array:
+        """Which true values, with the digits after these cut off, are these; none of an array of another shape."""
         true = np.asarray(true, np.float64)
         if true.shape != self.value.shape:
-            return False
-        beyond = np.abs(true) - np.abs(self.value)
-        return bool(np.all((beyond >= 0) & (beyond < self.unit) & (np.sign(true) * np.sign(self.value) >= 0)))
+            return np.zeros(self.value.shape, bool)
+        # What is cut off may be 0.0300 calculated as 0.02999999…
+        beyond = np.abs(true) * (1.0 + _ROUNDING) - np.abs(self.value)
+        return np.asarray((beyond >= 0) & (beyond < self.unit) & (np.sign(true) * np.sign(self.value) >= 0))
 
-    def with_zeros_to(self, unit: float) -> Written:
+    @property
+    def zeros(self) -> Array:
+        """Which of the numbers are 0."""
+        return np.asarray(self.value == 0.0)
+
+    def with_zeros_to(self, unit: Array | float) -> Written:
         """The same with zeros that are rounded to this unit, or to their own written decimals if these are finer."""
-        return replace(self, unit=np.where(self.value == 0.0, np.minimum(self.unit, unit), self.unit))
+        return replace(self, unit=np.where(self.zeros, np.minimum(self.unit, unit), self.unit))
 
     @property
     def digits(self) -> int:
         """Significant digits that were written, of the number with the most; 0 if all are 0."""
-        there = self.value != 0.0
+        there = ~self.zeros
         if not np.any(there):
             return 0
         size, units = np.abs(self.value[there]), self.unit[there]
         if not np.all(units):
             return _ALL_DIGITS
         return max(1, int(np.max(np.floor(np.log10(size)) - np.round(np.log10(units)))) + 1)
-
-    @property
-    def has_zeros(self) -> bool:
-        """Whether a 0 is among the numbers."""
-        return bool(np.any(self.value == 0.0))
 
 
 def finest_unit(numbers: Iterable[Written]) -> float:
@@ -118,6 +125,8 @@ def written(given: Any) -> Written | None:
 
 def _parsed(text: str) -> Written | None:
     plain = _POWER.sub(r"e\1", typed(text.strip())).replace(" ", "")
+    if plain.startswith("["):
+        return _listed(plain)
     try:
         number = Fraction(plain) if _FRACTION.fullmatch(plain) else Decimal(plain)
     except (InvalidOperation, ValueError):
@@ -131,6 +140,17 @@ def _parsed(text: str) -> Written | None:
         given = f"the claim {text[:60]!r} was made"
         raise ArgumentError(explain(given, "a claim is a finite number", "Check the calculation."))
     return Written(text.strip(), np.asarray(value), np.asarray(0.0 if exponent is None else float(f"1e{exponent}")))
+
+
+def _listed(text: str) -> Written | None:
+    """An array of numbers that was written as text, "[0.6, 1.2]"; None for a formula."""
+    try:
+        found = json.loads(_ENTRY.sub(r'"\g<0>"', text))
+        parts = np.asarray(found, dtype=object)
+        is_numbers = all(isinstance(p, str) and p[0] != "[" and _parsed(p) is not None for p in parts.flat)
+    except ValueError:
+        return None
+    return _array(found) if parts.size and is_numbers else None
 
 
 def _array(given: list[Any] | tuple[Any, ...]) -> Written:
