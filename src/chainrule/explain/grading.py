@@ -38,7 +38,7 @@ class Finding:
 
     Attributes:
         verdict: "right"; "rounded" (right but for rounding carried forward); "follow-on" (right, given an earlier wrong value);
-            "wrong"; or "not-graded" (its name is not in the calculation).
+            "wrong"; or "not-graded" (its name is not in the calculation, or its formula mentions itself).
         kind: of a wrong claim, the slip that explains it, one of `KINDS`; of one that was not graded, "equals-other-quantity"
             if it is that; else None.
         given: as it was written.
