@@ -309,6 +309,26 @@ def test_right_calculations_are_not_called_wrong() -> None:
     assert measure_right(500, seed=7, verbose=True)["called_wrong"] == 0
 
 
+@pytest.mark.parametrize(
+    ("formula", "values", "claims"),
+    [
+        ("E = 3*clip(z, 0, 1)", {"z": 0.0}, {"dE/dz": ["0.00", "1.50"]}),
+        ("E = sum(clip(z, 0, 1))", {"z": [0.0, 1.0, 0.5]}, {"dE/dz": [["0.00", "0.00", "1.00"]]}),
+        ("E = max(v)", {"v": [1.0, 1.0, 0.0]}, {"dE/dv": [["1.00", "0.00", "0.00"], ["0.00", "1.00", "0.00"]]}),
+        ("E = min(v)", {"v": [1.0, 1.0, 2.0]}, {"dE/dv": [["1.00", "0.00", "0.00"], ["0.50", "0.50", "0.00"]]}),
+        ("E = sum(max(v, axis=1))", {"v": [[3.0, 3.0], [1.0, 2.0]]}, {"dE/dv": [[["0.00", "1.00"], ["0.00", "1.00"]]]}),
+    ],
+)  # fmt: skip
+def test_another_convention_at_a_kink_is_right(formula: str, values: dict[str, Any], claims: dict[str, list[Any]]) -> None:
+    output = expression(formula, **values)
+    for name, conventions in claims.items():
+        for claim in conventions:
+            found = check(output, {name: claim})[name]
+            assert found.verdict == "right", found.message
+            assert "convention" in found.message
+        assert check(output, {name: np.full(np.shape(conventions[0]), 0.77)})[name].verdict == "wrong"
+
+
 # -------------------------------------------------------------------------------------------- formulas and arrays as text
 @pytest.mark.parametrize(
     ("name", "formula"),
