@@ -90,6 +90,13 @@ class Formulas:
         index = ", ".join(str(int(self.rng.integers(-n, n + (self.rng.random() < 0.02)))) for n in self.shapes.get(name) or ())
         return f"{name}[{index}]" if index else name
 
+    def _scaled(self, a: str) -> str:
+        """An array with factors that are one number, some of them 0, and contributions that vanish."""
+        self.values["k"] = self._array(())
+        factor = self._one_of(["k", f"sum({a})", f"(sum({a}) - sum({a}))", f"mean({a})", "0", "1/3"])
+        term = self._one_of([a, f"({a} - {a})", f"({a} + {a})", f"({factor}*{a})"])
+        return self._one_of([f"{factor}*{term}", f"{term}*{factor}", f"{a} - {term}", f"({a} - {a})*({factor}*{term})"])
+
     def layers(self) -> str:
         """A network of one to three layers, of vectors or of rows."""
         rows = bool(self.rng.random() < 0.3)
@@ -97,6 +104,9 @@ class Formulas:
         self.values = {"x": self._array((2, sizes[0]) if rows else (sizes[0],))}
         lines, a = [], "x"
         for k, (into, out) in enumerate(pairwise(sizes)):
+            if self.rng.random() < 0.4:
+                lines.append(f"h{k} = {self._scaled(a)}")
+                a = f"h{k}"
             self.values[f"W{k}"] = self._array((into, out) if rows else (out, into))
             product = f"{a} @ W{k}" if rows else f"W{k} @ {a}"
             if self.rng.random() < 0.6:
@@ -205,6 +215,29 @@ def is_finite(output: Tensor) -> bool:
 def test_random_formulas(part: int) -> None:
     outcomes = [right_or_refused(seed) for seed in range(100 * part, 100 * (part + 1))]
     assert sum(o in FORMS for o in outcomes) > 30  # not all are refused
+
+
+def test_elements_in_matrix_form() -> None:
+    """One element of every parameter of random layers, with factors that are one number and contributions that vanish."""
+    derived_at_all = 0
+    for seed in range(60):
+        made = Formulas([seed, 7])
+        given = {}
+        with contextlib.suppress(ChainruleError):
+            text = made.layers()
+            given = {n: cr.parameter(np.asarray(v, np.float64)) for n, v in made.values.items() if n in names_in(text)}
+            output = expression(text, **given)
+            for name, value in given.items():
+                element = f"{name}[{', '.join(str(n - 1) for n in value.shape)}]" if value.shape else name
+                with contextlib.suppress(ChainruleError):
+                    found = explain(output, element, form="matrix", precision=17)
+                    derived_at_all += 1
+                    if is_finite(output):
+                        (gradient,) = cr.grad(output.sum(), [value])
+                        expected = gradient.numpy().flat[-1]
+                        np.testing.assert_allclose(found.value, expected, rtol=1e-9, atol=1e-9)
+                        re_evaluated(found, atol=1e-9)
+    assert derived_at_all > 60
 
 
 @pytest.mark.slow

@@ -103,12 +103,16 @@ def _simplified(node: Node, found: Mapping[Node, Product]) -> Product:
     if simpler is None:
         whole = [p.node() if each else _whole(i, p) for i, p in zip(node.inputs, inputs, strict=True)]
         simpler = Product(1.0, (_rebuilt(node, whole),))
+    if simpler.coefficient == 0.0 and not np.any(node.value):
+        return Product(0.0)
     return _stretched(simpler, node) if node.shape or not each else simpler
 
 
 def _whole(node: Node, p: Product) -> Node:
     """The product that a node is, with the node's shape: a number stands in every element."""
-    return p.node() if p.factors else ir.constant(np.full(node.shape, p.coefficient), node.dtype)
+    if p.factors and p.coefficient != 0.0:
+        return p.node()
+    return ir.constant(np.full(node.shape, p.coefficient), node.dtype)
 
 
 def _unstretched(p: Product) -> Product:
