@@ -105,7 +105,8 @@ def broadcast_position(source: Node, target: Node, position: int) -> int:
     """The position in `source` of the element that is used for an element of `target`."""
     if source.shape == target.shape:
         return position
-    positions = np.broadcast_to(np.arange(source.size).reshape(source.shape), target.shape)
+    kept = source.shape[max(0, source.ndim - target.ndim) :]  # a simplified formula may have axes of size 1 before the others
+    positions = np.broadcast_to(np.arange(source.size).reshape(kept), target.shape)
     return int(positions.flat[position])
 
 
