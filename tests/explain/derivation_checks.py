@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from math import cos, exp, log, log1p, sin, sqrt, tanh
+from math import cos, erf, exp, log, log1p, pi, sin, sqrt, tanh
 
 import numpy as np
 
@@ -30,9 +30,10 @@ def re_evaluated(derivation: Derivation, *, atol: float = 1e-16) -> None:
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _FUNCTIONS = {
     "σ": lambda x: 1.0 / (1.0 + exp(-x)), "softplus": lambda x: log1p(exp(x)), "relu": lambda x: max(x, 0.0),
-    "cos": cos, "exp": exp, "log": log, "sin": sin, "sqrt": sqrt, "tanh": tanh,
+    "cos": cos, "erf": erf, "exp": exp, "log": log, "sin": sin, "sqrt": sqrt, "tanh": tanh,
     "max": lambda *x: max(x), "min": lambda *x: min(x),
 }  # fmt: skip
+_ROOT = re.compile(r"√(\d|π|\(2π\))")
 _NAMES = re.compile(rf"\b(?:{'|'.join(_FUNCTIONS)}|if|else|and|not)\b")
 _SIGNS = {
     "·": "*", "^": "**", "≥": ">=", "≤": "<=", "≠": "!=", " = ": " == ", "∧": " and ", "¬": " not ",
@@ -84,6 +85,7 @@ def _evaluated(text: str) -> float | None:
     """The value of a formula that is written with numbers; None if names are left in it."""
     text = re.sub(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"e{m[1].translate(_DIGITS)}", text)
     text = re.sub(r"([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"**{m[1].translate(_DIGITS)}", text)
+    text = _ROOT.sub(r"sqrt(\1)", text).replace("2π", repr(2 * pi)).replace("π", repr(pi))
     for sign, typed in _SIGNS.items():
         text = text.replace(sign, typed)
     text = re.sub(r"\[([^\[\]]*[<>=][^\[\]]*)\]", r"(1.0*(\1))", text)  # [x > 0] is 1 where it holds, else 0

@@ -30,6 +30,17 @@ SMALL = {
         ("E = mean(z * w)", "w", "1/3 · Σ z", r"\frac{1}{3} \cdot \sum z"),
         ("Z = conv2d(X, K); E = sum(Z)", "K", "X ⋆ ∂E/∂Z", r"X \star \frac{\partial E}{\partial Z}"),
         ("Z = conv2d(X, K, padding=1); E = sum(Z)", "X", "∂E/∂Z ⋆ rot₁₈₀(K)", None),
+        ("Z = conv_transpose2d(X, K); E = sum(Z)", "X", "∂E/∂Z ⋆ K", None),
+        ("Z = max_pool(X, 2); E = sum(Z)", "X", "MaxUnpool₂ₓ₂(∂E/∂Z, argmax X)", None),
+        ("Z = max_pool(X, 2, padding=1); E = sum(Z*w)", "X", "MaxUnpool₂ₓ₂(∂E/∂Z, argmax X)", None),
+        ("Z = avg_pool(X, 2); E = sum(Z)", "X", "0.25 · Unpool₂ₓ₂(∂E/∂Z)", None),
+        ("Z = avg_pool(X, 2, padding=1); E = sum(Z)", "X", "0.25 · Unpool₂ₓ₂(∂E/∂Z)", None),
+        ("E = prod(z)", "z", "Π[j≠i] z[j]", r"\prod_{j \ne i} {z}_{j}"),
+        ("E = prod(W)", "W", "Π[(k, l) ≠ (i, j)] W[k, l]", r"\prod_{(k, l) \ne (i, j)} {W}_{k,l}"),
+        ("h = prod(W, axis=0); E = sum(h)", "W", "(∂E/∂h)ᵀ ⊙ Π[k≠i] W[k, j]", None),
+        ("h = prod(W, axis=1); E = sum(h)", "W", "∂E/∂h ⊙ Π[k≠j] W[i, k]", None),
+        ("E = gelu(w)", "w", "0.5(1 + erf(1/√2 · w)) + 1/√(2π) · w · exp(-0.5 · w²)", None),
+        ("E = erf(w)", "w", "2/√π · exp(-w²)", r"\frac{2}{\sqrt{\pi}} \cdot e^{-{w}^{2}}"),
         ("E = sqrt(w)", "w", "0.5 / E", r"\frac{0.5}{E}"),
         ("E = sum(leaky_relu(v))", "v", "{1 if v > 0, else 0.01}", None),
         ("h = sum(W, axis=1); E = sum(h*v)", "W", "∂E/∂h ⊙ 𝟏₂ₓ₂", None),
@@ -104,12 +115,33 @@ def test_no_primitive_is_written_as_a_call_in_python(name: str) -> None:
         (1 / 784, "1/784", r"\frac{1}{784}"),
         (float(np.float32(1 / 3)), "1/3", r"\frac{1}{3}"),
         (0.125, "0.125", "0.125"),
-        (float(np.sqrt(0.5)), "0.707107", "0.707107"),
+        (1 - 1 / 3, "2/3", r"\frac{2}{3}"),
+        (float(np.sqrt(0.5)), "1/√2", r"\frac{1}{\sqrt{2}}"),
+        (-2 / float(np.sqrt(np.pi)), "-2/√π", r"-\frac{2}{\sqrt{\pi}}"),
+        (float(np.float32(1 / np.sqrt(2 * np.pi))), "1/√(2π)", r"\frac{1}{\sqrt{2\pi}}"),
+        (0.707, "0.707", "0.707"),
         (0.1 + 0.2, "0.3", "0.3"),
     ],
 )
 def test_quotients_are_written_as_such(value: float, text: str, latex: str) -> None:
     assert (constant(value, 6).text, constant(value, 6).latex) == (text, latex)
+
+
+def test_a_local_derivative_that_is_too_long_to_be_written_is_a_symbol() -> None:
+    found = explain(
+        expression("E = sum(layer_norm(z, w, b)*[1, 2, 3])", z=SMALL["z"], w=[1.0] * 3, b=[0.0] * 3), "z[0]", form="path"
+    )
+    formulas = [s.equations[0].text for s in found.steps() if s.kind == "path"]
+    assert formulas == [f"u₁[{k}] · ∂v₁[{k}]/∂z[0]" for k in range(3)]
+
+
+def test_a_product_is_taken_apart_along_paths() -> None:
+    found = explain(expression("E = prod(z)", z=[2.0, 3.0, 4.0]), "z[1]", form="path")
+    assert "∂E/∂z[1] = z[0] · z[2] = 8" in found.to_text()
+
+
+def test_a_case_that_did_not_occur_is_not_written() -> None:
+    assert "log(x) gives nan" in explain(expression("E = x**y", x=-2.0, y=2.0), "y").to_text()
 
 
 def test_a_single_picture_is_listed_as_a_matrix() -> None:

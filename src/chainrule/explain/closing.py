@@ -10,7 +10,7 @@ from chainrule import autodiff, ir
 from chainrule.explain.calculation import element_name
 from chainrule.explain.derivation import Section
 from chainrule.explain.elements import index_of
-from chainrule.explain.formulas import uniform, write
+from chainrule.explain.formulas import tidy, uniform, write
 from chainrule.explain.language import Language, sentence
 from chainrule.explain.request import Request
 from chainrule.explain.symbols import Formula, number, symbol
@@ -108,7 +108,7 @@ def _not_finite(request: Request, results: Mapping[str, Array]) -> list[Section]
         cause = first_of_calculation([g for g in gradients if g is not None])
     if cause is None:
         return []
-    text = cause.text(request.language, lambda node: write(node).text)
-    latex = cause.text(request.language, lambda node: f"${write(node).latex}$")
+    text = cause.text(request.language, lambda node: write(tidy(node)).text)
+    latex = cause.text(request.language, lambda node: f"${write(tidy(node)).latex}$")
     remark = Formula(text, latex.replace("e^x", "$e^x$").replace("−∞", r"$-\infty$"))
     return [Section("not-finite", sentence("not-finite", request.language), (), remark)]

@@ -82,19 +82,30 @@ class Elements:
     def _taken_apart(self, node: Node, position: int) -> Node:
         primitive = lookup(node.op)
         if primitive.elementwise:
-            inputs = [self.of(i, broadcast_position(i, node, position)) for i in node.inputs]
-            assert node.value is not None
-            return Node(node.op, tuple(inputs), node.attributes, (), node.dtype, None, node.value.flat[position])
+            return self._at_one_place(node, position)
         if node.op in MOVES and node.dtype.kind == "f":
             return self._moved(primitive, node, position)
-        if node.op == "sum":
-            (x,) = node.inputs
-            return _added([self.of(x, p) for p in _summed_positions(node, position)])
-        if node.op == "matmul":
-            return _added([self.of(a, i) * self.of(b, j) for (a, i), (b, j) in _products(node, position)])
+        if node.op in ("sum", "prod", "matmul"):
+            return self._reduced(node, position)
         if primitive.body is not None and primitive.pullback is None:
             return self.of(primitive.expand(node), position)
         return _indexed(node, position)
+
+    def _at_one_place(self, node: Node, position: int) -> Node:
+        keys = [(i, broadcast_position(i, node, position)) for i in node.inputs]
+        if node.op == "where" and is_plain_constant(node.inputs[0]):
+            condition, place = keys[0]
+            assert condition.value is not None
+            return self.of(*keys[1 if condition.value.flat[place] else 2])
+        assert node.value is not None
+        inputs = tuple(self.of(*key) for key in keys)
+        return Node(node.op, inputs, node.attributes, (), node.dtype, None, node.value.flat[position])
+
+    def _reduced(self, node: Node, position: int) -> Node:
+        if node.op == "matmul":
+            return _added([self.of(*left) * self.of(*right) for left, right in _products(node, position)])
+        parts = [self.of(node.inputs[0], p) for p in _reduced_positions(node, position)]
+        return _added(parts) if node.op == "sum" else _multiplied(parts)
 
     def _moved(self, primitive: Primitive, node: Node, position: int) -> Node:
         source, place = _origin(primitive, node, position)
@@ -134,7 +145,7 @@ def _origin(primitive: Primitive, node: Node, position: int) -> tuple[Node | Non
     return node.inputs[which], found - offsets[which]
 
 
-def _summed_positions(node: Node, position: int) -> list[int]:
+def _reduced_positions(node: Node, position: int) -> list[int]:
     (x,) = node.inputs
     axes = node.attributes["axis"]
     kept = tuple(a for a in range(x.ndim) if a not in axes)
@@ -167,6 +178,17 @@ def _added(parts: Sequence[Node]) -> Node:
     for term in terms[1:]:
         total = total + term
     return total
+
+
+def _multiplied(parts: Sequence[Node]) -> Node:
+    """The product of scalars; ones that are known are left out."""
+    factors = [p for p in parts if uniform(p) != 1.0]
+    if not factors:
+        return ir.constant(np.ones((), parts[0].dtype if parts else np.float64))
+    result = factors[0]
+    for factor in factors[1:]:
+        result = result * factor
+    return result
 
 
 def _is_zero_product(node: Node) -> bool:

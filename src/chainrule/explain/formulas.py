@@ -101,7 +101,7 @@ def _simplified(node: Node, found: Mapping[Node, Product]) -> Product:
     if simpler is None and all(not p.factors for p in inputs) and (known := _same_everywhere(node)) is not None:
         simpler = Product(known)
     if simpler is None:
-        whole = [p.node() if each else _whole(i, p) for i, p in zip(node.inputs, inputs, strict=True)]
+        whole = [_gathered(p) if each else _whole(i, p) for i, p in zip(node.inputs, inputs, strict=True)]
         simpler = Product(1.0, (_rebuilt(node, whole),))
     if simpler.coefficient == 0.0 and not np.any(node.value):
         return Product(0.0)
@@ -197,6 +197,21 @@ def _sum_of_repetitions(node: Node, source: Node) -> Product:
     times = math.prod(n for a, n in enumerate(source.shape) if a in axes and shape[a] == 1)
     rest = _apply("sum", _apply("reshape", x, shape) if x.shape != shape else x, axis=axes, keepdims=keepdims)
     return Product(float(times), (rest,))
+
+
+def _moved_back(node: Node, inner: Product) -> Product | None:
+    """Moves that undo one another, such as those of a kernel that is turned twice by 180°."""
+    here, moves = Product(1.0, inner.factors).node(), [node]
+    while here.op in ("flip", "reshape", "transpose") and here.name is None:
+        moves.append(here)
+        here = here.inputs[0]
+        order = np.arange(node.size).reshape(here.shape)
+        moved = order
+        for move in reversed(moves):
+            moved = lookup(move.op).run((ir.constant(moved),), move.attributes)
+        if here.shape == node.shape and np.array_equal(moved, order):
+            return Product(inner.coefficient, (here,))
+    return None
 
 
 def _same_everywhere(node: Node) -> float | None:
@@ -331,7 +346,8 @@ _RULES: dict[str, Callable[..., Product | None]] = {
     "subtract": _sum,
     "power": _power,
     "where": _chosen,
-    **dict.fromkeys(("sum", "reshape", "transpose", "broadcast_to", "squeeze", "expand_dims"), _linear),
+    "flip": _moved_back,
+    **dict.fromkeys(("sum", "reshape", "transpose", "broadcast_to", "squeeze", "expand_dims", "windows_sum", "slice"), _linear),
 }
 
 

@@ -36,13 +36,22 @@ class Path:
 
     def product(self) -> Product:
         """As a coefficient and one factor per local derivative that is no plain number."""
-        coefficient = math.prod(e.formula.coefficient for e in self.edges)
-        return Product(coefficient, tuple(Product(1.0, e.formula.factors).node() for e in self.edges if e.formula.factors))
+        locals_ = [_readable(e) for e in self.edges]
+        coefficient = math.prod(p.coefficient for p in locals_)
+        return Product(coefficient, tuple(Product(1.0, p.factors).node() for p in locals_ if p.factors))
 
     def route(self, shown: Collection[Node]) -> tuple[str, ...]:
         """The names of the shown elements on the way."""
         keys = [self.edges[0].source, *(e.target for e in self.edges)] if self.edges else []
         return tuple(key_name(k) for k in keys if k[0] in shown)
+
+
+def _readable(edge: Edge) -> Product:
+    """The local derivative; one that is too long to be written stays a symbol, ∂h[0]/∂x[1]."""
+    if not edge.formula.factors or "…" not in write(Product(1.0, edge.formula.factors).node()).text:
+        return edge.formula
+    name = derivative_name(key_name(edge.source), key_name(edge.target))
+    return Product(1.0, (Node("variable", (), {}, (), np.dtype(np.float64), name, np.asarray(edge.value)),))
 
 
 def key_name(key: Key) -> str:

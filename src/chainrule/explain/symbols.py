@@ -28,6 +28,13 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _DERIVATIVE = re.compile(r"d(\(.+\)|[^/()]+)/d(.+)")
 _NAME = re.compile(r"([^\W\d_]+)_?([^\W_]*)(?:\^(\w+))?(?:#(\d+))?((?:\[[^\]]*\])?)('*)")
 _LARGEST_DENOMINATOR = 10_000
+_ROOTS = {
+    2 / math.sqrt(math.pi): ("2/√π", r"\frac{2}{\sqrt{\pi}}"),
+    1 / math.sqrt(2 * math.pi): ("1/√(2π)", r"\frac{1}{\sqrt{2\pi}}"),
+    math.sqrt(0.5): ("1/√2", r"\frac{1}{\sqrt{2}}"),
+    math.sqrt(2.0): ("√2", r"\sqrt{2}"),
+    math.pi: ("π", r"\pi"),
+}  # the constants of gelu and erf, and what their derivatives make of them
 _TYPED = 12  # digits of a number that somebody may have typed
 # What is printed, or written on paper, as it is typed.
 _TYPED_AS = {"∂": "d", "′": "'", "’": "'", "‘": "'", "ʹ": "'", "″": "''", "\N{MINUS SIGN}": "-"}
@@ -146,22 +153,32 @@ def number(value: float | int | bool, digits: int) -> Formula:
 def constant(value: float | int | bool, digits: int) -> Formula:
     """A number that belongs to a formula: as it was typed, if it is short, since 0.123456789 is no result to be rounded.
 
-    One that is the quotient of two whole numbers, as in a mean of three, is written as such: 1/3.
+    One that is the quotient of two whole numbers, as in a mean of three, is written as such: 1/3. So is 1/√2.
     """
     if is_short(value):
         return number(value, _TYPED)
+    for root, (text, latex) in _ROOTS.items():
+        if _is_rounded(root, abs(float(value))):
+            return Formula(f"-{text}", f"-{latex}") if value < 0 else Formula(text, latex)
     quotient = Fraction(float(value)).limit_denominator(_LARGEST_DENOMINATOR)
     if not _is_nearest(quotient, float(value)) or abs(quotient.numerator) > _LARGEST_DENOMINATOR:
         return number(value, digits)
+    if is_short(float(quotient)):
+        return number(float(quotient), _TYPED)
     above, below = abs(quotient.numerator), quotient.denominator
     sign = "-" if value < 0 else ""
     return Formula(f"{sign}{above}/{below}", rf"{sign}\frac{{{above}}}{{{below}}}")
 
 
 def _is_nearest(quotient: Fraction, value: float) -> bool:
-    """Whether a float64, or a float32, is what the quotient is rounded to."""
+    """Whether a number is the quotient, rounded. Of a large denominator every number is nearly a quotient."""
     exact = float(quotient)
-    return exact == value or (quotient.denominator < 100 and float(np.float32(exact)) == value)
+    return exact == value or (quotient.denominator < 100 and _is_rounded(exact, value))
+
+
+def _is_rounded(exact: float, value: float) -> bool:
+    """Whether a float64 is a number but for its last bits, as 1 - 1/3 is 2/3, or a float32 what it is rounded to."""
+    return abs(exact - value) <= 2 * math.ulp(exact) or float(np.float32(exact)) == value
 
 
 def is_short(value: float | int | bool) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from chainrule.ir import Node
 from chainrule.ops.elementwise import OPEN, POWER, PRODUCT
@@ -30,6 +30,8 @@ _MOST_LISTED = 8  # elements of a vector that are written one by one
 def _write_transpose(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
     """xᵀ of the last two axes; else x with the new order of its axes. Among the first axes those of size 1 have no order."""
     source, axes = node.inputs[0], node.attributes["axes"]
+    if _product_of_others(source):
+        return written[source]  # its indices are those of the array
     pictures = node.ndim > 2 and axes[-1] == node.ndim - 1
     order = [a for a in axes if source.shape[a] != 1 or not pictures]
     if order == sorted(order):
@@ -44,6 +46,8 @@ def _write_reshape(node: Node, written: Mapping[Node, Written], style: Style) ->
     """A vector is a column; as a row it is transposed. Axes of size 1 are not worth a word otherwise."""
     source = node.inputs[0]
     inner = written[source]
+    if _product_of_others(source if source.op != "transpose" or source.name else source.inputs[0]):
+        return inner
     if (source.ndim, node.ndim) in ((1, 2), (2, 1)) and source.size > 1:
         wide = node if node.ndim == 2 else source
         number = source.op == "broadcast_to" and source.inputs[0].size == 1
@@ -87,6 +91,8 @@ def _indexed(base: Written, keys: Sequence[str], style: Style) -> Written:
 
 def _write_slice(node: Node, written: Mapping[Node, Written], style: Style) -> Written:
     """x[1, 0:2], as in Python."""
+    if node.inputs[0].name is None and node.inputs[0].op == "windows_sum":
+        return written[node.inputs[0]]  # the padding of a pooled picture is cut off again
     keys = [
         str(a) if b - a == 1 else ":" if (a, b, s) == (0, n, 1) else f"{a}:{b}" + (f":{s}" if s != 1 else "")
         for a, b, s, n in zip(*(node.attributes[k] for k in ("start", "stop", "step")), node.inputs[0].shape, strict=True)
@@ -204,6 +210,74 @@ def _write_einsum(node: Node, written: Mapping[Node, Written], style: Style) -> 
     return (rf"\sum_{{{','.join(summed)}}} " if summed else "") + r" \, ".join(texts), OPEN
 
 
+# -------------------------------------------------------------------------------------------- products
+def _product_of_others(node: Node) -> bool:
+    """Whether a node multiplies, for every element, all others: the gradient of a product."""
+    if node.op != "prod" or node.name is not None or node.inputs[0].op != "where":
+        return False
+    condition, one, _ = node.inputs[0].inputs
+    return (condition.op, condition.ndim, one.op) == ("constant", 2, "constant") and node.attributes["axis"] == (node.ndim,)
+
+
+def _write_prod(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
+    """Π[j≠i] v[j], where all elements but one are multiplied."""
+    if not _product_of_others(node):
+        return None
+    source = _unmoved(node.inputs[0].inputs[2])
+    kept = list(range(node.ndim - 1))
+    order = next((n.attributes["axes"] for n in _moves(node.inputs[0].inputs[2]) if n.op == "transpose"), range(source.ndim))
+    axes = [a for k, a in enumerate(order) if k not in kept]
+    own, others = axis_letters(axes), axis_letters([source.ndim + k for k in range(len(axes))])
+    index = [axis_letters([a]) for a in range(source.ndim)]
+    for a, other in zip(axes, others, strict=True):
+        index[a] = other
+    several = len(axes) > 1
+    unequal = " ≠ " if several else "≠"
+    pair = [f"({', '.join(letters)})" if several else letters for letters in (others, own)]
+    base = bare(written[source], style)
+    if style == "text":
+        return f"Π[{unequal.join(pair)}] {base}[{', '.join(index)}]", OPEN
+    return rf"\prod_{{{pair[0]} \ne {pair[1]}}} {{{base}}}_{{{','.join(index)}}}", OPEN
+
+
+def _moves(node: Node) -> Iterator[Node]:
+    """The node and those below it that only hand elements on, in another order or shape."""
+    yield node
+    while node.name is None and node.op in ("reshape", "transpose", "expand_dims", "squeeze", "broadcast_to", "pad", "cast"):
+        node = node.inputs[0]
+        yield node
+
+
+def _unmoved(node: Node) -> Node:
+    return list(_moves(node))[-1]
+
+
+# -------------------------------------------------------------------------------------------- pooling
+def _write_windows_sum(node: Node, written: Mapping[Node, Written], style: Style) -> Written | None:
+    """What goes back through pooling: to all places of a window, or to that of its largest element."""
+    (source,) = node.inputs
+    window = below(sizes(source.shape[source.ndim - len(node.attributes["shape"]) :]), style)
+    spread = next((n for n in _moves(source) if n.op == "broadcast_to" and n.name is None), None)
+    if spread is not None:
+        return called("Unpool", window, written[_unmoved(spread)][0], style)
+    shares = _unmoved(source)
+    found = _largest_of(shares) if shares.op in ("multiply", "masked", "equal") and shares.name is None else None
+    if found is None:
+        return None
+    pooled = written[found][0]
+    gradient = "1" if shares.op == "equal" else written[shares.inputs[0]][0]
+    largest = f"argmax {pooled}" if style == "text" else rf"\operatorname{{argmax}} {pooled}"
+    return called("MaxUnpool", window, f"{gradient}, {largest}", style)
+
+
+def _largest_of(shares: Node) -> Node | None:
+    """The array of which the largest element of each window is marked."""
+    marks = shares if shares.op == "equal" else _unmoved(shares.inputs[1])
+    first = _unmoved(marks.inputs[0]) if marks.op == "equal" else marks
+    view = _unmoved(first.inputs[0]) if first.op == "argmax" else first
+    return _unmoved(view.inputs[0]) if view.op == "windows" else None
+
+
 SPECIAL: dict[str, Special] = {
     "transpose": _write_transpose,
     "reshape": _write_reshape,
@@ -219,5 +293,7 @@ SPECIAL: dict[str, Special] = {
     "concatenate": _write_concatenate,
     "stack": _write_stack,
     "mean": _write_mean,
+    "prod": _write_prod,
+    "windows_sum": _write_windows_sum,
     "einsum": _write_einsum,
 }

@@ -36,7 +36,7 @@ from chainrule.ops.written import (
 
 Symbol = Callable[[Node, Style], str]
 _PLACEHOLDER = re.compile(r"<(\d)(!?)>|#(\d|\*)|#_([a-z]+)")
-_QUOTIENT = re.compile(r"\d+/\d+|\\frac\{\d+\}\{\d+\}")
+_QUOTIENT = re.compile(r"\d+/(\d+|√2|√π|√\(2π\))|\\frac\{\d+\}\{(\d+|\\sqrt\{.+\})\}")
 _TALL = (r"\frac", r"\sum", r"\prod", r"\begin", r"\underbrace", r"\left")
 _LONGEST = 2000
 _OF_CONVOLUTIONS = (
