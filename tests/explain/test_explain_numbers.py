@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -180,3 +180,43 @@ def test_a_kink_is_said_to_be_one(formula: str, english: str, chinese: str) -> N
 )
 def test_elsewhere_there_is_no_kink(formula: str) -> None:
     assert "convention" not in explain(expression(formula, z=1.0), "z").to_text()
+
+
+@pytest.mark.parametrize(
+    ("formula", "values", "remark"),
+    [
+        ("E = max(v)", {"v": [1.0, 1.0, 0.0]}, "reach E = 1 at once, where max(v) has no derivative: by convention they share"),
+        ("E = min(v)", {"v": [1.0, 1.0, 2.0]}, "reach E = 1 at once, where min(v) has no derivative: by convention they share"),
+        (
+            "h = max(v, axis=1); E = sum(h)",
+            {"v": [[1.0, 2.0], [3.0, 3.0]]},
+            "reach h[1] = 3 at once, where maxⱼ(v) has no derivative",
+        ),
+        (
+            "Z = max_pool(v, 2); E = sum(Z)",
+            {"v": [[[[3.0, 3.0], [1.0, 2.0]]]]},
+            "reach Z[0, 0, 0, 0] = 3 at once, where MaxPool₂ₓ₂(v) has no derivative: by convention the first of them",
+        ),
+        ("E = x**x", {"x": 0.0}, "x^x has no derivative at x = 0: by convention the derivative there is taken to be 0."),
+        ("E = x**y", {"x": 0.0, "y": 0.0}, "x^y has no derivative at x = y = 0: by convention"),
+        ("E = sum(sign(v)*v)", {"v": [0.0, 1.0]}, "sign(v) has no derivative at v[0] = 0: by convention"),
+        ("E = floor(x)*x", {"x": 2.0}, "floor(x) has no derivative at x = 2: by convention"),
+    ],
+)
+def test_a_derivative_taken_by_convention_is_stated(formula: str, values: dict[str, Any], remark: str) -> None:
+    assert remark in " ".join(explain(expression(formula, **values)).to_text().split())
+    assert "按约定" in explain(expression(formula, **values), language="zh").to_text()
+
+
+@pytest.mark.parametrize(
+    ("formula", "values"),
+    [
+        ("E = maximum(x, x)", {"x": 3.0}),
+        ("E = max(v)", {"v": [1.0, 1.0, 2.0]}),
+        ("E = sum(max_pool(v, 2))", {"v": [[[[1.0, 1.0], [1.0, 2.0]]]]}),
+        ("E = x**x", {"x": 1.0}),
+        ("E = floor(x)*x", {"x": 2.5}),
+    ],
+)
+def test_where_there_is_a_derivative_no_convention_is_stated(formula: str, values: dict[str, Any]) -> None:
+    assert "convention" not in explain(expression(formula, **values)).to_text()

@@ -20,6 +20,8 @@ from chainrule.ops.primitive import Partial, lookup
 _NEAR = 1e-7
 _JUMP = 1e-3  # of a derivative from one side to the other, that is a kink
 _MOST_KINKS = 3
+_STEPS = ("sign", "floor")  # whose values jump, while their slope is 0 on both sides
+_TIES = {"max": "tie-shared", "min": "tie-shared", "global_max_pool": "tie-shared", "max_pool": "tie-first"}
 
 
 def closing_sections(request: Request, results: Mapping[str, Array]) -> list[Section]:
@@ -44,17 +46,47 @@ def _kinks_met(request: Request) -> Iterator[Formula]:
             continue
         concerned.add(node)
         record = lookup(node.op)
-        if not record.kinks or record.partials is None or node.dtype.kind != "f":
-            continue
+        if node.op in _TIES and node.dtype.kind == "f":
+            yield from _ties_of(node, request.language)
+        elif node.op == "power" and node.inputs[1] in concerned:
+            yield from _power_of_nought(node, request.language)
+        if not record.kinks or record.partials is None or node.dtype.kind != "f" or len({*node.inputs}) < len(node.inputs):
+            continue  # max(x, x) is x, and has a derivative
         for k, source in enumerate(node.inputs):
             if source in concerned:
                 yield from _kinks_of(node, k, record.partials[k], request.language)
+
+
+def _ties_of(node: Node, language: Language) -> Iterator[Formula]:
+    """Where the largest or smallest element occurs several times."""
+    extreme = node if lookup(node.op).body is None else lookup(node.op).expand(node)
+    axis = extreme.attributes["axis"]
+    value, elements = extreme.value, extreme.inputs[0].value
+    assert value is not None and elements is not None
+    around = value if extreme.attributes["keepdims"] else np.expand_dims(value, axis)
+    several = np.sum(elements == around, axis=axis).reshape(-1) > 1
+    for position in np.flatnonzero(several)[:_MOST_KINKS]:
+        place = symbol(element_name(node.name, index_of(node, int(position)))) if node.name else write(node, whole=True)
+        found = number(float(value.flat[position]), 6)
+        yield sentence(_TIES[node.op], language, function=write(node, whole=True), place=place, value=found)
+
+
+def _power_of_nought(node: Node, language: Language) -> Iterator[Formula]:
+    """0⁰ by its exponent: 0 to any power above 0 is 0, but 0⁰ is 1."""
+    base, exponent = node.inputs
+    if not np.any((base.value == 0.0) & (exponent.value == 0.0)):
+        return
+    names = [write(i) for i in dict.fromkeys((base, exponent)) if uniform(i) is None]
+    place = Formula(" = ".join([*(n.text for n in names), "0"]), " = ".join([*(n.latex for n in names), "0"]))
+    yield sentence("kink", language, function=write(node, whole=True), place=place, slope=number(0.0, 6))
 
 
 def _kinks_of(node: Node, k: int, partial: Partial, language: Language) -> Iterator[Formula]:
     above, here, below = (_slope(node, k, partial, step) for step in (_NEAR, 0.0, -_NEAR))
     with np.errstate(all="ignore"):
         jumps = np.abs(above - below) > _JUMP
+    if node.op in _STEPS:
+        jumps = _steps(node)
     for position in np.flatnonzero(jumps & np.isfinite(above) & np.isfinite(below))[:_MOST_KINKS]:
         yield sentence(
             "kink",
@@ -63,6 +95,15 @@ def _kinks_of(node: Node, k: int, partial: Partial, language: Language) -> Itera
             place=_place(node, k, int(position)),
             slope=number(float(here.flat[position]), 6),
         )
+
+
+def _steps(node: Node) -> Array:
+    """Where the value of a function jumps."""
+    (x,) = (i.value for i in node.inputs)
+    assert x is not None
+    beside = (np.nextafter(x, np.asarray(end, x.dtype)) for end in (np.inf, -np.inf))
+    above, below = (lookup(node.op).run((ir.constant(moved),), node.attributes) for moved in beside)
+    return np.asarray(above != below)
 
 
 def _slope(node: Node, k: int, partial: Partial, step: float) -> Array:

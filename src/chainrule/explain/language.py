@@ -88,6 +88,16 @@ PHRASES: dict[str, tuple[str, str]] = {
         "{function} has no derivative at {place}: by convention the derivative there is taken to be {slope}.",
         "{function} 在 {place} 处不可导: 按约定, 此处的导数取 {slope}。",
     ),
+    "tie-shared": (
+        "Several elements reach {place} = {value} at once, where {function} has no derivative: by convention they share the "
+        "gradient equally.",
+        "多个元素同时取到 {place} = {value}, 此处 {function} 不可导: 按约定, 这些元素平分梯度。",
+    ),
+    "tie-first": (
+        "Several elements of a window reach {place} = {value} at once, where {function} has no derivative: by convention the "
+        "first of them gets the whole gradient.",
+        "窗口中多个元素同时取到 {place} = {value}, 此处 {function} 不可导: 按约定, 梯度全部归第一个。",
+    ),
     "not-finite": ("Not a finite number", "结果不是有限数"),
     # verdicts
     "verdict-right": ("{symbol} = {given} is right.", "{symbol} = {given} 正确。"),
