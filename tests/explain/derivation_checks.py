@@ -24,7 +24,8 @@ def re_evaluated(derivation: Derivation, *, atol: float = 1e-16) -> None:
         if step.parts and step.kind in ("gradient", "sum", "path", "element"):
             assert step.value is not None
             total = sum(part.value for part in step.parts)
-            np.testing.assert_allclose(total, step.value, rtol=1e-12, atol=10 * atol)
+            rounding = 1e-14 * max(float(np.max(np.abs(part.value), initial=0.0)) for part in step.parts)
+            np.testing.assert_allclose(total, step.value, rtol=1e-12, atol=max(10 * atol, rounding))
 
 
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")

@@ -220,3 +220,30 @@ def test_a_derivative_taken_by_convention_is_stated(formula: str, values: dict[s
 )
 def test_where_there_is_a_derivative_no_convention_is_stated(formula: str, values: dict[str, Any]) -> None:
     assert "convention" not in explain(expression(formula, **values)).to_text()
+
+
+@pytest.mark.parametrize(
+    ("formula", "values", "wrt"),
+    [
+        ("m = mean(x); d = x - m; E = sum(d*0.3)", {"x": [0.1, 0.2, 0.7]}, "x"),
+        ("E = sum(layer_norm(x, w, b))", {"x": [0.1, 0.2, 0.7], "w": [1.0] * 3, "b": [0.0] * 3}, "x"),
+        ("E = sum(softmax(x))", {"x": [0.3, 2.9, 4.1]}, "x"),
+        ("a = 0.1*x; b = 0.2*x; c = 0.3*x; E = a + b - c", {"x": 1.0}, "x"),
+    ],
+)
+@pytest.mark.parametrize("form", ["graph", "path"])
+def test_what_rounding_leaves_of_terms_that_cancel_is_0(formula: str, values: dict[str, Any], wrt: str, form: Form) -> None:
+    element = f"{wrt}[0]" if form == "path" and np.ndim(values[wrt]) else wrt
+    found = explain(expression(formula, **values), element, form=form)
+    assert not np.any(found.value)
+    (*_, last) = (s for s in found.steps() if s.name == f"dE/d{element}")
+    assert last.value is not None and not np.any(last.value)
+    assert not any("×10⁻¹" in e.text for e in last.equations)
+
+
+@pytest.mark.parametrize(
+    ("formula", "values"),
+    [("E = sigmoid(x)", {"x": 36.0}), ("E = x*1e-30", {"x": 1.0}), ("E = x - x*0.9999999999", {"x": 1.0})],
+)
+def test_a_small_gradient_that_is_no_rounding_is_shown(formula: str, values: dict[str, Any]) -> None:
+    assert explain(expression(formula, **values)).value > 0.0

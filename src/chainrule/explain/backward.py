@@ -43,6 +43,7 @@ class Term:
         local: the local derivative ∂parent/∂node, where the term is upstream × local element by element; else None.
         expression: the whole term as a formula in `upstream` and named nodes.
         value: of the term.
+        size: of what was added up for it, without signs: beside this, rounding is small.
     """
 
     parent: Node
@@ -50,6 +51,7 @@ class Term:
     local: Node | None
     expression: Node
     value: Array
+    size: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,41 @@ def _total(terms: Sequence[Term], node: Node) -> Array:
     with np.errstate(all="ignore"):  # ∞ - ∞ is NaN, which the derivation shows
         for term in terms:
             total = total + term.value
-    return total
+        return without_noise(total, np.asarray(sum(term.size for term in terms)))
+
+
+def without_noise(value: Array, size: Array) -> Array:
+    """A sum, with 0 where only rounding is left of terms that cancel: 0.3 - 0.9/3 is 0, not 5.6×10⁻¹⁷."""
+    noise = np.isfinite(size) & (np.abs(value) <= 8 * np.finfo(value.dtype).eps * size)
+    return np.where(noise, np.zeros((), value.dtype), value)
+
+
+# Operations that add up, or only move or scale, what reaches them.
+_LINEAR = (
+    "add", "multiply", "divide", "sum", "mean", "matmul", "convolution", "windows_sum", "reshape", "transpose", "broadcast_to",
+    "slice", "flip", "squeeze", "expand_dims", "cast",
+)  # fmt: skip
+
+
+def _size(gradient: Node, seed: Node) -> Array:
+    """How large the terms are that a gradient adds up: its calculation from the upstream gradient without any sign."""
+    found = {seed: np.abs(_array(seed))}
+    with np.errstate(all="ignore"):
+        for node in topological([gradient]):
+            if node in found or not any(i in found for i in node.inputs):
+                continue
+            op = {"subtract": "add", "negative": "cast"}.get(node.op, node.op)
+            if op not in _LINEAR:
+                found[node] = np.abs(_array(node))
+                continue
+            inputs = tuple(ir.constant(found[i] if i in found else np.abs(_array(i))) for i in node.inputs)
+            found[node] = lookup(op).run(inputs, {"dtype": node.dtype} if op == "cast" else node.attributes)
+    return found.get(gradient, np.abs(_array(gradient)))
+
+
+def _array(node: Node) -> Array:
+    assert node.value is not None
+    return node.value
 
 
 def _terms_of(parent: Node, upstream: Node, seed: Node, halts: Collection[Node]) -> list[tuple[Node, Term]]:
@@ -139,7 +175,8 @@ def _terms_of(parent: Node, upstream: Node, seed: Node, halts: Collection[Node])
             continue
         assert gradient.value is not None
         local = _local(top, cuts[child], interior)
-        found.append((child, Term(parent, upstream, local, tidy(gradient), gradient.value)))
+        size = _size(gradient, seed)
+        found.append((child, Term(parent, upstream, local, tidy(gradient), without_noise(gradient.value, size), size)))
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.errors import ArgumentError, explain
+from chainrule.explain.backward import without_noise
 from chainrule.explain.calculation import Calculation, Place, element_name
 from chainrule.explain.derivation import Factor, Part, Section, Step
 from chainrule.explain.elements import Edge, Key, edges, index_of
@@ -183,7 +184,8 @@ def path_section(request: Request, place: Place) -> tuple[Section, float]:
         )
     name = derivative_name(calc.output.name, place.name)
     found = paths_to(web(calc, [place.node]), (place.node, position))
-    value = total(p.value for p in found)
+    sizes = np.asarray(total(abs(p.value) for p in found))
+    value = float(without_noise(np.asarray(total(p.value for p in found)), sizes))
     ranked = found if len(found) <= most else sorted(found, key=lambda p: -abs(p.value))
     listed, rest = ranked[:most], ranked[most:]
     names = [name] if len(found) == 1 else [f"p{k + 1}" for k in range(len(listed))]

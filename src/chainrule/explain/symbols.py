@@ -221,6 +221,8 @@ def agreeing_digits(
         return precision, precision
     for digits in range(precision, 18):
         found = calculate([rounded(v, digits) for v in values])
+        if result == 0.0 and abs(found) <= 1e-14 * max(map(abs, values), default=0.0):
+            return digits, precision  # terms that cancel, but for rounding
         for shown in (precision, max(precision - 1, 1)):
             if rounded(found, shown) == rounded(result, shown):
                 return digits, shown
