@@ -279,8 +279,11 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
     Its Python code runs when it is captured, not in every call. It is captured again, for a program of its own, when it is
     called with other shapes or dtypes, within `no_grad` or without, or after a change of what it read: attributes of modules,
     losses and optimisers (`model.eval()`, a rate of dropout, a layer put in, a weight decay), `requires_grad` of Tensors, and
-    what it mentions by name of its closure, its module, and the object whose method it is. What functions that it calls close
-    over, and the inside of lists, dicts and arrays that it mentions, are taken as they were: put into a Tensor what changes.
+    what it, methods of modules and losses, and functions that these mention by name find under their names: variables of
+    closures and of Python modules, the content of lists, dicts, sets and NumPy arrays, attributes of objects and classes.
+
+    Not followed is what has no name there: an array of more than 1000 elements (or a list of as many) that is changed in place,
+    what is reached by `getattr` or `eval`, functions of installed libraries, files, the time. Put into a Tensor what changes.
 
     A Python number given as an argument is weak, as in eager code: it takes the dtype of the Tensors that it meets. Another one
     of its kind runs the same program. NumPy's own numbers keep their dtype, as NumPy has it.

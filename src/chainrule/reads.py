@@ -1,25 +1,34 @@
 """What a function reads while it is captured, besides Tensors: the Python values that its graph depends on.
 
 A graph holds for as long as these are what they were. Watched are the attributes of modules, losses and optimisers (`Noted`),
-and the names outside that the function itself mentions: of its closure, of its module, and of the object whose method it is.
-What functions that it calls close over, and what is inside of lists and arrays that it names, cannot be seen.
+and what users' functions mention by name: the captured one, methods of a `Noted` that are called, and functions that these
+mention in turn. A name leads to the variable of the module or closure, the content of a list, dict, set or small array, and
+attributes of objects, classes and modules that are mentioned too. Functions of libraries, this one included, are not watched.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from operator import is_
-from types import CodeType, MethodType
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from chainrule.tensor import Tensor
 
 _reads: ContextVar[Reads | None] = ContextVar("reads", default=None)
 _PLAIN = (bool, int, float, complex, str, bytes)
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque, Mapping, np.ndarray)
+_MOST_ELEMENTS = 1000  # of a container whose content is compared; a larger one is known by its identity
+_OURS = frozenset({"chainrule", "numpy"})
+_LIBRARIES = _OURS | sys.stdlib_module_names
 _ABSENT = object()
 _get = object.__getattribute__
 
@@ -57,54 +66,115 @@ class Reads:
 
     def __init__(self) -> None:
         self._noted: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self._copies: list[tuple[Any, str, Any, list[Any]]] = []
-        self._own: set[tuple[int, str]] = set()
-        self._names: list[tuple[Callable[[str, Any], Any], str, Any]] = []
+        self._names: dict[tuple[int, str], tuple[Callable[[str, Any], Any], str, Any]] = {}
+        self._contents: list[tuple[str, Any, Callable[[Any], Any], Any, list[Any]]] = []
+        self._named_contents: list[tuple[str, Any, Callable[[Any], Any], Any, list[Any]]] = []
+        self._settled: set[tuple[int, str]] = set()
+        self._mentions: set[str] = set()
+        self._followed: dict[int, Any] = {}  # kept, so that no other object gets the same id
+        self._objects: list[Any] = []
 
     # ---------------------------------------------------------------------------------------- noting
     def note(self, owner: Any, name: str, value: Any) -> None:
         """An attribute was read. Methods and properties are none: what they read is noted itself."""
         key = (id(owner), name)
-        if key in self._noted or key in self._own:
+        if key in self._noted or key in self._settled:
             return
         if name == "__dict__":
             self._noted[key] = (owner, name, value)
-            self._copies.append((owner, name, _parts(value), [*value, *value.values()]))
-        elif name.startswith("__") or isinstance(value, MethodType) or isinstance(getattr(type(owner), name, None), property):
+            self._contents.append((_label(owner, name), value, _parts, _parts(value), [*value, *value.values()]))
+        elif name.startswith("__"):
             return
+        elif isinstance(value, MethodType) or isinstance(getattr(type(owner), name, None), property):
+            self._settled.add(key)
+            for cls in type(owner).__mro__:  # those of base classes too, which `super()` calls
+                self._follow_static(vars(cls).get(name))
         elif isinstance(value, Tensor) and not value.is_known:
             return  # made while the function ran
-        elif isinstance(value, list | dict | set | Mapping):
-            self._noted[key] = (owner, name, value)
-            self._copies.append((owner, name, _copied(value), _elements(value)))
         else:
             self._noted[key] = (owner, name, value)
+            if isinstance(value, _CONTAINERS) and not _is_large_array(value):
+                self._contents.append((_label(owner, name), value, _copied, _copied(value), _elements(value)))
+                self._follow_elements(value)
+            else:
+                self.follow(value, name)
 
     def written(self, owner: Any, name: str) -> None:
         """An attribute was set: what is read there later does not come from outside."""
-        self._own.add((id(owner), name))
+        self._settled.add((id(owner), name))
 
-    def note_names(self, function: Callable[..., Any]) -> None:
-        """Note what a function mentions of its surroundings."""
-        while isinstance(function, partial):
-            function = function.func
-        owner = getattr(function, "__self__", None)
-        plain = inspect.unwrap(getattr(function, "__func__", function))
-        if not hasattr(plain, "__code__"):
+    def follow(self, value: Any, name: str = "") -> None:
+        """Note what a value from outside leads to: what a function mentions, what is in a container or an object."""
+        if isinstance(value, MethodType):
+            self.follow(value.__self__, name)
+            self.follow(value.__func__, name)
+        if isinstance(value, (*_PLAIN, MethodType, Tensor, Noted)) or value is None or id(value) in self._followed:
             return
-        if not isinstance(owner, Noted):
-            self._note_all(getattr(owner, "__dict__", {}), plain)
-        self._note_all(plain.__globals__, plain)
-        for cell in plain.__closure__ or ():
-            self._note_name(partial(_content, cell), "")
+        self._followed[id(value)] = value
+        if isinstance(value, partial):
+            self._follow_elements((value.func, *value.args, *value.keywords.values()))
+        elif isinstance(value, FunctionType):
+            self._follow_function(value)
+        elif isinstance(value, _CONTAINERS):
+            if (value.size if isinstance(value, np.ndarray) else len(value)) <= _MOST_ELEMENTS:
+                self._named_contents.append((name, value, _copied, _copied(value), _elements(value)))
+                self._follow_elements(value)
+        elif not _is_of(value if isinstance(value, type | ModuleType) else type(value), _OURS):
+            self._objects.append(value)
+            self._look_into(value)
 
-    def _note_all(self, namespace: Mapping[str, Any], function: Any) -> None:
-        for name in _mentioned(function.__code__):
-            if name in namespace:
-                self._note_name(namespace.get, name)
+    def _follow_elements(self, container: Any) -> None:
+        if not isinstance(container, np.ndarray):
+            for value in _flat(container):
+                self.follow(value)
 
-    def _note_name(self, get: Callable[[str, Any], Any], name: str) -> None:
-        self._names.append((get, name, get(name, _ABSENT)))
+    def _follow_function(self, function: FunctionType) -> None:
+        self._follow_elements((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()))
+        self.follow(inspect.unwrap(function))
+        of_library = _is_of(function, _LIBRARIES)
+        for cell in function.__closure__ or ():
+            if of_library:  # a decorator's wrapper: it does not change, what it wraps may
+                self.follow(_content(cell, "", None))
+            else:
+                self._note_name(cell, partial(_content, cell), "")
+        if of_library:
+            return
+        mentioned = _mentioned(function.__code__)
+        self._mentions |= mentioned
+        for name in sorted(mentioned & function.__globals__.keys()):
+            self._note_name(function.__globals__, function.__globals__.get, name)
+        for known in [*self._objects]:
+            self._look_into(known)
+
+    def _look_into(self, thing: Any) -> None:
+        """Note the attributes of an object, a class or a module that functions mention, and follow its methods."""
+        for name in sorted(_attribute_names(thing) & (self._mentions | {"__call__"})):
+            static = inspect.getattr_static(thing, name, None)
+            if isinstance(static, FunctionType | property | staticmethod | classmethod):
+                self._follow_static(static)
+            elif isinstance(static, MemberDescriptorType) or not hasattr(static, "__get__"):
+                self._note_name(thing, partial(getattr, thing), name)
+
+    def _follow_static(self, static: Any) -> None:
+        """Follow the function of an attribute as its class has it."""
+        if isinstance(static, property):
+            self.follow(static.fget)
+        elif isinstance(static, staticmethod | classmethod):
+            self.follow(static.__func__)
+        else:
+            self.follow(static)
+
+    def _note_name(self, place: Any, get: Callable[[str, Any], Any], name: str) -> None:
+        value = get(name, _ABSENT)
+        if (id(place), name) in self._names or (isinstance(value, Tensor) and not value.is_known):
+            return
+        self._names[id(place), name] = (get, name, value)
+        self.follow(value, name)
+
+    def finish(self) -> None:
+        """The function has run. What it put into containers that it names, such as a log, it does not read."""
+        self._contents += [c for c in self._named_contents if _has_content(*c[1:])]
+        self._named_contents.clear()
 
     # ---------------------------------------------------------------------------------------- looking again
     def changed(self) -> str | None:
@@ -115,18 +185,14 @@ class Reads:
             except AttributeError:
                 found = _ABSENT
             if found is not value and not _alike(found, value):
-                return f"{type(owner).__name__}.{name}"
-        for owner, name, copy, elements in self._copies:
-            found = _get(owner, name)  # which is the same object still
-            now = (*found, *found.values()) if isinstance(found, Mapping) else (*found,)
-            if elements and len(now) == len(elements) and all(map(is_, now, elements)):
-                continue
-            if not _same_copy(_parts(found) if name == "__dict__" else _copied(found), copy):
-                return f"{type(owner).__name__}.{name}"
-        for get, name, value in self._names:
+                return _label(owner, name)
+        for get, name, value in self._names.values():
             found = get(name, _ABSENT)
             if found is not value and not _alike(found, value):
                 return name or "a variable of its closure"
+        for label, *content in self._contents:
+            if not _has_content(*content):
+                return label or "a variable of its closure"
         return None
 
 
@@ -134,12 +200,50 @@ class Reads:
 def noted(function: Callable[..., Any]) -> Iterator[Reads]:
     """Within it, what is read is noted."""
     reads = Reads()
-    reads.note_names(function)
+    reads.follow(function)
     token = _reads.set(reads)
     try:
         yield reads
     finally:
         _reads.reset(token)
+        reads.finish()
+
+
+def _label(owner: Any, name: str) -> str:
+    return f"{type(owner).__name__}.{name}"
+
+
+def _is_of(thing: Any, packages: frozenset[str]) -> bool:
+    """Whether a function, class or module is defined in one of these packages."""
+    name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
+    return isinstance(name, str) and name.partition(".")[0] in packages
+
+
+def _attribute_names(thing: Any) -> set[str]:
+    """The names of the attributes of an object, a class or a module, without those that are of a library."""
+    if isinstance(thing, ModuleType):
+        return set() if _is_of(thing, _LIBRARIES) else set(vars(thing))
+    classes = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
+    own = {} if isinstance(thing, type) else getattr(thing, "__dict__", {})
+    return set(own).union(*(vars(c) for c in classes if not _is_of(c, _LIBRARIES)))
+
+
+def _is_large_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.size > _MOST_ELEMENTS
+
+
+def _flat(container: Any) -> list[Any]:
+    """The elements of a container, of a mapping the keys and the values."""
+    return [*container, *container.values()] if isinstance(container, Mapping) else [*container]
+
+
+def _has_content(container: Any, read: Callable[[Any], Any], copy: Any, elements: list[Any]) -> bool:
+    """Whether a container holds what it held when it was copied."""
+    if elements:
+        now = _flat(container)
+        if len(now) == len(elements) and all(map(is_, now, elements)):
+            return True
+    return _same_copy(read(container), copy)
 
 
 def _content(cell: Any, _: str, default: Any) -> Any:
@@ -169,16 +273,19 @@ def _copied(value: Any) -> Any:
     """Containers, and what they contain, as they are now."""
     if isinstance(value, Mapping):
         return [(key, _copied(v)) for key, v in value.items()]
-    if isinstance(value, list | tuple | set):
+    if isinstance(value, np.ndarray) and value.size <= _MOST_ELEMENTS:
+        return [value.dtype.str, value.shape, value.tobytes()]
+    if isinstance(value, _CONTAINERS) and not isinstance(value, np.ndarray):
         return [_copied(v) for v in value]
     return value
 
 
 def _elements(container: Any) -> list[Any]:
     """What is in it, if it is plain: the same elements are the same container then. Else nothing."""
-    found = [*container, *container.values()] if isinstance(container, Mapping) else [*container]
-    inside = any(isinstance(v, list | dict | set | tuple | Mapping) for v in found)
-    return [] if inside or isinstance(container, set) else found
+    if isinstance(container, set | frozenset | np.ndarray):
+        return []
+    found = _flat(container)
+    return [] if any(isinstance(v, _CONTAINERS) for v in found) else found
 
 
 def _same_copy(a: Any, b: Any) -> bool:

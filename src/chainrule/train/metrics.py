@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from chainrule import functional
 from chainrule.errors import ArgumentError, explain
 from chainrule.nn import Loss
+from chainrule.reads import Noted
 from chainrule.tensor import Tensor
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Noted):
     """A measure.
 
     Attributes:
