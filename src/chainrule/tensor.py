@@ -594,6 +594,23 @@ class Number(Tensor):
 
     __slots__ = ()
 
+    def numpy(self) -> Array:
+        """The value, once there is one: see `Tensor.numpy`.
+
+        Raises:
+            CaptureError: inside a function that is being compiled.
+        """
+        if self.node.value is None:
+            raise CaptureError(
+                explain(
+                    "the value of a number that is an argument was asked for while its function is being compiled",
+                    "the program serves every number, so none can be a setting in it, such as a bound or an axis",
+                    "Compute with it: where(condition, a, b) in place of if, minimum(maximum(x, low), high) in place of clip. "
+                    "Or bind a number that stays before compiling, cr.compile(functools.partial(f, name=2)).",
+                )
+            )
+        return super().numpy()
+
 
 def _of_numbers(name: str) -> Callable[..., Tensor]:
     plain = getattr(Tensor, name)

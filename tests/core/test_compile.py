@@ -1,5 +1,6 @@
 """A compiled function does what the function does, state and random stream included."""
 
+import functools
 from collections import namedtuple
 
 import numpy as np
@@ -209,7 +210,7 @@ def _leaking(kept):
 ERRORS = {
     "if": (lambda: cr.compile(_branching)(np.ones(2)), CaptureError, r"cannot look at values.*Use where\(condition, a, b\)"),
     "item": (lambda: cr.compile(lambda x: x * x.item())(1.0), CaptureError, "asked for while its function is being compiled"),
-    "numpy": (lambda: cr.compile(lambda x: np.sin(np.asarray(x)))(1.0), CaptureError, "compute this part outside"),
+    "numpy": (lambda: cr.compile(lambda x: np.sin(np.asarray(x)))(np.ones(2)), CaptureError, "compute this part outside"),
     "mask": (lambda: cr.compile(lambda x: x[x > 0])(np.ones(2)), CaptureError, "indexes with a boolean mask"),
     "result": (lambda: cr.compile(lambda x: 3)(1.0), CaptureError, "a compiled function returned a int"),
     "keyword": (lambda: cr.compile(lambda x: x)(x=1.0), ArgumentError, "got the keyword 'x'.*functools.partial"),
@@ -224,6 +225,28 @@ def test_errors(case):
     call, error, text = ERRORS[case]
     with pytest.raises(error, match=text):
         call()
+
+
+# What needs the value of a number that is an argument, and what the message says to write in place of it.
+OF_A_NUMBER = {
+    "bound": (lambda x, v: cr.clip(x, 0, v), lambda x, v: cr.minimum(cr.maximum(x, 0), v)),
+    "bound of a method": (lambda x, v: x.clip(high=v), cr.minimum),
+    "made of it": (lambda x, v: cr.clip(x, 0, 2 * v), lambda x, v: cr.minimum(cr.maximum(x, 0), 2 * v)),
+    "if": (lambda x, v: x if v > 0 else -x, lambda x, v: cr.where(v > 0, x, -x)),
+    "float": (lambda x, v: x * float(v), lambda x, v: x * v),
+}
+
+
+@pytest.mark.parametrize("kind", OF_A_NUMBER)
+def test_a_number_that_is_an_argument_has_no_value_yet(kind):
+    refused, instead = OF_A_NUMBER[kind]
+    text = r"the value of a number that is an argument was asked for .*minimum\(maximum\(x, low\), high\) in place of clip"
+    with pytest.raises(CaptureError, match=text):
+        cr.compile(refused, backend="reference")(X, 0.5)
+    expected = refused(cr.tensor(X), 0.5).numpy()
+    np.testing.assert_allclose(cr.compile(instead, backend="reference")(X, 0.5).numpy(), expected)
+    bound = cr.compile(functools.partial(refused, v=0.5), backend="reference")
+    np.testing.assert_allclose(bound(X).numpy(), expected)
 
 
 def test_a_failed_capture_leaves_eager_code_working():

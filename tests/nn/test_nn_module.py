@@ -147,6 +147,28 @@ def test_a_tensor_is_not_replaced_by_something_else(layer, name, value):
     setattr(module, name, None)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize(
+    "make", [lambda w: w * 0.1, lambda w: cr.tensor(w.numpy()), lambda w: w.detach()], ids=["product", "copy", "detached"]
+)
+def test_a_parameter_is_not_replaced_by_a_tensor_that_is_not_learnt(make, recorded, frozen):
+    layer = nn.Linear(2, 1)
+    layer.weight.requires_grad = not frozen
+    text = r"Linear.weight was set to a Tensor that is no parameter; it is a parameter, .*Write .weight.assign\(values\)"
+    with nullcontext() if recorded else cr.no_grad(), pytest.raises(ArgumentError, match=text):
+        layer.weight = make(layer.weight)
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+    layer.weight = cr.parameter(make(layer.weight))
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+
+
+def test_a_buffer_is_replaced_by_any_tensor():
+    layer = nn.BatchNorm1d(2)
+    layer.running_mean = layer.running_mean + 1.0
+    layer.running_mean = cr.parameter(np.ones(2))
+
+
 IN_PLACE = {
     "+": operator.iadd,
     "-": operator.isub,

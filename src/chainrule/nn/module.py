@@ -103,11 +103,14 @@ class Module(Noted, elsewhere.Explaining):
                 )
             )
         held = attributes(self).get(name)
-        if isinstance(held, Tensor) and value is not None and not isinstance(value, Tensor):
+        learnt = isinstance(held, Tensor) and held.is_parameter
+        keeps = value is None or (isinstance(value, Tensor) and (value.is_parameter or not learnt))
+        if isinstance(held, Tensor) and not keeps:
+            given = "Tensor that is no parameter" if isinstance(value, Tensor) else type(value).__name__
             raise ArgumentError(
                 explain(
-                    f"{type(self).__name__}.{name} was set to a {type(value).__name__}",
-                    "it is a Tensor, which would be lost for parameters() and state_dict()",
+                    f"{type(self).__name__}.{name} was set to a {given}",
+                    f"it is a {'parameter' if learnt else 'Tensor'}, which would be lost for parameters() and state_dict()",
                     f"Write .{name}.assign(values) for other values, or .{name} = cr.parameter(values) for another Tensor.",
                 )
             )
