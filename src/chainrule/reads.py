@@ -25,10 +25,12 @@ from chainrule.tensor import Tensor
 
 _reads: ContextVar[Reads | None] = ContextVar("reads", default=None)
 _PLAIN = (bool, int, float, complex, str, bytes)
-_CONTAINERS = (list, tuple, dict, set, frozenset, deque, Mapping, np.ndarray)
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, Mapping, np.ndarray)
 _MOST_ELEMENTS = 1000  # of a container whose content is compared; a larger one is known by its identity
 _OURS = frozenset({"chainrule", "numpy"})
 _LIBRARIES = _OURS | sys.stdlib_module_names
+_MAKING = frozenset({"__init__", "__new__", "__post_init__"})  # methods that run without a mention where a class is called;
+_SILENT = frozenset({"__repr__", "__str__", "__module__"})  # others run for an object, as x[i] does, but for these
 _ABSENT = object()
 _get = object.__getattribute__
 
@@ -83,12 +85,12 @@ class Reads:
         if name == "__dict__":
             self._noted[key] = (owner, name, value)
             self._contents.append((_label(owner, name), value, _parts, _parts(value), [*value, *value.values()]))
+            self._follow_elements([*value.values()])
         elif name.startswith("__"):
             return
         elif isinstance(value, MethodType) or isinstance(getattr(type(owner), name, None), property):
             self._settled.add(key)
-            for cls in type(owner).__mro__:  # those of base classes too, which `super()` calls
-                self._follow_static(vars(cls).get(name))
+            self._follow_method(type(owner), name)
         elif isinstance(value, Tensor) and not value.is_known:
             return  # made while the function ran
         else:
@@ -108,10 +110,12 @@ class Reads:
         if isinstance(value, MethodType):
             self.follow(value.__self__, name)
             self.follow(value.__func__, name)
-        if isinstance(value, (*_PLAIN, MethodType, Tensor, Noted)) or value is None or id(value) in self._followed:
+        if isinstance(value, (*_PLAIN, MethodType, Tensor)) or value is None or id(value) in self._followed:
             return
         self._followed[id(value)] = value
-        if isinstance(value, partial):
+        if isinstance(value, Noted):
+            self._follow_method(type(value), "__call__")  # which Python looks up in the class, so that it is not noted
+        elif isinstance(value, partial):
             self._follow_elements((value.func, *value.args, *value.keywords.values()))
         elif isinstance(value, FunctionType):
             self._follow_function(value)
@@ -122,6 +126,11 @@ class Reads:
         elif not _is_of(value if isinstance(value, type | ModuleType) else type(value), _OURS):
             self._objects.append(value)
             self._look_into(value)
+
+    def _follow_method(self, cls: type, name: str) -> None:
+        """Follow a method or property, those of base classes too, which `super()` calls."""
+        for base in cls.__mro__:
+            self._follow_static(vars(base).get(name))
 
     def _follow_elements(self, container: Any) -> None:
         if not isinstance(container, np.ndarray):
@@ -148,11 +157,14 @@ class Reads:
 
     def _look_into(self, thing: Any) -> None:
         """Note the attributes of an object, a class or a module that functions mention, and follow its methods."""
-        for name in sorted(_attribute_names(thing) & (self._mentions | {"__call__"})):
+        for name in sorted(_attribute_names(thing)):
+            special = name.startswith("__") and name not in _SILENT and (name in _MAKING) == isinstance(thing, type)
+            if name not in self._mentions and not special:
+                continue
             static = inspect.getattr_static(thing, name, None)
             if isinstance(static, FunctionType | property | staticmethod | classmethod):
                 self._follow_static(static)
-            elif isinstance(static, MemberDescriptorType) or not hasattr(static, "__get__"):
+            elif not special and (isinstance(static, MemberDescriptorType) or not hasattr(static, "__get__")):
                 self._note_name(thing, partial(getattr, thing), name)
 
     def _follow_static(self, static: Any) -> None:

@@ -34,6 +34,19 @@ class Held:
     def __call__(self, x):
         return x * self.own
 
+    def __getitem__(self, k):
+        return factor
+
+
+class Made:
+    def __init__(self):
+        self.k = factor
+
+
+class Called(nn.Module):
+    def __call__(self, x):
+        return x * factor
+
 
 class Holder:
     k = 1.0
@@ -61,6 +74,20 @@ def as_helper():
 
 def as_decorated():
     return decorated(helper), as_global()[1]
+
+
+def as_item():
+    held = Held()
+    return (lambda x: x * held[0]), as_global()[1]
+
+
+def as_made_object():
+    return (lambda x: x * Made().k), as_global()[1]
+
+
+def as_called_module():
+    layers = nn.Sequential(nn.Identity(), Called())
+    return (lambda x: 1.0 * layers(x)), as_global()[1]
 
 
 def as_partial():
@@ -142,6 +169,7 @@ def as_module():
 PLACES = {make.__name__: make for make in (
     as_global, as_helper, as_decorated, as_partial, as_default, as_list, as_dict, as_array, as_function_in_a_list, as_object,
     as_inner_object, as_property, as_method, as_callable, as_object_in_a_list, as_class, as_module,
+    as_item, as_made_object, as_called_module,
 )}  # fmt: skip
 
 
