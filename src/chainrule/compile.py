@@ -14,7 +14,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from chainrule import autodiff, backends, ir
+from chainrule import autodiff, backends, checks, elsewhere, ir
 from chainrule.backends.contract import Backend, Program
 from chainrule.errors import ArgumentError, CaptureError, ShapeError, explain
 from chainrule.ir import Array, Graph, Node, Shape
@@ -126,7 +126,7 @@ def capture(
     recording = _Recording()
     inputs = tuple(ir.placeholder("input", shape, dtype, name) for shape, dtype, name in arguments)
     with recording_by(recording), noted(function) as reads:
-        result = function(*(Number(node) if k in numbers else Tensor(node) for k, node in enumerate(inputs)))
+        result = elsewhere.called(function, *(Number(node) if k in numbers else Tensor(node) for k, node in enumerate(inputs)))
         outputs = tuple(t.node for t in _flatten(result))
     state = tuple(recording.leaves)
     updates = tuple(recording.updates.get(t, leaf) for t, leaf in recording.leaves.items())
@@ -270,6 +270,7 @@ def _argument(value: TensorLike) -> Array:
     return value
 
 
+@elsewhere.explaining_calls
 def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | None = None) -> CompiledFunction[P, R]:
     """Compile a function of Tensors, `backward()` and `optimizer.step()` included, to one program per signature.
 
@@ -298,10 +299,12 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
     Raises:
         ArgumentError: an unknown backend, or a number of threads below 1.
     """
+    checks.function(function, "compile", "Write cr.compile(f), or use it as a decorator, @cr.compile.")
     return CompiledFunction(function, backends.get(backend), backends.check_threads(threads))
 
 
 # -------------------------------------------------------------------------------------------- functions of functions
+@elsewhere.explaining_calls
 def value_and_grad(function: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
     """A function that gives f(x, …) and its gradients by all arguments, which are taken as floating Tensors.
 
@@ -309,12 +312,20 @@ def value_and_grad(function: Callable[..., Tensor]) -> Callable[..., tuple[Tenso
         GradientError: f is not a scalar, or has no gradient by an argument.
     """
 
+    checks.function(function, "value_and_grad", "Write cr.value_and_grad(f)(x).")
+
     def both(*arguments: TensorLike) -> tuple[Tensor, tuple[Tensor, ...]]:
         tensors = [_floating(a) for a in arguments]
-        value = function(*tensors)
+        value = _value(function, *tensors)
         return value, grad(value, tensors)
 
     return both
+
+
+def _value(function: Callable[..., Tensor], *points: Tensor) -> Tensor:
+    """What a function gives that is to be differentiated."""
+    found = elsewhere.called(function, *points)
+    return checks.kind(found, Tensor, "the function returned {}", "it gives a Tensor", "Compute it from x with chainrule.")
 
 
 def _floating(x: TensorLike) -> Tensor:
@@ -322,6 +333,7 @@ def _floating(x: TensorLike) -> Tensor:
     return x if isinstance(x, Tensor) else parameter(x).detach()
 
 
+@elsewhere.explaining_calls
 def jacobian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
     """J[i, j] = ∂f_i/∂x_j, of shape f.shape + x.shape, by one backward pass per element of f.
 
@@ -331,8 +343,9 @@ def jacobian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
         GradientError: f does not depend on x, or only through something without a derivative.
         ShapeError: f has no elements.
     """
+    checks.function(function, "jacobian", "Write cr.jacobian(f, x).")
     point = _floating(x)
-    y = function(point)
+    y = _value(function, point)
     rows = []
     for k in range(y.size):
         seed = ir.constant(np.eye(1, y.size, k).reshape(y.shape), y.dtype)
@@ -343,11 +356,14 @@ def jacobian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
     return apply("stack", *map(Tensor, rows)).reshape(*y.shape, *point.shape)
 
 
+@elsewhere.explaining_calls
 def hessian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
     """H[i, j] = ∂²f/∂x_i∂x_j of a scalar function, of shape x.shape + x.shape: the jacobian of its gradient."""
 
+    checks.function(function, "hessian", "Write cr.hessian(f, x).")
+
     def gradient_of(point: Tensor) -> Tensor:
-        (g,) = grad(function(point), [point])
+        (g,) = grad(_value(function, point), [point])
         return g + 0.0 * point  # a gradient that does not depend on the point any more still has a derivative: zeros
 
     return jacobian(gradient_of, x)

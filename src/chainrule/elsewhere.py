@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from chainrule.errors import CallError, MissingName, explain
 
+R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., Any])
 
 _ON_HOST = "Arrays live in the memory of this machine; leave it out"
@@ -137,6 +138,20 @@ LAYERS: Mapping[str, str] = {
     "parameter": "Write cr.parameter(data)",
     "utils": "Write optim.clip_grad_norm_, or Trainer(clip_norm=…)",
 }
+INITIALISERS: Mapping[str, str] = {
+    name: f"Give the layer init={own!r}, or write w.assign(nn.init.{own.partition('(')[0]}({arguments}))"
+    for name, own, arguments in (
+        ("constant_", "constant", "value)(w.shape"),
+        ("kaiming_normal_", "he_normal", "w.shape"),
+        ("kaiming_uniform_", "he_uniform", "w.shape"),
+        ("normal_", "normal", "w.shape, std=0.02"),
+        ("ones_", "ones", "w.shape"),
+        ("uniform_", "uniform", "bound)(w.shape"),
+        ("xavier_normal_", "xavier_normal", "w.shape"),
+        ("xavier_uniform_", "xavier_uniform", "w.shape"),
+        ("zeros_", "zeros", "w.shape"),
+    )
+}
 MODULE: Mapping[str, str] = {
     "add_module": "Assign it to an attribute, model.name = layer",
     "append": "Write nn.Sequential(*model, layer)",
@@ -229,8 +244,19 @@ def explaining_calls(function: C) -> C:
     return explained  # type: ignore[return-value]
 
 
+def called(function: Callable[..., R], *args: Any) -> R:
+    """What a function of a user gives; wrong arguments are a CallError that says what it takes."""
+    try:
+        return function(*args)
+    except TypeError as error:
+        raise _wrong_arguments(function, args, {}) or error from None
+
+
 def _wrong_arguments(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> CallError | None:
-    signature = inspect.signature(function)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # written in C, without one
+        return None
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -265,7 +291,7 @@ class Explaining:
 
 def _called(function: Callable[..., Any]) -> str:
     """What is written to call a function; for the constructor of a class and what its objects do when called, the class."""
-    name = function.__name__
+    name = getattr(function, "__name__", type(function).__name__)
     return function.__qualname__.split(".")[-2] if name in _CALLS and "." in function.__qualname__ else name
 
 

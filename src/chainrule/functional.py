@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule import elsewhere, ir, ops
+from chainrule import checks, elsewhere, ir, ops
 from chainrule.errors import ArgumentError, ShapeError, explain
-from chainrule.ir import Shape
+from chainrule.ir import Array, Shape
 from chainrule.ops.requirement import Limits, required
 from chainrule.tensor import Tensor, TensorLike, apply, result, root, tensor
 
@@ -181,12 +181,16 @@ def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
 
 def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """One after another along an axis."""
-    return apply("concatenate", *tensors, axis=axis)
+    return apply("concatenate", *_several("concatenate", tensors), axis=axis)
 
 
 def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Side by side along a new axis."""
-    return apply("stack", *tensors, axis=axis)
+    return apply("stack", *_several("stack", tensors), axis=axis)
+
+
+def _several(name: str, tensors: Any) -> list[TensorLike]:
+    return checks.listed(tensors, f"{name} got {{}}", "it takes a list of Tensors", f"Write cr.{name}([x, y]).")
 
 
 def split(x: TensorLike, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
@@ -269,11 +273,11 @@ def _with_rank(name: str, spatial: int, *tensors: TensorLike) -> list[Tensor]:
 
 
 def _same_padding(padding: Any, w: TensorLike, *, stride: Any, dilation: Any, spatial: int, name: str) -> Any:
-    """Turn "valid" and "same" into pairs of numbers."""
+    """Pairs of numbers, none negative; "valid" and "same" become some."""
     if padding == "valid":
         return 0
     if padding != "same":
-        return padding
+        return ops.convolution.padding_pairs(padding, spatial, name, least=0)
     strides = ops.convolution.per_axis(stride, spatial, name, "stride")
     if any(s != 1 for s in strides):
         raise ArgumentError(explain(f"{name} got padding='same' with stride={stride}", "the stride must be 1", "Give numbers."))
@@ -515,22 +519,46 @@ def ones(shape: int | Shape, dtype: Any = np.float64) -> Tensor:
 
 def full(shape: int | Shape, value: float, dtype: Any = np.float64) -> Tensor:
     """`value` everywhere."""
-    return tensor(np.full(ops.primitive.as_shape(shape, "full"), value, ir.as_dtype(dtype)))
+    size, kind = ops.primitive.as_shape(shape, "full"), ir.as_dtype(dtype)
+    if value is None:  # NumPy makes it NaN
+        raise ArgumentError(explain("full got the value None", "it takes a number", "Write 0.0, or float('nan')."))
+    return tensor(_made("full", (shape, value), "the value is a number", lambda: np.full(size, value, kind)))
 
 
 def eye(rows: int, columns: int | None = None, dtype: Any = np.float64) -> Tensor:
     """1 on the diagonal and 0 elsewhere: (rows, columns), square if `columns` is None."""
-    return tensor(np.eye(rows, columns, dtype=ir.as_dtype(dtype)))
+    size, kind = ops.primitive.as_shape((rows, rows if columns is None else columns), "eye"), ir.as_dtype(dtype)
+    return tensor(np.eye(*size, dtype=kind))
 
 
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
     """start, start + step, … before stop; 0, 1, … before start if stop is None. Integers are int64."""
-    return tensor(np.arange(start, step=step) if stop is None else np.arange(start, stop, step), dtype)
+    given = (start, stop, step)
+    return tensor(
+        _made(
+            "arange",
+            given,
+            "start, stop and step are numbers, the step not 0",
+            lambda: np.arange(start, step=step) if stop is None else np.arange(*given),
+        ),
+        dtype,
+    )
 
 
 def linspace(start: float, stop: float, count: int = 50, dtype: Any = np.float64) -> Tensor:
     """`count` numbers at equal distances, from start to stop."""
-    return tensor(np.linspace(start, stop, count), dtype)
+    given = (start, stop, checks.whole("linspace", "count", count, 0))
+    return tensor(_made("linspace", given, "start and stop are numbers", lambda: np.linspace(*given)), dtype)
+
+
+def _made(name: str, given: tuple[Any, ...], expected: str, make: Callable[[], Array]) -> Array:
+    """An array of NumPy's making, of which the size and the numbers are the user's."""
+    try:
+        return make()
+    except (TypeError, ValueError, ArithmeticError, MemoryError) as error:
+        raise ArgumentError(
+            explain(f"{name}({', '.join(map(repr, given))}) cannot be made ({error})", expected, "Check the arguments.")
+        ) from None
 
 
 def zeros_like(x: TensorLike) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chainrule import autodiff, elsewhere, ir, ops
+from chainrule import autodiff, checks, elsewhere, ir, ops
 from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, GradientError, ShapeError, explain
 from chainrule.ir import Array, DType, Node, Scalar, Shape
 
@@ -115,6 +115,9 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        checks.kind(
+            value, (bool, np.bool_), "requires_grad was set to {}", "it is True or False", "Write x.requires_grad = True."
+        )
         if value and self.dtype.kind != "f":
             raise _no_gradient_for(self.dtype)
         self._requires_grad = bool(value)
@@ -142,6 +145,10 @@ class Tensor:
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
+        if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
+            given = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else checks.described(value)
+            expected = f"it is None, or a Tensor of shape {self.shape}"
+            raise ArgumentError(explain(f"grad was set to {given}", expected, "Write x.grad = cr.tensor(values), or None."))
         recorder = _recorder.get()
         if recorder is None or self._home is recorder:
             self._grad = value
@@ -663,9 +670,29 @@ def _as_array(value: Any, dtype: Any = None) -> Array:
                 "Write cr.stack(list), or take their values with .item() or .numpy().",
             )
         )
-    wanted = None if dtype is None else ir.as_dtype(dtype)
+    array = np.array(as_numpy(value, None if dtype is None else ir.as_dtype(dtype)))
+    ir.as_dtype(array.dtype)
+    return array
+
+
+def as_numpy(value: Any, dtype: DType | None = None) -> Array:
+    """Data as an array of NumPy's, not copied where it is one.
+
+    Raises:
+        ShapeError, DTypeError: rows of different lengths; no numbers. ArgumentError: masked, or to be detached first.
+    """
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.ma.is_masked(value):
+        raise ArgumentError(
+            explain(
+                "a masked array with gaps was given",
+                "a Tensor has no gaps",
+                "Fill them, array.filled(value), or leave them out.",
+            )
+        )
     try:
-        array = np.array(np.asarray(value, dtype=wanted))
+        return np.asarray(value, dtype=dtype)
+    except RuntimeError as error:  # of PyTorch
+        raise _foreign(value, error) from None
     except (ValueError, TypeError, OverflowError) as error:
         kind = ShapeError if "inhomogeneous" in str(error) else DTypeError
         raise kind(
@@ -675,8 +702,16 @@ def _as_array(value: Any, dtype: Any = None) -> Array:
                 "Check the data.",
             )
         ) from None
-    ir.as_dtype(array.dtype)
-    return array
+
+
+def _foreign(value: Any, error: Exception) -> ArgumentError:
+    return ArgumentError(
+        explain(
+            f"{checks.described(value)} could not become an array ({error})",
+            "its values must be in the memory of this machine, and without a gradient",
+            "Write cr.tensor(x.detach().cpu()) for a Tensor of PyTorch, and cr.tensor(data) for what has no DLPack.",
+        )
+    )
 
 
 def is_number(value: Any) -> bool:
@@ -819,9 +854,14 @@ def parameter(data: TensorLike, dtype: Any = None, *, name: str | None = None) -
     return tensor(array if array.dtype.kind == "f" else array.astype(np.float64), name=name, requires_grad=True)
 
 
+@elsewhere.explaining_calls
 def from_dlpack(source: Any) -> Tensor:
     """A Tensor with a copy of the data of any array that speaks DLPack (PyTorch, JAX, CuPy on the host, …)."""
-    return tensor(np.from_dlpack(source))
+    try:
+        array = np.from_dlpack(source)
+    except (AttributeError, BufferError, RuntimeError, TypeError) as error:
+        raise _foreign(source, error) from None
+    return tensor(array)
 
 
 @contextmanager
@@ -898,6 +938,9 @@ def _describe(node: Node) -> str:
     return repr(node.name) if node.name else f"a Tensor of shape {node.shape}"
 
 
+_DIFFERENTIATE = "Write cr.grad(E, [w]) with E = f(w), or cr.value_and_grad(f)(w) for a function."
+
+
 @elsewhere.explaining_calls
 def grad(output: Tensor, wrt: Sequence[Tensor], gradient: TensorLike = None) -> tuple[Tensor, ...]:
     """∂output/∂w for every Tensor w, each of w's shape and dtype; they can be differentiated again.
@@ -912,7 +955,8 @@ def grad(output: Tensor, wrt: Sequence[Tensor], gradient: TensorLike = None) -> 
     """
     if isinstance(wrt, Tensor):
         raise ArgumentError(explain("grad got one Tensor for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w])."))
-    for w in wrt:
+    checks.kind(output, Tensor, "grad got {} to differentiate", "it takes the Tensor that was computed", _DIFFERENTIATE)
+    for w in checks.each(wrt, Tensor, "grad got {} for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w])."):
         if w.dtype.kind != "f":
             raise GradientError(
                 explain(f"a gradient by a Tensor of dtype {w.dtype} was asked for", "it must be floating", "Use astype.")

@@ -86,9 +86,13 @@ def test_early_stopping_begins_afresh_in_a_second_fit():
     assert (stopping.best_epoch, stopping.best_value) == (6, 3)
 
 
-@pytest.mark.parametrize("settings", [{"patience": 0}, {"mode": "up"}])
-def test_early_stopping_settings(settings):
-    with pytest.raises(ArgumentError, match="patience is at least 1, and mode min, max or auto"):
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [({"patience": 0}, "patience=0; it must be an integer ≥ 1"), ({"mode": "up"}, "mode='up'; it is min, max or auto")],
+    ids=["patience", "mode"],
+)
+def test_early_stopping_settings(settings, text):
+    with pytest.raises(ArgumentError, match=text):
         cr.EarlyStopping(**settings)
 
 
@@ -112,7 +116,7 @@ def test_checkpoints_every_n_epochs_and_into_one_file(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["e4.safetensors", "e8.safetensors", "last.safetensors"]
     assert cr.load_trainer(tmp_path / "e4.safetensors").epoch == 4
     assert cr.load_trainer(tmp_path / "last.safetensors").epoch == 10
-    with pytest.raises(ArgumentError, match="Checkpoint got every=0; it must be at least 1"):
+    with pytest.raises(ArgumentError, match="Checkpoint got every=0; it must be an integer ≥ 1"):
         cr.Checkpoint(tmp_path / "x", every=0)
 
 
@@ -306,7 +310,7 @@ def test_a_training_that_is_made_longer_begins_a_new_mean(tmp_path):
 def test_averaging_needs_a_number_of_epochs():
     with pytest.raises(ArgumentError) as error:
         cr.WeightAveraging(-1)
-    assert str(error.value) == "WeightAveraging got after=-1; it must be at least 0. Half the epochs is usual."
+    assert str(error.value) == "WeightAveraging got after=-1; it must be an integer ≥ 0. Half the epochs is usual."
 
 
 # ---------------------------------------------------------------------------------------- the best epoch

@@ -303,9 +303,9 @@ def test_numbers_too_large_for_the_model():
 
 
 BAD_SETTINGS = [
-    ({"epochs": -1}, "epochs=-1 was given; it is a whole number, at least 0"),
-    ({"epochs": 2.5}, "epochs=2.5 was given"),
-    ({"batch_size": 0}, "batch_size=0 was given; it must be at least 1, or None for all samples"),
+    ({"epochs": -1}, "fit got epochs=-1; it must be an integer ≥ 0"),
+    ({"epochs": 2.5}, "fit got epochs=2.5"),
+    ({"batch_size": 0}, "fit got batch_size=0; it must be an integer ≥ 1"),
     ({"sampler": "wrong"}, "sampler='wrong' was given; it is 'all' or 'misclassified'"),
     ({"until_loss": float("nan")}, "until_loss is NaN; it is the loss to reach"),
     ({"seed": -1}, "the seed -1 was given"),

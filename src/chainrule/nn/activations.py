@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from chainrule import functional
-from chainrule.nn import settings
+from chainrule import checks, functional
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
 from chainrule.tensor import Tensor
@@ -32,7 +31,7 @@ class LeakyReLU(Module):
     """y = x where x > 0, else negative_slope · x (Maas et al. 2013)."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = settings.real("LeakyReLU", "negative_slope", negative_slope)
+        self.negative_slope = checks.real("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -44,7 +43,7 @@ class ELU(Module):
     """y = x where x > 0, else alpha (eˣ − 1) (Clevert et al. 2016)."""
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = settings.real("ELU", "alpha", alpha)
+        self.alpha = checks.real("ELU", "alpha", alpha)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chainrule.errors import ArgumentError, ModelFileError, ShapeError, explain
+from chainrule import checks
+from chainrule.errors import ArgumentError, CallError, ModelFileError, ShapeError, explain
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
+from chainrule.ops.primitive import integer
 from chainrule.tensor import Tensor
 
 
@@ -19,6 +21,10 @@ def _check_module(owner: str, value: object) -> Module:
     raise ArgumentError(explain(f"{owner} got {value!r}", "it is made of Modules", fix))
 
 
+def _fixed(given: str, layers: str) -> CallError:
+    return CallError(explain(given, "the number of its layers stays as it was made", f"Write nn.Sequential(*{layers})."))
+
+
 @register_layer
 class Sequential(Module):
     """Layers one after another: y = fₙ(… f₂(f₁(x))).
@@ -26,7 +32,7 @@ class Sequential(Module):
     Args:
         layers: Modules; their names are "0", "1", ….
 
-    `model[0]` is the first layer, `len(model)` their number.
+    `model[0]` is the first layer, `len(model)` their number; `model[0] = layer` puts another one in its place.
     """
 
     def __init__(self, *layers: Module) -> None:
@@ -46,7 +52,29 @@ class Sequential(Module):
         return len(self.children())
 
     def __getitem__(self, index: int) -> Module:
-        return list(self)[index]
+        return list(self)[index if isinstance(index, slice) else self._place(index)]
+
+    def __setitem__(self, index: int, layer: Module) -> None:
+        setattr(self, list(self.children())[self._place(index)], _check_module("Sequential", layer))
+
+    def __delitem__(self, index: int) -> None:
+        raise _fixed(f"layer {index!r} of a Sequential was to be deleted", "[layer for layer in model if …]")
+
+    def __add__(self, other: object) -> Module:
+        raise _fixed(f"a Sequential + {checks.described(other)} was written", "first, *second")
+
+    def _place(self, index: int) -> int:
+        """A position from 0; its type is looked at first."""
+        found = integer(index, "Sequential", "index")
+        if not -len(self) <= found < len(self):
+            raise ArgumentError(
+                explain(
+                    f"layer {found} of a Sequential was asked for",
+                    f"it has {len(self)}",
+                    "Count from 0, or from the end with -1.",
+                )
+            )
+        return found
 
     def parts(self) -> dict[str, Module]:
         """Every layer."""

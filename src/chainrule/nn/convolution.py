@@ -65,7 +65,7 @@ def _padding(padding: Padding, spatial: int, layer: str) -> Any:
         raise ArgumentError(
             explain(f"{layer} got padding={padding!r}", "it takes numbers, 'same' or 'valid'", "Check the spelling.")
         )
-    pairs = padding_pairs(padding, spatial, layer)
+    pairs = padding_pairs(padding, spatial, layer, least=0)
     return pairs[0][0] if isinstance(padding, int | np.integer) else pairs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from chainrule import functional
+from chainrule import checks, functional
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Shape
 from chainrule.nn import init as initialisers
@@ -149,7 +149,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = settings.real("Dropout", "p", p)
+        self.p = checks.real("Dropout", "p", p)
         if not 0.0 <= self.p < 1.0:
             raise ArgumentError(explain(f"Dropout got p={p}", "it is a probability with 0 ≤ p < 1", "Try p=0.5."))
 

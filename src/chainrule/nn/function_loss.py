@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from chainrule import functional
+from chainrule import checks, functional
 from chainrule.compile import capture
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
 from chainrule.ir import Array, Shape
@@ -89,4 +89,8 @@ def as_loss(loss: Loss | Callable[[Tensor, Tensor], Tensor]) -> Loss:
         raise ArgumentError(
             explain(f"{given} was given as the loss", "it is a loss of chainrule.nn or a function", f"Write {name}().")
         )
+    if type(loss).__module__.startswith("torch."):
+        fix = f"Write nn.{type(loss).__name__}() with from chainrule import nn."
+        raise ArgumentError(explain(f"{checks.described(loss)} was given as the loss", "it is a loss of chainrule.nn", fix))
+    checks.takes(loss, ("output", "target"), "the loss")
     return FunctionLoss(loss)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import ir
+from chainrule import elsewhere, ir
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.ir import Array, DType, Shape
 from chainrule.tensor import Generator, Tensor, random
@@ -228,3 +228,7 @@ def initial(init: Init, default: Initialiser, shape: Shape, dtype: DType) -> Arr
 def kept_name(init: Init) -> str | None:
     """What a layer writes down of its initialiser: its name; arrays and functions are left out, as weights are saved anyway."""
     return init if isinstance(init, str) else None
+
+
+def __getattr__(name: str) -> Any:
+    raise elsewhere.missing("chainrule.nn.init", name, globals(), elsewhere.INITIALISERS)

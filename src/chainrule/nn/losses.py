@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from chainrule import elsewhere, functional
+from chainrule import checks, elsewhere, functional
 from chainrule.errors import ArgumentError, DTypeError, ModelFileError, ShapeError, explain
 from chainrule.ir import Shape
 from chainrule.nn import settings
@@ -265,7 +265,7 @@ class HuberLoss(Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = settings.real("HuberLoss", "delta", delta)
+        self.delta = checks.real("HuberLoss", "delta", delta)
         if not self.delta > 0:
             raise ArgumentError(explain(f"HuberLoss got delta={delta}", "it must be > 0", "Try delta=1.0."))
 
@@ -350,7 +350,7 @@ class HingeLoss(Loss):
 
     def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
         super().__init__(reduction)
-        self.margin = settings.real("HingeLoss", "margin", margin)
+        self.margin = checks.real("HingeLoss", "margin", margin)
         if not self.margin > 0:
             raise ArgumentError(explain(f"HingeLoss got margin={margin}", "it must be > 0", "Try margin=1.0."))
 
@@ -377,7 +377,7 @@ class _ClassLoss(Loss):
     def __init__(self, weight: Sequence[float] | None, ignore_index: int | None, reduction: str) -> None:
         super().__init__(reduction)
         self.weight = None if weight is None else _weights(self, "weight", weight, axes=(1,))
-        self.ignore_index = ignore_index
+        self.ignore_index = None if ignore_index is None else checks.index(type(self).__name__, "ignore_index", ignore_index)
 
     def check(self, output_shape: Shape, target: TensorLike) -> None:
         """Class numbers are (n, …) for outputs (n, C, …), and from 0 to C − 1 or ignore_index."""
@@ -473,7 +473,7 @@ class CrossEntropyLoss(_ClassLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
-        self.label_smoothing = settings.real("CrossEntropyLoss", "label_smoothing", label_smoothing)
+        self.label_smoothing = checks.real("CrossEntropyLoss", "label_smoothing", label_smoothing)
         if not 0.0 <= self.label_smoothing <= 1.0:
             raise ArgumentError(
                 explain(f"CrossEntropyLoss got label_smoothing={label_smoothing}", "it is from 0 to 1", "Try 0.1.")
@@ -501,6 +501,14 @@ class CrossEntropyLoss(_ClassLoss):
         if t.dtype.kind != "f" or t.ndim != len(output_shape):
             super()._check_target(output_shape, t)
             return
+        if self.ignore_index is not None:
+            raise ArgumentError(
+                explain(
+                    f"CrossEntropyLoss(ignore_index={self.ignore_index}) got distributions as targets",
+                    "only class numbers can be the one to ignore",
+                    "Give class numbers, or leave out ignore_index and use sample_weight.",
+                )
+            )
         if t.shape[1:] != output_shape[1:]:
             raise ShapeError(
                 explain(

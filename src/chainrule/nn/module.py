@@ -9,16 +9,17 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from chainrule import backends, elsewhere
+from chainrule import backends, checks, elsewhere
 from chainrule.errors import ArgumentError, ChainruleError, explain
 from chainrule.ir import Array
 from chainrule.nn import settings
 from chainrule.reads import Noted, attributes
-from chainrule.tensor import Tensor, TensorLike, tensor
+from chainrule.tensor import Tensor, TensorLike, as_numpy, tensor
 
 T = TypeVar("T")
 Observer = Callable[["Module", Tensor], None]
 
+_SAVED_STATE = "Give what state_dict() of such a model returned, or the arrays of a file."
 _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 
 
@@ -246,6 +247,7 @@ class Module(Noted, elsewhere.Explaining):
             ArgumentError: naming every entry that is missing, unexpected, of another shape or kind, or that differs from
                 another entry for the same tied weight.
         """
+        state = checks.kind(state, Mapping, "load_state_dict got {}", "it takes a mapping from names to arrays", _SAVED_STATE)
         own = self._all_names()
         given: dict[Tensor, tuple[str, Tensor | Array]] = {}
         problems = []
@@ -323,7 +325,7 @@ def _state_value(value: Any) -> Tensor | Array:
     if isinstance(value, Tensor):
         return value.detach()
     detached = value.detach().cpu() if hasattr(value, "detach") else value
-    return np.asarray(detached)
+    return as_numpy(detached)
 
 
 def _equal(a: Tensor | Array, b: Tensor | Array) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from chainrule import functional
+from chainrule import checks, functional
 from chainrule.errors import ArgumentError, ShapeError, explain
 from chainrule.nn import init as initialisers
 from chainrule.nn import settings
@@ -43,7 +43,7 @@ class BatchNorm(Module):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32") -> None:
         name = type(self).__name__
         settings.positive(name, num_features=num_features)
-        self.eps, self.momentum = settings.real(name, "eps", eps), settings.real(name, "momentum", momentum)
+        self.eps, self.momentum = checks.real(name, "eps", eps), checks.real(name, "momentum", momentum)
         if not self.eps > 0 or not 0 <= self.momentum <= 1:
             raise ArgumentError(
                 explain(f"{name} got eps={eps} and momentum={momentum}", "eps is > 0 and momentum from 0 to 1", "Check them.")
@@ -121,7 +121,7 @@ class LayerNorm(Module):
         sizes = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
         for size in sizes:
             settings.positive("LayerNorm", normalized_shape=size)
-        self.normalized_shape, self.eps = tuple(int(n) for n in sizes), settings.real("LayerNorm", "eps", eps)
+        self.normalized_shape, self.eps = tuple(int(n) for n in sizes), checks.real("LayerNorm", "eps", eps)
         if not sizes or not self.eps > 0:
             raise ArgumentError(
                 explain(

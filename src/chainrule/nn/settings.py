@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import ArgumentError, ChainruleError, DTypeError, ModelFileError, explain
 from chainrule.ir import DType, as_dtype
 
@@ -120,16 +121,4 @@ def positive(layer: str, **sizes: int) -> None:
         ArgumentError: naming the setting.
     """
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ArgumentError(explain(f"{layer} got {name}={value!r}", "it must be an integer ≥ 1", "Check the setting."))
-
-
-def real(owner: str, name: str, value: Any) -> float:
-    """A setting that is a number.
-
-    Raises:
-        ArgumentError: something else was given.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise ArgumentError(explain(f"{owner} got {name}={value!r}", "it must be a number", "Check the setting."))
-    return float(value)
+        checks.whole(layer, name, value, 1)

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks, elsewhere
 from chainrule.compile import capture
 from chainrule.ir import Shape
 from chainrule.nn.module import Module, modes_kept, observing
+from chainrule.ops.primitive import as_shape
 from chainrule.tensor import Tensor
 
 
@@ -64,7 +66,8 @@ class Summary:
         return str(self)
 
 
-def summary(model: Module, input_shape: Sequence[int], batch: int = 1, dtype: Any = np.float32) -> Summary:
+@elsewhere.explaining_calls
+def summary(model: Module, input_shape: int | Sequence[int], batch: int = 1, dtype: Any = np.float32) -> Summary:
     """Layers, output shapes and parameter counts of a model. Nothing is computed: the model runs on shapes alone.
 
     Args:
@@ -76,10 +79,12 @@ def summary(model: Module, input_shape: Sequence[int], batch: int = 1, dtype: An
     Raises:
         ShapeError: the input does not fit a layer, which is named.
     """
+    checks.kind(model, Module, "summary got {} as the model", "it takes a Module", "Write cr.summary(model, (3,)).")
+    sample = as_shape(input_shape, "summary")
     ran: list[tuple[Module, Shape]] = []
     with modes_kept(model), observing(lambda module, output: ran.append((module, output.shape))):
         model.eval()
-        capture(model, [((batch, *input_shape), dtype, "x")])
+        capture(model, [((batch, *sample), dtype, "x")])
     return Summary(_rows(model, ran), *_sizes(model))
 
 

@@ -55,15 +55,16 @@ def per_axis(value: int | Sequence[int], axes: int, op: str, setting: str, least
     return values
 
 
-def padding_pairs(value: int | Sequence[Any], axes: int, op: str) -> Pairs:
-    """(before, after) per spatial axis, from one number, one number per axis, or one pair per axis."""
+def padding_pairs(value: int | Sequence[Any], axes: int, op: str, least: int | None = None) -> Pairs:
+    """(before, after) per spatial axis, from one number, one number per axis, or one pair per axis, none below `least`."""
     sides = value if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else (value,) * axes
     pairs = [integers(side, op, "padding") for side in sides]
-    if len(pairs) != axes or any(len(pair) > 2 or not pair for pair in pairs):
+    low = least is not None and any(n < least for pair in pairs for n in pair)
+    if len(pairs) != axes or any(len(pair) > 2 or not pair for pair in pairs) or low:
         raise ArgumentError(
             explain(
                 f"{op} got padding={value}",
-                f"it takes one integer, or one integer or pair per spatial axis ({axes})",
+                f"it takes one integer{'' if least is None else f' ≥ {least}'}, or one, or a pair, per spatial axis ({axes})",
                 "Check the setting.",
             )
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 
+from chainrule import checks
 from chainrule.errors import ArgumentError, explain
 from chainrule.functional import clip, minimum, sqrt, square
 from chainrule.tensor import Tensor, no_grad, tensor
@@ -81,7 +82,9 @@ def clip_grad_value_(params: Tensor | Iterable[Tensor], clip_value: float) -> No
 
 
 def _with_gradients(params: Tensor | Iterable[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    pairs = [(p, p.grad) for p in ([params] if isinstance(params, Tensor) else params)]
+    several = [params] if isinstance(params, Tensor) else params
+    given, fix = "clipping got {} among its parameters", "Write model.parameters()."
+    pairs = [(p, p.grad) for p in checks.each(several, Tensor, given, "it takes Tensors", fix)]
     return [p for p, g in pairs if g is not None], [g for _, g in pairs if g is not None]
 
 
@@ -91,5 +94,5 @@ def _set_gradients(params: Sequence[Tensor], gradients: Sequence[Tensor]) -> Non
 
 
 def _check_positive(function: str, name: str, value: float) -> None:
-    if not value > 0.0:
+    if not checks.real(function, name, value) > 0.0:
         raise ArgumentError(explain(f"{function} got {name}={value}", "it must be above 0", "A usual choice is 1.0."))

@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import elsewhere
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
+from chainrule import checks, elsewhere
+from chainrule.errors import ArgumentError, CallError, DTypeError, ShapeError, explain
 from chainrule.ir import Array
 from chainrule.optim.rules import RULES, Rule, State
-from chainrule.reads import Noted
-from chainrule.tensor import Tensor, no_grad, tensor
+from chainrule.reads import Noted, attributes
+from chainrule.tensor import Tensor, as_numpy, no_grad, tensor
 
+_SAVED_STATE = "Give what state_dict() of such an optimiser returned."
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Group(Noted):
     """Parameters with the same settings.
 
@@ -41,6 +42,19 @@ class Group(Noted):
         """The learning rate η, a Tensor float64[]: assign to it to change the rate, inside a compiled function too."""
         found: Tensor = self.settings["lr"]
         return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.__dataclass_fields__ or name in attributes(self):
+            write = "group.lr.assign(0.1)" if name == "lr" else "a new optimiser with these settings"
+            raise ArgumentError(explain(f"{name} of a group was set", "groups stay as they were made", f"Write {write}."))
+        super().__setattr__(name, value)
+
+    def __getitem__(self, key: str) -> Any:
+        write = "group.lr, and group.lr.assign(0.1) to set it" if key == "lr" else f"group.settings[{key!r}]"
+        raise CallError(explain(f"group[{key!r}] was written", "a group is no dict", f"Write {write}."))
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self[key]
 
 
 class Optimizer(Noted, elsewhere.Explaining):
@@ -144,6 +158,7 @@ class Optimizer(Noted, elsewhere.Explaining):
         Raises:
             ArgumentError: an entry is missing or unknown. ShapeError, DTypeError: one is of another shape or dtype.
         """
+        arrays = checks.kind(arrays, Mapping, "load_state_dict got {}", "it takes a mapping from names to arrays", _SAVED_STATE)
         tensors = self.state_tensors()
         _check_entries(self.rule.name, tensors, arrays)
         for name, target in tensors.items():
@@ -247,7 +262,7 @@ def _check_entries(name: str, tensors: Mapping[str, Tensor], arrays: Mapping[str
                 )
             )
     for key, target in tensors.items():
-        array = np.asarray(arrays[key])
+        array = as_numpy(arrays[key])
         for what, given, expected, kind in (
             ("shape", array.shape, target.shape, ShapeError),
             ("dtype", array.dtype, target.dtype, DTypeError),

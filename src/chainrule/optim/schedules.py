@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from typing import Any, Literal
 
+from chainrule import checks
 from chainrule.errors import ArgumentError, explain
 from chainrule.optim.optimizer import Optimizer
 
@@ -48,6 +49,9 @@ class Schedule(ABC):
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.type in ("int", "float"):
+                checks.real(type(self).__name__, field.name, getattr(self, field.name))
         _require(self, self.interval in ("epoch", "step"), "interval", "'epoch' or 'step'")
 
     @abstractmethod
@@ -283,8 +287,9 @@ class Scheduler:
     """
 
     def __init__(self, optimizer: Optimizer, schedule: Schedule) -> None:
-        self.optimizer = optimizer
-        self.schedule = schedule
+        fix = "Write optim.Scheduler(optimizer, optim.StepLR(step_size=10))."
+        self.optimizer = checks.kind(optimizer, Optimizer, "Scheduler got {}", "it takes an optimiser first", fix)
+        self.schedule = checks.kind(schedule, Schedule, "Scheduler got {}", "it takes a schedule second", fix)
         self.t = 0
         self._base = [float(group.lr.item()) for group in optimizer.groups]
         self._plateau = Plateau()

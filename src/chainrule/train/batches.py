@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, explain
+from chainrule import checks
 from chainrule.ir import Array
 
 
@@ -24,10 +24,8 @@ class Batches:
     """
 
     def __init__(self, samples: int, batch_size: int | None, *, shuffle: bool, seed: int) -> None:
-        if batch_size is not None and batch_size < 1:
-            raise ArgumentError(
-                explain(f"batch_size={batch_size} was given", "it must be at least 1, or None for all samples", "Try 32.")
-            )
+        if batch_size is not None:
+            checks.whole("fit", "batch_size", batch_size, 1, "Try 32, or None for all samples.")
         self._samples = samples
         self._size = min(samples, batch_size or samples)
         # Within one batch the order means nothing but rounding.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import ArgumentError, explain
 from chainrule.fileio import unwritable, write_file
 from chainrule.ir import Array
@@ -43,6 +44,12 @@ class Callback:
 
     def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
         """The inverse of `state`, called after `on_start` of the first fit of a trainer that was loaded."""
+
+
+def check_callbacks(callbacks: Any) -> list[Callback]:
+    """The callbacks. Raises ArgumentError for what is no list of them."""
+    expected, fix = "it is a list of Callbacks", "Write callbacks=[cr.EarlyStopping(patience=5)]."
+    return checks.each(callbacks, Callback, "fit got {} in callbacks", expected, fix)
 
 
 def _monitored(row: Mapping[str, float], monitor: str, who: str) -> float:
@@ -87,17 +94,13 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
-        if patience < 1 or mode not in ("min", "max", "auto"):
-            raise ArgumentError(
-                explain(
-                    f"EarlyStopping got patience={patience} and mode={mode!r}",
-                    "patience is at least 1, and mode min, max or auto",
-                    "Check them.",
-                )
-            )
-        self.patience = patience
-        self.monitor = monitor
-        self.min_delta = min_delta
+        if mode not in ("min", "max", "auto"):
+            raise ArgumentError(explain(f"EarlyStopping got mode={mode!r}", "it is min, max or auto", "Leave it out."))
+        self.patience = checks.whole("EarlyStopping", "patience", patience, 1, "Write EarlyStopping(5, 'val_loss').")
+        self.monitor = checks.kind(
+            monitor, str, "EarlyStopping got {} to monitor", "it is the name of a value", "Write monitor='val_loss'."
+        )
+        self.min_delta = checks.real("EarlyStopping", "min_delta", min_delta)
         self.mode = mode
         self.restore_best = restore_best
         self._sign = 1.0
@@ -243,11 +246,7 @@ class WeightAveraging(Callback):
     """
 
     def __init__(self, after: int) -> None:
-        if after < 0:
-            raise ArgumentError(
-                explain(f"WeightAveraging got after={after}", "it must be at least 0", "Half the epochs is usual.")
-            )
-        self.after = after
+        self.after = checks.whole("WeightAveraging", "after", after, 0, "Half the epochs is usual.")
         self._forget()
 
     def _forget(self) -> None:
@@ -312,10 +311,8 @@ class Checkpoint(Callback):
     saves = True
 
     def __init__(self, path: str | Path, every: int = 1) -> None:
-        if every < 1:
-            raise ArgumentError(explain(f"Checkpoint got every={every}", "it must be at least 1", "Use 1 for each epoch."))
-        self.path = str(path)
-        self.every = every
+        self.path = str(checks.path(path, "the path of a Checkpoint"))
+        self.every = checks.whole("Checkpoint", "every", every, 1, "Use 1 for each epoch.")
 
     def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
         """Save where it is due."""
@@ -332,7 +329,13 @@ class LearningRate(Callback):
     """
 
     def __init__(self, schedule: Schedule, monitor: str = "val_loss") -> None:
-        self.schedule = schedule
+        self.schedule = checks.kind(
+            schedule,
+            Schedule,
+            "LearningRate got {}",
+            "it takes a schedule of chainrule.optim",
+            "Write cr.LearningRate(optim.StepLR(step_size=10)).",
+        )
         self.monitor = monitor
         self._plateau: Scheduler | None = None
 
@@ -373,7 +376,7 @@ class CSVLog(Callback):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(checks.path(path, "the path of a CSVLog"))
         self._columns: list[str] = []
 
     def on_start(self, trainer: Trainer) -> None:

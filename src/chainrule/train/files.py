@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import ArgumentError, ModelFileError, explain
 from chainrule.fileio import parsing, write_file
 from chainrule.ir import Array
@@ -38,6 +39,7 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
         OutputError: the folder is missing or not writable, or the disk is full; what was at `path` is still there.
         ArgumentError: JSON does not have a value in the description.
     """
+    path = checks.path(path, "the file to write")
     from safetensors.numpy import save  # noqa: PLC0415 -- only who saves needs it
 
     # safetensors writes strided arrays wrongly without a word.
@@ -64,7 +66,7 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises:
         ModelFileError: there is no such file, or it is truncated, altered, of another kind, or of another format.
     """
-    source = Path(path)
+    source = Path(checks.path(path, "the file to read"))
     try:
         with source.open("rb") as file:
             content = bytearray(os.fstat(file.fileno()).st_size)

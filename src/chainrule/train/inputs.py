@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import ArgumentError, DataError, ShapeError, explain
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
@@ -185,8 +186,7 @@ def take(arrays: Sequence[Any], rows: Array) -> list[Any]:
 
 def check_settings(epochs: int, sampler: str, until_loss: float | None) -> None:
     """Raise ArgumentError for settings of a fit that mean nothing."""
-    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
-        raise ArgumentError(explain(f"epochs={epochs!r} was given", "it is a whole number, at least 0", "Try 20."))
+    checks.whole("fit", "epochs", epochs, 0, "Try 20.")
     if sampler not in ("all", "misclassified"):
         raise ArgumentError(
             explain(f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample.")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chainrule import functional
+from chainrule import checks, functional
 from chainrule.errors import ArgumentError, explain
 from chainrule.nn import Loss
 from chainrule.reads import Noted
@@ -36,7 +36,14 @@ class Metric(Noted):
 
     def per_sample(self, output: Tensor, target: Tensor, loss: Loss) -> Tensor:
         """The numbers (n,) whose weighted sum, divided by that of the samples' shares, is the mean."""
-        values, counted = self.elements(output, target, loss).astype("float64"), loss.counted(target)
+        found = checks.kind(
+            self.elements(output, target, loss),
+            Tensor,
+            f"the metric {self.name} returned {{}}",
+            "it gives a Tensor",
+            "Return what operations of chainrule give, such as abs(output - target).",
+        )
+        values, counted = found.astype("float64"), loss.counted(target)
         if values.ndim == 0:
             values = functional.broadcast_to(values, output.shape[:1])
         if counted is None:
@@ -110,7 +117,8 @@ def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]
     Raises:
         ArgumentError: an unknown name, something that is no metric, or two of one name.
     """
-    found = [_resolved(metric) for metric in metrics]
+    expected, fix = "it is a list of names, functions and Metrics", "Write metrics=['accuracy']."
+    found = [_resolved(metric) for metric in checks.listed(metrics, "Trainer got {} as its metrics", expected, fix)]
     names = [metric.name for metric in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -129,6 +137,7 @@ def _resolved(metric: str | Metric | Callable[[Tensor, Tensor], Tensor]) -> Metr
         return metric
     if callable(metric) and not isinstance(metric, type):
         name = getattr(metric, "__name__", type(metric).__name__).strip("<>")  # of a lambda
+        checks.takes(metric, ("output", "target"), f"the metric {name}")
         return Metric(name, lambda output, target, loss: metric(output, target))
     if not isinstance(metric, str) or metric not in METRICS:
         raise ArgumentError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule import nn, optim
+from chainrule import checks, nn, optim
 from chainrule.errors import ModelFileError, explain
 from chainrule.fileio import parsing
 from chainrule.ir import Array, constant
@@ -37,6 +37,8 @@ def save_model(model: nn.Module, path: str | Path, extras: Mapping[str, Any] | N
         ArgumentError: a layer that is not in `nn.LAYERS`, or extras that are not JSON-able.
         OutputError: the file cannot be written; an earlier one is unharmed.
     """
+    fix = "Write cr.save_model(model, path)."
+    checks.kind(model, nn.Module, "save_model got {} as the model", "it saves a Module", fix)
     files.write(path, _weights(model), _description("model", model, extras))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import optim
+from chainrule import checks, optim
 from chainrule.backends.contract import Backend, Program
 from chainrule.compile import Capture
 from chainrule.ir import Array, Shape
@@ -34,6 +34,11 @@ class Clipping:
 
     norm: float | None = None
     value: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in (("clip_norm", self.norm), ("clip_value", self.value)):
+            if limit is not None:
+                checks.real("Trainer", name, limit)
 
 
 @dataclass(frozen=True)

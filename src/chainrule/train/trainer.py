@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule import backends, elsewhere, optim
+from chainrule import backends, checks, elsewhere, optim
 from chainrule.backends.contract import Profiled
 from chainrule.errors import ArgumentError, NonFiniteLoss, explain
 from chainrule.ir import Array
@@ -21,7 +21,7 @@ from chainrule.nn.function_loss import as_loss
 from chainrule.tensor import Generator, Tensor, drawing_from, tensor
 from chainrule.train import inputs
 from chainrule.train.batches import Batches
-from chainrule.train.callbacks import Callback
+from chainrule.train.callbacks import Callback, check_callbacks
 from chainrule.train.history import History
 from chainrule.train.interrupt import Interrupt
 from chainrule.train.metrics import Metric, is_right, resolve
@@ -78,9 +78,17 @@ class Trainer:
         clip_value: float | None = None,
         diagnose: bool = False,
     ) -> None:
-        self.model = model
+        self.model = checks.kind(
+            model, Module, "Trainer got {} as its model", "it trains a Module", "Write nn.Sequential(nn.Linear(3, 1)), say."
+        )
         self.loss = as_loss(loss)
-        self.optimizer = optimizer
+        self.optimizer = checks.kind(
+            optimizer,
+            optim.Optimizer,
+            "Trainer got {} as its optimizer",
+            "it takes an optimiser of chainrule.optim",
+            "Write optim.Adam(model.parameters()).",
+        )
         self.metrics = resolve(metrics)
         self.backend = backend
         self.clipping = Clipping(clip_norm, clip_value)
@@ -176,6 +184,7 @@ class Trainer:
             DataError, ShapeError, ArgumentError: data or settings that do not fit, before anything is changed.
         """
         inputs.check_settings(epochs, sampler, until_loss)
+        callbacks = check_callbacks(callbacks)
         if validation_split:
             if validation_data is not None:
                 raise ArgumentError(
