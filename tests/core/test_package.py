@@ -27,7 +27,7 @@ LAYERS = [
     {"ops"},
     {"ir"},
     {"fileio"},
-    {"elsewhere"},
+    {"checks", "elsewhere"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -39,7 +39,7 @@ def test_cross_entropy_in_every_combination_equals_torch(reduction, weight, smoo
 
     expected, gradient = _torch_value_and_gradient(make, output, target)
     scores = cr.parameter(output)
-    value = nn.CrossEntropyLoss(weight, -1, reduction, smoothing)(scores, target)
+    value = nn.CrossEntropyLoss(weight, None if data == "distributions" else -1, reduction, smoothing)(scores, target)
     value.sum().backward()
     np.testing.assert_allclose(value.numpy(), expected, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(scores.grad.numpy(), gradient, rtol=1e-12, atol=1e-14)
