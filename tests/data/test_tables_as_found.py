@@ -119,6 +119,21 @@ def test_gaps_are_the_same_in_a_table_to_predict(path, tmp_path):
         read_table(new, kinds=encoder.kinds)
 
 
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.float16()])
+def test_nan_of_parquet_is_a_gap_and_infinity_is_refused(tmp_path, kind):
+    def read(cells):
+        pa.parquet.write_table(pa.table({"v": pa.array(np.array(cells, kind.to_pandas_dtype()))}), tmp_path / "t.parquet")
+        return read_table(tmp_path / "t.parquet")["v"]
+
+    column = read([np.nan, *range(60)] * 2)
+    assert (column.kind, column.remark, int(column.missing.sum())) == ("numeric", "", 2)
+    for infinite in (np.inf, -np.inf):
+        with pytest.raises(DataError, match=r"row 2, column 'v': the number is infinite \(-?inf\)"):
+            read([np.nan, infinite, *range(60)] * 2)
+        with pytest.raises(DataError, match=r"row 1, column 'v': the number is infinite \(-?inf\)"):
+            read([infinite, np.nan, *range(60)] * 2)
+
+
 # ---------------------------------------------------------------------------------------- numbers
 @pytest.mark.parametrize(
     ("cells", "numbers", "unit"),
@@ -214,6 +229,14 @@ def test_targets_with_units_are_learnt_and_answered_as_numbers(path):
         (["2024-03-01 14:30:00.000", "2024/3/1 2:30 PM", "2024-03-01T09:30-0500"], "year-month-day", "2024-03-01T14:30"),
         (["2024年3月1日", "2024年03月01日", "2024.3.1"], "year-month-day", "2024-03-01"),
         (["2024年3月1日 下午2:30", "2024年3月1日 14时30分"], "year-month-day", "2024-03-01T14:30"),
+        (["2021年12月13日星期一", "2021年12月13日 周一", "2021-12-12 24:00"], "year-month-day", "2021-12-13"),
+        (["2021-12-13 13", "2021-12-13T13"], "year-month-day", "2021-12-13T13:00"),
+        (["13/12/2021 13.27", "13/12/2021 13:27"], "day/month/year", "2021-12-13T13:27"),
+        (["13. 12. 2021", "13.12. 2021"], "day.month.year", "2021-12-13"),
+        (["13/Dec/2021:13:27:00 +0000", "13/Dec/2021:14:27:00 +0100"], "day month year", "2021-12-13T13:27"),
+        (["Mon Dec 13 13:27:00 2021", "Mon Dec 13 13:27:00 UTC 2021"], "month day year", "2021-12-13T13:27"),
+        (["99/12/31", "99-12-31"], "year/month/day", "1999-12-31"),
+        (["12/2021", "12-2021"], "month year", "2021-12-01"),
         (["1.3.2024", "01.03.24"], "day.month.year", "2024-03-01"),
         (["3/31/2024 2:30 PM", "03/31/24 14:30"], "month/day/year", "2024-03-31T14:30"),
         (["31/3/2024", "31-03-24"], "day/month/year", "2024-03-31"),
@@ -258,6 +281,23 @@ def test_an_order_in_doubt_is_named(path):
     assert "--kind 'd=date:day/month/year'" in read_table(path)["d"].note
     with pytest.raises(DataError, match="could be day/month/year or month/day/year; no cell says which"):
         read_table(path, kinds={"d": "date"})
+
+
+@pytest.mark.parametrize(
+    ("cells", "orders", "said", "day"),
+    [
+        (["01/05/05", "01/05/06"], "day/month/year or month/day/year or year/month/day", "year/month/day", "2001-05-05"),
+        (["21-05-16", "21-05-17"], "day/month/year or year/month/day", "year/month/day", "2021-05-16"),
+        (["16.05.21", "17.05.21"], "day.month.year or year/month/day", "day.month.year", "2021-05-16"),
+    ],
+)
+def test_a_year_of_two_digits_may_come_first(path, cells, orders, said, day):
+    write(path, d=cells)
+    column = read_table(path)["d"]
+    assert (column.date_order, column.note.partition(":")[0]) == ("", f"dates that could be {orders}")
+    with pytest.raises(DataError, match=f"could be {orders}; no cell says which"):
+        read_table(path, kinds={"d": "date"})
+    assert read_table(path, kinds={"d": f"date:{said}"})["d"].texts()[0] == day
 
 
 def test_a_moment_gives_hour_weekday_and_month_beside_the_time_elapsed(path):
@@ -351,6 +391,24 @@ def test_a_class_is_known_however_it_is_written(tmp_path):
     encoder = TargetEncoder.fit(column)
     assert encoder.classes == ("1.0", "2.0")
     assert encoder.encode(table_of(tmp_path / "u.csv", y=["2", "1"])["y"]).tolist() == [1, 0]
+
+
+NEAR_EXACT = [2**53, 2**53 + 1, -(2**53), -(2**53) - 1]
+
+
+@pytest.mark.parametrize("labels", [NEAR_EXACT, NEAR_EXACT[:2], [NEAR_EXACT[1], NEAR_EXACT[0], 5]])
+def test_integers_just_above_what_a_float_holds_are_told_apart(tmp_path, labels):
+    pa.parquet.write_table(pa.table({"y": pa.array(labels * 10, pa.int64())}), tmp_path / "t.parquet")
+    for file in (write(tmp_path / "t.csv", y=labels * 10), tmp_path / "t.parquet"):
+        encoder = TargetEncoder.fit(read_table(file, verbatim=["y"])["y"], "classification")
+        assert sorted(encoder.classes) == sorted(map(str, labels))
+
+
+def test_integers_that_are_rounded_to_one_number_are_not_constant(tmp_path):
+    values = pa.array([2**64 - 1 - k for k in range(20)], pa.uint64())
+    pa.parquet.write_table(pa.table({"v": values, "c": [3] * 20}), tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert (table["v"].kind, table["c"].kind) == ("identifier", "constant")
 
 
 def test_long_integers_in_arrays_are_told_apart():

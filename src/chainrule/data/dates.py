@@ -8,7 +8,7 @@ Only `reading` imports this module: pyarrow is optional.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,34 +24,55 @@ _CLOCK = (
     r"(?P<part>上午|下午)?(?P<hour>\d{1,2})[:时點点](?P<minute>\d{2})(?:[:分](?:(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?秒?)?)?"
     r"\s*(?P<half>(?i:[ap]\.?m\.?))?"
 )
+_CLOCK_AFTER_DATE = _CLOCK.replace("[:时點点]", "[:.时點点]")  # alone, 13.27 is a number
 _ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
-_THEN = rf"(?:(?:T|\s+(?:at\s+)?|,\s*){_CLOCK}{_ZONE})?$"
+_THEN = rf"(?:(?:T|\s+(?:at\s+)?|,\s*|:){_CLOCK_AFTER_DATE}{_ZONE})?$"
 _NAMES = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = r"(?P<name>(?i:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)(?i:uary|ruary|ch|il|e|y|ust|tember|ober|ember)?)\.?"
 _WEEKDAY = r"(?:(?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
+_CHINESE_WEEKDAY = r"(?:\s*\(?(?:星期|[周週])[一二三四五六日天]\)?)?"
 _DAY, _ORDINAL = r"(?P<day>\d{1,2})", r"(?P<day>\d{1,2})(?i:st|nd|rd|th)?"
 _YEAR, _ANY_YEAR = r"(?P<year>\d{4})", r"(?P<year>\d{4}|\d{2})"
 
+# Each order by the patterns that it may be written in.
 _ORDERS = {
-    "year-month-day": rf"^{_YEAR}[-/.年]\s*(?P<month>\d{{1,2}})[-/.月]\s*{_DAY}[日号]?{_THEN}",
-    "day.month.year": rf"^{_DAY}\.(?P<month>\d{{1,2}})\.{_ANY_YEAR}{_THEN}",
-    "month/day/year": rf"^(?P<month>\d{{1,2}})[-/]{_DAY}[-/]{_ANY_YEAR}{_THEN}",
-    "day/month/year": rf"^{_DAY}[-/](?P<month>\d{{1,2}})[-/]{_ANY_YEAR}{_THEN}",
-    "day month year": rf"^{_WEEKDAY}{_ORDINAL}[-\s./]*(?:of\s+)?{_MONTH},?[-\s./]*{_ANY_YEAR}{_THEN}",
-    "month day year": rf"^{_WEEKDAY}{_MONTH}[-\s./]+{_ORDINAL}(?:,\s*|[-\s./]+){_ANY_YEAR}{_THEN}",
-    "year-month": rf"^{_YEAR}[-/年](?P<month>\d{{1,2}})月?$",
-    "month year": rf"^{_MONTH},?[-\s./]+{_YEAR}$",
-    "yearmonthday": rf"^{_YEAR}(?P<month>\d{{2}})(?P<day>\d{{2}})"
-    r"(?:T(?P<hour>\d{2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?)?(?P<zone>Z|[+-]\d{2}:?\d{2})?)?$",
-    "hour:minute": rf"^{_CLOCK}$",
+    "year-month-day": (
+        rf"^{_YEAR}[-/.年]\s*(?P<month>\d{{1,2}})[-/.月]\s*{_DAY}[日号]?{_CHINESE_WEEKDAY}{_THEN}",
+        rf"^{_YEAR}[-/](?P<month>\d{{1,2}})[-/]{_DAY}[T\s](?P<hour>\d{{1,2}})$",
+    ),
+    "day.month.year": (rf"^{_DAY}\.\s*(?P<month>\d{{1,2}})\.\s*{_ANY_YEAR}{_THEN}",),
+    "month/day/year": (rf"^(?P<month>\d{{1,2}})[-/]{_DAY}[-/]{_ANY_YEAR}{_THEN}",),
+    "day/month/year": (rf"^{_DAY}[-/](?P<month>\d{{1,2}})[-/]{_ANY_YEAR}{_THEN}",),
+    "year/month/day": (rf"^(?P<year>\d{{2}})[-/.](?P<month>\d{{1,2}})[-/.]{_DAY}{_THEN}",),
+    "day month year": (rf"^{_WEEKDAY}{_ORDINAL}[-\s./]*(?:of\s+)?{_MONTH},?[-\s./]*{_ANY_YEAR}{_THEN}",),
+    "month day year": (
+        rf"^{_WEEKDAY}{_MONTH}[-\s./]+{_ORDINAL}(?:,\s*|[-\s./]+){_ANY_YEAR}{_THEN}",
+        rf"^{_WEEKDAY}{_MONTH}\s+{_DAY}\s+{_CLOCK}{_ZONE}\s+{_YEAR}$",
+    ),
+    "year-month": (rf"^{_YEAR}[-/年](?P<month>\d{{1,2}})月?$",),
+    "month year": (rf"^{_MONTH},?[-\s./]+{_YEAR}$", rf"^(?P<month>\d{{1,2}})[-/]{_YEAR}$"),
+    "yearmonthday": (
+        rf"^{_YEAR}(?P<month>\d{{2}})(?P<day>\d{{2}})"
+        r"(?:T(?P<hour>\d{2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?)?(?P<zone>Z|[+-]\d{2}:?\d{2})?)?$",
+    ),
+    "hour:minute": (rf"^{_CLOCK}$",),
 }
 _EXCEL_EPOCH = -25_569.0  # 1899-12-30, day 0 of Excel, in days since 1970-01-01
 _FIRST_DAY, _LAST_DAY = -719_162.0, 2_932_896.0  # 0001-01-01 and 9999-12-31
 _MILLISECONDS = 1e11  # seconds since 1970 above this are milliseconds: they would be after the year 5138
 
 
-def _parse(words: Array, pattern: str) -> NDArray[np.float64]:
+def _parse(words: Array, patterns: Sequence[str]) -> NDArray[np.float64]:
     words = normalised(words)
+    days = _parse_one(words, patterns[0])
+    for pattern in patterns[1:]:
+        rest = np.flatnonzero(np.isnan(days))
+        if rest.size:
+            days[rest] = _parse_one(words.take(pa.array(rest)), pattern)
+    return days
+
+
+def _parse_one(words: Array, pattern: str) -> NDArray[np.float64]:
     if not matches_any(words, pattern):
         return np.full(len(words), np.nan)
     parts = pc.extract_regex(words, pattern)
@@ -78,8 +99,11 @@ def _parse(words: Array, pattern: str) -> NDArray[np.float64]:
         hour, minute, second = number("hour"), number("minute"), number("second")
         if "half" in groups:
             hour = _on_the_24_hour_clock(hour, pc.struct_field(parts, "half"), pc.struct_field(parts, "part"))
-        found &= (hour >= 0) & (hour < 24) & (minute < 60) & (second < 60)
-        seconds += (hour * 60 + minute) * 60 + second + _fraction(pc.struct_field(parts, "fraction"))
+        seconds += (hour * 60 + minute) * 60 + second
+        if "fraction" in groups:
+            seconds += _fraction(pc.struct_field(parts, "fraction"))
+        midnight = (seconds == 86_400) & (hour == 24) & ("year" in groups)  # 24:00 ends a day
+        found &= (hour >= 0) & ((hour < 24) | midnight) & (minute < 60) & (second < 60)
     if "zone" in groups:
         seconds -= _offset(pc.struct_field(parts, "zone"))
     return np.where(found, days.astype(np.int64) + seconds / 86_400, np.nan)
@@ -131,12 +155,12 @@ def _within_reach(days: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where((days >= _FIRST_DAY) & (days <= _LAST_DAY), days, np.nan)
 
 
-def _parser(pattern: str) -> Callable[[Array], NDArray[np.float64]]:
-    return lambda words: _parse(words, pattern)
+def _parser(patterns: Sequence[str]) -> Callable[[Array], NDArray[np.float64]]:
+    return lambda words: _parse(words, patterns)
 
 
 PARSERS: dict[str, Callable[[Array], NDArray[np.float64]]] = {
-    **{order: _parser(pattern) for order, pattern in _ORDERS.items()},
+    **{order: _parser(patterns) for order, patterns in _ORDERS.items()},
     "excel": _excel,
     "unix": _unix,
 }

@@ -191,7 +191,7 @@ class _ParquetSource:
         with _parquet(self.path), pyarrow.parquet.ParquetFile(self.path) as file:
             for batch in file.iter_batches(_PARQUET_ROWS):
                 batch.validate(full=True)  # text that is not UTF-8
-                yield [cells if _is_number(cells.type) else _as_words(cells) for cells in batch.columns]
+                yield [_without_nan(cells) if _is_number(cells.type) else _as_words(cells) for cells in batch.columns]
 
     def place(self, row: int) -> str:
         return f"row {row + 1}"
@@ -217,6 +217,14 @@ def _is_readable(kind: Any) -> bool:
 
 def _is_number(kind: Any) -> bool:
     return any(test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
+
+
+def _without_nan(cells: Array) -> Array:
+    """Numbers with null for NaN, which pandas writes for a gap."""
+    if not pa.types.is_floating(cells.type):
+        return cells
+    wide = pc.cast(cells, pa.float32()) if pa.types.is_float16(cells.type) else cells
+    return pc.if_else(pc.is_nan(wide), None, wide) if pc.any(pc.is_nan(wide)).as_py() else wide
 
 
 def _as_words(cells: Array) -> Array:

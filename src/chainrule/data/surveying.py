@@ -35,7 +35,8 @@ _MOST_UNITS = 3  # that a column of numbers in mixed units may have; one with mo
 _SHOWN = 4  # words that a message lists
 _POINT, _COMMA = FORMATS
 _WORD_KINDS = ("categorical", "text", "identifier")
-_ORDERS = ("date:month/day/year", "date:day/month/year")
+# Orders that the same cells may fit, such as 01/02/03.
+_ORDERS = ("date:day/month/year", "date:month/day/year", "date:day.month.year", "date:year/month/day")
 _PLAIN_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
 Place = Callable[[int], str]  # from a row to what a message calls it
@@ -267,10 +268,13 @@ class Survey:
             return Rule(self.name, None, missing=self.said)
         if not self.present:
             return self._nothing()
-        word = self._single_word()
-        fitting = [name for name, trial in self.trials.items() if trial.complete or (word and trial.fails_only(word.word))]
-        if set(_ORDERS) <= set(fitting):
-            return self._ambiguous_order(file)
+        word = None
+        fitting = [name for name, trial in self.trials.items() if trial.complete]
+        if not fitting and (word := self._single_word()):
+            fitting = [name for name, trial in self.trials.items() if trial.fails_only(word.word)]
+        orders = [name for name in _ORDERS if name in fitting]
+        if len(orders) > 1:
+            return self._ambiguous_order(file, orders)
         if fitting:
             return self._rule(self._chosen(fitting, file, marks), word)
         suspects = {name: trial for name, trial in self.trials.items() if self.kind or name not in BOOLEANS}
@@ -338,17 +342,18 @@ class Survey:
             )
         )
 
-    def _ambiguous_order(self, file: Any) -> Rule:
-        how = f"--kind '{self.name}=date:day/month/year'"
+    def _ambiguous_order(self, file: Any, orders: list[str]) -> Rule:
+        how = f"--kind '{self.name}={orders[0]}'"
+        could = f"could be {' or '.join(order.removeprefix('date:') for order in orders)}"
         if self.kind == "date":
             raise DataError(
                 explain(
-                    f"{file.path}: the dates of column '{self.name}' could be day/month/year or month/day/year",
+                    f"{file.path}: the dates of column '{self.name}' {could}",
                     "no cell says which",
                     f"Name the order, for example {how} (in Python kinds=…).",
                 )
             )
-        note = f"dates that could be day/month/year or month/day/year: name the order with {how}"
+        note = f"dates that {could}: name the order with {how}"
         return Rule(self.name, None, missing=self.said, note=note)
 
     def _single_word(self) -> _Seen | None:

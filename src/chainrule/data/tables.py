@@ -29,8 +29,8 @@ Kind = Literal["numeric", "boolean", "categorical", "date", "identifier", "text"
 BOOLEAN_WORDS = (("false", "true"), ("no", "yes"))
 TIME_OF_DAY = "hour:minute"
 DATE_ORDERS = (
-    *("year-month-day", "day.month.year", "month/day/year", "day/month/year", "day month year", "month day year"),
-    *("year-month", "month year", "yearmonthday", TIME_OF_DAY, "excel", "unix"),
+    *("year-month-day", "day.month.year", "month/day/year", "day/month/year", "year/month/day"),
+    *("day month year", "month day year", "year-month", "month year", "yearmonthday", TIME_OF_DAY, "excel", "unix"),
 )
 NUMBER_FORMATS = ("1,234.5", "1.234,5")
 READINGS = (
@@ -40,7 +40,7 @@ READINGS = (
 )
 
 MAX_CATEGORIES = 100
-LARGEST_EXACT = 2**53  # float64 holds every integer up to this
+LARGEST_EXACT = 2**53  # float64 holds every integer up to this; one that reads so may be the next, rounded
 _SMALLEST_CODE = 1000
 _SCATTERED = 20  # times as far apart as numbers in a row: codes, not years
 _LOOKED_AT = 10_000  # rows
@@ -265,7 +265,8 @@ def number_column(name: str, values: NDArray[np.float64], date_order: str = "") 
     if not present.size:
         kind = "empty"
     elif present.size == values.size and values.size > 1 and np.all(values == values[0]):
-        kind = "constant"
+        # Longer integers that are the same once rounded may differ.
+        kind = "constant" if abs(values[0]) < LARGEST_EXACT else "identifier"
     elif kind == "numeric" and _names_rows(name) and _mostly_distinct_integers(present):
         kind = "identifier"
     note = "" if date_order or kind != "numeric" else _codes(name, present)
@@ -288,7 +289,7 @@ def _codes(name: str, present: NDArray[np.float64]) -> str:
     scattered = distinct[-1] - distinct[0] > _SCATTERED * distinct.size
     if distinct.size > 1 and distinct.size <= min(MAX_CATEGORIES, few.size // 2) and scattered:
         return f"few different large numbers, which may be codes: --kind '{name}=categorical' reads words"
-    if np.abs(few).max() > LARGEST_EXACT:
+    if np.abs(few).max() >= LARGEST_EXACT:
         return f"numbers of so many digits are rounded, and may be codes: --kind '{name}=identifier' leaves them out"
     return ""
 

@@ -278,7 +278,7 @@ class Classes:
             words, codes = column.written.words, column.written.codes[index]
             own = np.unique(codes)
             texts = {code: words[code].strip() for code in own.tolist()}
-            if column.categories is None and np.abs(values).max(initial=0.0) > LARGEST_EXACT:
+            if column.categories is None and np.abs(values).max(initial=0.0) >= LARGEST_EXACT:
                 return cls._by_text([texts[code] for code in codes.tolist()])
             written = tuple(texts[code] for code in codes.tolist()) if own.size <= _MOST_LABELS else None
         distinct, positions = np.unique(values, return_inverse=True)

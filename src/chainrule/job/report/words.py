@@ -290,9 +290,10 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (r"it has no values", "没有值"),
     (r"excluded", "被排除"),
     (
-        r"dates that could be day/month/year or month/day/year: name the order with --kind '(.*?)'",
-        r"日期可能是日/月/年或月/日/年: 请用 --kind '\1' 指明顺序",
+        r"dates that could be (.*?): name the order with --kind '(.*?)'",
+        r"日期的顺序可能是 \1: 请用 --kind '\2' 指明顺序",
     ),
+    (r"(?<=year|/day) or (?=day|month|year)", " 或 "),
     (
         r"(\w+) did not improve for (\d+) epochs; the best was epoch (\d+)",
         r"\1 连续 \2 轮没有改善; 最好的是第 \3 轮",
