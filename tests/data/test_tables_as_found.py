@@ -155,6 +155,11 @@ def test_nan_of_parquet_is_a_gap_and_infinity_is_refused(tmp_path, kind):
         (["10.0 kg", "7kg", "1,000 kg"], [10, 7, 1000], "kg"),
         (["1.2万", "3万"], [1.2, 3], "万"),
         (["１２３", " 4 "], [123, 4], ""),
+        (["–3.5", "‒4", "-5", "6"], [-3.5, -4, -5, 6], ""),
+        (['="843.73"', '="-2"', "7"], [843.73, -2, 7], ""),
+        (["'843.73", "'12", "7"], [843.73, 12, 7], ""),
+        (["84_373", "1_234_567.5"], [84373, 1234567.5], ""),
+        (["٨٤٣.٧٣", "१२३", "۷"], [843.73, 123, 7], ""),
         (["1 month", "60 months", "0"], [1, 60, 0], "month"),
         (["Rs. 1,23,456", "Rs 500"], [123456, 500], "Rs"),
     ],
@@ -168,10 +173,57 @@ def test_numbers_as_people_write_them(path, cells, numbers, unit):
 
 @pytest.mark.parametrize(
     "cells",
-    [["12A", "3B", "7C"], ["z123", "z77"], ["A/5 21171", "PC 17599"], ["--5", "(5"], ["1,2,3", "4,5"], ["1 yard", "2 miles"]],
+    [
+        ["12A", "3B", "7C"],
+        ["z123", "z77"],
+        ["A/5 21171", "PC 17599"],
+        ["--5", "(5"],
+        ["1,2,3", "4,5"],
+        ["1 yard", "2 miles"],
+        ['="007"', '="012"'],
+        ["'007", "'012"],
+    ],
 )
 def test_words_that_hold_digits_are_words(path, cells):
     assert table_of(path, v=cells * 5)["v"].categories == tuple(sorted(cells))
+
+
+def many(form):
+    return [form.format(a=k, b=k % 60, c=k % 12 + 1, d=k % 28 + 1) for k in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("form", "what"),
+    [
+        ("<{a}.7", "numbers"),
+        ("~{a}.7", "numbers"),
+        ("> {a} mg/L", "numbers"),
+        ("{a}.7±0.5", "numbers"),
+        ("{a}-{c}", "numbers"),
+        ("{a}/{c}", "numbers"),
+        ("{a} {c}/{b}", "numbers"),
+        ("0x{a:x}b", "numbers"),
+        ("{a}.4×10^3", "numbers"),
+        ("{a}:{b:02}:52", "numbers"),
+        ("2021-{c:02}-{d:02} 13:{b:02}:00 CET", "dates"),
+        ("{a}-dec-21", "dates"),
+        ("Dec-21 {a}", "dates"),
+        ("week {a} street", ""),
+        ("No {a}", ""),
+    ],
+)
+def test_words_that_look_like_numbers_or_dates_are_told(path, form, what):
+    table = table_of(path, v=many(form), y=NUMBERS + NUMBERS + NUMBERS[:30])
+    remark = f"cells such as '{many(form)[0]}' are not read as {what}" if what else ""
+    assert (table["v"].kind, table["v"].remark) == ("text", remark)
+    [report] = [report for report in FeatureEncoder.fit(table, None).describe() if report.name == "v"]
+    assert report.told == f"left out: {remark or 'it has too many different values'}"
+
+
+def test_few_words_that_look_like_dates_are_told_and_few_ranges_are_categories(path):
+    table = table_of(path, d=["Dec-21", "Jan-22"] * 20, age=["20-30", "30-40"] * 20)
+    assert table["d"].remark == "cells such as 'Dec-21' are not read as dates"
+    assert (table["age"].kind, table["age"].remark) == ("categorical", "")
 
 
 def test_mixed_units_are_refused_by_cell(path):

@@ -5,8 +5,8 @@ A *format* says which sign is the decimal mark. It is named by an example:
     1,234.5    a point is the decimal mark, a comma stands between thousands
     1.234,5    the other way round
 
-In both, blanks and apostrophes may stand between thousands, digits may be full-width, a number may have an exponent (1e3), a
-sign before or behind it, or the brackets of an accountant, (12) for -12; and a currency or unit may stand beside it: $1,200,
+In both, blanks, apostrophes and underscores may stand between thousands, digits may be of any script, a number may have an
+exponent (1e3), a sign before or behind it (a dash is a minus), or the brackets of an accountant, (12) for -12; and a currency or unit may stand beside it: $1,200,
 45%, 10 kg. The number is the one that is written: 45% is 45 in the unit %.
 
 Only `reading` imports this module: pyarrow is optional.
@@ -14,6 +14,7 @@ Only `reading` imports this module: pyarrow is optional.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,13 +42,17 @@ _GLUED = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|[%‰+]|°[CFK]?|(?i:{_CURRENCIES}|{_UNITS})
 _APART = r"(?:.+?)"  # checked by itself: classes such as \pL take long to compile
 _NO_UNIT = r"[0-9,()].|^[!-/:-@\[-`{-~].*\w"
 _LONGEST_UNIT = 16
+_MINUS = r"\-−‒–"  # hyphen, minus, figure dash, en dash
+# What Excel takes for text, ="12" and '12; a zero in front says that it is a code.
+_EXCEL_TEXT = r"""^(?:="(.*)"|'(.*))$"""
+_EXCEL_CODE = r"""^(?:="|')[+-]?0\d"""
 
 
 def _pattern(thousands: str, decimal: str) -> str:
-    grouped = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{2,3}})*{thousands}\d{{3}}|[1-9]\d{{0,2}}(?:[ '’]\d{{3}})+"
+    grouped = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{2,3}})*{thousands}\d{{3}}|[1-9]\d{{0,2}}(?:[ '’_]\d{{3}})+"
     core = rf"(?:{grouped}|\d+)(?:{decimal}\d*)?|{decimal}\d+"
     return (
-        rf"^(?P<open>\()?\s*(?P<sign>[+\-−]?)\s*(?P<before>{_BEFORE})?\s*(?P<inner>[+\-−]?)(?P<opened>\()?\s*"
+        rf"^(?P<open>\()?\s*(?P<sign>[+{_MINUS}]?)\s*(?P<before>{_BEFORE})?\s*(?P<inner>[+{_MINUS}]?)(?P<opened>\()?\s*"
         rf"(?P<core>{core})(?P<exponent>[eE][+-]?\d+)?\s*(?P<close>\))?(?P<trailing>-)?"
         rf"(?P<after>\s*{_GLUED}|\s+{_APART})?\s*(?P<closed>\))?$"
     )
@@ -84,13 +89,13 @@ def parse_format(words: Array, form: str) -> Numbers:
     def part(name: str) -> Array:
         return pc.struct_field(parts, name)
 
-    digits = pc.replace_substring_regex(part("core"), r"[ '’,]" if form == POINT else r"[ '’.]", "")
+    digits = pc.replace_substring_regex(part("core"), r"[ '’_,]" if form == POINT else r"[ '’_.]", "")
     digits = pc.binary_join_element_wise(
         digits if form == POINT else pc.replace_substring(digits, ",", "."), part("exponent"), ""
     )
     values = floats(pc.cast(digits, pa.float64()))
     opened, closed = _marks(part("open")) + _marks(part("opened")), _marks(part("close")) + _marks(part("closed"))
-    minus = sum((_marks(part(name), "-", "−") for name in ("sign", "inner", "trailing")), opened)
+    minus = sum((_marks(part(name), "-", *_MINUS[2:]) for name in ("sign", "inner", "trailing")), opened)
     wrong = (opened != closed) | (minus > 1) | (_marks(part("sign"), "+") & (minus > 0))
     units = pc.fill_null(pc.utf8_trim_whitespace(pc.binary_join_element_wise(part("before"), part("after"), "")), "")
     wrong |= np.asarray(pc.greater(pc.utf8_length(units), _LONGEST_UNIT)) | np.asarray(
@@ -112,10 +117,22 @@ def matches_any(words: Array, pattern: str) -> bool:
 
 
 def normalised(words: Array) -> Array:
-    """Words with full-width digits and signs as usual ones, and every kind of blank as a blank."""
+    """Words with digits of every script and full-width signs as usual ones, every kind of blank as a blank, and without what
+    makes Excel take a cell for text.
+    """
+    if matches_any(words, _EXCEL_TEXT):
+        code = pc.match_substring_regex(words, _EXCEL_CODE)
+        words = pc.if_else(code, words, pc.replace_substring_regex(words, _EXCEL_TEXT, r"\1\2"))
     if pc.all(pc.string_is_ascii(words)).as_py() is not False:
         return words
-    return pc.utf8_trim_whitespace(pc.utf8_normalize(words, "NFKC"))
+    words = pc.utf8_trim_whitespace(pc.utf8_normalize(words, "NFKC"))
+    if not matches_any(words, r"[^\x00-\x7f\PN]"):
+        return words
+    return pa.array([None if word is None else _with_usual_digits(word) for word in words.to_pylist()], pa.string())
+
+
+def _with_usual_digits(word: str) -> str:
+    return "".join(str(unicodedata.decimal(character, character)) for character in word)
 
 
 def _marks(part: Array, *signs: str) -> NDArray[np.int64]:

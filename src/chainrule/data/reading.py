@@ -306,10 +306,11 @@ class _Words:
                 new[code] = len(kept)
                 kept.append(word)
         counts = np.bincount(self._codes[self._codes >= 0], minlength=len(self._known))
+        column = word_column(self.rule.name, new[self._codes], kept)
         found = replace(
-            word_column(self.rule.name, new[self._codes], kept),
+            column,
             gaps={word: int(counts[self._known[word]]) for word in gaps if word},
-            note=self.rule.note,
+            note=self.rule.note or (self.rule.doubt if column.kind == "text" else ""),
         )
         return with_kind(found, kind) if kind else found
 

@@ -39,6 +39,14 @@ _WORD_KINDS = ("categorical", "text", "identifier")
 _ORDERS = ("date:day/month/year", "date:month/day/year", "date:day.month.year", "date:year/month/day")
 _PLAIN_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
+_MONTHS = "jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec"
+# Words that people may take for dates or numbers, although no parser reads them.
+_ALIKE = {
+    "dates": rf"^\d{{1,4}}[-/.年]\s*\d{{1,2}}[-/.月]\s*\d{{1,4}}(?:\D|$)|(?i)(?:^|[^a-z])(?:{_MONTHS})[a-z]{{0,6}}[^a-z]*\d"
+    rf"|\d[^a-z]*(?:{_MONTHS})[a-z]{{0,6}}(?:[^a-z]|$)",
+    "numbers": r"^[^\pL\d]{1,3}\d|^[^\pL]*\d[^\pL]*$|^0[xX][0-9a-fA-F]+$",
+}
+
 Place = Callable[[int], str]  # from a row to what a message calls it
 
 
@@ -52,6 +60,7 @@ class Rule(NamedTuple):
         missing: words that stand for gaps, beside those that always do in such a column.
         gaps: words that stood for gaps, and how often.
         note: a remark.
+        doubt: a remark for words that are too many to be categories.
     """
 
     name: str
@@ -60,6 +69,7 @@ class Rule(NamedTuple):
     missing: tuple[str, ...] = ()
     gaps: Mapping[str, int] = {}
     note: str = ""
+    doubt: str = ""
 
 
 @dataclass
@@ -110,6 +120,7 @@ class Survey:
     leading_zero: str = ""
     _numbers: set[float] = field(default_factory=set)
     _two_ways: str = ""  # the first word that is another number in the other format
+    _alike: dict[str, str] = field(default_factory=dict)  # keys of _ALIKE that most words look like; the first word
     _row: int = 0  # the first of the block
     _places: dict[str, int] = field(default_factory=dict)  # rows where words of the block stand first
 
@@ -194,6 +205,8 @@ class Survey:
             self._observe_numbers(rest, numbers)
             return
         distinct, counts = _counted(rest)
+        if not self.present and self.kind is None:
+            self._alike = _alike(distinct[:_SAMPLE])
         self.present += int(counts.sum())
         read = {name: self._try(name, trial, distinct, counts, rest) for name, trial in self.trials.items()}
         if _POINT in read and _COMMA in read:
@@ -286,7 +299,9 @@ class Survey:
         suspects = {name: trial for name, trial in suspects.items() if trial.failed}
         if suspects:
             raise self._wrong_cell(file, *max(suspects.items(), key=lambda item: item[1].read))
-        return Rule(self.name, None, missing=self.said, note=self._half_numbers())
+        said = {what: f"cells such as '{_shortened(like)}' are not read as {what}" for what, like in self._alike.items()}
+        note = self._half_numbers() or said.get("dates", "")
+        return Rule(self.name, None, missing=self.said, note=note, doubt=said.get("numbers", ""))
 
     @property
     def mark(self) -> str | None:
@@ -412,6 +427,15 @@ def _counted(words: Array) -> tuple[Array, NDArray[np.int64]]:
     """Distinct words, and how often each occurs."""
     found = pc.value_counts(words.drop_null())
     return found.field("values"), np.asarray(found.field("counts"))
+
+
+def _alike(words: Array) -> dict[str, str]:
+    """Which of _ALIKE these distinct words mostly look like, if any, and the first of them."""
+    for what, pattern in _ALIKE.items():
+        fits = pc.match_substring_regex(words, pattern)
+        if (pc.sum(fits).as_py() or 0) >= max(1, MOSTLY * len(words)):
+            return {what: words[pc.index(fits, True).as_py()].as_py()}
+    return {}
 
 
 def _listed(failed: Mapping[str, _Seen]) -> str:

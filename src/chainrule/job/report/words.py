@@ -275,6 +275,8 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
         r"([\d,]+) of ([\d,]+) cells are numbers, and (.*) are not",
         r"\2 个单元格中有 \1 个是数值, \3 不是",
     ),
+    (r"cells such as '(.*?)' are not read as numbers", r"像 “\1” 这样的单元格不是数值"),
+    (r"cells such as '(.*?)' are not read as dates", r"像 “\1” 这样的单元格不能读作日期"),
     (r"0 or 1, standardised", "0 或 1, 标准化"),
     (r"standardised", "标准化"),
     (r" after arsinh \(heavy tails\)", " (重尾, 先取 arsinh)"),
