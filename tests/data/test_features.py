@@ -103,7 +103,7 @@ def test_unseen_categories_and_late_missing_values(people):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"age": None}, "has no column 'age'"),
+        ({"age": None}, "has no column 'age'; its columns are .*Add the column 'age', which the model needs"),
         ({"age": ["old"] * 8}, "column 'age' holds words, such as 'old'; the encoder was fitted on numeric"),
         ({"town": [1.0] * 8}, "column 'town' holds numbers; the encoder was fitted on words"),
         ({"member": ["maybe"] * 8}, "column 'member' holds words, such as 'maybe'; the encoder was fitted on boolean"),

@@ -98,6 +98,29 @@ def test_an_unusual_delimiter_is_named(write):
     assert read_table(write("a:b\n1:2\n"), ":")["b"].values.tolist() == [2.0]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\na;b\n1;2\n3;4\n",
+        'sep=|\r\na|b\r\n1|2\r\n3|"4"\r\n',
+        '\ufeff"sep=,"\na,b\n1,2\n3,4\n',
+        "a,b\n1,2\n3,4\n,\n",
+        "a,b\n1,2\n3,4\n,\n,\n\n",
+        "a,b\n1,2\n3,4\n\x1a",
+        "a,b\n1,2\n3,4\n\x1a\n",
+    ],
+)
+def test_what_spreadsheets_write_around_a_table_is_no_row(write, content):
+    table = read_table(write(content))
+    assert [(column.name, column.values.tolist()) for column in table] == [("a", [1, 3]), ("b", [2, 4])]
+
+
+def test_empty_rows_within_a_table_are_rows(write):
+    rows = read_table(write("a,b\n1,2\n,\n,\n3,4\n,\n"))["a"].values
+    np.testing.assert_array_equal(rows, [1, np.nan, np.nan, 3])
+    assert read_table(write("a\n1\n3\n\x1a"))["a"].values.tolist() == [1, 3]
+
+
 def test_decimal_commas_in_semicolon_files(write):
     table = read_table(write("a;b\n1,5;3\n-2,25;4\n"))
     assert table["a"].values.tolist() == [1.5, -2.25]
@@ -160,6 +183,12 @@ def test_parquet_gives_the_same_as_csv(tmp_path):
         ('a,"b\n1,2\n', "line 1: the header cannot be read"),
         ("a,b,a\n1,2,3\n", "columns 1 and 3 are both called 'a'"),
         (",b\n1,2\n", "column 1 of 2 has no name.*index=False"),
+        ("a,\n1,2\n", r"column 2 of 2 has no name; every column needs one. Name it in the first line\.$"),
+        ('[{"a": 1}]', "holds JSON, not a table"),
+        ('\ufeff{\n "a": [1]}', "holds JSON, not a table"),
+        ("<!DOCTYPE html>\n<html></html>", "holds HTML or XML, not a table"),
+        ("sep=;\na;b\n1;2\n3\n", r"line 4: 1 fields \('3'\); the header has 2"),
+        ("a,b\n,\n,\n", "has a header and no rows"),
         ("5.1,3.5\n4.9,3.0\n", r"every name is a number \(5.1, 3.5\).*Add a first line with names"),
         ("v\n" + "1\n" * 30 + "inf\n", r"line 32, column 'v': the number is infinite \(inf\)"),
         ("v\n1\n1e999\n", r"line 3, column 'v': the number is infinite \(1e999\)"),
@@ -232,7 +261,7 @@ cells = st.text(string.ascii_letters + ' ,;|"\n\té€', max_size=8).map(str.str
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=st.lists(st.tuples(cells, cells), min_size=1, max_size=8))
+@given(rows=st.lists(st.tuples(cells, cells), min_size=1, max_size=8).filter(lambda rows: any(rows[-1])))
 def test_quoted_cells_survive(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("quoting") / "t.csv"
     quoted = ["".join(('"', cell.replace('"', '""'), '"')) for row in rows for cell in row]

@@ -491,6 +491,8 @@ TEXTS = {
     "windows-1252": ["name,v\ncafé,1\nMünchen,2\n", "ciudad,año\nMálaga,1\n"],
     "windows-1250": ["miasto,v\nŁódź,1\nKraków,2\n"],
     "windows-1251": ["город,v\nМосква,1\n"],
+    "windows-1253": ["πόλη,v\nΑθήνα,1\nΠάτρα,2\n"],
+    "windows-1255": ["עיר,v\nירושלים,1\nחיפה,2\n"],
     "koi8_r": ["город,v\nМосква,1\n"],
 }
 
@@ -504,6 +506,14 @@ def test_another_encoding_is_named_and_read(tmp_path, encoding, text):
     assert any(repr(line) in str(caught.value) for line in text.split("\n")[:2]), "how it reads"
     table = read_table(path, encoding=encoding)
     assert table.names == tuple(text.split("\n")[0].split(","))
+
+
+def test_japanese_in_bytes_of_ascii_is_named_and_read(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("都市,v\n東京,1\n大阪,2\n".encode("iso2022_jp"))
+    with pytest.raises(DataError, match=r"ISO-2022-JP it reads '都市,v'\. Name the encoding with --encoding iso2022_jp"):
+        read_table(path)
+    assert read_table(path, encoding="iso2022_jp")["都市"].categories == ("大阪", "東京")
 
 
 def test_chinese_is_never_taken_for_western_text(tmp_path):

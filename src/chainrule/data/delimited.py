@@ -8,11 +8,12 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,14 @@ DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_RECORDS = 50
 _CHUNK = 1 << 20
 _NEWLINE, _QUOTE = b'\n"'
+_SHIFTED = b"\x1b$"  # what switches ISO-2022-JP to Japanese characters, in bytes of ASCII
 _LOOKED_AT = 100_000  # lines, for the encoding
 _MAX_CELL = 1 << 27
 UTF8 = "utf-8-sig"
 _MOST_BYTES = 4  # of a character in UTF-8; a quote that is doubled counts as two characters
+END_OF_FILE = "\x1a"  # of CP/M and DOS, which some programs still write
+_EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line by which Excel is told the delimiter
+_MARKUP = re.compile(rb"\s*(?:(<(?:!doctype|html|\?xml|table))|(\{\s*[\"}]|\[\s*[{\[]))", re.IGNORECASE)
 _SIGNATURES = {b"PK\x03\x04": "an Excel workbook or a zip archive", b"\x89PNG": "a picture", b"%PDF": "a PDF document"}
 
 
@@ -42,6 +47,7 @@ class Layout:
         delimiter: between cells.
         names: of the columns, without surrounding blanks.
         longest: bytes in UTF-8 that the longest record takes, at most.
+        skipped: lines before the header.
     """
 
     path: Path
@@ -49,6 +55,7 @@ class Layout:
     delimiter: str
     names: tuple[str, ...]
     longest: int
+    skipped: int = 0
 
 
 def inspect(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Layout:
@@ -63,8 +70,9 @@ def inspect(path: Path, delimiter: str | None = None, encoding: str | None = Non
         raise ArgumentError(explain(f"the delimiter is {delimiter!r}", "it must be one character", "Pass ',' or '\\t'."))
     encoding = _encoding(path, encoding)
     odd_quotes, longest = _check_lines(path, encoding)
-    delimiter = delimiter or _sniff(path, encoding)
-    layout = Layout(path, encoding, delimiter, _header(path, delimiter, encoding), longest)
+    said = _said_delimiter(path, encoding)
+    delimiter = delimiter or said or _sniff(path, encoding)
+    layout = Layout(path, encoding, delimiter, _header(path, delimiter, encoding), longest, int(said is not None))
     return replace(layout, longest=check_records(layout)) if odd_quotes else layout
 
 
@@ -120,6 +128,14 @@ def _encoding(path: Path, said: str | None) -> str:
     for signature, name in _SIGNATURES.items():
         if start.startswith(signature):
             raise _not_text(path, f"it starts like {name}")
+    if markup := _MARKUP.match(start.removeprefix(codecs.BOM_UTF8)):
+        raise DataError(
+            explain(
+                f"{path} holds {'HTML or XML' if markup[1] else 'JSON'}, not a table",
+                "CSV, TSV or Parquet was expected",
+                "Export the table as CSV in UTF-8.",
+            )
+        )
     found = encodings.marked(start) or (encodings.checked(said) if said else encodings.unmarked_utf16(start))
     return UTF8 if found in (None, "utf-8") else found
 
@@ -149,6 +165,8 @@ def _check_lines(path: Path, encoding: str) -> tuple[bool, int]:
                 raise _first_fault(path) from None
             if b"\0" in chunk:
                 raise _first_fault(path)
+            if _SHIFTED in chunk:
+                raise _shifted(path)
             characters = np.frombuffer(chunk, np.uint8)
             ends = np.flatnonzero(characters == _NEWLINE)
             before = np.searchsorted(np.flatnonzero(characters == _QUOTE), np.append(ends, len(chunk)))
@@ -176,6 +194,18 @@ def _first_fault(path: Path) -> DataError:
                 place = f"{path}, line {number}, byte {error.start + 1}: 0x{line[error.start]:02x} is not UTF-8"
                 return DataError(_other_encoding(path, place))
     return DataError(explain(f"{path} is not UTF-8", "tables are read as UTF-8", "Copy it again."))
+
+
+def _shifted(path: Path) -> DataError:
+    with open_bytes(path) as stream:
+        line = next((line for line in stream if _SHIFTED in line), _SHIFTED)
+    return DataError(
+        explain(
+            f"{path} holds the bytes ESC $, which begin Japanese text in ISO-2022-JP",
+            f"tables are read as UTF-8; as ISO-2022-JP it reads {line.decode('iso2022_jp', 'replace').strip()[:20]!r}",
+            "Name the encoding with --encoding iso2022_jp (in Python encoding=…).",
+        )
+    )
 
 
 def _check_text(path: Path, encoding: str) -> tuple[bool, int]:
@@ -229,15 +259,25 @@ def _records(path: Path, delimiter: str, encoding: str, *, strict: bool = True) 
     """(line, cells) of every record that is not blank, the header included."""
     csv.field_size_limit(_MAX_CELL)
     with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
-        yield _numbered(csv.reader(text, delimiter=delimiter, strict=strict))
+        first = text.readline()
+        skipped = int(_EXCEL_DELIMITER.fullmatch(first) is not None)
+        lines = text if skipped else chain([first], text)
+        yield _numbered(csv.reader(lines, delimiter=delimiter, strict=strict), skipped)
 
 
-def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    start = 1
+def _numbered(reader: Iterator[list[str]], skipped: int) -> Iterator[tuple[int, list[str]]]:
+    start = skipped + 1
     for record in reader:
-        if record:
+        if record and record != [END_OF_FILE]:
             yield start, record
-        start = reader.line_num + 1  # type: ignore[attr-defined]
+        start = skipped + reader.line_num + 1  # type: ignore[attr-defined]
+
+
+def _said_delimiter(path: Path, encoding: str) -> str | None:
+    """The delimiter that a first line such as sep=; says; None where there is no such line."""
+    with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+        said = _EXCEL_DELIMITER.fullmatch(text.readline())
+    return said[1] if said else None
 
 
 def _sniff(path: Path, encoding: str) -> str:
@@ -286,11 +326,12 @@ def check_names(path: Path, names: tuple[str, ...]) -> None:
     first: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         if not name:
+            index = " (an index written by pandas is left out with index=False)" if position == 1 else ""
             raise DataError(
                 explain(
                     f"{path}: column {position} of {len(names)} has no name",
                     "every column needs one",
-                    "Name it in the first line (an index written by pandas is left out with index=False).",
+                    f"Name it in the first line{index}.",
                 )
             )
         if first.setdefault(name, position) < position:

@@ -141,5 +141,7 @@ _COMMON: dict[str, Callable[[str], float]] = {
     "windows-1252": _counted(_LATIN),
     "windows-1250": _counted(_LATIN),
     "windows-1251": _counted(r"(?<![A-Za-z\u0400-\u04ff])[\u0410-\u042f]?[\u0430-\u0451]+|№"),
+    "windows-1253": _counted(r"(?<![A-Za-z\u0370-\u03ff])[\u0386-\u03ab]?[\u03ac-\u03ce]+"),
+    "windows-1255": _counted(r"(?<![A-Za-z\u0590-\u05ff])[\u05b0-\u05ea]+"),
     "koi8_r": _counted(r"(?<![A-Za-z\u0400-\u04ff])[\u0410-\u042f]?[\u0430-\u0451]+"),
 }

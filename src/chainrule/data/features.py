@@ -374,7 +374,7 @@ class FeatureEncoder:
         first = 0
         for plan in self._used():
             width = len(plan.feature_names)
-            plan.fill(matrix[:, first : first + width], table[plan.name], chosen)
+            plan.fill(matrix[:, first : first + width], table.needed(plan.name), chosen)
             first += width
         return matrix
 

@@ -11,13 +11,15 @@ from typing import BinaryIO, cast
 from chainrule.errors import DataError, explain
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """An instruction that names the known word nearest to `word`, or lists the first few known words."""
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """An instruction that names the known word nearest to `word`; where none is near `otherwise`, or the first few of them."""
     known = list(known)
     lower = {name.lower(): name for name in reversed(known)}
     near = difflib.get_close_matches(word.lower(), lower, n=1)
     if near:
         return f"Did you mean '{lower[near[0]]}'?"
+    if otherwise:
+        return otherwise
     shown = ", ".join(f"'{name}'" for name in known[:20])
     return f"Choose one of: {shown}{', …' if len(known) > 20 else ''}."
 

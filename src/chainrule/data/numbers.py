@@ -6,8 +6,8 @@ A *format* says which sign is the decimal mark. It is named by an example:
     1.234,5    the other way round
 
 In both, blanks, apostrophes and underscores may stand between thousands, digits may be of any script, a number may have an
-exponent (1e3), a sign before or behind it (a dash is a minus), or the brackets of an accountant, (12) for -12; and a currency or unit may stand beside it: $1,200,
-45%, 10 kg. The number is the one that is written: 45% is 45 in the unit %.
+exponent (1e3), a sign before or behind it (a dash is a minus), or the brackets of an accountant, (12) for -12; and a currency
+or unit may stand beside it: $1,200, 45%, 10 kg. The number is the one that is written: 45% is 45 in the unit %.
 
 Only `reading` imports this module: pyarrow is optional.
 """

@@ -140,17 +140,20 @@ class _DelimitedSource:
                     pyarrow.csv.ReadOptions(
                         block_size=max(_BLOCK_BYTES, 2 * self._layout.longest),  # a record must fit a block
                         column_names=raw_names,
+                        skip_rows=self._layout.skipped,
                         encoding="utf8" if self._layout.encoding == delimited.UTF8 else self._layout.encoding,
                     ),
-                    pyarrow.csv.ParseOptions(delimiter=self._layout.delimiter, newlines_in_values=True),
+                    pyarrow.csv.ParseOptions(
+                        delimiter=self._layout.delimiter, newlines_in_values=True, invalid_row_handler=_unless_end_of_file
+                    ),
                     pyarrow.csv.ConvertOptions(
                         column_types=dict.fromkeys(raw_names, pa.string()),
-                        null_values=[""],
+                        null_values=["", delimited.END_OF_FILE],
                         strings_can_be_null=True,
                     ),
                 ) as reader,
             ):
-                yield from _without_header(batch.columns for batch in reader)
+                yield from _without_empty_end(_without_header(batch.columns for batch in reader))
         except (pa.ArrowInvalid, UnicodeError) as error:
             delimited.check_records(self._layout)
             raise DataError(
@@ -166,6 +169,31 @@ class _DelimitedSource:
 def _without_header(blocks: Iterator[Block]) -> Iterator[Block]:
     for position, block in enumerate(blocks):
         yield [cells[1:] for cells in block] if position == 0 else block
+
+
+def _unless_end_of_file(row: Any) -> str:
+    return "skip" if row.text == delimited.END_OF_FILE else "error"
+
+
+def _without_empty_end(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The blocks without the rows at the end of the file in which every cell is empty: spreadsheets write such."""
+    kept: list[Block] = []  # of rows that are the end unless another follows
+    for block in blocks:
+        filled = _filled(block)
+        if filled:
+            yield from kept
+            kept = []
+            yield [cells[:filled] for cells in block]
+        if filled < len(block[0]):
+            kept.append([cells[filled:] for cells in block])
+
+
+def _filled(block: Block) -> int:
+    """How many rows there are up to the last that has a cell."""
+    n_rows = len(block[0])
+    if not n_rows or any(cells[n_rows - 1].is_valid for cells in block):
+        return n_rows
+    return 1 + max(int(np.flatnonzero(cells.is_valid()).max(initial=-1)) for cells in block)
 
 
 class _ParquetSource:

@@ -169,12 +169,19 @@ class Table:
 
     def __getitem__(self, name: str) -> Column:
         """The column called `name`; DataError that names the nearest column when there is none."""
+        return self._column(name)
+
+    def needed(self, name: str) -> Column:
+        """The column called `name`, which a model needs; DataError that names the nearest column, or says to add it."""
+        return self._column(name, f"Add the column '{name}', which the model needs.")
+
+    def _column(self, name: str, otherwise: str = "") -> Column:
         if name not in self.columns:
             raise DataError(
                 explain(
                     f"{self.source} has no column '{name}'",
                     f"its columns are {', '.join(self.names)}",
-                    did_you_mean(name, self.names),
+                    did_you_mean(name, self.names, otherwise),
                 )
             )
         return self.columns[name]

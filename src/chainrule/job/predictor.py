@@ -129,7 +129,7 @@ class Predictor:
             raise _other_kind(source, pictures=True)
         table = data.to_table() if isinstance(data, Dataset) else data
         if labelled:
-            table[TARGET if isinstance(data, Dataset) else self.target.name]
+            table.needed(TARGET if isinstance(data, Dataset) else self.target.name)
         return table
 
     def _told(self, name: str) -> str | None:
