@@ -43,7 +43,7 @@ _ORDERS = {
     "day.month.year": (rf"^{_DAY}\.\s*(?P<month>\d{{1,2}})\.\s*{_ANY_YEAR}{_THEN}",),
     "month/day/year": (rf"^(?P<month>\d{{1,2}})[-/]{_DAY}[-/]{_ANY_YEAR}{_THEN}",),
     "day/month/year": (rf"^{_DAY}[-/](?P<month>\d{{1,2}})[-/]{_ANY_YEAR}{_THEN}",),
-    "year/month/day": (rf"^(?P<year>\d{{2}})[-/.](?P<month>\d{{1,2}})[-/.]{_DAY}{_THEN}",),
+    "year/month/day": (rf"^(?P<year>\d{{2}})[-/](?P<month>\d{{1,2}})[-/]{_DAY}{_THEN}",),
     "day month year": (rf"^{_WEEKDAY}{_ORDINAL}[-\s./]*(?:of\s+)?{_MONTH},?[-\s./]*{_ANY_YEAR}{_THEN}",),
     "month day year": (
         rf"^{_WEEKDAY}{_MONTH}[-\s./]+{_ORDINAL}(?:,\s*|[-\s./]+){_ANY_YEAR}{_THEN}",
