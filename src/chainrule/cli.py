@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 something is wrong with what was checked or diagnosed, 2 w
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import sys
@@ -95,8 +94,6 @@ def main() -> None:
 
     `chainrule COMMAND --help` shows the options of a command, with examples.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows \\u2013 instead of failing
 
 
 # -------------------------------------------------------------------------------------------- train

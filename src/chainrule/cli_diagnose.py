@@ -51,7 +51,7 @@ def diagnose(context: click.Context, model: str, data: str, language: Any, json_
     else:
         echo(f"{found}\n\n{found.layer_table()}")
     if json_file not in (None, "-"):
-        write_file(str(json_file), (content + "\n").encode())
+        write_file(str(json_file), (content + "\n").encode(errors="backslashreplace"))
         echo(f"\nWritten to {json_file}.")
     if found:
         context.exit(FOUND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -11,8 +12,9 @@ from typing import Any, TextIO
 
 import click
 
-# What a terminal obeys, and the marks that turn the direction of writing, with which one text can pass for another.
-_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# What a terminal obeys, and the marks that turn the direction of writing, with which one text can pass for another; and
+# halves of characters, which no encoding has, but for those that stand for the bytes of a name that is not UTF-8.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]")
 
 
 def shown(text: str) -> str:
@@ -42,7 +44,7 @@ def messages_shown() -> Iterator[None]:
 
 
 def open_standard_streams() -> None:
-    """Where standard output or error was closed, nothing is written; else the next file that is opened would take its place."""
+    """Make standard output and error UTF-8. Where one is closed, nothing is written: the next file would take its place."""
     for handle, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         try:
             os.fstat(handle)
@@ -50,6 +52,9 @@ def open_standard_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_RDWR), handle)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(handle, "r" if handle == 0 else "w", closefd=False))
+    for stream in (sys.stdout, sys.stderr):  # an answer is the same whatever the locale, and a file has its own name
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager

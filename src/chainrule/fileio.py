@@ -95,6 +95,14 @@ def write_file(path: str | Path, content: bytes | bytearray) -> None:
 
 def unwritable(path: str | Path, error: OSError) -> OutputError:
     """The error for a file that the system refused to write."""
+    if is_stream(path):
+        return OutputError(
+            explain(
+                f"{path} could not be written ({error.strerror or error})",
+                "a device or stream must be open and take what is written",
+                "Name a file, or another device.",
+            )
+        )
     return OutputError(
         explain(
             f"{path} could not be written ({error.strerror or error})",

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from cli_data import FAST, chainrule, write_pictures, write_table
 
+from chainrule import nn
 from chainrule.cli_output import shown
 from chainrule.errors import OutputError
 from chainrule.fileio import write_file
 from chainrule.job.locking import locked
 from chainrule.job.training import run_folder, run_lock
+from chainrule.train import load_model, save_model
 
 pytest.importorskip("pyarrow", reason="tables are read with pyarrow")
 
@@ -183,3 +185,34 @@ def test_pictures_of_one_class_are_evaluated_and_strange_classes_named(tmp_path)
     result = chainrule("evaluate", tmp_path / "r", tmp_path / "test")
     assert "Error: the pictures have the class 'lynx'; the model knows 'cat', 'dog'." in result.stderr
     assert Path(tmp_path / "test").exists()
+
+
+ANSWERS = """
+import sys
+from chainrule.cli_output import echo, open_standard_streams
+open_standard_streams()
+sys.stdout.write("na\\u00efve \\u0451\\u0436 \\udcff.png\\n")
+echo("\\u0451 \\udcff \\ud800", err=True)
+"""
+
+
+def test_answers_are_utf_8_in_every_locale():
+    c_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", ANSWERS], env=c_locale, capture_output=True, check=True)
+    assert done.stdout == "na\u00efve \u0451\u0436 ".encode() + b"\xff.png\n"
+    assert done.stderr == "\u0451 ".encode() + b"\xff \\ud800\n"
+
+
+def test_a_model_remembers_a_name_that_is_not_utf_8(tmp_path):
+    save_model(nn.Linear(1, 1), tmp_path / "m.safetensors", {"source": "\udcff.csv"})
+    assert load_model(tmp_path / "m.safetensors")[1] == {"source": "\udcff.csv"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_a_device_that_takes_nothing():
+    with pytest.raises(OutputError) as caught:
+        write_file("/dev/full", b"x")
+    assert str(caught.value) == (
+        "/dev/full could not be written (No space left on device); a device or stream must be open and take what is written. "
+        "Name a file, or another device."
+    )

@@ -193,9 +193,26 @@ def test_what_is_not_read_is_counted_and_what_systems_leave_behind_is_passed_ove
     )
 
 
-def test_a_link_that_leads_back_is_followed_once(folder):
-    (folder / "cat" / "again").symlink_to(folder)
-    assert len(read_images(folder, labelled=False).files) == 4
+@pytest.mark.parametrize(
+    ("link", "target"), [("cat/dogs", "dog"), ("cat/again", "."), ("all", "."), ("around", ".."), ("c", "cat")]
+)
+def test_links_to_folders_do_not_bring_pictures_of_one_class_into_another(folder, link, target):
+    plain = read_images(folder)
+    (folder / link).symlink_to((folder / target).resolve())
+    for labelled in (True, False):
+        images = read_images(folder, labelled=labelled)
+        assert images.files == plain.files
+        assert f"{folder / link} is a link to a folder and is not followed." in images.notes
+    assert read_images(folder).classes == plain.classes
+
+
+def test_the_folder_of_a_class_may_lie_elsewhere(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "dogs"
+    (folder / "dog").rename(elsewhere)
+    (folder / "dog").symlink_to(elsewhere)
+    images = read_images(folder)
+    assert (images.classes, np.bincount(images.y).tolist()) == (["cat", "dog"], [2, 2])
+    assert read_images(folder, labelled=False).files == images.files
 
 
 def test_parts_of_a_data_set_are_not_taken_for_classes(folder):

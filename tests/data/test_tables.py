@@ -1,6 +1,7 @@
 """Reading tables: kinds, missing values, delimiters, and one clear error per kind of broken file."""
 
 import gzip
+import io
 import string
 import subprocess
 import sys
@@ -351,3 +352,17 @@ def test_a_million_rows_of_thirty_columns_stay_below_one_gigabyte(tmp_path):
     print("peak MB, seconds to read, seconds to encode, shape:", *output)
     assert float(output[0]) < 1000
     assert output[3:] == ["1000000", "32"]
+
+
+@pytest.mark.parametrize("name", [b"\xff.csv", "\u00e9.csv".encode()], ids=["no UTF-8", "UTF-8"])
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet"])
+def test_names_that_are_not_utf_8_are_names(tmp_path, name, kind):
+    file = tmp_path / name.decode("ascii", "surrogateescape")  # as in a locale that knows ASCII alone
+    table = pa.table({"label": ["na\u00efve", "\u0451\u0436"], "x": [1, 2]})
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(table, content) if kind == "parquet" else pyarrow.csv.write_csv(table, content)
+    try:
+        file.write_bytes(gzip.compress(content.getvalue()) if kind == "csv.gz" else content.getvalue())
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 alone")
+    assert read_table(file)["label"].categories == ("na\u00efve", "\u0451\u0436")

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.files import existing_file, is_gzip, open_bytes
-from chainrule.data.picture_files import find_pictures, is_data, no_pictures, picture_pixels, picture_shape, unread_notes
+from chainrule.data.picture_files import (
+    Found,
+    find_pictures,
+    folders_in,
+    no_pictures,
+    picture_pixels,
+    picture_shape,
+    together,
+    unread_notes,
+)
 from chainrule.errors import DataError, explain
 from chainrule.fileio import check_expansion, parsing
 
@@ -52,9 +61,10 @@ def read_images(
     """Read pictures.
 
     - A folder with one folder per class, which holds pictures (PNG, JPEG, WebP, BMP, TIFF, or GIF, of which the first frame
-      counts), in folders of its own if need be. Pictures are turned as their EXIF orientation says, transparent parts are laid
-      over white, and all become RGB, or grey when all of them are. Hidden files and what systems leave behind are passed over;
-      what else is not read is counted in `notes`.
+      counts), in folders of its own if need be. The folder of a class may be a link to one elsewhere; no other links to folders
+      are followed. Pictures are turned as their EXIF orientation says, transparent parts are laid over white, and all become
+      RGB, or grey when all of them are. Hidden files and what systems leave behind are passed over; what else is not read is
+      counted in `notes`.
     - An IDX file of pictures, plain or gzip. Its labels lie beside it, under the same name with `labels` for `images` and
       `idx1` for `idx3`.
     - An .npz file with the keys X and y, x and y, images and labels, x_train and y_train, or X_train and y_train; pictures are
@@ -112,8 +122,9 @@ def _read_folder(folder: Path, size: tuple[int, int] | None, channels: int | Non
     if labelled:
         files, y, classes, notes = _labelled_files(folder)
     else:
-        found = find_pictures(folder)
-        files, y, classes, notes = found.pictures, None, [], unread_notes(found.unread)
+        folders, back = folders_in(folder)
+        found = together([_loose(folder, back), *map(find_pictures, folders)])
+        files, y, classes, notes = found.pictures, None, [], found.notes()
         if not files:
             raise no_pictures(folder, notes)
     shapes = [picture_shape(file) for file in files]
@@ -133,6 +144,11 @@ def _read_folder(folder: Path, size: tuple[int, int] | None, channels: int | Non
         X[position] = picture_pixels(file, channels, height, width)
     notes = [*notes, *_changes(shapes, channels, height, width)]
     return ImageSet(X, y, classes, tuple(file.relative_to(folder).as_posix() for file in files), tuple(notes))
+
+
+def _loose(folder: Path, back: list[Path]) -> Found:
+    """What lies in the folder itself, with the links that are not followed."""
+    return replace(find_pictures(folder, below=False), links=back)
 
 
 def _common_size(sizes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
@@ -159,11 +175,10 @@ def _changes(shapes: Sequence[tuple[int, int, int]], channels: int, height: int,
 
 def _labelled_files(folder: Path) -> tuple[list[Path], NDArray[np.int64], list[str], list[str]]:
     """Pictures, their classes as numbers and names, and notes."""
-    entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and is_data(entry.name))
-    by_class = {entry.name: find_pictures(entry) for entry in entries}
-    loose = find_pictures(folder, below=False)
-    unread = sum((found.unread for found in by_class.values()), loose.unread)
-    notes = unread_notes(unread)
+    folders, back = folders_in(folder)
+    by_class = {entry.name: find_pictures(entry) for entry in folders}
+    loose = _loose(folder, back)
+    notes = together([loose, *by_class.values()]).notes()
     notes += unread_notes(Counter((folder, file.suffix) for file in loose.pictures), ": they lie in no folder of a class")
     notes += [f"{folder / name} holds no pictures and is no class." for name, found in by_class.items() if not found.pictures]
     by_class = {name: found for name, found in by_class.items() if found.pictures}

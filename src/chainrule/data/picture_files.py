@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,25 @@ class Found:
     Attributes:
         pictures: those that are read, sorted.
         unread: how many others there are per folder and ending; hidden files and those of the system are not counted.
+        links: links to folders, which are not followed.
     """
 
     pictures: list[Path]
     unread: Counter[tuple[Path, str]]
+    links: list[Path]
+
+    def notes(self) -> list[str]:
+        """Sentences on what is not read."""
+        return unread_notes(self.unread) + [f"{link} is a link to a folder and is not followed." for link in sorted(self.links)]
+
+
+def together(found: Sequence[Found]) -> Found:
+    """The files of several folders."""
+    return Found(
+        sorted(chain.from_iterable(part.pictures for part in found)),
+        sum((part.unread for part in found), Counter()),
+        [link for part in found for link in part.links],
+    )
 
 
 def find_pictures(folder: Path, *, below: bool = True) -> Found:
@@ -52,19 +68,31 @@ def find_pictures(folder: Path, *, below: bool = True) -> Found:
     """
     pictures: list[Path] = []
     unread: Counter[tuple[Path, str]] = Counter()
-    seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    links: list[Path] = []
+    for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if is_data(name)) if below else []
-        if (real := os.path.realpath(place)) in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
+        links += [path for name in folders if (path := Path(place, name)).is_symlink()]
         for path in (Path(place, name) for name in files if is_data(name)):
             if path.suffix.lower() in SUFFIXES and path.is_file():
                 pictures.append(path)
             else:
                 unread[Path(place), path.suffix] += 1
-    return Found(sorted(pictures), unread)
+    return Found(sorted(pictures), unread, links)
+
+
+def folders_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders that lie directly in a folder, sorted, and the links among them that lead back into it or to one around it.
+
+    Through those links, the pictures of one class would be read as another. Other links are folders like the rest.
+    """
+    here = folder.resolve()
+    folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and is_data(entry.name))
+    back = [entry for entry in folders if entry.is_symlink() and _one_within_another(entry.resolve(), here)]
+    return [entry for entry in folders if entry not in back], back
+
+
+def _one_within_another(first: Path, second: Path) -> bool:
+    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def is_data(name: str) -> bool:

@@ -134,7 +134,8 @@ class _DelimitedSource:
         raw_names = [f"column {position}" for position in range(len(self.names))]
         try:
             with (
-                pa.input_stream(str(self.path), compression="gzip" if is_gzip(self.path) else None) as stream,
+                self.path.open("rb") as file,  # pyarrow itself opens no names that are not UTF-8
+                pa.input_stream(file, compression="gzip" if is_gzip(self.path) else None) as stream,
                 pyarrow.csv.open_csv(
                     stream,
                     pyarrow.csv.ReadOptions(
@@ -201,8 +202,8 @@ class _ParquetSource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _parquet(path):
-            schema = pyarrow.parquet.read_schema(path)
+        with _parquet(path), path.open("rb") as file:
+            schema = pyarrow.parquet.read_schema(file)
             self.names = tuple(schema.names)
         delimited.check_names(path, self.names)
         for column in schema:
@@ -216,7 +217,7 @@ class _ParquetSource:
                 )
 
     def blocks(self) -> Iterator[Block]:
-        with _parquet(self.path), pyarrow.parquet.ParquetFile(self.path) as file:
+        with _parquet(self.path), self.path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
             for batch in file.iter_batches(_PARQUET_ROWS):
                 batch.validate(full=True)  # text that is not UTF-8
                 yield [_without_nan(cells) if _is_number(cells.type) else _as_words(cells) for cells in batch.columns]

@@ -45,7 +45,8 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
     # safetensors writes strided arrays wrongly without a word.
     whole = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in arrays.items()}
     try:
-        text = json.dumps({"format": FORMAT, **description}, ensure_ascii=False)
+        # Names of files that are not UTF-8 hold halves of characters, for which JSON has this way of writing, too.
+        text = json.dumps({"format": FORMAT, **description}, ensure_ascii=False).encode(errors="backslashreplace").decode()
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             explain(

@@ -55,4 +55,4 @@ def write_report(result: Result, problem: Problem, path: str | Path) -> None:
     Raises:
         OutputError: the file could not be written.
     """
-    write_file(path, report_html(result, problem).encode())
+    write_file(path, report_html(result, problem).encode(errors="backslashreplace"))
