@@ -154,7 +154,9 @@ def test_formulas_in_answers_are_escaped_on_request(run):
 
 
 # -------------------------------------------------------------------------------------------- streams
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "> /dev/full"])
+@pytest.mark.parametrize(
+    "closed", [">&- 2>&-", "> /dev/full", *(pytest.param(c, marks=pytest.mark.slow) for c in (">&-", "2>&-"))]
+)
 def test_streams_that_are_closed_are_no_reason_not_to_train(tmp_path, closed):
     write_table(tmp_path / "t.csv")
     command = (

@@ -233,6 +233,9 @@ def test_not_all_that_was_captured_is_kept():
 
 
 # ------------------------------------------------------------------------------------------------ trainers
+BACKENDS = ["reference", pytest.param("native", marks=pytest.mark.slow)]
+
+
 def fitted(**settings):
     cr.manual_seed(0)
     m = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Tanh(), nn.Dropout(0.5), nn.Linear(3, 3))
@@ -256,8 +259,9 @@ def test_what_is_frozen_between_fits_does_not_move(backend):
     assert (m[0].weight.numpy() != before).all()
 
 
-def test_what_a_callback_freezes_does_not_move():
-    m, t = fitted()
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_a_callback_freezes_does_not_move(backend):
+    m, t = fitted(backend=backend)
 
     class Freeze(Callback):
         def on_epoch(self, trainer, row):
@@ -270,14 +274,15 @@ def test_what_a_callback_freezes_does_not_move():
     np.testing.assert_array_equal(m[0].weight.numpy(), freeze.kept)
 
 
-def test_a_trainer_follows_changes_of_layers_and_of_its_loss():
-    m, t = fitted()
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_trainer_follows_changes_of_layers_and_of_its_loss(backend):
+    m, t = fitted(backend=backend)
     m[3].p = 0.0
     t.fit(X, Y, epochs=1, progress=False)
     assert t.random_state.tolist() == [0, 1]  # the first fit drew once
     t.loss = nn.CrossEntropyLoss(reduction="sum")
     assert t.evaluate(X, Y)["loss"] == pytest.approx(
-        6 * cr.Trainer(m, nn.CrossEntropyLoss(), t.optimizer).evaluate(X, Y)["loss"]
+        6 * cr.Trainer(m, nn.CrossEntropyLoss(), t.optimizer, backend=backend).evaluate(X, Y)["loss"]
     )
     before = t.predict(X)
     setattr(m, "2", nn.Identity())
@@ -288,8 +293,9 @@ def test_a_trainer_follows_changes_of_layers_and_of_its_loss():
         t.fit(X, Y, epochs=1, progress=False)
 
 
-def test_modes_of_parts_outlive_a_fit():
-    m, t = fitted()
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_modes_of_parts_outlive_a_fit(backend):
+    m, t = fitted(backend=backend)
     m[1].eval()
     t.fit(X, Y, epochs=1, progress=False)
     t.predict(X)
@@ -325,10 +331,11 @@ def test_fits_in_threads_draw_as_they_do_alone(backend):
     assert found == alone
 
 
-def test_a_fit_leaves_the_stream_of_others_alone():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_fit_leaves_the_stream_of_others_alone(backend):
     cr.manual_seed(9)
     before = cr.random.state.tolist()
-    _, t = fitted()
+    _, t = fitted(backend=backend)
     cr.manual_seed(9)
     t.fit(X, Y, epochs=1, progress=False)
     assert cr.random.state.tolist() == before

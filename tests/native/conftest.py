@@ -1,10 +1,26 @@
 """Every test compiles anew, and most run at every vector length that this processor has."""
 
+import zlib
+
 import pytest
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
 from native_levels import LEVELS
+
+IN_TURN = {
+    "test_accuracy.py"
+}  # each of its tests runs at one level, which its parameters choose, and with -m slow at the others
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.name in IN_TURN and "level" in getattr(item, "fixturenames", ()):
+            others = {name: value for name, value in item.callspec.params.items() if name != "level"}
+            turn = LEVELS[zlib.crc32(f"{item.originalname} {others}".encode()) % len(LEVELS)]
+            if item.callspec.params["level"] != turn:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

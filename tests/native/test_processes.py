@@ -9,13 +9,13 @@ from comparing import compiled
 from test_threads import DENSE, training_step
 
 from chainrule import ir
-from chainrule.backends.native import NativeBackend, crew, lower, program, room
+from chainrule.backends.native import NativeBackend, compiler, crew, lower, program, room
 
 BEGINNING = """
 import faulthandler, itertools, os, signal, sys, threading
 import numpy as np
 import chainrule as cr
-from chainrule.backends.native import crew, lower, program
+from chainrule.backends.native import compiler, crew, lower, program
 
 faulthandler.dump_traceback_later(220, exit=True)
 lower._WORTH_A_MEETING = lower._WORTH_A_CREW = 0
@@ -27,6 +27,8 @@ def compiled(threads, factor=1.0):
     function(x, w)
     return function
 """
+
+FEW_PASSES = "compiler._SMALL = 0\n"  # of LLVM's, which take less time
 
 # The exceptions of a real timer, a handler that calls what it interrupts, and then an exception before every instruction of the
 # code that hands work to threads. (That comes last: where Python leaves a `with`, no handler runs, and locks would stay taken.)
@@ -100,7 +102,7 @@ threads = [threading.Thread(target=always, args=(some,)) for some in work]
 for thread in threads:
     thread.start()
 codes = []
-for number in range(3):
+for number in range(int(os.environ["CHILDREN"])):
     child = os.fork()
     if child == 0:
         signal.alarm(100)
@@ -190,25 +192,28 @@ def run(script, tmp_path, **settings):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="timers with signals are there on POSIX systems only")
 def test_an_exception_at_any_moment_leaves_programs_usable(tmp_path):
-    assert run(BEGINNING + INTERRUPTED, tmp_path) == "handlers True\nplaces True\n"
+    assert run(BEGINNING + FEW_PASSES + INTERRUPTED, tmp_path) == "handlers True\nplaces True\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
-def test_a_child_can_run_and_compile_whatever_the_threads_of_its_parent_did(tmp_path):
-    assert run(BEGINNING + FORKED, tmp_path) == f"{[0] * 3}\n"
+@pytest.mark.parametrize("children", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_child_can_run_and_compile_whatever_the_threads_of_its_parent_did(children, tmp_path):
+    assert run(BEGINNING + FEW_PASSES + FORKED, tmp_path, CHILDREN=str(children)) == f"{[0] * children}\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(("programs", "most"), [(35, 8), pytest.param(100, 16, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("programs", "most"), [(16, 2.2), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((35, 8), (100, 16)))]
+)
 def test_programs_that_are_dropped_are_freed(programs, most, tmp_path):
-    made, kept = map(float, run(BEGINNING + DROPPED, tmp_path, PROGRAMS=str(programs)).split())
+    made, kept = map(float, run(BEGINNING + (FEW_PASSES if programs == 16 else "") + DROPPED, tmp_path, PROGRAMS=str(programs)).split())
     assert made < most
     assert kept < most / 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_cannot_be_compiled_for_want_of_memory_runs_on_the_reference_backend(tmp_path):
-    lines = run(BEGINNING + LIMITED, tmp_path, CHAINRULE_CACHE="off").splitlines()
+    lines = run(BEGINNING + FEW_PASSES + LIMITED, tmp_path, CHAINRULE_CACHE="off").splitlines()
     little = [line for spare in (1, 15, 40, 60) for line in (f"{spare} True ReferenceProgram", "0")]
     assert lines == [*little, "400 True NativeProgram", "0"]
 
@@ -240,6 +245,7 @@ def test_threads_that_cannot_be_started_are_done_without(monkeypatch):
 
     monkeypatch.setattr(lower, "_WORTH_A_MEETING", 0)
     monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(compiler, "_SMALL", 0)  # LLVM's few passes, which take less time
     monkeypatch.setenv("CHAINRULE_THREADS", "3")
     found = training_step(DENSE, (70,))
     made = compiled(found.graph)

@@ -16,21 +16,29 @@ sys.path.append(str(Path(__file__).parents[1] / "core"))
 from random_graphs import random_graph, wild_graph
 
 TOGETHER = 20  # wild graphs in one program, most of whose cost is its compilation
-PROGRAMS = 12  # by default: 240 graphs in some 6 seconds
+PROGRAMS = 3  # by default: 60 graphs, at every vector length that there is
 
 
-@given(random_graph())
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_random_graphs(drawn):
-    graph, arrays = drawn
-    assert_same_run(graph, arrays)
+def _random_graphs(count):
+    @given(random_graph())
+    @settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def run(drawn):
+        graph, arrays = drawn
+        assert_same_run(graph, arrays)
+
+    run()
+
+
+@pytest.mark.parametrize("count", [6, pytest.param(25, marks=pytest.mark.slow)])
+def test_random_graphs(count):
+    _random_graphs(count)
 
 
 def _wild(program):
     return [wild_graph(np.random.default_rng([program, k])) for k in range(TOGETHER)]
 
 
-@pytest.mark.parametrize("program", range(PROGRAMS))
+@pytest.mark.parametrize("program", [*range(PROGRAMS), *(pytest.param(k, marks=pytest.mark.slow) for k in range(PROGRAMS, 12))])
 def test_wild_graphs(program, monkeypatch):
     """Values of every node, and refusals, at every vector length in turn; with LLVM's few passes, which take less time."""
     monkeypatch.setenv("CHAINRULE_CPU", LEVELS[program % len(LEVELS)])
