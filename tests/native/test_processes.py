@@ -206,7 +206,7 @@ def test_a_child_can_run_and_compile_whatever_the_threads_of_its_parent_did(chil
     ("programs", "most"), [(16, 2.2), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((35, 8), (100, 16)))]
 )
 def test_programs_that_are_dropped_are_freed(programs, most, tmp_path):
-    made, kept = map(float, run(BEGINNING + (FEW_PASSES if programs == 16 else "") + DROPPED, tmp_path, PROGRAMS=str(programs)).split())
+    made, kept = map(float, run(BEGINNING + DROPPED, tmp_path, PROGRAMS=str(programs)).split())
     assert made < most
     assert kept < most / 2
 

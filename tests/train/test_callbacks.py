@@ -352,7 +352,7 @@ def test_a_run_that_learns_keeps_its_weights_at_the_end():
     assert same(t.model.state_dict(), scripted.weights[-1])
 
 
-@pytest.mark.parametrize("saved_at", [2, 25, 30])
+@pytest.mark.parametrize("saved_at", [2, 25, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("averaging", [[], [20]])
 def test_a_resumed_run_goes_back_to_the_same_epoch(saved_at, averaging, tmp_path):
     def callbacks():
