@@ -83,7 +83,6 @@ FUNCTIONS: Mapping[str, str] = {
     "autograd": "Write cr.grad(E, [w])",
     "avg_pool2d": "Write cr.avg_pool(x, window)",
     "bmm": "Write a @ b",
-    "binary_cross_entropy": "Write nn.BCELoss()(outputs, targets)",
     "bool": "Write bool, or np.bool_",
     "cat": "Write cr.concatenate(tensors, axis)",
     "chunk": "Write cr.split(x, sections, axis)",

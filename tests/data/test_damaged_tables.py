@@ -46,12 +46,12 @@ def counts(folder, seeds) -> dict[str, int]:
 
 
 def test_damaged_tables_are_read_or_refused(tmp_path):
-    found = counts(tmp_path, range(240))
+    found = counts(tmp_path, range(300))
     assert min(found.values()) > 10, found
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_many_damaged_tables_are_read_or_refused(tmp_path):
-    counts(tmp_path, range(240, 10_300))
+    counts(tmp_path, range(300, 10_300))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20, "a gigabyte"

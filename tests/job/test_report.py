@@ -186,7 +186,9 @@ TREATMENTS = (
 def test_what_is_done_with_columns_is_translated(text):
     english, chinese = (html.unescape(part) for part in re.findall(r'lang="[\w-]+">(.*?)</span>', words.translated(text)))
     assert english == text
-    assert not re.search("[a-z]{2,}", re.sub("arsinh|val_loss|--kind", "", chinese))
+    assert not re.search(
+        "[a-z]{2,}", re.sub("arsinh|val_loss|--kind|(day|month|year)[/.](day|month|year)[/.](day|month|year)", "", chinese)
+    )
 
 
 def test_counts_in_the_confusion_matrix_are_those_of_the_answers(reports):

@@ -379,7 +379,7 @@ def test_bce_unlearns_what_is_wrong_with_certainty_as_torch_does(compiled):
         return cr.grad(nn.BCELoss("sum")(o, t), [o])[0]
 
     found = (cr.compile(gradient) if compiled else gradient)(cr.tensor(p))
-    np.testing.assert_allclose(found.numpy(), output.grad.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(found.numpy(), output.grad.numpy(), rtol=1e-7)  # PyTorch's 1e-12 is a float32
 
 
 def test_an_infinite_difference_has_the_slope_of_huber():

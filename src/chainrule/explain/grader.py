@@ -255,7 +255,9 @@ class _Grader:
 
     def _share(self, claim: _Claim, value: Array, bound: Array, precision: Precision, *, supported: bool) -> float:
         given = claim.written
-        bound = np.maximum(bound, precision.share * given.unit)
+        # Cutting the last digits off makes a number smaller, never larger.
+        last = np.where(np.abs(given.value) <= np.abs(value), precision.share, 0.5)
+        bound = np.maximum(bound, last * given.unit)
         size = np.maximum(np.abs(claim.true), given.unit)
         # Where nothing else shows that the calculation was done, a number is not right within a range that is wider than one
         # unit in its last digit: no more numbers fit by chance than its digits let expect.
