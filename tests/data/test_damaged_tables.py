@@ -51,6 +51,7 @@ def test_damaged_tables_are_read_or_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(1800)
 def test_many_damaged_tables_are_read_or_refused(tmp_path):
     counts(tmp_path, range(300, 10_300))

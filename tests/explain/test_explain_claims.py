@@ -297,6 +297,7 @@ def test_wrong_rates_are_no_higher_than_chance(anywhere: bool) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("anywhere", [False, True])
 @pytest.mark.parametrize("sheet", [False, True])
 def test_wrong_rates_are_no_higher_than_chance_in_many_calculations(sheet: bool, anywhere: bool) -> None:
@@ -305,6 +306,7 @@ def test_wrong_rates_are_no_higher_than_chance_in_many_calculations(sheet: bool,
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 def test_right_calculations_are_not_called_wrong() -> None:
     assert measure_right(500, seed=7, verbose=True)["called_wrong"] == 0
 

@@ -241,6 +241,7 @@ def test_elements_in_matrix_form() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("part", range(10))
 def test_more_random_formulas(part: int) -> None:
     for seed in range(1000 * (part + 1), 1000 * (part + 2)):

@@ -47,6 +47,7 @@ def test_wild_graphs(program, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("program", range(100, 150))
 def test_many_wild_graphs(program, level):
     """1,000 graphs at every vector length."""

@@ -87,6 +87,7 @@ def test_random_settings(seed, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(100, 200))
 def test_many_random_settings(seed, level):
     _same(seed)
