@@ -95,6 +95,8 @@ def test_layers(name):
         except NOT_OURS:
             continue
         wanted = theirs(*sample.forward_input.args, **sample.forward_input.kwargs)
+        if wanted.ndim == 0 and wanted.isnan():  # the mean over targets that are all ignored, which is 0 here
+            wanted = torch.zeros(())
         _agree(found, wanted, "float32")  # our layers hold float32
         ran += 1
     assert ran
