@@ -31,7 +31,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from bench.environment import machine
 from chainrule.data import FeatureEncoder, Table, TargetEncoder, read_table
-from chainrule.data.builtin import TARGET, builtin
+from chainrule.data.builtin_sets import TARGET, builtin
 from chainrule.ir import Array
 from chainrule.job import Problem, train
 from chainrule.job.config import Config

@@ -25,8 +25,8 @@ import chainrule as cr
 from bench.diagnosis_cases import AILMENTS, HEALTHY, Case, changed, constant_column, data, fill, mlp, scaled_column, shuffled
 from bench.diagnosis_trained import AFTER_TRAINING, TRAINED, NotLearntError
 from chainrule import nn, optim
-from chainrule.diagnose import Problem, diagnose_problem
-from chainrule.diagnose.expected import expected_loss
+from chainrule.diagnosis import Problem, diagnose_problem
+from chainrule.diagnosis.expected import expected_loss
 from chainrule.train import Trainer
 from chainrule.train.metrics import is_right
 

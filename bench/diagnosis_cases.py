@@ -12,7 +12,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.diagnose import Problem
+from chainrule.diagnosis import Problem
 from chainrule.train import Trainer
 
 Array = np.ndarray

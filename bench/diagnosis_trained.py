@@ -31,8 +31,8 @@ from bench.diagnosis_cases import (
     without_bias,
 )
 from chainrule import nn, optim
-from chainrule.diagnose import Problem
-from chainrule.diagnose.expected import expected_loss
+from chainrule.diagnosis import Problem
+from chainrule.diagnosis.expected import expected_loss
 
 
 # -------------------------------------------------------------------------------------------- ailments, seen after training

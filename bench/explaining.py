@@ -17,7 +17,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.explain import explain
+from chainrule.derivations import explain
 from chainrule.job.config import Config
 from chainrule.job.problem import Problem
 from chainrule.job.report import report_html

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from bench.small_networks import Network, random_network
-from chainrule.explain import check
+from chainrule.grading import check
 
 
 # -------------------------------------------------------------------------------------------- planted slips

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import chainrule as cr
-from chainrule.explain import expression
+from chainrule.derivations import expression
 from chainrule.optim import SGD
 
 Values = dict[str, float]

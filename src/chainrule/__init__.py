@@ -3,15 +3,13 @@
 One graph is run, differentiated and explained. Arrays follow NumPy, networks PyTorch, estimators scikit-learn.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from chainrule import data, elsewhere, errors, functional, nn, numpy_functions, ops, optim, testing, train
-from chainrule.compile import compile, hessian, jacobian, value_and_grad
+from chainrule.capture import compile, hessian, jacobian, value_and_grad
+from chainrule.derivations import explain, expression
 from chainrule.errors import ChainruleError
-from chainrule.explain import explain, expression
 from chainrule.functional import (
     abs,
     add,
@@ -109,7 +107,7 @@ from chainrule.functional import (
     zeros_like,
 )
 from chainrule.nn import summary
-from chainrule.tensor import Generator, Tensor, from_dlpack, grad, manual_seed, no_grad, parameter, random, tensor
+from chainrule.tensors import Generator, Tensor, from_dlpack, grad, manual_seed, no_grad, parameter, random, tensor
 from chainrule.train import (
     BestEpoch,
     Checkpoint,
@@ -126,25 +124,14 @@ from chainrule.train import (
 )
 
 if TYPE_CHECKING:
-    from chainrule.diagnose import diagnose
+    from chainrule.diagnosis import diagnose
     from chainrule.drawing import draw
-    from chainrule.explain import check
+    from chainrule.grading import check
 
 __version__ = "0.1.0"
 
 
-_LATER = {"check": "chainrule.explain", "diagnose": "chainrule.diagnose", "draw": "chainrule.drawing"}
-
-
-class _Package(ModuleType):
-    """Keeps `chainrule.diagnose` the function: importing the module of that name, from anywhere, would put it in its place."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _LATER and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+_LATER = {"check": "chainrule.grading", "diagnose": "chainrule.diagnosis", "draw": "chainrule.drawing"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from chainrule import ir
-from chainrule.errors import GradientError, explain
+from chainrule.errors import GradientError, message
 from chainrule.ir import LEAVES, Node, is_zero, topological
 from chainrule.ops.elementwise import masked, to_dtype, where
 from chainrule.ops.primitive import Primitive, lookup
@@ -135,7 +135,7 @@ def zero_or_error(output: Node, source: Node, describe: Callable[[Node], str]) -
     between = _descendants(topological([output]), [source])
     if output not in between:
         raise GradientError(
-            explain(
+            message(
                 f"the gradient of {describe(output)} by {describe(source)} was asked for",
                 "the first was not computed from the second (as it is now: assigning a new value starts afresh)",
                 "Check the names, or compute it again from the current value.",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 
 T = TypeVar("T")
 
@@ -32,18 +32,18 @@ def kind(value: Any, wanted: type[T] | tuple[type[T], ...], who: str, expected: 
         value: what was given.
         wanted: the class.
         who: got it, and as what ("Trainer got {} as its model", with {} for what was given).
-        expected, fix: see `errors.explain`.
+        expected, fix: see `errors.message`.
     """
     if isinstance(value, wanted):
         return value
-    raise ArgumentError(explain(who.format(described(value)), expected, fix))
+    raise ArgumentError(message(who.format(described(value)), expected, fix))
 
 
 def listed(values: Any, who: str, expected: str, fix: str) -> list[Any]:
     """What is given as several values: a list, or anything else that `for` goes through, except texts and mappings."""
     if isinstance(values, Iterable) and not isinstance(values, str | Mapping):
         return list(values)
-    raise ArgumentError(explain(who.format(described(values)), expected, fix))
+    raise ArgumentError(message(who.format(described(values)), expected, fix))
 
 
 def each(values: Any, wanted: type[T], who: str, expected: str, fix: str) -> list[T]:
@@ -54,21 +54,21 @@ def each(values: Any, wanted: type[T], who: str, expected: str, fix: str) -> lis
 def index(owner: str, name: str, value: Any) -> int:
     """A setting that is an integer of any sign."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ArgumentError(explain(f"{owner} got {name}={value!r}", "it must be an integer", "Check the setting."))
+        raise ArgumentError(message(f"{owner} got {name}={value!r}", "it must be an integer", "Check the setting."))
     return int(value)
 
 
 def whole(owner: str, name: str, value: Any, least: int, fix: str = "Check the setting.") -> int:
     """A setting that is an integer, at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ArgumentError(explain(f"{owner} got {name}={value!r}", f"it must be an integer ≥ {least}", fix))
+        raise ArgumentError(message(f"{owner} got {name}={value!r}", f"it must be an integer ≥ {least}", fix))
     return int(value)
 
 
 def real(owner: str, name: str, value: Any) -> float:
     """A setting that is a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise ArgumentError(explain(f"{owner} got {name}={value!r}", "it must be a number", "Check the setting."))
+        raise ArgumentError(message(f"{owner} got {name}={value!r}", "it must be a number", "Check the setting."))
     return float(value)
 
 
@@ -76,13 +76,13 @@ def path(value: Any, what: str) -> Any:
     """A path, which is a text or a path object; files that are open, and numbers of them, are none."""
     if isinstance(value, str | os.PathLike):
         return value
-    raise ArgumentError(explain(f"{what} is {described(value)}", "it is a path on disk", "Give a text or a pathlib.Path."))
+    raise ArgumentError(message(f"{what} is {described(value)}", "it is a path on disk", "Give a text or a pathlib.Path."))
 
 
 def function(value: Any, owner: str, fix: str) -> None:
     """Refuse what cannot be called."""
     if not callable(value):
-        raise ArgumentError(explain(f"{owner} got {described(value)}", "it takes a function", fix))
+        raise ArgumentError(message(f"{owner} got {described(value)}", "it takes a function", fix))
 
 
 def takes(called: Callable[..., Any], arguments: tuple[str, ...], what: str) -> None:
@@ -94,5 +94,5 @@ def takes(called: Callable[..., Any], arguments: tuple[str, ...], what: str) -> 
     except TypeError as error:
         names = ", ".join(arguments)
         raise ArgumentError(
-            explain(f"{what} cannot be called with ({names}) ({error})", "it takes these arguments", f"Write def f({names}): …")
+            message(f"{what} cannot be called with ({names}) ({error})", "it takes these arguments", f"Write def f({names}): …")
         ) from None

@@ -9,7 +9,7 @@ from functools import wraps
 from types import FunctionType
 from typing import Any, Self, TypeVar
 
-from chainrule.errors import CallError, MissingName, explain
+from chainrule.errors import CallError, MissingName, message
 
 R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., Any])
@@ -225,7 +225,7 @@ def missing(owner: str, name: str, known: Iterable[str], instead: Mapping[str, s
         near = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.7)
         fix = f"Did you mean {by_small[near[0]]}?" if near else "Look at the README for what there is"
     end = "" if fix.endswith("?") else "."
-    error = MissingName(explain(f"{owner} has no {name!r}", "names follow NumPy and PyTorch, each thing under one", fix + end))
+    error = MissingName(message(f"{owner} has no {name!r}", "names follow NumPy and PyTorch, each thing under one", fix + end))
     error.name = name
     return error
 
@@ -263,7 +263,7 @@ def _wrong_arguments(function: Callable[..., Any], args: Any, kwargs: Mapping[st
         translated = (f"Write {_KEYWORDS[k]}= in place of {k}=." for k in kwargs if _KEYWORDS.get(k) in takes)
         expected = f"it takes {', '.join(takes) or 'no arguments'}"
         return CallError(
-            explain(f"{_called(function)} was called wrongly ({error})", expected, next(translated, "Check the call."))
+            message(f"{_called(function)} was called wrongly ({error})", expected, next(translated, "Check the call."))
         )
     return None
 
@@ -278,7 +278,7 @@ class Explaining:
         """A new object; refuses arguments for a class without a constructor of its own."""
         if cls.__init__ is object.__init__ and (args or settings):
             given = ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in settings.items())])
-            raise CallError(explain(f"{cls.__name__} got {given}", "it takes no arguments", f"Write {cls.__name__}()."))
+            raise CallError(message(f"{cls.__name__} got {given}", "it takes no arguments", f"Write {cls.__name__}()."))
         return super().__new__(cls)
 
     def __init_subclass__(cls, **settings: Any) -> None:

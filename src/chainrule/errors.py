@@ -84,7 +84,7 @@ class NonFiniteLoss(TrainingError):
     """The loss became NaN or infinite.
 
     Attributes:
-        breakdown: the step, the node and the reason as data, a `chainrule.diagnose.Breakdown`.
+        breakdown: the step, the node and the reason as data, a `chainrule.diagnosis.Breakdown`.
     """
 
     def __init__(self, message: str, breakdown: Any = None) -> None:
@@ -92,7 +92,7 @@ class NonFiniteLoss(TrainingError):
         self.breakdown = breakdown
 
 
-def explain(given: str, expected: str, fix: str) -> str:
+def message(given: str, expected: str, fix: str) -> str:
     """Put an error message together.
 
     Args:
@@ -106,7 +106,7 @@ def explain(given: str, expected: str, fix: str) -> str:
 def missing_dependency(package: str, purpose: str, extra: str) -> MissingDependency:
     """The error for an optional package that `purpose` needs and that comes with `extra`."""
     return MissingDependency(
-        explain(
+        message(
             f"{purpose} needs the package {package}, which is not installed",
             f"it comes with the extra '{extra}'",
             f'Install it with: pip install "chainrule[{extra}]"',

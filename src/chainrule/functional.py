@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule import checks, elsewhere, ir, ops
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, Shape
 from chainrule.ops.requirement import Limits, required
-from chainrule.tensor import Tensor, TensorLike, apply, result, root, tensor
+from chainrule.tensors import Tensor, TensorLike, apply, result, root, tensor
 
 Axis = int | Sequence[int] | None
 
@@ -249,7 +249,7 @@ def _with_bias(name: str, y: Tensor, bias: TensorLike | None) -> Tensor:
     b = bias if isinstance(bias, Tensor) else tensor(bias)
     if b.shape != y.shape[1:2]:
         raise ShapeError(
-            explain(
+            message(
                 f"{name} got a bias of shape {b.shape}",
                 f"it takes one number per output channel: {y.shape[1:2]}",
                 "Check out_channels, or give None.",
@@ -263,7 +263,7 @@ def _with_rank(name: str, spatial: int, *tensors: TensorLike) -> list[Tensor]:
     if any(t.ndim != spatial + 2 for t in found):
         shapes = " and ".join(str(t.shape) for t in found)
         raise ShapeError(
-            explain(
+            message(
                 f"{name} got the shapes {shapes}",
                 f"it takes {spatial + 2} axes: (batch, channels, {'height, width' if spatial == 2 else 'length'})",
                 "Add missing axes with expand_dims.",
@@ -280,7 +280,7 @@ def _same_padding(padding: Any, w: TensorLike, *, stride: Any, dilation: Any, sp
         return ops.convolution.padding_pairs(padding, spatial, name, least=0)
     strides = ops.convolution.per_axis(stride, spatial, name, "stride")
     if any(s != 1 for s in strides):
-        raise ArgumentError(explain(f"{name} got padding='same' with stride={stride}", "the stride must be 1", "Give numbers."))
+        raise ArgumentError(message(f"{name} got padding='same' with stride={stride}", "the stride must be 1", "Give numbers."))
     dilations = ops.convolution.per_axis(dilation, spatial, name, "dilation")
     sizes = w.shape[2:] if isinstance(w, Tensor) else np.shape(w)[2:]
     totals = [(k - 1) * d for k, d in zip(sizes, dilations, strict=True)]
@@ -521,7 +521,7 @@ def full(shape: int | Shape, value: float, dtype: Any = np.float64) -> Tensor:
     """`value` everywhere."""
     size, kind = ops.primitive.as_shape(shape, "full"), ir.as_dtype(dtype)
     if value is None:  # NumPy makes it NaN
-        raise ArgumentError(explain("full got the value None", "it takes a number", "Write 0.0, or float('nan')."))
+        raise ArgumentError(message("full got the value None", "it takes a number", "Write 0.0, or float('nan')."))
     return tensor(_made("full", (shape, value), "the value is a number", lambda: np.full(size, value, kind)))
 
 
@@ -557,7 +557,7 @@ def _made(name: str, given: tuple[Any, ...], expected: str, make: Callable[[], A
         return make()
     except (TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise ArgumentError(
-            explain(f"{name}({', '.join(map(repr, given))}) cannot be made ({error})", expected, "Check the arguments.")
+            message(f"{name}({', '.join(map(repr, given))}) cannot be made ({error})", expected, "Check the arguments.")
         ) from None
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, GraphError, explain
+from chainrule.errors import DTypeError, GraphError, message
 
 Shape = tuple[int, ...]
 DType = np.dtype[Any]
@@ -45,7 +45,7 @@ def as_dtype(dtype: Any) -> DType:
     if found not in DTYPES:
         names = ", ".join(d.name for d in DTYPES)
         raise DTypeError(
-            explain(f"the dtype {dtype} was given", f"chainrule computes with {names}", "Convert the data with astype first.")
+            message(f"the dtype {dtype} was given", f"chainrule computes with {names}", "Convert the data with astype first.")
         )
     return found
 

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule import functional as F
-from chainrule.errors import ArgumentError, ShapeError, explain
-from chainrule.tensor import Tensor, TensorLike, root, set_numpy_functions, tensor
+from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor
 
 C = TypeVar("C", bound=Callable[..., Any])
 Axis = int | Sequence[int] | None
@@ -97,7 +97,7 @@ def called(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
     except TypeError as error:
         takes = ", ".join(inspect.signature(ours).parameters)
         raise ArgumentError(
-            explain(
+            message(
                 f"np.{_name(function)} was called with a Tensor and arguments that it takes of arrays only ({error})",
                 f"with Tensors it takes {takes}",
                 "Leave out the others, or use tensor.numpy() where no gradient is needed.",
@@ -117,7 +117,7 @@ def _refusal(function: Callable[..., Any]) -> ArgumentError:
     near = difflib.get_close_matches(function.__name__, known, n=1, cutoff=0.75)
     instead = _INSTEAD.get(name) or (f"np.{near[0]}" if near else "the functions of chainrule (cr.…)")
     return ArgumentError(
-        explain(
+        message(
             f"np.{name} was called with a Tensor",
             "it has no counterpart in chainrule, and an array would not remember how it was computed",
             f"Use {instead}, or give it tensor.numpy() where no gradient is needed.",
@@ -166,7 +166,7 @@ def _average(a: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Te
     if weights is None:
         return F.mean(a, axis)
     if np.shape(_values(weights)) != _tensor(a).shape:
-        raise ShapeError(explain("np.average got weights of another shape", "one weight per element", "Broadcast the weights."))
+        raise ShapeError(message("np.average got weights of another shape", "one weight per element", "Broadcast the weights."))
     return F.sum(F.multiply(a, weights), axis) / F.sum(weights, axis)
 
 
@@ -317,7 +317,7 @@ def _unstack(x: TensorLike, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 def _pad(array: TensorLike, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Tensor:
     if mode != "constant" or not isinstance(constant_values, int | float):
         raise ArgumentError(
-            explain(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
+            message(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
         )
     x = _tensor(array)
     widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
@@ -422,7 +422,7 @@ def _linalg_tensordot(x1: TensorLike, x2: TensorLike, /, *, axes: Any = 2) -> Te
 @_ours(np.einsum)
 def _einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     if not isinstance(subscripts, str):
-        raise ArgumentError(explain("np.einsum got index lists", "it takes a text such as 'ij,jk->ik'", "Write the text."))
+        raise ArgumentError(message("np.einsum got index lists", "it takes a text such as 'ij,jk->ik'", "Write the text."))
     return F.einsum(subscripts, *operands)
 
 
@@ -435,7 +435,7 @@ def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool =
         return root(F.sum(F.square(a), axes, keepdims=keepdims))
     if len(axes) != 1:
         raise ArgumentError(
-            explain(
+            message(
                 f"np.linalg.norm got ord={ord!r} for {len(axes)} axes of a Tensor",
                 "there it takes the Frobenius norm of matrices and the p-norms of vectors",
                 "Give axis= one axis, or ord='fro'.",
@@ -452,7 +452,7 @@ def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdim
     if math.isinf(ord):
         return (F.max if ord > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
     if ord == 0:
-        raise ArgumentError(explain("a norm with ord=0 was asked of a Tensor", "it counts, in jumps", "Use ord=1."))
+        raise ArgumentError(message("a norm with ord=0 was asked of a Tensor", "it counts, in jumps", "Use ord=1."))
     return F.power(F.sum(F.power(F.abs(x), ord), axis, keepdims=keepdims), 1.0 / ord)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.tensor import Tensor
+from chainrule.tensors import Tensor
 
 _reads: ContextVar[Reads | None] = ContextVar("reads", default=None)
 _PLAIN = (bool, int, float, complex, str, bytes)

@@ -16,10 +16,10 @@ import numpy as np
 
 from chainrule import autodiff, ir, ops
 from chainrule.backends.contract import Backend
-from chainrule.errors import ChainruleError, DTypeError, explain
+from chainrule.errors import ChainruleError, DTypeError, message
 from chainrule.ir import Array
 from chainrule.ops.primitive import Case, Primitive
-from chainrule.tensor import Tensor, TensorLike, apply, grad, tensor
+from chainrule.tensors import Tensor, TensorLike, apply, grad, tensor
 
 _STEP = 1e-3
 _FIRST = np.array([1.0, -8.0, 0.0, 8.0, -1.0]) / 12.0
@@ -60,7 +60,7 @@ def gradcheck(
     for k in places:
         if arrays[k].dtype != np.float64:
             raise DTypeError(
-                explain(f"gradcheck got input {k} in {arrays[k].dtype}", "differences need float64", "Convert it with astype.")
+                message(f"gradcheck got input {k} in {arrays[k].dtype}", "differences need float64", "Convert it with astype.")
             )
     upstream = rng.normal(size=function(*map(tensor, arrays)).shape)
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from threading import RLock
 from weakref import WeakSet
 
-from chainrule.tensor import Tensor
+from chainrule.tensors import Tensor
 
 
 class _Group:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from chainrule.cli import main
 
-M6 = (
+TWO_SIGMOID_UNITS = (
     "x3 = x1*w13 + x2*w23; x4 = x1*w14 + x2*w24; O3 = sigmoid(x3); O4 = sigmoid(x4); "
     "x5 = w35*O3 + w45*O4; O5 = sigmoid(x5); E = 0.5*(O5 - t5)**2"
 )
@@ -24,7 +24,7 @@ def run(*arguments, code=0):
 
 
 def test_one_gradient_is_derived_as_a_product_along_its_path():
-    text = run("explain", M6, *GIVEN, "--wrt", "w13", "--form", "path").output
+    text = run("explain", TWO_SIGMOID_UNITS, *GIVEN, "--wrt", "w13", "--form", "path").output
     assert "(O₅ - t₅) · O₅(1 - O₅) · w₃₅ · O₃(1 - O₃) · x₁" in text
     assert "0.00092907" in text
 
@@ -36,13 +36,13 @@ def test_a_formula_may_begin_with_a_minus(formula):
 
 
 def test_an_update_shows_the_rule_and_the_new_value():
-    text = run("explain", M6, *GIVEN, "--wrt", "w35", "--form", "update", "--lr", "1").output
+    text = run("explain", TWO_SIGMOID_UNITS, *GIVEN, "--wrt", "w35", "--form", "update", "--lr", "1").output
     assert "w₃₅ - η · ∂E/∂w₃₅" in text
     assert "0.272326" in text
 
 
 def test_explanations_speak_chinese():
-    assert "反向传播" in run("explain", M6, *GIVEN, "--language", "zh").output
+    assert "反向传播" in run("explain", TWO_SIGMOID_UNITS, *GIVEN, "--language", "zh").output
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".tex", ".txt", ".json"])

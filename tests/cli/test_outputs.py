@@ -11,7 +11,7 @@ import pytest
 from cli_data import FAST, chainrule, write_pictures, write_table
 
 from chainrule import nn
-from chainrule.cli_output import shown
+from chainrule.cli.output import shown
 from chainrule.errors import OutputError
 from chainrule.fileio import write_file
 from chainrule.job.locking import locked
@@ -191,7 +191,7 @@ def test_pictures_of_one_class_are_evaluated_and_strange_classes_named(tmp_path)
 
 ANSWERS = """
 import sys
-from chainrule.cli_output import echo, open_standard_streams
+from chainrule.cli.output import echo, open_standard_streams
 open_standard_streams()
 sys.stdout.write("na\\u00efve \\u0451\\u0436 \\udcff.png\\n")
 echo("\\u0451 \\udcff \\ud800", err=True)

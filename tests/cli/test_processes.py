@@ -63,7 +63,7 @@ def test_ctrl_c_saves_what_was_learnt_and_exits_with_130():
 
 SLOW_START = """
 import sys, time
-import chainrule.cli as cli
+import chainrule.cli.commands as cli
 def slow(*arguments, **settings):
     print("reading", flush=True)
     time.sleep(60)
@@ -157,7 +157,7 @@ def test_a_terminal_that_knows_no_unicode():
 
 MEASURE = """
 import resource, sys
-import chainrule.cli as cli
+import chainrule.cli.commands as cli
 try:
     cli.main(sys.argv[1:])
 except SystemExit as end:

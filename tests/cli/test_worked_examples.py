@@ -55,7 +55,7 @@ X, W, B, G = np.array([[1, 2], [3, 4.0]]), np.array([[1, -1], [2, 0.5]]), np.arr
 DH = G * (X @ W + B > 0)
 BATCH = {"∂C/∂X": DH @ W.T, "∂C/∂W": X.T @ DH, "∂C/∂b": DH.sum(0)}
 SOFTMAX = {"L": 0.3057144648, "∂L/∂a": (0.0182112733, 0.2451918129, -0.2634030862)}
-M6 = {
+TWO_SIGMOID_UNITS = {
     "x₃": 0.755, "x₄": 0.68, "O₃": 0.6802671967, "O₄": 0.6637386974, "x₅": 0.8014449867, "O₅": 0.6902834929, "E": 0.0181039038,
     "∂E/∂x₅": 0.0406811251, "∂E/∂x₃": 0.0026544890, "∂E/∂x₄": 0.0081716451, "∂E/∂w₃₅": 0.0276740349, "∂E/∂w₄₅": 0.0270016370,
     "∂E/∂w₁₃": 0.0009290712, "∂E/∂w₂₃": 0.0023890401, "∂E/∂w₁₄": 0.0028600758, "∂E/∂w₂₄": 0.0073544806,
@@ -88,7 +88,7 @@ NUMBERS = [
     ("affine(X, W, b)", BATCH, 1e-9),
     ("--wrt a --precision 10", SOFTMAX, 6e-11),
     ("--precision 10 --expand", SOFTMAX, 6e-10),
-    ("two-sigmoid-units.toml --precision 11", M6, 6e-11),
+    ("two-sigmoid-units.toml --precision 11", TWO_SIGMOID_UNITS, 6e-11),
     ("two-sigmoid-units.toml --wrt w13 --form path", {"∂E/∂w₁₃": 0.00092907}, 6e-9),
     ("--form update", STEP, 6e-11),
     ("--form attribution", SHARES, 6e-5),

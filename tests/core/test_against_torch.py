@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import ops
-from chainrule.tensor import apply
+from chainrule.tensors import apply
 
 torch = pytest.importorskip("torch", reason="PyTorch is the independent system that values are compared with")
 F = torch.nn.functional

@@ -8,9 +8,9 @@ import pytest
 
 import chainrule as cr
 from chainrule.backends import get
-from chainrule.compile import capture
+from chainrule.capture import capture
 from chainrule.errors import ArgumentError, CaptureError
-from chainrule.tensor import Generator
+from chainrule.tensors import Generator
 
 rng = np.random.default_rng(0)
 X, T = rng.normal(size=(8, 3)), rng.normal(size=(8, 2))

@@ -10,7 +10,7 @@ from chainrule import ops
 from chainrule.backends import available, get
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.ops.elementwise import elementwise, function
-from chainrule.tensor import apply
+from chainrule.tensors import apply
 from chainrule.testing import check_backend, check_primitive
 
 SEEDS = range(6)

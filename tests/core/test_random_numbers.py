@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.ops.random import philox, philox_blocks
-from chainrule.tensor import Generator
+from chainrule.tensors import Generator
 
 # Random123's kat_vectors for philox4x32-10: the counter's four words, the key's two, the four results.
 VECTORS = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.compile import Capture
+from chainrule.capture import Capture
 from chainrule.turns import Turns
 
 

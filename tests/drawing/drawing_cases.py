@@ -13,15 +13,15 @@ from chainrule import nn
 from chainrule.drawing import Drawing, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
-M6 = (
+WORKED_NETWORK = (
     "x3 = x1*w13 + x2*w23; x4 = x1*w14 + x2*w24; O3 = sigmoid(x3); O4 = sigmoid(x4); "
     "x5 = w35*O3 + w45*O4; O5 = sigmoid(x5); E = 0.5*(O5 - t5)**2"
 )
 GIVEN = {"x1": 0.35, "x2": 0.9, "w13": 0.1, "w14": 0.4, "w23": 0.8, "w24": 0.6, "w35": 0.3, "w45": 0.9, "t5": 0.5}
 
 
-def m6() -> cr.Tensor:
-    return cr.expression(M6, **GIVEN)
+def worked_network() -> cr.Tensor:
+    return cr.expression(WORKED_NETWORK, **GIVEN)
 
 
 def dense(*sizes: int, activation: type[nn.Module] = nn.Tanh) -> nn.Sequential:
@@ -72,8 +72,8 @@ def points() -> tuple[np.ndarray, np.ndarray]:
 
 
 CASES: dict[str, Callable[..., Drawing]] = {
-    "graph": lambda **look: draw(m6(), **look),
-    "named": lambda **look: draw(m6(), detail="named", **look),
+    "graph": lambda **look: draw(worked_network(), **look),
+    "named": lambda **look: draw(worked_network(), detail="named", **look),
     "layers": lambda **look: draw(loss_of(convolutional(), 1, 8, 8), detail="layers", **look),
     "network": lambda **look: draw(dense(2, 3, 1), **look),
     "values": lambda **look: draw(dense(4, 8, 6, 3), np.array([[0.3, -1.0, 2.0, 0.4]]), **look),

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing_cases import SVG, convolutional, count, dense, loss_of, m6, texts
+from drawing_cases import SVG, convolutional, count, dense, loss_of, texts, worked_network
 
 import chainrule as cr
 from chainrule import nn, ops
+from chainrule.derivations import expression
 from chainrule.drawing import Drawing, draw
 from chainrule.drawing.shapes import SMALL_SIZE, TEXT_SIZE, text_width
 from chainrule.errors import ArgumentError
-from chainrule.explain import expression
 
 sys.path.append(str(Path(__file__).parents[1] / "explain"))
 from test_explain_primitives import scalar_of
@@ -47,11 +47,11 @@ def test_the_gradients_are_those_that_ran() -> None:
 
 
 def test_named_values_only() -> None:
-    found = texts(draw(m6(), detail="named"))
+    found = texts(draw(worked_network(), detail="named"))
     assert {"x₃", "O₃", "x₁ · w₁₃ + x₂ · w₂₃", "0.1903", "E = 0.0181"} <= set(found)
     assert "×" not in found
-    assert not any(t.startswith("0.1903") for t in texts(draw(m6(), detail="named", gradients=False)))
-    assert not any(t.startswith("below") for t in texts(draw(m6(), gradients=False)))
+    assert not any(t.startswith("0.1903") for t in texts(draw(worked_network(), detail="named", gradients=False)))
+    assert not any(t.startswith("below") for t in texts(draw(worked_network(), gradients=False)))
 
 
 def test_parallel_edges_have_gradients_of_their_own() -> None:
@@ -208,7 +208,7 @@ def test_normalisation_belongs_to_the_layer_before_it_and_masks_to_the_layer_tha
 
 def test_layers_of_what_has_none() -> None:
     with pytest.raises(ArgumentError, match=r"layers were to be drawn of a calculation without layers.*detail='named'"):
-        draw(m6(), detail="layers")
+        draw(worked_network(), detail="layers")
 
 
 def test_networks_of_a_calculation_small_and_large() -> None:
@@ -227,4 +227,4 @@ def test_networks_of_a_calculation_small_and_large() -> None:
         t.replace("σ", "sigmoid") for t in large
     }
     with pytest.raises(ArgumentError, match="without layers"):
-        draw(m6(), kind="network")
+        draw(worked_network(), kind="network")

@@ -9,7 +9,7 @@ import sys
 import xml.etree.ElementTree as ET
 
 import pytest
-from drawing_cases import CASES, dense, history, m6, texts
+from drawing_cases import CASES, dense, history, texts, worked_network
 
 import chainrule as cr
 from chainrule.drawing import Drawing, draw, picture, words
@@ -73,7 +73,7 @@ def test_a_png_has_the_colours_of_its_theme() -> None:
     import io
 
     for theme, paper in (("auto", (255, 255, 255)), ("light", (255, 255, 255)), ("dark", (0x15, 0x18, 0x1C))):
-        with image.open(io.BytesIO(draw(m6(), theme=theme).to_png(1.0))) as read:
+        with image.open(io.BytesIO(draw(worked_network(), theme=theme).to_png(1.0))) as read:
             assert read.convert("RGB").getpixel((2, 2)) == paper
 
 
@@ -105,7 +105,7 @@ def test_a_png_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # ---------------------------------------------------------------------------------------- files and notebooks
 def test_files_and_notebooks(tmp_path) -> None:
-    drawing = draw(m6())
+    drawing = draw(worked_network())
     drawing.save(tmp_path / "graph.svg")
     drawing.save(str(tmp_path / "graph.HTML"))
     assert (tmp_path / "graph.svg").read_text(encoding="utf-8") == drawing.to_svg()
@@ -124,14 +124,14 @@ def test_files_and_notebooks(tmp_path) -> None:
     ("theme", "grounds"), [("light", ["#ffffff"]), ("dark", ["#15181c"]), ("auto", ["#ffffff", "#15181c"])]
 )
 def test_a_page_has_the_ground_of_its_picture(theme, grounds) -> None:
-    page = draw(m6(), theme=theme).to_html()
+    page = draw(worked_network(), theme=theme).to_html()
     assert re.findall(r"html \{ background: (#\w+); \}", page) == grounds
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
 
 
 @pytest.mark.usefixtures("needs_png")
 def test_a_png_file(tmp_path) -> None:
-    draw(m6()).save(tmp_path / "graph.png")
+    draw(worked_network()).save(tmp_path / "graph.png")
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -160,6 +160,6 @@ def test_wrong_use() -> None:
 def test_graphs_need_graphlay_and_charts_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "graphlay", None)
     with pytest.raises(MissingDependency, match=r'graphlay, which is not installed.*pip install "chainrule\[app\]"'):
-        draw(m6())
+        draw(worked_network())
     for kind in ("network", "values", "curves", "regions", "gradient-flow"):
         CASES[kind]()

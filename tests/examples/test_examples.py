@@ -23,7 +23,7 @@ def main_of(name: str) -> Callable[..., Numbers]:
     return main
 
 
-# What must come out exactly, to the digits given (M2, M6, M11, M14 of the mission; the others by mathematics).
+# What must come out exactly, to the digits given (the numbers of the tutorials; the others by mathematics).
 EXACT: dict[str, Numbers] = {
     "the_car": {
         "total": 44,

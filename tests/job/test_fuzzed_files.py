@@ -20,8 +20,8 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.data import Table, read_images
 from chainrule.errors import ChainruleError
-from chainrule.explain import read_homework
-from chainrule.explain.homework import TEMPLATE
+from chainrule.grading import read_homework
+from chainrule.grading.homework import TEMPLATE
 from chainrule.job import Config, Predictor, Problem, train
 from chainrule.job.resuming import load_run
 from chainrule.train import History

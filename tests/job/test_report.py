@@ -284,7 +284,7 @@ def test_nothing_comes_from_outside(reports, task):
 )
 def test_without_optional_packages_the_rest_is_written(monkeypatch, package, left, gone):
     pytest.importorskip({"math_core": "graphlay", "graphlay": "math_core"}[package], reason="one of the two must be there")
-    from chainrule.explain.render import html
+    from chainrule.derivations.render import html
 
     html._converter.cache_clear()
     monkeypatch.setitem(sys.modules, package, None)
@@ -393,7 +393,7 @@ def test_answers_over_the_plane_are_taken_a_part_at_a_time(monkeypatch):
 
 
 def test_short_runs_of_large_and_deep_networks_are_bounded():
-    from chainrule.diagnose.trials import Trials
+    from chainrule.diagnosis.trials import Trials
 
     def steps_and_samples(products, layers, batch):
         model = nn.Linear(2, 1)

@@ -10,7 +10,7 @@ import chainrule as cr
 from chainrule import ir, nn, ops, optim
 from chainrule.backends.native import NATIVE
 from chainrule.backends.reference import REFERENCE
-from chainrule.compile import capture
+from chainrule.capture import capture
 from chainrule.errors import ArgumentError, ShapeError
 
 

@@ -10,7 +10,7 @@ from native_levels import LEVELS
 
 import chainrule as cr
 from chainrule.backends.native import codegen, lower, rewrite, target
-from chainrule.compile import capture
+from chainrule.capture import capture
 from chainrule.errors import ArgumentError
 
 

@@ -7,7 +7,7 @@ from comparing import compiled, planned
 import chainrule as cr
 from chainrule import ir, nn, ops, optim
 from chainrule.backends.native import lower, threads
-from chainrule.compile import capture
+from chainrule.capture import capture
 from chainrule.errors import ArgumentError
 
 CONVOLUTIONAL = [

@@ -10,7 +10,7 @@ import chainrule as cr
 from chainrule.backends.native import lower, winograd
 from chainrule.backends.native.kernels import Contraction, Staged
 from chainrule.backends.reference import REFERENCE
-from chainrule.compile import capture
+from chainrule.capture import capture
 
 # images, channels, output channels, rows, columns
 SHAPES = {

@@ -235,7 +235,7 @@ def test_linear_runs_as_the_affine_block():
 
 @pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh", "Softplus", "Softmax"])
 @pytest.mark.parametrize("units", [(3,), (4, 2), (5, 3, 2)], ids=str)
-def test_m13_bias_is_a_weight_on_a_constant_input(name: str, units: tuple[int, ...]):
+def test_bias_is_a_weight_on_a_constant_input(name: str, units: tuple[int, ...]):
     """K layers with N_k units, any activation: with the biases, or with one more weight on an input that is always 1."""
     rng = np.random.default_rng(len(units))
     sizes = (4, *units)

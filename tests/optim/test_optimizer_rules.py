@@ -99,17 +99,17 @@ def test_every_rule_has_an_optimizer_and_a_variant():
 
 
 @variants
-def test_m20_ten_steps_equal_pytorch_in_float64(name: str, settings: dict[str, Any]):
+def test_ten_steps_equal_pytorch_in_float64(name: str, settings: dict[str, Any]):
     compare(trajectory(name, settings), torch_trajectory(name, settings), 1e-12)
 
 
 @variants
-def test_m20_ten_steps_equal_pytorch_in_float32(name: str, settings: dict[str, Any]):
+def test_ten_steps_equal_pytorch_in_float32(name: str, settings: dict[str, Any]):
     compare(trajectory(name, settings, "float32"), torch_trajectory(name, settings, "float32"), 1e-6)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_m20_defaults_are_those_of_pytorch(name: str):
+def test_defaults_are_those_of_pytorch(name: str):
     torch = pytest.importorskip("torch", reason="the defaults are compared with PyTorch's")
     (ours,) = OPTIMIZERS[name]([cr.parameter([1.0])]).config()["groups"]
     theirs = getattr(torch.optim, name)([torch.zeros(1, requires_grad=True)]).defaults

@@ -123,7 +123,7 @@ def test_the_rate_can_be_assigned_inside_a_compiled_function():
 # ------------------------------------------------------------------------------------------------ L2
 @pytest.mark.parametrize("decay_biases", [False, True])
 @given(reg=st.floats(0.0, 10.0), seed=st.integers(0, 10_000))
-def test_m18_l2_adds_reg_times_the_weights_to_the_gradient(decay_biases: bool, reg: float, seed: int):
+def test_l2_adds_reg_times_the_weights_to_the_gradient(decay_biases: bool, reg: float, seed: int):
     rng = np.random.default_rng(seed)
     start = rng.normal(size=(3, 1)), rng.normal(size=1)
     W, b = map(cr.parameter, start)
@@ -146,7 +146,7 @@ def test_m18_l2_adds_reg_times_the_weights_to_the_gradient(decay_biases: bool, r
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - {"AdamW"}))
-def test_m18_l2_is_part_of_the_gradient_in_every_rule_but_adamw(name: str):
+def test_l2_is_part_of_the_gradient_in_every_rule_but_adamw(name: str):
     reg, params, penalised = 0.3, weights(), weights()
     decayed = OPTIMIZERS[name](params, weight_decay=reg)
     plain = OPTIMIZERS[name](penalised)

@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.tensor import random, tensor
+from chainrule.tensors import random, tensor
 
 F8 = "float64"
 N = 23  # with batches of 8 the last one holds 7

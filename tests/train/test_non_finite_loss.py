@@ -203,6 +203,6 @@ def test_a_healthy_run_loads_nothing_of_this():
         "model = cr.nn.Linear(2, 1)\n"
         "trainer = cr.Trainer(model, cr.nn.MSELoss(), cr.optim.SGD(model.parameters(), lr=0.01), backend='reference')\n"
         "trainer.fit(np.ones((8, 2)), np.ones(8), progress=False)\n"
-        "assert not [name for name in sys.modules if name.startswith('chainrule.diagnose')]\n"
+        "assert not [name for name in sys.modules if name.startswith('chainrule.diagnosis')]\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from chainrule.backends.contract import Backend, Program
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 
 # Name: module, the object in it, and the package that it needs (chainrule itself: none). Fastest first; loaded when asked for.
 BACKENDS = {
@@ -30,7 +30,7 @@ def check_threads(threads: int | None) -> int | None:
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ArgumentError(
-            explain(f"threads={threads!r} was given", "it is a whole number from 1 on, or None", "Leave it out to use all.")
+            message(f"threads={threads!r} was given", "it is a whole number from 1 on, or None", "Leave it out to use all.")
         )
     return threads
 
@@ -46,7 +46,7 @@ def get(name: str = "auto") -> Backend:
         name = available()[0]
     if name not in BACKENDS:
         raise ArgumentError(
-            explain(f"the backend {name!r} was asked for", f"there are {', '.join(BACKENDS)}", "Use one of these, or 'auto'.")
+            message(f"the backend {name!r} was asked for", f"there are {', '.join(BACKENDS)}", "Use one of these, or 'auto'.")
         )
     module, attribute, _ = BACKENDS[name]
     backend: Backend = getattr(import_module(module), attribute)

@@ -12,7 +12,7 @@ features = FeatureEncoder.from_dict(saved["features"])
 X = features.transform(read_table("new.csv", kinds=features.kinds, missing=features.gaps))
 """
 
-from chainrule.data.builtin import BUILTIN, Dataset, builtin
+from chainrule.data.builtin_sets import BUILTIN, Dataset, builtin
 from chainrule.data.features import ColumnReport, FeatureEncoder
 from chainrule.data.images import ImageSet, read_images
 from chainrule.data.pixels import PixelEncoder

@@ -34,7 +34,7 @@ from chainrule.data.records import (
     read_record,
 )
 from chainrule.data.tables import MAX_CATEGORIES, READINGS, TIME_OF_DAY, Column, Table, in_unit, row_positions
-from chainrule.errors import ArgumentError, DataError, explain
+from chainrule.errors import ArgumentError, DataError, message
 
 CLIP = 10.0
 
@@ -339,7 +339,7 @@ class FeatureEncoder:
         forbidden = set(include) & {*exclude, target}
         if forbidden:
             raise ArgumentError(
-                explain(
+                message(
                     f"the column '{min(map(str, forbidden))}' is to be included",
                     "it is also excluded, or the target",
                     "Remove it from one.",
@@ -351,7 +351,7 @@ class FeatureEncoder:
         if not encoder.feature_names:
             reasons = "; ".join(f"{plan.name}: {plan.treatment()}" for plan in plans) or "there is no other column"
             raise DataError(
-                explain(
+                message(
                     f"no column of {table.source} can be learnt from ({reasons})",
                     "at least one feature is needed",
                     "Name columns to include.",
@@ -473,7 +473,7 @@ def _numbers(column: Column, reading: str, unit: str, rows: Rows) -> Floats:
         return np.full(len(rows), np.nan)
     if column.unit != unit:
         raise DataError(
-            explain(
+            message(
                 f"column '{column.name}' holds numbers {in_unit(column.unit)}",
                 f"the encoder was fitted on numbers {in_unit(unit)}",
                 "Write them in the same unit.",
@@ -492,7 +492,7 @@ def _numbers(column: Column, reading: str, unit: str, rows: Rows) -> Floats:
 def _mismatch(column: Column, found: str, learnt: str) -> DataError:
     example = f", such as '{column.categories[0]}'" if column.categories else ""
     return DataError(
-        explain(
+        message(
             f"column '{column.name}' holds {found}{example}",
             f"the encoder was fitted on {learnt}",
             "Pass the encoder's `kinds` to read_table, or correct the column.",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.errors import DataError, explain, missing_dependency
+from chainrule.errors import DataError, message, missing_dependency
 from chainrule.fileio import parsing
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def unread_notes(unread: Counter[tuple[Path, str]], why: str = "") -> list[str]:
 def no_pictures(folder: Path, unread: Sequence[str]) -> DataError:
     """The error for a folder without pictures."""
     return DataError(
-        explain(
+        message(
             f"{folder} holds no pictures",
             f"files with the endings {_LISTED} were expected",
             " ".join([*unread, "Name their folder."]),
@@ -134,7 +134,7 @@ def picture_shape(file: Path) -> tuple[int, int, int]:
             height, width = width, height
         if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
             raise DataError(
-                explain(
+                message(
                     f"{file} has numbers of 32 bits per pixel (mode {image.mode})",
                     "brightness has 8 or 16 bits",
                     "Convert it, or put the numbers into an .npz file.",
@@ -188,7 +188,7 @@ def _opened(file: Path) -> Iterator[PillowImage]:
         with image:
             if image.width * image.height > _MOST_PIXELS:
                 raise DataError(
-                    explain(
+                    message(
                         f"{file} has {image.width:,} × {image.height:,} pixels",
                         f"a picture has at most {_MOST_PIXELS:,}",
                         "Make it smaller, or take it out.",

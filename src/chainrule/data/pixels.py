@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule.data.images import ImageSet
 from chainrule.data.records import is_count, is_finite, is_positive, read_record
 from chainrule.data.tables import row_positions
-from chainrule.errors import DataError, explain
+from chainrule.errors import DataError, message
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class PixelEncoder:
         X = pictures.X[row_positions(rows, len(pictures.X))]
         if X.shape[1:] != (self.channels, self.height, self.width):
             raise DataError(
-                explain(
+                message(
                     f"the pictures are {X.shape[1]} × {X.shape[2]} × {X.shape[3]} (channels, height, width)",
                     f"the model was trained on {self.channels} × {self.height} × {self.width}",
                     "Resize them.",

@@ -37,7 +37,7 @@ from chainrule.data.parsing import (
 )
 from chainrule.data.surveying import Rule, Survey, decide
 from chainrule.data.tables import Column, Words, boolean_column, number_column, with_kind, word_column
-from chainrule.errors import DataError, explain
+from chainrule.errors import DataError, message
 from chainrule.fileio import parsing
 
 _BLOCK_BYTES = 4 << 20
@@ -68,7 +68,7 @@ def read_columns(path: Path, delimiter: str | None, encoding: str | None, how: H
     surveys = [Survey(name, how.kinds.get(name), how.missing_in(name)) for name in source.names]
     n_rows = _survey(source, surveys)
     if n_rows == 0:
-        raise DataError(explain(f"{path} has a header and no rows", "at least one row is needed", "Add rows."))
+        raise DataError(message(f"{path} has a header and no rows", "at least one row is needed", "Add rows."))
     stores = [_store(rule, n_rows) for rule in decide(surveys, source)]
     written = {name: _Written() for name in source.names if name in how.verbatim}
     first_row = 0
@@ -104,7 +104,7 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 def _changed(path: Path) -> DataError:
     return DataError(
-        explain(f"{path} changed while it was read", "a file that stays as it is was expected", "Read it when it is written.")
+        message(f"{path} changed while it was read", "a file that stays as it is was expected", "Read it when it is written.")
     )
 
 
@@ -158,7 +158,7 @@ class _DelimitedSource:
         except (pa.ArrowInvalid, UnicodeError) as error:
             delimited.check_records(self._layout)
             raise DataError(
-                explain(
+                message(
                     f"{self.path} cannot be read ({error})", "a regular delimited file was expected", "Write the file again."
                 )
             ) from error
@@ -209,7 +209,7 @@ class _ParquetSource:
         for column in schema:
             if not _is_readable(column.type):
                 raise DataError(
-                    explain(
+                    message(
                         f"{path}, column '{column.name}' has the type {column.type}",
                         "a column holds numbers, booleans, dates or strings",
                         "Convert or drop it.",
@@ -285,7 +285,7 @@ class _Numbers:
         if infinite.size:
             place = f"{source.path}, {source.place(first_row + int(infinite[0]))}"
             raise DataError(
-                explain(
+                message(
                     f"{place}, column '{self.rule.name}': the number is infinite ({cells[int(infinite[0])]})",
                     "numbers must be finite",
                     "Correct the cell, or empty it to make it missing.",

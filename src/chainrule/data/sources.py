@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chainrule.data.builtin import BUILTIN, TARGET, Dataset, builtin
+from chainrule.data.builtin_sets import BUILTIN, TARGET, Dataset, builtin
 from chainrule.data.files import did_you_mean, existing_file
 from chainrule.data.images import ImageSet, is_idx, read_images
 from chainrule.data.tables import Table, read_table
-from chainrule.errors import DataError, explain
+from chainrule.errors import DataError, message
 
 
 def load(
@@ -45,7 +45,7 @@ def load(
     if not path.exists() and path.parent == Path() and not path.suffix:
         near = did_you_mean(str(source), BUILTIN)
         raise DataError(
-            explain(
+            message(
                 f"'{source}' is neither a file or folder here nor a built-in data set",
                 f"the built-in data sets are {', '.join(BUILTIN)}",
                 near if near.startswith("Did") else "Check the spelling.",
@@ -53,7 +53,7 @@ def load(
         )
     if path.is_dir() or path.suffix == ".npz" or is_idx(existing_file(path)):
         if target is not None:
-            raise DataError(explain(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out."))
+            raise DataError(message(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out."))
         return read_images(path, image_size)
     table = read_table(path, delimiter, kinds, **reading)
     if target is not None:
@@ -64,6 +64,6 @@ def load(
 def _checked_target(data: Dataset, target: str | None) -> Dataset:
     if target not in (None, TARGET):
         raise DataError(
-            explain(f"the target is '{target}'", f"a built-in data set has the target '{TARGET}'", "Leave the target out.")
+            message(f"the target is '{target}'", f"a built-in data set has the target '{TARGET}'", "Leave the target out.")
         )
     return data

@@ -21,7 +21,7 @@ from chainrule.data import parsing
 from chainrule.data.gaps import BESIDE_FLAGS, EVERYWHERE
 from chainrule.data.parsing import BOOLEANS, FORMATS, PARSERS, PLAIN, Array
 from chainrule.data.tables import in_unit
-from chainrule.errors import DataError, explain
+from chainrule.errors import DataError, message
 
 # A column of which at least this share, but not all, reads as numbers or dates is taken for a column with wrong cells.
 MOSTLY = 0.9
@@ -349,7 +349,7 @@ class Survey:
     def _two_readings(self, file: Any, why: str) -> DataError:
         point, comma = (PARSERS[name](pa.array([self._two_ways])).values[0] for name in FORMATS)
         return DataError(
-            explain(
+            message(
                 f"{file.path}, column '{self.name}': '{self._two_ways}' is {point:.10g} if the point is the decimal mark, and "
                 f"{comma:.10g} if the comma is",
                 why,
@@ -362,7 +362,7 @@ class Survey:
         could = f"could be {' or '.join(order.removeprefix('date:') for order in orders)}"
         if self.kind == "date":
             raise DataError(
-                explain(
+                message(
                     f"{file.path}: the dates of column '{self.name}' {could}",
                     "no cell says which",
                     f"Name the order, for example {how} (in Python kinds=…).",
@@ -396,7 +396,7 @@ class Survey:
         common, *others = sorted(trial.units.items(), key=lambda item: -item[1].count)
         unit, seen = others[0]
         return DataError(
-            explain(
+            message(
                 f"{file.path}, {file.place(seen.row)}, column '{self.name}': '{seen.word}' is a number {in_unit(unit)}",
                 f"others, such as '{common[1].word}', are {in_unit(common[0])}",
                 f"Write all in one unit; or read words with --kind '{self.name}=categorical' (in Python kinds=…).",
@@ -408,7 +408,7 @@ class Survey:
         expected = "a date" if parser.startswith("date") else " or ".join(BOOLEANS.get(parser, ("a number",)))
         more = f" ({_listed(trial.failed)} are not)" if len(trial.failed) > 1 else ""
         return DataError(
-            explain(
+            message(
                 f"{file.path}, {file.place(seen.row)}, column '{self.name}': '{_shortened(seen.word)}' is not {expected}",
                 f"{trial.read} of the {self.present} cells with a value are{more}",
                 f"Correct the cell; or say that it is a gap with --missing '{_shortened(seen.word)}', or that the column holds "

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule.data.files import did_you_mean, existing_file
-from chainrule.errors import ArgumentError, DataError, explain, missing_dependency
+from chainrule.errors import ArgumentError, DataError, message, missing_dependency
 
 Kind = Literal["numeric", "boolean", "categorical", "date", "identifier", "text", "constant", "empty"]
 
@@ -178,7 +178,7 @@ class Table:
     def _column(self, name: str, otherwise: str = "") -> Column:
         if name not in self.columns:
             raise DataError(
-                explain(
+                message(
                     f"{self.source} has no column '{name}'",
                     f"its columns are {', '.join(self.names)}",
                     did_you_mean(name, self.names, otherwise),
@@ -202,9 +202,9 @@ class Table:
         read = {name: _column(name, values, source) for name, values in columns.items()}
         lengths = {name: len(column) for name, column in read.items()}
         if not lengths or not any(lengths.values()):
-            raise DataError(explain(f"{source} is empty", "at least one column and one row are needed", "Pass some data."))
+            raise DataError(message(f"{source} is empty", "at least one column and one row are needed", "Pass some data."))
         if len(set(lengths.values())) > 1:
-            raise DataError(explain(f"{source} has columns of lengths {lengths}", "all must be equal", "Cut or fill them."))
+            raise DataError(message(f"{source} has columns of lengths {lengths}", "all must be equal", "Cut or fill them."))
         return cls(read, source)
 
 
@@ -257,7 +257,7 @@ def check_kind(column: str, kind: str) -> None:
     """ArgumentError unless `kind` is one of READINGS."""
     if kind not in READINGS:
         raise ArgumentError(
-            explain(
+            message(
                 f"the kind of the column '{column}' is '{kind}'",
                 f"the kinds are {', '.join(READINGS)}",
                 did_you_mean(kind, READINGS),
@@ -338,7 +338,7 @@ def _column(name: str, values: ArrayLike, source: str) -> Column:
     array = np.asarray(values)
     if array.ndim != 1:
         raise DataError(
-            explain(
+            message(
                 f"column '{name}' of {source} has shape {array.shape}", "a column has one axis", "Pass one array per column."
             )
         )
@@ -358,7 +358,7 @@ def _column(name: str, values: ArrayLike, source: str) -> Column:
     strange = [value for value in present if not isinstance(value, str)]
     if strange:
         raise DataError(
-            explain(
+            message(
                 f"column '{name}' of {source} holds {strange[0]!r} ({type(strange[0]).__name__}) among other values",
                 "a column holds numbers, booleans, datetime64 or strings",
                 "Convert it to one of them.",
@@ -382,7 +382,7 @@ def row_positions(rows: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
     positions = np.asarray(rows)
     if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
         raise ArgumentError(
-            explain(
+            message(
                 f"rows has shape {positions.shape} and type {positions.dtype}",
                 "it must hold integer positions, one axis",
                 "Turn a mask into positions with numpy.flatnonzero.",
@@ -390,7 +390,7 @@ def row_positions(rows: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
         )
     if positions.size and not 0 <= positions.min() <= positions.max() < n_rows:
         raise ArgumentError(
-            explain(
+            message(
                 f"rows goes from {positions.min()} to {positions.max()}",
                 f"there are {n_rows} rows",
                 "Stay within 0 and the last.",
@@ -427,7 +427,7 @@ def _finite(name: str, values: NDArray[np.float64], source: str) -> NDArray[np.f
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         raise DataError(
-            explain(
+            message(
                 f"column '{name}' of {source} holds {values[infinite[0]]} at row {infinite[0]}",
                 "numbers must be finite",
                 "Replace it, or make it NaN to treat it as missing.",

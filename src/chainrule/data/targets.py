@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule.data.records import broken, is_distinct_texts, is_finite, is_positive, is_text, one_of, read_record
 from chainrule.data.tables import LARGEST_EXACT, READINGS, Column, in_unit, row_positions
-from chainrule.errors import ArgumentError, DataError, ShapeError, explain
+from chainrule.errors import ArgumentError, DataError, ShapeError, message
 
 Task = Literal["regression", "binary", "multiclass"]
 TASKS = ("auto", "regression", "classification")
@@ -63,7 +63,7 @@ class TargetEncoder:
             ArgumentError: an unknown task, or rows that are not positions in the column.
         """
         if task not in TASKS:
-            raise ArgumentError(explain(f"task is '{task}'", f"it must be one of {', '.join(TASKS)}", "Choose one."))
+            raise ArgumentError(message(f"task is '{task}'", f"it must be one of {', '.join(TASKS)}", "Choose one."))
         index = row_positions(rows, len(column))
         index = index[~column.missing[index]]
         present = column.values[index]
@@ -76,7 +76,7 @@ class TargetEncoder:
     def _for_numbers(cls, column: Column, present: NDArray[np.float64]) -> TargetEncoder:
         if column.categories is not None:
             raise DataError(
-                explain(
+                message(
                     f"the target '{column.name}' holds words, such as '{column.categories[0]}'",
                     "regression predicts numbers",
                     "Choose another target, or the task classification.",
@@ -92,7 +92,7 @@ class TargetEncoder:
         classes = Classes.of(column, index)
         if len(classes.keys) > max(len(index) // 2, _FEW_CLASSES):
             raise DataError(
-                explain(
+                message(
                     f"the target '{column.name}' has {len(classes.keys)} different values in {len(index)} rows",
                     "a class is learnt from several examples",
                     "Choose another target, or the task regression if it holds numbers.",
@@ -116,7 +116,7 @@ class TargetEncoder:
         empty = index[column.missing[index]]
         if empty.size:
             raise DataError(
-                explain(
+                message(
                     f"the target '{column.name}' is missing in {empty.size} of {index.size} rows, first in row {empty[0]}",
                     "every row used must have one",
                     "Leave those rows out: `column.present_rows` gives the others.",
@@ -129,7 +129,7 @@ class TargetEncoder:
     def _encode_numbers(self, column: Column, index: NDArray[np.int64]) -> NDArray[np.float32]:
         if column.categories is not None:
             raise DataError(
-                explain(
+                message(
                     f"the target '{column.name}' holds words, such as '{column.categories[0]}'",
                     "the model learnt numbers",
                     "Use a table with the same target.",
@@ -141,7 +141,7 @@ class TargetEncoder:
     def _check_unit(self, column: Column) -> None:
         if column.unit != self.unit:
             raise DataError(
-                explain(
+                message(
                     f"the target '{column.name}' is {in_unit(column.unit)}",
                     f"the model learnt it {in_unit(self.unit)}",
                     "Write it in the same unit.",
@@ -155,7 +155,7 @@ class TargetEncoder:
         unseen = [key for key in found.keys if key not in known]
         if unseen:
             raise DataError(
-                explain(
+                message(
                     f"the target '{column.name}' has the class '{unseen[0]}'"
                     + (f" and {len(unseen) - 1} more that were" if len(unseen) > 1 else ", which was")
                     + " not there in training",
@@ -189,7 +189,7 @@ class TargetEncoder:
             return self._named(scores.argmax(axis=1))
         width = len(self.classes) or 1
         raise ShapeError(
-            explain(
+            message(
                 f"outputs for '{self.name}' have shape {scores.shape}",
                 f"the task {self.task} needs (n, {width})",
                 f"Give the last layer {width} outputs.",
@@ -238,7 +238,7 @@ def _check_learnable(column: Column, index: NDArray[np.int64]) -> None:
         fault = f"has one value only, '{classes[0]}'"
     if fault:
         raise DataError(
-            explain(
+            message(
                 f"the target '{column.name}' {fault}",
                 "a target holds numbers, or at least two classes",
                 "Choose another target or add rows.",

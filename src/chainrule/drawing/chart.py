@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from chainrule.derivations.symbols import number
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.shapes import SMALL_SIZE, Point, dot, line, polyline, tag, text, text_width
-from chainrule.explain.symbols import number
 from chainrule.ir import Array
 from chainrule.ops.written import superscript
 

@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 
+from chainrule.derivations.language import Language
 from chainrule.drawing.chart import Line, Panel, panels_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.words import PHRASES, phrase
-from chainrule.errors import ArgumentError, explain
-from chainrule.explain.language import Language
+from chainrule.errors import ArgumentError, message
 from chainrule.train import History
 
 _NEVER = ("epoch", "seconds")
@@ -29,7 +29,7 @@ def history_drawing(history: History, look: Look) -> Drawing:
     panels = [panel for name in _columns(history) if (panel := _panel(history, name, look.language))]
     if not panels:
         raise ArgumentError(
-            explain(
+            message(
                 "a history without a finite value was to be drawn",
                 "curves need a trained epoch",
                 "Train first; cr.diagnose says why a loss is not finite.",

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, get_args
 
-from chainrule.diagnose import Diagnosis, Problem
-from chainrule.diagnose.measuring import Measurements
+from chainrule.derivations.calculation import At, Blocks, calculation, caller_variables
+from chainrule.derivations.language import Language, index_of
+from chainrule.diagnosis import Diagnosis, Problem
+from chainrule.diagnosis.measuring import Measurements
 from chainrule.drawing.curves import history_drawing
 from chainrule.drawing.flow import flow_drawing
 from chainrule.drawing.graph import graph_drawing
@@ -15,11 +17,9 @@ from chainrule.drawing.model import model_drawing
 from chainrule.drawing.network import network_drawing
 from chainrule.drawing.picture import Drawing, Look, Theme, check_theme
 from chainrule.drawing.regions import regions_drawing
-from chainrule.errors import ArgumentError, explain
-from chainrule.explain.calculation import At, Blocks, calculation, caller_variables
-from chainrule.explain.language import Language, index_of
+from chainrule.errors import ArgumentError, message
 from chainrule.nn import Loss, Module
-from chainrule.tensor import Tensor
+from chainrule.tensors import Tensor
 from chainrule.train import History
 
 Kind = Literal["graph", "network", "curves", "regions", "gradient-flow"]
@@ -126,7 +126,7 @@ def _kind(subject: object, kind: str | None, y: Any, loss: object) -> Kind:
     kinds = next((kinds for cls, kinds in KINDS.items() if isinstance(subject, cls)), None)
     if kinds is None:
         raise ArgumentError(
-            explain(
+            message(
                 f"draw got a {type(subject).__name__}",
                 "it takes a Tensor, a Module, a History or a Diagnosis",
                 "Pass the end of a calculation, a network, or what Trainer.fit or cr.diagnose returned.",
@@ -141,14 +141,14 @@ def _kind(subject: object, kind: str | None, y: Any, loss: object) -> Kind:
             return each
     name = next(cls.__name__ for cls in KINDS if isinstance(subject, cls))
     raise ArgumentError(
-        explain(f"the kind {kind!r} was asked for", f"of a {name} there is {', '.join(kinds)}", "Choose one of them.")
+        message(f"the kind {kind!r} was asked for", f"of a {name} there is {', '.join(kinds)}", "Choose one of them.")
     )
 
 
 def _check_detail(detail: str) -> None:
     if detail not in get_args(Detail):
         raise ArgumentError(
-            explain(f"the detail {detail!r} was asked for", f"there are {', '.join(get_args(Detail))}", "Choose one of them.")
+            message(f"the detail {detail!r} was asked for", f"there are {', '.join(get_args(Detail))}", "Choose one of them.")
         )
 
 
@@ -156,4 +156,4 @@ def _check_given(kind: Kind, call: str, arguments: Mapping[str, object]) -> None
     missing = [name for name, value in arguments.items() if value is None]
     if missing:
         given = f"a picture of the kind {kind!r} was asked for without {' and '.join(missing)}"
-        raise ArgumentError(explain(given, "it needs all of them", f"Write {call}."))
+        raise ArgumentError(message(given, "it needs all of them", f"Write {call}."))

@@ -11,7 +11,7 @@ from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import legend_shapes
 from chainrule.drawing.shapes import SMALL_SIZE, bar, line, text, text_width
 from chainrule.drawing.words import phrase
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 
 _ROW, _BARS, _NUMBER = 48.0, 300.0, 66.0
 _TOP, _MARGIN = 58.0, 18.0
@@ -21,7 +21,7 @@ def flow_drawing(layers: Sequence[Mapping[str, Any]], look: Look) -> Drawing:
     """Draw what `cr.diagnose` measured.
 
     Args:
-        layers: the numbers of every layer, in order (see `chainrule.diagnose.layer_numbers`).
+        layers: the numbers of every layer, in order (see `chainrule.diagnosis.layer_numbers`).
         look: see `draw`.
 
     Raises:
@@ -29,7 +29,7 @@ def flow_drawing(layers: Sequence[Mapping[str, Any]], look: Look) -> Drawing:
     """
     if not layers:
         raise ArgumentError(
-            explain(
+            message(
                 "the gradient flow of a network without layers was to be drawn",
                 "a layer multiplies what comes from the data with a parameter",
                 "Check that the network has layers such as nn.Linear.",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule import autodiff, ir
+from chainrule.derivations.calculation import Calculation, is_plain_constant
 from chainrule.errors import ChainruleError
-from chainrule.explain.calculation import Calculation, is_plain_constant
 from chainrule.ir import LEAVES, Array, Node, topological
 
 _MOST_PLACES = 3  # depths at which a leaf is read, before it is drawn at each of them

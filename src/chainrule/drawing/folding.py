@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from chainrule.derivations.calculation import Calculation, is_plain_constant
+from chainrule.derivations.matrix import find_layers, in_layer_notation
 from chainrule.drawing.flowing import behind
-from chainrule.errors import ArgumentError, explain
-from chainrule.explain.calculation import Calculation, is_plain_constant
-from chainrule.explain.matrix import find_layers, in_layer_notation
+from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Node, topological
 
 MOST_NODES = 300
@@ -44,7 +44,7 @@ def by_layers(calc: Calculation) -> Folding:
     owners = _owners(calc)
     if not owners:
         raise ArgumentError(
-            explain(
+            message(
                 "layers were to be drawn of a calculation without layers",
                 "layers are Modules, or products of a weight matrix with activations, such as W @ x + b",
                 "Draw it with detail='all', or give names to important values and draw with detail='named'.",

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from chainrule import ir
-from chainrule.compile import capture
+from chainrule.capture import capture
+from chainrule.derivations.calculation import calculation
+from chainrule.derivations.language import Language
+from chainrule.derivations.matrix import find_layers
 from chainrule.drawing.flowing import behind
 from chainrule.drawing.folding import made_of, shown_layers, summary
 from chainrule.drawing.graph import CARRIERS, sign, title_of
@@ -16,15 +19,12 @@ from chainrule.drawing.network import MOST_UNITS, is_chain, units_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import Arrow, Box, Scene, drawn
 from chainrule.drawing.words import parameters, phrase
-from chainrule.errors import ArgumentError, explain
-from chainrule.explain.calculation import calculation
-from chainrule.explain.language import Language
-from chainrule.explain.matrix import find_layers
+from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.nn import Linear, Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.module import observing
-from chainrule.tensor import Tensor
+from chainrule.tensors import Tensor
 
 _MOST_LINES = 7  # layers that share a box and are listed in it
 _LONGEST = 34
@@ -64,7 +64,7 @@ def _input_shape(model: Module) -> tuple[int, ...]:
     if isinstance(first, Linear):
         return (first.in_features,)
     raise ArgumentError(
-        explain(
+        message(
             f"a network was to be drawn that begins with {type(first).__name__ if first else 'no layer'}",
             "the shapes in it depend on the shape of its inputs",
             "Give some inputs: draw(model, X=X[:1]).",

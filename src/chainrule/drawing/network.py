@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.derivations.calculation import Calculation
+from chainrule.derivations.language import Language
+from chainrule.derivations.matrix import Layer, find_layers, in_layer_notation, operands
+from chainrule.derivations.symbols import number, symbol
 from chainrule.drawing.graph import CARRIERS, graph_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import legend_shapes
 from chainrule.drawing.shapes import SMALL_SIZE, Point, box, line, tag, text, text_width
 from chainrule.drawing.words import phrase
-from chainrule.errors import ArgumentError, explain
-from chainrule.explain.calculation import Calculation
-from chainrule.explain.language import Language
-from chainrule.explain.matrix import Layer, find_layers, in_layer_notation, operands
-from chainrule.explain.symbols import number, symbol
+from chainrule.errors import ArgumentError, message
 from chainrule.ir import Array, Node
 
 MOST_UNITS = 16
@@ -66,7 +66,7 @@ def network_drawing(calc: Calculation, look: Look) -> Drawing:
     layers = find_layers(calc)
     if not layers:
         raise ArgumentError(
-            explain(
+            message(
                 "a network was to be drawn of a calculation without layers",
                 "it needs products of a weight matrix with activations, such as W @ x + b or affine(x, W, b)",
                 "Draw it with kind='graph'.",

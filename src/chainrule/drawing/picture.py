@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from chainrule.derivations.language import Language
 from chainrule.drawing.shapes import SMALL_SIZE, TEXT_SIZE
-from chainrule.errors import ArgumentError, MissingDependency, explain, missing_dependency
-from chainrule.explain.language import Language
+from chainrule.errors import ArgumentError, MissingDependency, message, missing_dependency
 from chainrule.fileio import write_file
 
 Theme = Literal["auto", "light", "dark"]
@@ -102,7 +102,7 @@ class Drawing:
         if not min(self.width, self.height) * scale >= 1.0:
             size = f"{self.width:.0f} × {self.height:.0f}"
             raise ArgumentError(
-                explain(f"the scale {scale:g} was given", f"of a picture of {size} pixels it leaves none", "Use 1, 2 or 3.")
+                message(f"the scale {scale:g} was given", f"of a picture of {size} pixels it leaves none", "Use 1, 2 or 3.")
             )
         zoom = min(scale, _MOST_PIXELS / max(self.width, self.height))
         renderer = _resvg()
@@ -133,7 +133,7 @@ class Drawing:
         ending, name = Path(path).suffix.lower(), Path(path).name
         if ending not in formats:
             raise ArgumentError(
-                explain(f"the file {name!r} was named", "pictures are written as .svg, .png or .html", "Change the ending.")
+                message(f"the file {name!r} was named", "pictures are written as .svg, .png or .html", "Change the ending.")
             )
         content = formats[ending]()
         write_file(path, content.encode() if isinstance(content, str) else content)
@@ -165,7 +165,7 @@ def check_theme(theme: str) -> None:
     """
     if theme not in get_args(Theme):
         raise ArgumentError(
-            explain(f"the theme {theme!r} was asked for", f"there are {', '.join(get_args(Theme))}", "Choose one of them.")
+            message(f"the theme {theme!r} was asked for", f"there are {', '.join(get_args(Theme))}", "Choose one of them.")
         )
 
 
@@ -225,7 +225,7 @@ def _check_fonts(*, chinese: bool) -> None:
     else:
         return
     raise MissingDependency(
-        explain(what, "a PNG holds its letters as pixels", f"Install one (Debian, Ubuntu: {package}), or save it as .svg.")
+        message(what, "a PNG holds its letters as pixels", f"Install one (Debian, Ubuntu: {package}), or save it as .svg.")
     )
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from chainrule import backends
-from chainrule.compile import capture
-from chainrule.diagnose.layers import final_activation
+from chainrule.capture import capture
+from chainrule.derivations.language import Language
+from chainrule.diagnosis.layers import final_activation
 from chainrule.drawing.chart import Area, Axis, label, log_axis, spread
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.shapes import SMALL_SIZE, box, dot, image, text, text_width
 from chainrule.drawing.words import phrase
-from chainrule.errors import DataError, ShapeError, explain
-from chainrule.explain.language import Language
+from chainrule.errors import DataError, ShapeError, message
 from chainrule.ir import Array
 from chainrule.nn import Module
 from chainrule.nn.forward import Forward, inputs_array, numbers
@@ -136,7 +136,7 @@ def _data(model: Module, X: Any, y: Any) -> tuple[Array, Array]:
     x = inputs_array(model, X)
     if x.ndim != 2 or x.shape[1] != 2:
         raise ShapeError(
-            explain(
+            message(
                 f"decision regions were to be drawn for inputs of shape {x.shape}",
                 "a plane has two axes: X must be (n, 2)",
                 "Draw the network with draw(model), or train one on two inputs.",
@@ -144,7 +144,7 @@ def _data(model: Module, X: Any, y: Any) -> tuple[Array, Array]:
         )
     t = numbers(y, "y").astype(np.float64)
     if t.size != len(x):
-        raise ShapeError(explain(f"y has the shape {t.shape}", f"X has {len(x)} samples", "Give one target per sample."))
+        raise ShapeError(message(f"y has the shape {t.shape}", f"X has {len(x)} samples", "Give one target per sample."))
     return x, t.reshape(-1)
 
 
@@ -152,7 +152,7 @@ def _check_classes(t: Array, count: int) -> None:
     outside = t[(t < 0) | (t >= count) | (t != np.floor(t))]
     if len(outside):
         raise DataError(
-            explain(f"y holds {outside[0]:g}", f"the network tells classes 0 to {count - 1} apart", "Encode the classes.")
+            message(f"y holds {outside[0]:g}", f"the network tells classes 0 to {count - 1} apart", "Encode the classes.")
         )
 
 

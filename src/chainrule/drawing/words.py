@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainrule.explain.language import Language, index_of
+from chainrule.derivations.language import Language, index_of
 
 PHRASES: dict[str, tuple[str, str]] = {
     # titles

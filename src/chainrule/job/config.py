@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.data.tables import check_kind
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 from chainrule.fileio import parsing
 
 ACTIVATIONS = {
@@ -175,7 +175,7 @@ class Config:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
                 raise ArgumentError(
-                    explain(
+                    message(
                         f"there is no setting {name!r}",
                         f"the settings are {', '.join(known)}",
                         f"Did you mean {near[0]!r}?" if near else "Check the spelling.",
@@ -222,7 +222,7 @@ def _typed(name: str, value: Any) -> Any:
         return tuple(value)
     if name in ("include", "exclude", "kinds", "missing") and _is_list_of(value, str):
         return tuple(value)
-    raise ArgumentError(explain(f"the setting {name} is {value!r}", f"it must be {_EXPECTED[name]}", "Correct it."))
+    raise ArgumentError(message(f"the setting {name} is {value!r}", f"it must be {_EXPECTED[name]}", "Correct it."))
 
 
 def _is_list_of(value: Any, kind: type) -> bool:
@@ -233,7 +233,7 @@ def _one_of(name: str, value: str, allowed: Any) -> None:
     if value not in allowed:
         near = difflib.get_close_matches(value, list(allowed), 1)
         raise ArgumentError(
-            explain(
+            message(
                 f"the setting {name} is {value!r}",
                 f"it must be one of {', '.join(allowed)}",
                 f"Did you mean {near[0]!r}?" if near else "Choose one of them.",
@@ -243,4 +243,4 @@ def _one_of(name: str, value: str, allowed: Any) -> None:
 
 def _require(holds: bool, name: str, value: Any, expected: str) -> None:
     if not holds:
-        raise ArgumentError(explain(f"the setting {name} is {value}", f"it must be {expected}", "Correct it."))
+        raise ArgumentError(message(f"the setting {name} is {value}", f"it must be {expected}", "Correct it."))

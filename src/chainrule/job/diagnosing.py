@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from chainrule.data import FeatureEncoder
-from chainrule.diagnose import Diagnosis, diagnose_problem
-from chainrule.diagnose import Problem as Studied
-from chainrule.explain.language import Language
+from chainrule.derivations.language import Language
+from chainrule.diagnosis import Diagnosis, diagnose_problem
+from chainrule.diagnosis import Problem as Studied
 from chainrule.job.config import Config
 from chainrule.job.predictor import MODEL_FILE, Predictor
 from chainrule.job.problem import Problem

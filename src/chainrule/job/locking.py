@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chainrule.errors import OutputError, explain
+from chainrule.errors import OutputError, message
 
 if sys.platform == "win32":
     import msvcrt
@@ -45,7 +45,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise unusable(folder, error) from None
     if handle is None:
         raise OutputError(
-            explain(
+            message(
                 f"another run is training in the folder {folder}",
                 "a folder takes one run at a time",
                 "Wait until it ends, or choose another folder with --out.",
@@ -63,7 +63,7 @@ def locked(folder: Path) -> Iterator[None]:
 def unusable(folder: Path, error: OSError) -> OutputError:
     """The error for a folder that the system does not let us make or write to."""
     return OutputError(
-        explain(
+        message(
             f"the output folder {folder} cannot be used ({error.strerror})",
             "it must be a folder that you may write to",
             "Choose another one with --out.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chainrule.data.picture_files import SUFFIXES
-from chainrule.errors import OutputError, explain
+from chainrule.errors import OutputError, message
 from chainrule.job.checkpoint import CHECKPOINT_FILE
 from chainrule.job.predictor import MODEL_FILE
 
@@ -27,7 +27,7 @@ def refuse_overwriting(out: str | Path, *inputs: str | Path | None) -> None:
         return
     what = _needed(path.resolve(), [Path(given).resolve() for given in inputs if given is not None and Path(given).exists()])
     if what:
-        raise OutputError(explain(f"{out} is {what}", "answers are written to a file of their own", "Choose another name."))
+        raise OutputError(message(f"{out} is {what}", "answers are written to a file of their own", "Choose another name."))
 
 
 def _needed(path: Path, inputs: list[Path]) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 from chainrule import nn
 from chainrule.data import FeatureEncoder
 from chainrule.data.files import existing_file
+from chainrule.derivations.language import Language
 from chainrule.drawing import Drawing, draw
 from chainrule.drawing.dispatch import Kind
 from chainrule.drawing.picture import Look, Theme
 from chainrule.drawing.regions import Plane, plane_drawing, regions_drawing
-from chainrule.errors import ArgumentError, DataError, explain
-from chainrule.explain.language import Language
+from chainrule.errors import ArgumentError, DataError, message
 from chainrule.ir import Array
 from chainrule.job.config import LOSSES, Config
 from chainrule.job.predictor import Predictor
@@ -41,7 +41,7 @@ def draw_run(
         MissingDependency: see `draw`.
     """
     if kind not in KINDS:
-        raise ArgumentError(explain(f"the kind {kind!r} was asked for", f"of a run there is {', '.join(KINDS)}", "Choose one."))
+        raise ArgumentError(message(f"the kind {kind!r} was asked for", f"of a run there is {', '.join(KINDS)}", "Choose one."))
     predictor = Predictor.load(run)
     if kind == "network":
         return draw(predictor.model, _nothing(predictor), theme=theme, language=language)
@@ -49,7 +49,7 @@ def draw_run(
         return draw(_history(Path(run), predictor), theme=theme, language=language)
     if data is None:
         raise ArgumentError(
-            explain(f"a picture of the kind {kind!r} was asked for without data", "it shows how data fares", "Add --data DATA.")
+            message(f"a picture of the kind {kind!r} was asked for without data", "it shows how data fares", "Add --data DATA.")
         )
     X, y = predictor.labelled(predictor.read(data, labelled=True))
     if kind == "regions":
@@ -80,7 +80,7 @@ def draw_regions(predictor: Predictor, X: Array, y: Array, look: Look) -> Drawin
         return regions_drawing(predictor.model, X, y, look, classes)
     if not len(plane.points):
         raise DataError(
-            explain("no row has a value in both columns", "points need both", "Give data with values in both columns.")
+            message("no row has a value in both columns", "points need both", "Give data with values in both columns.")
         )
     return plane_drawing(predictor.model, plane, look, classes)
 

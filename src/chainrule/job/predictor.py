@@ -20,17 +20,17 @@ from chainrule.data import (
     load,
     read_images,
 )
-from chainrule.data.builtin import TARGET
+from chainrule.data.builtin_sets import TARGET
 from chainrule.data.encodings import is_utf8
 from chainrule.data.files import existing_file
 from chainrule.data.images import is_idx
 from chainrule.data.records import is_count, is_text, read_record
-from chainrule.errors import DataError, ModelFileError, explain
+from chainrule.errors import DataError, ModelFileError, message
 from chainrule.functional import sigmoid, softmax
 from chainrule.ir import Array
 from chainrule.job.problem import Features
 from chainrule.nn import Module
-from chainrule.tensor import tensor
+from chainrule.tensors import tensor
 from chainrule.train import load_model, save_model
 
 MODEL_FILE = "model.safetensors"
@@ -84,7 +84,7 @@ class Predictor:
         model, extras = load_model(file)
         if not {"features", "target", "facts"} <= set(extras):
             raise ModelFileError(
-                explain(
+                message(
                     f"{file} holds a network without preprocessing",
                     "`chainrule train` saves both",
                     "Load it in Python with chainrule.train.load_model and prepare the inputs yourself.",
@@ -162,7 +162,7 @@ class Predictor:
         """
         if isinstance(data, ImageSet):
             if keep:
-                raise DataError(explain(f"the column {keep[0]!r} is to be kept", "pictures have no columns", "Leave it out."))
+                raise DataError(message(f"the column {keep[0]!r} is to be kept", "pictures have no columns", "Leave it out."))
             return {"file": list(data.files)} if data.files else {}
         known = self.features.identifiers if isinstance(self.features, FeatureEncoder) else []
         return {name: data[name].texts() for name in [*(name for name in known if name in data), *keep]}
@@ -181,7 +181,7 @@ class Predictor:
         wanted = len(self.target.classes) if self.target.task == "multiclass" else 1
         if found.shape != (len(inputs), wanted):
             raise ModelFileError(
-                explain(
+                message(
                     f"the network gives outputs of shape {found.shape[1:]}",
                     f"its target {self.target.name!r} needs {wanted}",
                     "Use the original file, or train again.",
@@ -229,7 +229,7 @@ class Predictor:
             unknown = [label for label in data.classes if label not in own]
             if unknown:
                 raise DataError(
-                    explain(
+                    message(
                         f"the pictures have the class{'es' if len(unknown) > 1 else ''} {_few(unknown)}",
                         f"the model knows {_few(self.target.classes)}",
                         "Leave them out, rename their folders, or train again.",
@@ -240,7 +240,7 @@ class Predictor:
         rows = column.present_rows
         if not len(rows):
             raise DataError(
-                explain(
+                message(
                     f"the target '{column.name}' has no values in {data.source}",
                     "answers are compared with it",
                     "Use rows with known answers, or `chainrule predict`.",
@@ -260,7 +260,7 @@ def _features(saved: Any) -> Features:
     if isinstance(saved, Mapping) and saved.get("kind") == "table":
         return FeatureEncoder.from_dict(saved.get("encoder"))
     raise ModelFileError(
-        explain("the preprocessing in the model file is of no known kind", "it is for a table or pictures", "Train again.")
+        message("the preprocessing in the model file is of no known kind", "it is for a table or pictures", "Train again.")
     )
 
 
@@ -291,9 +291,9 @@ def _read_pictures(source: str | Path, features: PixelEncoder, *, labelled: bool
 def _other_kind(source: str | Path, *, pictures: bool) -> DataError:
     """The error for pictures given to a model of tables, or the other way."""
     if pictures:
-        return DataError(explain(f"{source} holds pictures", "the model was trained on a table", "Give it a table."))
+        return DataError(message(f"{source} holds pictures", "the model was trained on a table", "Give it a table."))
     return DataError(
-        explain(
+        message(
             f"{source} does not hold pictures",
             "the model was trained on pictures",
             "Give it a folder of pictures, an IDX file or an .npz file.",

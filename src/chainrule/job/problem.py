@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from chainrule.data import Dataset, FeatureEncoder, ImageSet, PixelEncoder, Table, TargetEncoder, load, split_rows
-from chainrule.data.builtin import TARGET
-from chainrule.errors import ArgumentError, DataError, explain
+from chainrule.data.builtin_sets import TARGET
+from chainrule.errors import ArgumentError, DataError, message
 from chainrule.ir import Array
 from chainrule.job.config import Config
 
@@ -77,7 +77,7 @@ class Problem:
         target = TARGET if isinstance(data, Dataset) else config.target
         if target is None:
             raise ArgumentError(
-                explain(
+                message(
                     f"{source} is a table, and no column to predict was chosen",
                     f"its columns are {', '.join(table.names[:30])}{', …' if len(table.names) > 30 else ''}",
                     f"Add --target, for example --target {table.names[-1]!r}.",
@@ -124,7 +124,7 @@ class Problem:
         classes = tuple(pictures.classes)
         if len(classes) < 2:
             raise DataError(
-                explain(
+                message(
                     f"{source} has {len(classes)} class(es)",
                     "at least two are needed to tell apart",
                     " ".join([*pictures.notes, "Add pictures of another class."]),
@@ -162,7 +162,7 @@ def _refuse_idle_settings(source: str | Path, data: Table | ImageSet | Dataset, 
     for name, value in idle.items():
         if value:
             raise ArgumentError(
-                explain(f"the setting {name} was given", f"{source} is {what}, where it has no use", "Leave it out.")
+                message(f"the setting {name} was given", f"{source} is {what}, where it has no use", "Leave it out.")
             )
 
 

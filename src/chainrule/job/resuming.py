@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from chainrule.errors import ArgumentError, DataError, ModelFileError, explain
+from chainrule.errors import ArgumentError, DataError, ModelFileError, message
 from chainrule.fileio import parsing
 from chainrule.job.checkpoint import CHECKPOINT_FILE, digest
 from chainrule.job.config import Config
@@ -29,7 +29,7 @@ def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | N
     path = Path(folder) / CHECKPOINT_FILE
     if not path.exists():
         raise ModelFileError(
-            explain(
+            message(
                 f"{folder} holds no {CHECKPOINT_FILE}",
                 "a run folder of `chainrule train` has one from the end of its first epoch on",
                 "Check the path, or train again.",
@@ -39,7 +39,7 @@ def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | N
     extras = load_model(path)[1]
     if not {"source", "config", "digest"} <= set(extras):
         raise ModelFileError(
-            explain(
+            message(
                 f"{path} was not written by `chainrule train`", "only its runs can be resumed", "Use load_trainer in Python."
             )
         )
@@ -50,7 +50,7 @@ def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | N
     problem = Problem.load(data or str(source), config)
     if digest(problem) != extras["digest"]:
         raise DataError(
-            explain(
+            message(
                 f"the data in {problem.source} is not what {folder} was trained on",
                 "a run is resumed with the same rows and columns",
                 "Restore the data or name it with --data; to learn from other data, train a new network.",
@@ -62,7 +62,7 @@ def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | N
 def _check_unfinished(folder: str | Path, trainer: Trainer, config: Config, epochs: int | None) -> None:
     if trainer.history.stopped:
         raise ArgumentError(
-            explain(
+            message(
                 f"the run in {folder} is finished: {trainer.history.stopped}",
                 "a run that stopped by itself does not go on",
                 "Train again with a larger --patience.",
@@ -71,7 +71,7 @@ def _check_unfinished(folder: str | Path, trainer: Trainer, config: Config, epoc
     wanted = epochs or config.epochs or 0
     if wanted <= trainer.epoch:
         raise ArgumentError(
-            explain(
+            message(
                 f"the run in {folder} has trained {trainer.epoch} epochs, and {wanted} are wanted",
                 "--epochs counts all epochs of a run",
                 f"Ask for more, for example --epochs {2 * trainer.epoch}.",

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainrule import nn, optim
-from chainrule.errors import ArgumentError, ChainruleError, MissingDependency, NonFiniteLoss, OutputError, explain
+from chainrule.errors import ArgumentError, ChainruleError, MissingDependency, NonFiniteLoss, OutputError, message
 from chainrule.fileio import remove_leftovers, write_file
 from chainrule.job.checkpoint import CHECKPOINT_FILE, RunCheckpoint
 from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
 from chainrule.job.locking import locked, unusable
 from chainrule.job.predictor import MODEL_FILE, Predictor, baseline, measure
 from chainrule.job.problem import Problem
-from chainrule.tensor import manual_seed
+from chainrule.tensors import manual_seed
 from chainrule.train import BestEpoch, Callback, CSVLog, EarlyStopping, History, LearningRate, Trainer, WeightAveraging
 
 if TYPE_CHECKING:
-    from chainrule.diagnose import Diagnosis
+    from chainrule.diagnosis import Diagnosis
 
 CONFIG_FILE, HISTORY_FILE, CURVES_FILE, METRICS_FILE = "config.toml", "history.csv", "learning-curves.png", "metrics.json"
 REPORT_FILE = "report.html"
@@ -150,7 +150,7 @@ def make_trainer(config: Config, problem: Problem) -> Trainer:
     task = problem.target.task
     if config.loss not in LOSSES[task]:
         raise ArgumentError(
-            explain(
+            message(
                 f"the loss {config.loss!r} was chosen for {problem.target.name!r}",
                 f"its task is {task}, which has the losses {', '.join(LOSSES[task])}",
                 "Choose one of them, or another --task.",
@@ -158,7 +158,7 @@ def make_trainer(config: Config, problem: Problem) -> Trainer:
         )
     if config.class_weight and task == "regression":
         raise ArgumentError(
-            explain(
+            message(
                 f"class_weight={config.class_weight!r} was given, and {problem.target.name!r} holds numbers",
                 "only classes can be weighted",
                 "Leave it out, or learn classes with --task classification.",
@@ -391,7 +391,7 @@ def _refuse_taken(folder: Path) -> None:
     taken = [name for name in RUN_FILES if (folder / name).exists()]
     if taken:
         raise OutputError(
-            explain(f"the folder {folder} holds {taken[0]} already", "a run has a folder of its own", "Choose another --out.")
+            message(f"the folder {folder} holds {taken[0]} already", "a run has a folder of its own", "Choose another --out.")
         )
 
 

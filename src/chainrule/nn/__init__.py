@@ -49,7 +49,7 @@ from chainrule.nn.losses import (
 )
 from chainrule.nn.module import Module, observing
 from chainrule.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
-from chainrule.nn.summary import Summary, summary
+from chainrule.nn.summaries import Summary, summary
 from chainrule.nn.table import LAYERS, from_config, register_layer, to_config
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chainrule import checks, functional
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
-from chainrule.tensor import Tensor
+from chainrule.tensors import Tensor
 
 
 @register_layer

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, CallError, ModelFileError, ShapeError, explain
+from chainrule.errors import ArgumentError, CallError, ModelFileError, ShapeError, message
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
 from chainrule.ops.primitive import integer
-from chainrule.tensor import Tensor
+from chainrule.tensors import Tensor
 
 
 def _check_module(owner: str, value: object) -> Module:
@@ -18,11 +18,11 @@ def _check_module(owner: str, value: object) -> Module:
         return value
     name = value.__name__ if isinstance(value, type) else type(value).__name__
     fix = f"Write nn.{name}(...) with its settings." if isinstance(value, type) else "Use layers such as nn.Linear(4, 3)."
-    raise ArgumentError(explain(f"{owner} got {value!r}", "it is made of Modules", fix))
+    raise ArgumentError(message(f"{owner} got {value!r}", "it is made of Modules", fix))
 
 
 def _fixed(given: str, layers: str) -> CallError:
-    return CallError(explain(given, "the number of its layers stays as it was made", f"Write nn.Sequential(*{layers})."))
+    return CallError(message(given, "the number of its layers stays as it was made", f"Write nn.Sequential(*{layers})."))
 
 
 @register_layer
@@ -68,7 +68,7 @@ class Sequential(Module):
         found = integer(index, "Sequential", "index")
         if not -len(self) <= found < len(self):
             raise ArgumentError(
-                explain(
+                message(
                     f"layer {found} of a Sequential was asked for",
                     f"it has {len(self)}",
                     "Count from 0, or from the end with -1.",
@@ -85,7 +85,7 @@ class Sequential(Module):
         """A Sequential of `parts` in order."""
         if config:
             raise ModelFileError(
-                explain(f"Sequential has the settings {list(config)}", "it takes none", "The file was altered; save it again.")
+                message(f"Sequential has the settings {list(config)}", "it takes none", "The file was altered; save it again.")
             )
         return cls(*parts.values())
 
@@ -112,7 +112,7 @@ class Residual(Module):
         past = x if self.shortcut is None else self.shortcut(x)
         if y.shape != past.shape:
             raise ShapeError(
-                explain(
+                message(
                     f"Residual got {y.shape} from its inner Module and {past.shape} past it",
                     "both are added and must have one shape",
                     "Give shortcut= a Module that maps x to the shape of inner(x).",

@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 from chainrule import checks, functional
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Shape
 from chainrule.nn import init as initialisers
 from chainrule.nn import settings
 from chainrule.nn.init import Init
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
-from chainrule.tensor import Tensor, random
+from chainrule.tensors import Tensor, random
 
 
 class Affine(Module):
@@ -78,7 +78,7 @@ class Linear(Affine):
         """(…, in_features) to (…, out_features)."""
         if x.shape[-1:] != (self.in_features,):
             raise ShapeError(
-                explain(
+                message(
                     f"{self!r} got an input of shape {x.shape}",
                     f"its last axis must have in_features = {self.in_features} elements",
                     "Check the number of features, or put nn.Flatten() before it.",
@@ -129,7 +129,7 @@ class Flatten(Module):
         first, last = (d + x.ndim if d < 0 else d for d in (self.start_dim, self.end_dim))
         if not 0 <= first <= last < x.ndim:
             raise ShapeError(
-                explain(
+                message(
                     f"{self!r} got an input of shape {x.shape}",
                     f"it must have the axes from {self.start_dim} to {self.end_dim}",
                     "Check start_dim and end_dim, or leave out Flatten.",
@@ -151,7 +151,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5) -> None:
         self.p = checks.real("Dropout", "p", p)
         if not 0.0 <= self.p < 1.0:
-            raise ArgumentError(explain(f"Dropout got p={p}", "it is a probability with 0 ≤ p < 1", "Try p=0.5."))
+            raise ArgumentError(message(f"Dropout got p={p}", "it is a probability with 0 ≤ p < 1", "Try p=0.5."))
 
     def forward(self, x: Tensor) -> Tensor:
         """An output of the input's shape."""

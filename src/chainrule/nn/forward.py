@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.contract import Backend, Program
-from chainrule.compile import Capture, Programs, capture
-from chainrule.errors import DataError, explain
+from chainrule.capture import Capture, Programs, capture
+from chainrule.errors import DataError, message
 from chainrule.ir import Array, Shape
 from chainrule.nn.dense import Embedding
 from chainrule.nn.module import Module
 from chainrule.reads import Noted
-from chainrule.tensor import Tensor, no_grad
+from chainrule.tensors import Tensor, no_grad
 
 EVALUATION_BATCH = 1024
 
@@ -154,7 +154,7 @@ def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
     """
     array = numbers(data, name)
     if array.ndim < 1 or len(array) == 0:
-        raise DataError(explain(f"{name} has the shape {array.shape}", "it must hold at least one sample", "Check the data."))
+        raise DataError(message(f"{name} has the shape {array.shape}", "it must hold at least one sample", "Check the data."))
     check_finite(array, name)
     if array.dtype.kind in "iu" and _starts_with_embedding(model):
         return np.ascontiguousarray(array, dtype=np.int64)
@@ -167,7 +167,7 @@ def numbers(data: Any, name: str) -> Array:
         array = data.numpy() if isinstance(data, Tensor) else np.asarray(data)
     except ValueError as error:  # rows of different lengths
         raise DataError(
-            explain(
+            message(
                 f"{name} is not an array ({error})",
                 "all samples must have one shape, and a model takes one array",
                 "Make all rows equally long; join several inputs with np.concatenate((a, b), axis=1).",
@@ -175,7 +175,7 @@ def numbers(data: Any, name: str) -> Array:
         ) from None
     if array.dtype.kind not in "biuf":
         raise DataError(
-            explain(
+            message(
                 f"{name} has the dtype {array.dtype}",
                 "it must hold numbers",
                 "Encode words with chainrule.data.FeatureEncoder, and make all rows equally long.",
@@ -190,7 +190,7 @@ def converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
         converted = np.ascontiguousarray(array, dtype=dtype)
     if not np.isfinite(converted).all():
         raise DataError(
-            explain(
+            message(
                 f"{name} holds {array[~np.isfinite(converted)][0]}",
                 f"the model computes in {dtype}, whose largest number is {np.finfo(dtype).max:.4g}",
                 "Scale the data, or make the layers with dtype='float64'.",
@@ -204,7 +204,7 @@ def check_finite(array: Array, name: str) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise DataError(
-            explain(
+            message(
                 f"{name} holds {array[place]} at index {place}",
                 "every value must be finite",
                 "Fill or leave out missing values (FeatureEncoder imputes them).",

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule import checks, functional
-from chainrule.compile import capture
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
+from chainrule.capture import capture
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Shape
 from chainrule.nn.losses import Loss
-from chainrule.tensor import Tensor, TensorLike
+from chainrule.tensors import Tensor, TensorLike
 
 
 class FunctionLoss(Loss):
@@ -31,13 +31,13 @@ class FunctionLoss(Loss):
         if not isinstance(found, Tensor) or found.dtype.kind != "f":
             what = f"a Tensor of dtype {found.dtype}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
             raise DTypeError(
-                explain(f"the loss {self._name} returned {what}", "it gives a floating Tensor", "Use operations of chainrule.")
+                message(f"the loss {self._name} returned {what}", "it gives a floating Tensor", "Use operations of chainrule.")
             )
         if found.ndim == 0:
             return functional.broadcast_to(found, output.shape[:1])
         if found.shape[:1] != output.shape[:1]:
             raise ShapeError(
-                explain(
+                message(
                     f"the loss {self._name} returned the shape {found.shape} for {output.shape[0]} samples",
                     "it gives a scalar, or samples along the first axis",
                     "Reduce it with .mean(), or keep the first axis.",
@@ -60,7 +60,7 @@ class FunctionLoss(Loss):
     def config(self) -> dict[str, Any]:
         """Raises ArgumentError: a function cannot be written to a file."""
         raise ArgumentError(
-            explain(
+            message(
                 f"the loss {self._name} is a function, which cannot be saved",
                 "a saved trainer holds a loss of chainrule.nn",
                 "Use save_model for the model alone, or one of the losses of chainrule.nn.",
@@ -87,10 +87,10 @@ def as_loss(loss: Loss | Callable[[Tensor, Tensor], Tensor]) -> Loss:
         name = loss.__name__ if isinstance(loss, type) else "nn.MSELoss"
         given = f"the class {name}" if isinstance(loss, type) else repr(loss)
         raise ArgumentError(
-            explain(f"{given} was given as the loss", "it is a loss of chainrule.nn or a function", f"Write {name}().")
+            message(f"{given} was given as the loss", "it is a loss of chainrule.nn or a function", f"Write {name}().")
         )
     if type(loss).__module__.startswith("torch."):
         fix = f"Write nn.{type(loss).__name__}() with from chainrule import nn."
-        raise ArgumentError(explain(f"{checks.described(loss)} was given as the loss", "it is a loss of chainrule.nn", fix))
+        raise ArgumentError(message(f"{checks.described(loss)} was given as the loss", "it is a loss of chainrule.nn", fix))
     checks.takes(loss, ("output", "target"), "the loss")
     return FunctionLoss(loss)

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from chainrule import elsewhere, ir
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, DType, Shape
-from chainrule.tensor import Generator, Tensor, random
+from chainrule.tensors import Generator, Tensor, random
 
 Rng = Generator | int | None
 Initialiser = Callable[[Shape, Rng, DType], Array]
@@ -36,7 +36,7 @@ def fans(shape: Shape) -> tuple[int, int]:
     """
     if len(shape) < 2:
         raise ShapeError(
-            explain(
+            message(
                 f"an initialiser that counts inputs and outputs got the shape {shape}",
                 "it takes weights (out, in, *kernel)",
                 "Use zeros, normal or constant(value) for vectors.",
@@ -187,7 +187,7 @@ def made(init: Init, default: Initialiser, shape: Shape, dtype: DType, *, learnt
 def _check_name(init: Init) -> None:
     if isinstance(init, str) and init not in INITIALISERS:
         raise ArgumentError(
-            explain(f"init={init!r} was given", f"the initialisers are {', '.join(INITIALISERS)}", "Choose one of them.")
+            message(f"init={init!r} was given", f"the initialisers are {', '.join(INITIALISERS)}", "Choose one of them.")
         )
 
 
@@ -210,13 +210,13 @@ def initial(init: Init, default: Initialiser, shape: Shape, dtype: DType) -> Arr
         array = np.array(value, dtype=dtype)
     except (TypeError, ValueError):
         raise ArgumentError(
-            explain(
+            message(
                 f"init={init!r} was given", "it is a name, a function, a number, or an array of numbers", "Check the value."
             )
         ) from None
     if array.shape != shape:
         raise ShapeError(
-            explain(
+            message(
                 f"init gave an array of shape {array.shape}",
                 f"the parameter has the shape {shape}",
                 "Weights are laid out (out, in, *kernel); transpose or reshape the array.",

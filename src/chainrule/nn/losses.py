@@ -16,12 +16,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from chainrule import checks, elsewhere, functional
-from chainrule.errors import ArgumentError, DTypeError, ModelFileError, ShapeError, explain
+from chainrule.errors import ArgumentError, DTypeError, ModelFileError, ShapeError, message
 from chainrule.ir import Shape
 from chainrule.nn import settings
 from chainrule.ops.requirement import Limits, required
 from chainrule.reads import Noted
-from chainrule.tensor import Tensor, TensorLike, apply, result, tensor
+from chainrule.tensors import Tensor, TensorLike, apply, result, tensor
 
 _ROUNDING = 1e-6  # a probability computed in float32 can exceed 1 by this much
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
@@ -49,7 +49,7 @@ class Loss(Noted, elsewhere.Explaining):
         if reduction not in self.reductions:
             name = type(self).__name__
             raise ArgumentError(
-                explain(f"{name} got reduction={reduction!r}", f"it takes {', '.join(self.reductions)}", "Choose one of them.")
+                message(f"{name} got reduction={reduction!r}", f"it takes {', '.join(self.reductions)}", "Choose one of them.")
             )
         self.reduction = reduction
 
@@ -96,7 +96,7 @@ class Loss(Noted, elsewhere.Explaining):
         t = _as_tensor(target)
         if t.shape[1:] != tuple(output_shape[1:]) or t.ndim != len(output_shape):
             raise ShapeError(
-                explain(
+                message(
                     f"{type(self).__name__} got outputs of shape {tuple(output_shape)} and targets of shape {t.shape}",
                     "both must have one shape",
                     "Reshape the targets, for example (n,) to (n, 1), or change the size of the last layer.",
@@ -139,14 +139,14 @@ class Loss(Noted, elsewhere.Explaining):
         y, t = _as_tensor(output), _as_tensor(target)
         if y.dtype.kind != "f":
             raise DTypeError(
-                explain(f"{type(self).__name__} got outputs of dtype {y.dtype}", "they must be floating", "Use astype.")
+                message(f"{type(self).__name__} got outputs of dtype {y.dtype}", "they must be floating", "Use astype.")
             )
         self.check(y.shape, t)
         if t.node.value is None and "targets" not in _trusted.get():
             t = self._target_within_limits(t, y.shape)
         if y.shape[:1] != t.shape[:1]:
             raise ShapeError(
-                explain(
+                message(
                     f"{type(self).__name__} got {y.shape[0]} outputs and {t.shape[0]} targets",
                     "each sample has one of both",
                     "Check the first axes.",
@@ -190,7 +190,7 @@ def _sample_weights(weights: TensorLike, losses: Tensor) -> Tensor | None:
     s = _as_tensor(weights)
     if losses.ndim == 0 or s.shape != losses.shape[:1]:
         raise ShapeError(
-            explain(
+            message(
                 f"sample_weight has the shape {s.shape} for losses of shape {losses.shape}",
                 "it holds one number per sample",
                 "Give an array of shape (n,).",
@@ -267,7 +267,7 @@ class HuberLoss(Loss):
         super().__init__(reduction)
         self.delta = checks.real("HuberLoss", "delta", delta)
         if not self.delta > 0:
-            raise ArgumentError(explain(f"HuberLoss got delta={delta}", "it must be > 0", "Try delta=1.0."))
+            raise ArgumentError(message(f"HuberLoss got delta={delta}", "it must be > 0", "Try delta=1.0."))
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
@@ -324,7 +324,7 @@ class BCEWithLogitsLoss(Loss):
         p = np.asarray(self.pos_weight, output.dtype)
         if p.size not in (1, *output.shape[-1:]):
             raise ShapeError(
-                explain(
+                message(
                     f"BCEWithLogitsLoss has {p.size} pos_weights for outputs of shape {output.shape}",
                     "it takes one, or one per element of the last axis",
                     "Check pos_weight.",
@@ -352,7 +352,7 @@ class HingeLoss(Loss):
         super().__init__(reduction)
         self.margin = checks.real("HingeLoss", "margin", margin)
         if not self.margin > 0:
-            raise ArgumentError(explain(f"HingeLoss got margin={margin}", "it must be > 0", "Try margin=1.0."))
+            raise ArgumentError(message(f"HingeLoss got margin={margin}", "it must be > 0", "Try margin=1.0."))
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
@@ -384,7 +384,7 @@ class _ClassLoss(Loss):
         name, t = type(self).__name__, _as_tensor(target)
         if len(output_shape) < 2:
             raise ShapeError(
-                explain(
+                message(
                     f"{name} got outputs of shape {tuple(output_shape)}",
                     "they are (n, C, …): samples, then classes",
                     "Add a missing axis with expand_dims.",
@@ -393,7 +393,7 @@ class _ClassLoss(Loss):
         classes = output_shape[1]
         if self.weight is not None and len(self.weight) != classes:
             raise ShapeError(
-                explain(
+                message(
                     f"{name} has {len(self.weight)} class weights for {classes} classes", "it takes one each", "Check weight."
                 )
             )
@@ -420,7 +420,7 @@ class _ClassLoss(Loss):
         name, classes = type(self).__name__, output_shape[1]
         if t.dtype.kind not in "iu":
             raise DTypeError(
-                explain(
+                message(
                     f"{name} got targets of dtype {t.dtype} and shape {t.shape}",
                     f"class numbers are integers from 0 to {classes - 1}",
                     "Convert them with astype('int64').",
@@ -428,7 +428,7 @@ class _ClassLoss(Loss):
             )
         if t.ndim != len(output_shape) - 1 or t.shape[1:] != output_shape[2:]:
             raise ShapeError(
-                explain(
+                message(
                     f"{name} got outputs of shape {output_shape} and class numbers of shape {t.shape}",
                     f"class numbers have the shape {('n', *output_shape[2:])}".replace("'", ""),
                     "Remove the class axis, for example with labels.reshape(-1).",
@@ -476,7 +476,7 @@ class CrossEntropyLoss(_ClassLoss):
         self.label_smoothing = checks.real("CrossEntropyLoss", "label_smoothing", label_smoothing)
         if not 0.0 <= self.label_smoothing <= 1.0:
             raise ArgumentError(
-                explain(f"CrossEntropyLoss got label_smoothing={label_smoothing}", "it is from 0 to 1", "Try 0.1.")
+                message(f"CrossEntropyLoss got label_smoothing={label_smoothing}", "it is from 0 to 1", "Try 0.1.")
             )
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -503,7 +503,7 @@ class CrossEntropyLoss(_ClassLoss):
             return
         if self.ignore_index is not None:
             raise ArgumentError(
-                explain(
+                message(
                     f"CrossEntropyLoss(ignore_index={self.ignore_index}) got distributions as targets",
                     "only class numbers can be the one to ignore",
                     "Give class numbers, or leave out ignore_index and use sample_weight.",
@@ -511,7 +511,7 @@ class CrossEntropyLoss(_ClassLoss):
             )
         if t.shape[1:] != output_shape[1:]:
             raise ShapeError(
-                explain(
+                message(
                     f"CrossEntropyLoss got outputs of shape {output_shape} and distributions of shape {t.shape}",
                     "both must have one shape",
                     "Give class numbers, or one probability per class.",
@@ -599,7 +599,7 @@ def _weights(loss: Loss, name: str, value: Any, axes: tuple[int, ...]) -> Any:
         array = np.asarray(np.nan)
     if array.ndim not in axes or not np.all(np.isfinite(array) & (array >= 0)):
         raise ArgumentError(
-            explain(f"{type(loss).__name__} got {name}={value!r}", "it is a list of numbers ≥ 0", "Give one number per class.")
+            message(f"{type(loss).__name__} got {name}={value!r}", "it is a list of numbers ≥ 0", "Give one number per class.")
         )
     return array.tolist()
 
@@ -631,6 +631,6 @@ def loss_from_config(config: Mapping[str, Any]) -> Loss:
     cls = LOSSES.get(name) if isinstance(name, str) else None
     if cls is None:
         raise ModelFileError(
-            explain(f"the model has the loss {name!r}", f"the losses known here are {', '.join(LOSSES)}", "Update chainrule.")
+            message(f"the model has the loss {name!r}", f"the losses known here are {', '.join(LOSSES)}", "Update chainrule.")
         )
     return settings.construct(cls, "loss", **{key: value for key, value in config.items() if key != "loss"})

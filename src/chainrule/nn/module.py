@@ -10,11 +10,11 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 import numpy as np
 
 from chainrule import backends, checks, elsewhere
-from chainrule.errors import ArgumentError, ChainruleError, explain
+from chainrule.errors import ArgumentError, ChainruleError, message
 from chainrule.ir import Array
 from chainrule.nn import settings
 from chainrule.reads import Noted, attributes
-from chainrule.tensor import Tensor, TensorLike, as_numpy, tensor
+from chainrule.tensors import Tensor, TensorLike, as_numpy, tensor
 
 T = TypeVar("T")
 Observer = Callable[["Module", Tensor], None]
@@ -27,7 +27,7 @@ def _forward_missing(self: Module, *inputs: Tensor) -> Tensor:
     """The output for the inputs; every subclass defines it."""
     name = type(self).__name__
     raise ArgumentError(
-        explain(
+        message(
             f"{name} was called but does not define forward",
             "forward computes the output",
             f"Write def forward(self, x) in {name}.",
@@ -97,7 +97,7 @@ class Module(Noted, elsewhere.Explaining):
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, list | tuple) and any(isinstance(v, Module) for v in value):
             raise ArgumentError(
-                explain(
+                message(
                     f"{type(self).__name__}.{name} was set to a {type(value).__name__} of layers",
                     "layers in lists would not be seen by parameters() and state_dict()",
                     f"Write self.{name} = nn.Sequential(*layers).",
@@ -109,7 +109,7 @@ class Module(Noted, elsewhere.Explaining):
         if isinstance(held, Tensor) and not keeps:
             given = "Tensor that is no parameter" if isinstance(value, Tensor) else type(value).__name__
             raise ArgumentError(
-                explain(
+                message(
                     f"{type(self).__name__}.{name} was set to a {given}",
                     f"it is a {'parameter' if learnt else 'Tensor'}, which would be lost for parameters() and state_dict()",
                     f"Write .{name}.assign(values) for other values, or .{name} = cr.parameter(values) for another Tensor.",
@@ -215,7 +215,7 @@ class Module(Noted, elsewhere.Explaining):
         fits = name in own and first in own and (own[name].shape, own[name].dtype) == (own[first].shape, own[first].dtype)
         if not fits:
             raise ArgumentError(
-                explain(
+                message(
                     f"{name!r} was to be tied to {first!r}",
                     f"both are names of one shape and dtype among {', '.join(own)}",
                     "Check the names.",
@@ -269,7 +269,7 @@ class Module(Noted, elsewhere.Explaining):
                 problems.append(f"{name} has the dtype {value.dtype} where the model has {target.dtype}")
         if problems:
             raise ArgumentError(
-                explain(
+                message(
                     f"the state does not fit this {type(self).__name__}: {'; '.join(problems)}",
                     "every parameter and buffer needs one entry of its shape",
                     "Build the model with the settings that the state was saved with, or give strict=False to leave out names "

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule import checks, functional
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.nn import init as initialisers
 from chainrule.nn import settings
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
-from chainrule.tensor import Tensor, no_grad
+from chainrule.tensors import Tensor, no_grad
 
 
 class BatchNorm(Module):
@@ -46,7 +46,7 @@ class BatchNorm(Module):
         self.eps, self.momentum = checks.real(name, "eps", eps), checks.real(name, "momentum", momentum)
         if not self.eps > 0 or not 0 <= self.momentum <= 1:
             raise ArgumentError(
-                explain(f"{name} got eps={eps} and momentum={momentum}", "eps is > 0 and momentum from 0 to 1", "Check them.")
+                message(f"{name} got eps={eps} and momentum={momentum}", "eps is > 0 and momentum from 0 to 1", "Check them.")
             )
         self.num_features = int(num_features)
         self.dtype = settings.float_dtype(dtype, name)
@@ -60,7 +60,7 @@ class BatchNorm(Module):
         """An output of the input's shape."""
         if x.ndim not in self.axes or x.shape[1] != self.num_features:
             raise ShapeError(
-                explain(
+                message(
                     f"{self!r} got an input of shape {x.shape}",
                     f"it takes {self.layout} with num_features = {self.num_features} channels",
                     "Check num_features and the axes of the input.",
@@ -71,7 +71,7 @@ class BatchNorm(Module):
         count = x.size // self.num_features
         if count < 2:
             raise ShapeError(
-                explain(
+                message(
                     f"{self!r} got an input of shape {x.shape} in training",
                     "it needs more than one value per channel to take a variance",
                     "Use a batch_size that leaves no single sample over, or model.eval() for use.",
@@ -124,7 +124,7 @@ class LayerNorm(Module):
         self.normalized_shape, self.eps = tuple(int(n) for n in sizes), checks.real("LayerNorm", "eps", eps)
         if not sizes or not self.eps > 0:
             raise ArgumentError(
-                explain(
+                message(
                     f"LayerNorm got normalized_shape={normalized_shape} and eps={eps}",
                     "it takes at least one axis, and eps > 0",
                     "Check them.",
@@ -138,7 +138,7 @@ class LayerNorm(Module):
         """An output of the input's shape."""
         if x.shape[x.ndim - len(self.normalized_shape) :] != self.normalized_shape or x.ndim < len(self.normalized_shape):
             raise ShapeError(
-                explain(
+                message(
                     f"{self!r} got an input of shape {x.shape}",
                     f"its last axes must be {self.normalized_shape}",
                     "Check normalized_shape.",

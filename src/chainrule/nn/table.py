@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from chainrule.errors import ArgumentError, ModelFileError, explain
+from chainrule.errors import ArgumentError, ModelFileError, message
 from chainrule.nn.module import Module
 
 M = TypeVar("M", bound=type[Module])
@@ -26,7 +26,7 @@ def register_layer(cls: M) -> M:
     known = LAYERS.get(name)
     if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise ArgumentError(
-            explain(
+            message(
                 f"a layer named {name} was registered twice",
                 f"the name belongs to {known.__module__}.{known.__qualname__}",
                 "Choose another class name.",
@@ -52,7 +52,7 @@ def _refuse_shared(model: Module) -> None:
     again = [path for path in paths if path not in distinct]
     if again:
         raise ArgumentError(
-            explain(
+            message(
                 f"the layer {again[0]!r} also stands in another place of the model",
                 "a model with shared layers cannot be written down, as reading it would make two layers of one",
                 "Save its state_dict, and load that into a model built by your own code.",
@@ -64,7 +64,7 @@ def _written(module: Module) -> dict[str, Any]:
     name = type(module).__name__
     if LAYERS.get(name) is not type(module):
         raise ArgumentError(
-            explain(
+            message(
                 f"the layer {name} is not known to chainrule",
                 "a saved model holds no code, so every layer in it must be in chainrule.nn.LAYERS",
                 f"Decorate the class with @nn.register_layer, or load its state_dict into a {name} built by your own code.",
@@ -83,7 +83,7 @@ def from_config(config: Mapping[str, Any]) -> Module:
     """
     if not isinstance(config, Mapping) or not isinstance(config.get("layer"), str):
         raise ModelFileError(
-            explain(
+            message(
                 f"a layer is described by {config!r}",
                 'it must be an object with the name of the layer: {"layer": "Linear", …}',
                 "The file was altered or is not a chainrule model.",
@@ -93,7 +93,7 @@ def from_config(config: Mapping[str, Any]) -> Module:
     cls = LAYERS.get(config["layer"])
     if cls is None:
         raise ModelFileError(
-            explain(
+            message(
                 f"the model has a layer {config['layer']!r}",
                 f"the layers known here are {', '.join(sorted(LAYERS))}",
                 "Import the module that defines it (with @nn.register_layer) before loading, or update chainrule.",
@@ -102,6 +102,6 @@ def from_config(config: Mapping[str, Any]) -> Module:
     children = config.get("children", {})
     if not isinstance(children, Mapping):
         raise ModelFileError(
-            explain(f"the children of {config['layer']} are {children!r}", "they must be an object", "The file was altered.")
+            message(f"the children of {config['layer']} are {children!r}", "they must be an object", "The file was altered.")
         )
     return cls.from_parts(settings, {name: from_config(child) for name, child in children.items()})

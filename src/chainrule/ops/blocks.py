@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, promote, sigmoid, sqrt, weighted, where
 from chainrule.ops.elementwise import abs as absolute
@@ -48,7 +48,7 @@ def _block(
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         check_attributes(name, attributes, list(defaults))
         if len(operands) != arity:
-            raise ArgumentError(explain(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
+            raise ArgumentError(message(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
         inputs = promote(operands, "float", name)
         found = defaults | attributes
         if "axis" in found:
@@ -74,7 +74,7 @@ def _infer_affine(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]
     x, w, b = inputs
     if x.ndim < 1 or w.ndim != 2 or x.shape[-1] != w.shape[0] or b.shape != w.shape[1:]:
         raise ShapeError(
-            explain(
+            message(
                 f"affine got X {x.shape}, W {w.shape} and b {b.shape}",
                 "it takes X (…, in), W (in, out) and b (out,)",
                 "Check the number of input features.",
@@ -146,7 +146,7 @@ def _infer_loss(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
     a, t = inputs
     if a.shape != t.shape or a.ndim < 1:
         raise ShapeError(
-            explain(
+            message(
                 f"softmax_with_loss got scores {a.shape} and targets {t.shape}",
                 "it takes two arrays of one shape (…, classes)",
                 "Turn class numbers into rows with one_hot.",
@@ -230,7 +230,7 @@ def _infer_layer_norm(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
     x, weight, bias = inputs
     if weight.ndim < 1 or x.shape[x.ndim - weight.ndim :] != weight.shape or bias.shape != weight.shape:
         raise ShapeError(
-            explain(
+            message(
                 f"layer_norm got x {x.shape}, weight {weight.shape} and bias {bias.shape}",
                 "weight and bias must have the shape of the last axes of x",
                 "Check normalized_shape.",
@@ -265,7 +265,7 @@ def _infer_batch_norm(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
     if x.ndim < 2 or any(v.shape != x.shape[1:2] for v in vectors):
         shapes = ", ".join(str(v.shape) for v in vectors)
         raise ShapeError(
-            explain(
+            message(
                 f"batch_norm got x {x.shape} and mean, var, weight, bias of shapes {shapes}",
                 "x is (batch, channels, …) and the others (channels,)",
                 "Check num_features.",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import PRODUCT, equal, masked, promote
 from chainrule.ops.primitive import (
@@ -46,7 +46,7 @@ def per_axis(value: int | Sequence[int], axes: int, op: str, setting: str, least
     values = values if isinstance(value, Sequence | np.ndarray) else values * axes
     if len(values) != axes or any(v < least for v in values):
         raise ArgumentError(
-            explain(
+            message(
                 f"{op} got {setting}={value}",
                 f"it takes one integer ≥ {least}, or one per spatial axis ({axes})",
                 "Check the setting.",
@@ -62,7 +62,7 @@ def padding_pairs(value: int | Sequence[Any], axes: int, op: str, least: int | N
     low = least is not None and any(n < least for pair in pairs for n in pair)
     if len(pairs) != axes or any(len(pair) > 2 or not pair for pair in pairs) or low:
         raise ArgumentError(
-            explain(
+            message(
                 f"{op} got padding={value}",
                 f"it takes one integer{'' if least is None else f' ≥ {least}'}, or one, or a pair, per spatial axis ({axes})",
                 "Check the setting.",
@@ -83,12 +83,12 @@ def _prepare_convolution(operands: tuple[Operand, ...], attributes: dict[str, An
     check_attributes("convolution", attributes, _CONVOLUTION_SETTINGS)
     if len(operands) != 2:
         raise ArgumentError(
-            explain(f"convolution got {len(operands)} inputs", "it takes an input and a kernel", "Check the call.")
+            message(f"convolution got {len(operands)} inputs", "it takes an input and a kernel", "Check the call.")
         )
     x, w = promote(operands, "float", "convolution")
     if x.ndim < 3 or w.ndim != x.ndim:
         raise ShapeError(
-            explain(
+            message(
                 f"convolution got the input shape {x.shape} and the kernel shape {w.shape}",
                 "it takes (batch, channels, *spatial) and (out, in / groups, *spatial) with as many spatial axes",
                 "Add missing axes with expand_dims.",
@@ -108,7 +108,7 @@ def _infer_convolution(inputs: Inputs, attributes: Attributes) -> tuple[Shape, D
     groups = attributes["groups"]
     if groups < 1 or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise ShapeError(
-            explain(
+            message(
                 f"convolution got an input with {x.shape[1]} channels and a kernel of shape {w.shape} with groups={groups}",
                 "channels must be the kernel's second axis × groups, and its first axis a multiple of groups",
                 "Check in_channels, out_channels and groups.",
@@ -127,7 +127,7 @@ def _infer_convolution(inputs: Inputs, attributes: Attributes) -> tuple[Shape, D
         room = _spread(n, spacing) + low + high - _spread(k, dilation)
         if room < 0:
             raise ShapeError(
-                explain(
+                message(
                     f"convolution got the input shape {x.shape} and the kernel shape {w.shape}",
                     f"the kernel with its dilation must fit into the padded input, and misses by {-room}",
                     "Use a smaller kernel or more padding.",
@@ -289,7 +289,7 @@ def _prepare_transposed(operands: tuple[Operand, ...], attributes: dict[str, Any
     x, w = promote(operands, "float", "conv_transpose")
     if x.ndim < 3 or w.ndim != x.ndim:
         raise ShapeError(
-            explain(
+            message(
                 f"conv_transpose got the input shape {x.shape} and the kernel shape {w.shape}",
                 "it takes (batch, channels, *spatial) and (in, out / groups, *spatial) with as many spatial axes",
                 "Add missing axes with expand_dims.",
@@ -303,7 +303,7 @@ def _prepare_transposed(operands: tuple[Operand, ...], attributes: dict[str, Any
     groups = integer(attributes.get("groups", 1), "conv_transpose", "groups")
     if groups < 1 or x.shape[1] != w.shape[0] or w.shape[0] % groups:
         raise ShapeError(
-            explain(
+            message(
                 f"conv_transpose got an input with {x.shape[1]} channels and a kernel of shape {w.shape} with groups={groups}",
                 "channels must equal the kernel's first axis, and that be a multiple of groups",
                 "Check in_channels and groups.",
@@ -332,7 +332,7 @@ def _infer_transposed(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
     )
     if any(n < 1 for n in sizes):
         raise ShapeError(
-            explain(f"conv_transpose would give the spatial shape {sizes}", "it must be positive", "Use less padding.")
+            message(f"conv_transpose would give the spatial shape {sizes}", "it must be positive", "Use less padding.")
         )
     return (x.shape[0], w.shape[1] * a["groups"], *sizes), x.dtype
 
@@ -377,7 +377,7 @@ def _prepare_windows(
         _spread(k, d) > n for k, d, n in zip(found["size"], found["dilation"], x.shape[x.ndim - axes :], strict=True)
     ):
         raise ShapeError(
-            explain(
+            message(
                 f"a window of size {tuple(size)} was to slide over the shape {x.shape}",
                 "it must fit into the last axes",
                 "Use a smaller window, less dilation, or more padding.",
@@ -454,13 +454,13 @@ def _prepare_pool(
     axes = x.ndim - 2
     if axes < 1:
         raise ShapeError(
-            explain(f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims.")
+            message(f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims.")
         )
     size = per_axis(window, axes, "pooling", "window")
     pads = per_axis(padding, axes, "pooling", "padding", 0)
     if any(2 * p > k for p, k in zip(pads, size, strict=True)):
         raise ArgumentError(
-            explain(
+            message(
                 f"pooling got window={window} and padding={padding}",
                 "padding may be at most half the window",
                 "Use less padding.",
@@ -478,7 +478,7 @@ def _pooled(shape: Shape, window: Shape, stride: Shape, padding: Shape, dilation
     padded = tuple(n + 2 * p for n, p in zip(shape[2:], padding, strict=True))
     if any(n < _spread(k, d) for n, k, d in zip(padded, window, dilation, strict=True)):
         raise ShapeError(
-            explain(
+            message(
                 f"pooling got the shape {shape} and the window {window}",
                 "the window must fit into the padded spatial axes",
                 "Use a smaller window.",
@@ -541,7 +541,7 @@ avg_pool = movement(
 def _prepare_global(x: Node) -> dict[str, Any]:
     if x.ndim < 3:
         raise ShapeError(
-            explain(f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims.")
+            message(f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims.")
         )
     return {}
 

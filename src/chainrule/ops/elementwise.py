@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, explain
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape, as_dtype
 from chainrule.ops.primitive import (
     Case,
@@ -49,7 +49,7 @@ def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Se
     weak = [*(o.dtype if isinstance(o, Node) else _example(o) for o in operands), *settings]
     dtype: DType = np.result_type(*weak)
     if result == "number" and dtype == np.bool_:
-        raise DTypeError(explain(f"{op} got booleans", "it takes numbers", "Convert with astype, or use logical_not."))
+        raise DTypeError(message(f"{op} got booleans", "it takes numbers", "Convert with astype, or use logical_not."))
     if result == "float" and dtype.kind != "f":
         dtype = np.dtype(np.float64)
     dtype = as_dtype(dtype)
@@ -57,7 +57,7 @@ def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Se
         return tuple(to_dtype(_held(o, dtype, op), dtype) for o in operands)
     except OverflowError as error:
         raise ArgumentError(
-            explain(f"{op} got a number that {dtype} cannot hold ({error})", "numbers take the Tensor's dtype", "Use astype.")
+            message(f"{op} got a number that {dtype} cannot hold ({error})", "numbers take the Tensor's dtype", "Use astype.")
         ) from None
 
 
@@ -91,7 +91,7 @@ def broadcast_shape(op: str, inputs: Inputs) -> Shape:
     except ValueError:
         shapes = " and ".join(str(i.shape) for i in inputs)
         raise ShapeError(
-            explain(
+            message(
                 f"{op} got the shapes {shapes}",
                 "from the last axis backwards, sizes must be equal or 1",
                 "Reshape one of them, or add an axis with expand_dims.",
@@ -129,11 +129,11 @@ def elementwise(  # one call is one record; each setting is one field of it
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         check_attributes(name, attributes, list(defaults))
         if len(operands) != arity:
-            raise ArgumentError(explain(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
+            raise ArgumentError(message(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
         attributes = defaults | attributes
         for key, value in attributes.items():
             if not (value is None or isinstance(value, int | float | np.number)):
-                raise ArgumentError(explain(f"{name} got {key}={value!r}", "it takes a number here", "Check the setting."))
+                raise ArgumentError(message(f"{name} got {key}={value!r}", "it takes a number here", "Check the setting."))
         return promote(operands, result, name, [v for v in attributes.values() if v is not None]), attributes
 
     def infer(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
@@ -344,7 +344,7 @@ def _prepare_where(operands: tuple[Operand, ...], attributes: dict[str, Any]) ->
     check_attributes("where", attributes, [])
     if len(operands) != 3:
         raise ArgumentError(
-            explain(f"where got {len(operands)} inputs", "it takes a condition and two values", "Check the call.")
+            message(f"where got {len(operands)} inputs", "it takes a condition and two values", "Check the call.")
         )
     condition = to_dtype(as_node(operands[0]), bool)
     return (condition, *promote(operands[1:], "same", "where")), attributes
@@ -372,7 +372,7 @@ def _prepare_masked(operands: tuple[Operand, ...], attributes: dict[str, Any]) -
     check_attributes("masked", attributes, [])
     if len(operands) != 2:
         raise ArgumentError(
-            explain(f"masked got {len(operands)} inputs", "it takes a value and a condition", "Check the call.")
+            message(f"masked got {len(operands)} inputs", "it takes a value and a condition", "Check the call.")
         )
     return (as_node(operands[0]), to_dtype(as_node(operands[1]), bool)), attributes
 

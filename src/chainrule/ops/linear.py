@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import PRODUCT, promote, where
 from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, check_attributes, define
@@ -18,7 +18,7 @@ def _prepare_pair(op: str) -> Any:
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         check_attributes(op, attributes, [])
         if len(operands) != 2:
-            raise ArgumentError(explain(f"{op} got {len(operands)} inputs", "it takes two", "Check the call."))
+            raise ArgumentError(message(f"{op} got {len(operands)} inputs", "it takes two", "Check the call."))
         return promote(operands, "number", op), attributes
 
     return prepare
@@ -38,7 +38,7 @@ def _infer_matmul(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]
     a, b = inputs
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(
-            explain(f"matmul got the shapes {a.shape} and {b.shape}", "both need at least one axis", "Use * for scalars.")
+            message(f"matmul got the shapes {a.shape} and {b.shape}", "both need at least one axis", "Use * for scalars.")
         )
     left, right = _as_matrices(a.shape, b.shape)
     try:
@@ -47,7 +47,7 @@ def _infer_matmul(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]
         batch = None
     if left[-1] != right[-2] or batch is None:
         raise ShapeError(
-            explain(
+            message(
                 f"matmul got the shapes {a.shape} and {b.shape}",
                 f"the last axis of the first, {left[-1]}, must equal the {'last' if b.ndim == 1 else 'second last'} axis of "
                 f"the second, {right[-2]}, and leading axes must broadcast",
@@ -115,7 +115,7 @@ def _parse(equation: str, count: int) -> tuple[list[str], str]:
     letters = left.replace(",", "")
     if len(terms) != count or (not (letters + right).isalpha() and letters + right):
         raise ArgumentError(
-            explain(
+            message(
                 f"einsum got the equation {equation!r} for {count} arrays",
                 "it takes letters per array, separated by commas, and -> with the letters of the result",
                 "For a matrix product: 'ij,jk->ik'.",
@@ -125,7 +125,7 @@ def _parse(equation: str, count: int) -> tuple[list[str], str]:
         right = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
     if len(set(right)) < len(right) or not set(right) <= set(letters):
         raise ArgumentError(
-            explain(
+            message(
                 f"einsum got the result {right!r} in {equation!r}",
                 "each of its letters must come once and stand in an input",
                 "Check the letters after ->.",
@@ -140,7 +140,7 @@ def _sizes(terms: list[str], inputs: Inputs, equation: str) -> dict[str, int]:
         if len(term) != node.ndim or any(sizes.setdefault(c, n) != n for c, n in zip(term, node.shape, strict=True)):
             shapes = " and ".join(str(i.shape) for i in inputs)
             raise ShapeError(
-                explain(
+                message(
                     f"einsum got {equation!r} for the shapes {shapes}",
                     "each array needs one letter per axis, and a letter has one size",
                     "Check the equation against the shapes.",

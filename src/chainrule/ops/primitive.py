@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ir
-from chainrule.errors import ArgumentError, ChainruleError, ShapeError, explain
+from chainrule.errors import ArgumentError, ChainruleError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape
 
 
@@ -121,7 +121,7 @@ class Primitive:
     def expand(self, node: Node) -> Node:
         """The node of a block, written as the graph of its body on the same inputs."""
         if self.body is None:
-            raise ArgumentError(explain(f"{self.name} was to be expanded", "only blocks have a body", "Use it as it is."))
+            raise ArgumentError(message(f"{self.name} was to be expanded", "only blocks have a body", "Use it as it is."))
         return self.body(*node.inputs, **node.attributes)
 
 
@@ -182,7 +182,7 @@ def integer(value: Any, op: str, setting: str) -> int:
         return operator.index(value)
     except TypeError:
         raise ArgumentError(
-            explain(f"{op} got {setting}={value!r}", "it takes integers here", "Check the setting, or convert it with int().")
+            message(f"{op} got {setting}={value!r}", "it takes integers here", "Check the setting, or convert it with int().")
         ) from None
 
 
@@ -204,7 +204,7 @@ def as_shape(value: Any, op: str) -> Shape:
     """
     sizes = integers(value, op, "shape")
     if any(n < 0 for n in sizes):
-        raise ShapeError(explain(f"{op} got the shape {sizes}", "no size may be negative", "Check the sizes."))
+        raise ShapeError(message(f"{op} got the shape {sizes}", "no size may be negative", "Check the sizes."))
     return sizes
 
 
@@ -217,7 +217,7 @@ def normalise_axis(axis: int, ndim: int, op: str) -> int:
     axis = integer(axis, op, "axis")
     if not -ndim <= axis < ndim:
         raise ArgumentError(
-            explain(f"{op} got axis {axis}", f"its input has {ndim} axes", f"Give an axis from {-ndim} to {ndim - 1}.")
+            message(f"{op} got axis {axis}", f"its input has {ndim} axes", f"Give an axis from {-ndim} to {ndim - 1}.")
         )
     return axis % ndim
 
@@ -232,7 +232,7 @@ def normalise_axes(axis: int | Sequence[int] | None, ndim: int, op: str) -> tupl
         return tuple(range(ndim))
     found = tuple(sorted(normalise_axis(a, ndim, op) for a in integers(axis, op, "axis")))
     if len(set(found)) < len(found):
-        raise ArgumentError(explain(f"{op} got axis {axis}", "each axis can be named once", "Leave out the repeated one."))
+        raise ArgumentError(message(f"{op} got axis {axis}", "each axis can be named once", "Leave out the repeated one."))
     return found
 
 
@@ -241,7 +241,7 @@ def check_attributes(op: str, attributes: Mapping[str, Any], allowed: Sequence[s
     unknown = sorted(set(attributes) - set(allowed))
     if unknown:
         raise ArgumentError(
-            explain(f"{op} got the setting {unknown[0]!r}", f"it takes {', '.join(allowed) or 'none'}", "Check the spelling.")
+            message(f"{op} got the setting {unknown[0]!r}", f"it takes {', '.join(allowed) or 'none'}", "Check the spelling.")
         )
 
 

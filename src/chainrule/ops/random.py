@@ -2,7 +2,7 @@
 
 The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011). A key is an int64 vector
 (seed, draw): the seed is Philox's 64-bit key, the draw the upper half of its 128-bit counter, and the lower half numbers the
-blocks of four 32-bit words within one draw. Whoever draws adds 1 to the draw (`chainrule.tensor.Generator`).
+blocks of four 32-bit words within one draw. Whoever draws adds 1 to the draw (`chainrule.tensors.Generator`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, DType, Node, Shape, as_dtype
 from chainrule.ops.elementwise import cos, log, sqrt, to_dtype
 from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, as_shape, check_attributes, define
@@ -65,13 +65,13 @@ def _prepare_draw(op: str, settings: dict[str, Any]) -> Any:
         key = as_node(operands[0])
         if key.shape != (2,) or key.dtype != np.int64:
             raise ShapeError(
-                explain(f"{op} got a key {key.dtype}{list(key.shape)}", "a key is int64[2]: (seed, draw)", "Use cr.random.")
+                message(f"{op} got a key {key.dtype}{list(key.shape)}", "a key is int64[2]: (seed, draw)", "Use cr.random.")
             )
         dtype = as_dtype(found["dtype"])
         if dtype.kind != "f":
-            raise ArgumentError(explain(f"{op} got dtype={dtype}", "it draws float32 or float64", "Convert with astype."))
+            raise ArgumentError(message(f"{op} got dtype={dtype}", "it draws float32 or float64", "Convert with astype."))
         if not 0.0 <= found.get("rate", 0.0) < 1.0:
-            raise ArgumentError(explain(f"{op} got rate={found['rate']}", "0 ≤ rate < 1", "Choose the share to drop."))
+            raise ArgumentError(message(f"{op} got rate={found['rate']}", "0 ≤ rate < 1", "Choose the share to drop."))
         return (key,), found | {"shape": as_shape(found["shape"], op), "dtype": dtype}
 
     return prepare

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, explain
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import OPEN, equal, exp, isfinite, log, masked, promote, square, to_dtype, where
 from chainrule.ops.primitive import (
@@ -49,7 +49,7 @@ def _prepare_broadcast(x: Node, shape: Sequence[int]) -> dict[str, Any]:
         fits = False
     if not fits:
         raise ShapeError(
-            explain(
+            message(
                 f"broadcast_to got the shape {x.shape} and the target {target}",
                 "from the last axis backwards, each size must be the target's or 1",
                 "Reshape the input first.",
@@ -122,7 +122,7 @@ def reduction(
         attributes["axis"] = normalise_axes(attributes["axis"], x.ndim, name)
         if result == "index" and len(attributes["axis"]) != 1:
             raise ArgumentError(
-                explain(f"{name} got axis {attributes['axis']}", "a position is along one axis", "Give one, or None for all.")
+                message(f"{name} got axis {attributes['axis']}", "a position is along one axis", "Give one, or None for all.")
             )
         return (x,), attributes
 
@@ -131,7 +131,7 @@ def reduction(
         axis = attributes["axis"]
         if needs_elements and any(x.shape[a] == 0 for a in axis):
             raise ShapeError(
-                explain(f"{name} got the shape {x.shape}", "it needs at least one element to reduce", "Check the data.")
+                message(f"{name} got the shape {x.shape}", "it needs at least one element to reduce", "Check the data.")
             )
         dtype = np.dtype(np.int64) if result == "index" else x.dtype
         return reduced_shape(x.shape, axis, attributes["keepdims"]), dtype
@@ -236,7 +236,7 @@ def _var(x: Node, axis: tuple[int, ...], keepdims: bool, correction: int) -> Nod
     freedom = _count(x, axis) - correction
     if freedom <= 0:
         raise ShapeError(
-            explain(
+            message(
                 f"var got {_count(x, axis)} elements to reduce with correction={correction}",
                 "it needs more elements than the correction",
                 "Use correction=0, or more data.",

@@ -7,9 +7,9 @@ from functools import reduce
 from operator import add
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 from chainrule.functional import clip, minimum, sqrt, square
-from chainrule.tensor import Tensor, no_grad, tensor
+from chainrule.tensors import Tensor, no_grad, tensor
 
 _ROOM = 1e-6  # keeps the scale finite at a norm of 0, as in PyTorch
 
@@ -95,4 +95,4 @@ def _set_gradients(params: Sequence[Tensor], gradients: Sequence[Tensor]) -> Non
 
 def _check_positive(function: str, name: str, value: float) -> None:
     if not checks.real(function, name, value) > 0.0:
-        raise ArgumentError(explain(f"{function} got {name}={value}", "it must be above 0", "A usual choice is 1.0."))
+        raise ArgumentError(message(f"{function} got {name}={value}", "it must be above 0", "A usual choice is 1.0."))

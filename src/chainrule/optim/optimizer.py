@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks, elsewhere
-from chainrule.errors import ArgumentError, CallError, DTypeError, ShapeError, explain
+from chainrule.errors import ArgumentError, CallError, DTypeError, ShapeError, message
 from chainrule.ir import Array
 from chainrule.optim.rules import RULES, Rule, State
 from chainrule.reads import Noted, attributes
-from chainrule.tensor import Tensor, as_numpy, no_grad, tensor
+from chainrule.tensors import Tensor, as_numpy, no_grad, tensor
 
 _SAVED_STATE = "Give what state_dict() of such an optimiser returned."
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
@@ -46,12 +46,12 @@ class Group(Noted):
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.__dataclass_fields__ or name in attributes(self):
             write = "group.lr.assign(0.1)" if name == "lr" else "a new optimiser with these settings"
-            raise ArgumentError(explain(f"{name} of a group was set", "groups stay as they were made", f"Write {write}."))
+            raise ArgumentError(message(f"{name} of a group was set", "groups stay as they were made", f"Write {write}."))
         super().__setattr__(name, value)
 
     def __getitem__(self, key: str) -> Any:
         write = "group.lr, and group.lr.assign(0.1) to set it" if key == "lr" else f"group.settings[{key!r}]"
-        raise CallError(explain(f"group[{key!r}] was written", "a group is no dict", f"Write {write}."))
+        raise CallError(message(f"group[{key!r}] was written", "a group is no dict", f"Write {write}."))
 
     def __setitem__(self, key: str, value: Any) -> None:
         self[key]
@@ -175,7 +175,7 @@ elsewhere.explain_calls_of_methods(Optimizer)
 def _listed(params: Any, name: str) -> list[Any]:
     if isinstance(params, Tensor | Mapping | str) or not isinstance(params, Iterable):
         raise ArgumentError(
-            explain(
+            message(
                 f"{name} got a {type(params).__name__} for its parameters",
                 "it takes a list of Tensors, of (name, Tensor) pairs, or of groups",
                 f"Write {name}([W, b]), or {name}(model.parameters()).",
@@ -192,7 +192,7 @@ def _as_groups(params: Any, name: str) -> list[Mapping[str, Any]]:
     for entry in entries:
         if not isinstance(entry, Mapping) or "params" not in entry:
             raise ArgumentError(
-                explain(
+                message(
                     f"{name} got a group without the key 'params'"
                     if isinstance(entry, Mapping)
                     else f"{name} got a mixed list",
@@ -209,7 +209,7 @@ def _entries(params: Any, name: str) -> Iterator[tuple[str | None, Tensor]]:
         label, param = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)
         if not isinstance(param, Tensor) or not isinstance(label, str | None):
             raise ArgumentError(
-                explain(
+                message(
                     f"{name} got a {type(param).__name__} among its parameters",
                     "they are Tensors, or (name, Tensor) pairs",
                     "Make it with cr.parameter(...).",
@@ -217,7 +217,7 @@ def _entries(params: Any, name: str) -> Iterator[tuple[str | None, Tensor]]:
             )
         if not param.is_parameter:
             raise ArgumentError(
-                explain(
+                message(
                     f"{name} got a Tensor of shape {param.shape} with requires_grad=False",
                     "only Tensors that get a gradient can be learnt",
                     "Make it with cr.parameter(...), or leave it out.",
@@ -234,7 +234,7 @@ def _named(groups: list[list[tuple[str | None, Tensor]]], name: str) -> list[dic
     for group in groups:
         if not group:
             raise ArgumentError(
-                explain(
+                message(
                     f"{name} got no parameters", "there must be one to learn", "Check that the model has layers with weights."
                 )
             )
@@ -243,7 +243,7 @@ def _named(groups: list[list[tuple[str | None, Tensor]]], name: str) -> list[dic
             key = str(len(seen)) if label is None else label
             if key in seen or id(param) in tensors:
                 raise ArgumentError(
-                    explain(f"{name} got the parameter {key!r} twice", "each belongs to one group, once", "Leave out one.")
+                    message(f"{name} got the parameter {key!r} twice", "each belongs to one group, once", "Leave out one.")
                 )
             seen.add(key)
             tensors.add(id(param))
@@ -255,7 +255,7 @@ def _check_entries(name: str, tensors: Mapping[str, Tensor], arrays: Mapping[str
     for verb, keys in (("lacks", tensors.keys() - arrays.keys()), ("has the unknown", arrays.keys() - tensors.keys())):
         if keys:
             raise ArgumentError(
-                explain(
+                message(
                     f"the state given to {name} {verb} {', '.join(map(repr, sorted(keys)))}",
                     "it must come from an optimiser of the same kind, with the same settings and parameter names",
                     "Make the optimiser as it was when the state was saved.",
@@ -269,7 +269,7 @@ def _check_entries(name: str, tensors: Mapping[str, Tensor], arrays: Mapping[str
         ):
             if given != expected:
                 raise kind(
-                    explain(
+                    message(
                         f"the entry {key!r} of the state given to {name} has {what} {given}",
                         f"it must have {what} {expected}",
                         "Load it into the optimiser of the same model.",
@@ -509,13 +509,13 @@ def from_config(config: Mapping[str, Any], params: Iterable[Tensor] | Iterable[t
     name, groups = config.get("name"), config.get("groups", [])
     if name not in OPTIMIZERS:
         raise ArgumentError(
-            explain(f"the optimiser {name!r} was asked for", f"there are {', '.join(OPTIMIZERS)}", "Check the spelling.")
+            message(f"the optimiser {name!r} was asked for", f"there are {', '.join(OPTIMIZERS)}", "Check the spelling.")
         )
     (given,) = _named([list(_entries(params, name))], name)
     wanted = [key for group in groups for key in group["params"]]
     if sorted(wanted) != sorted(given):
         raise ArgumentError(
-            explain(
+            message(
                 f"the parameters {', '.join(given)} were given with a configuration of {name}",
                 f"it is for {', '.join(wanted)}",
                 "Give the parameters of the same model, as (name, Tensor) pairs if they had names.",

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 from chainrule.functional import maximum, sqrt, square, where, zeros
-from chainrule.tensor import Tensor, tensor
+from chainrule.tensors import Tensor, tensor
 
 Settings = Mapping[str, Any]
 State = dict[str, Tensor]
@@ -95,11 +95,11 @@ class Rule:
         """
         if name not in self.settings:
             known = ", ".join(self.settings)
-            raise ArgumentError(explain(f"{self.name} got the setting {name!r}", f"it takes {known}", "Check the spelling."))
+            raise ArgumentError(message(f"{self.name} got the setting {name!r}", f"it takes {known}", "Check the spelling."))
         setting = self.settings[name]
         if not setting.accepts(value):
             raise ArgumentError(
-                explain(f"{self.name} got {name}={value!r}", f"it must be {setting.expected}", "Choose another value.")
+                message(f"{self.name} got {name}={value!r}", f"it must be {setting.expected}", "Choose another value.")
             )
         return setting.convert(value)
 
@@ -113,7 +113,7 @@ class Rule:
         missing = [name for name in self.settings if name not in found]
         if missing:
             raise ArgumentError(
-                explain(f"{self.name} was not given {', '.join(missing)}", "the rule needs every setting", "Add them.")
+                message(f"{self.name} was not given {', '.join(missing)}", "the rule needs every setting", "Add them.")
             )
         self.check(found)
         return found
@@ -159,7 +159,7 @@ def _update_sgd(dW: Tensor, state: State, W: Tensor, settings: Settings, step: T
 def _check_sgd(settings: Settings) -> None:
     if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
         raise ArgumentError(
-            explain(
+            message(
                 f"SGD got nesterov=True with momentum={settings['momentum']} and dampening={settings['dampening']}",
                 "Nesterov's method looks ahead along the momentum",
                 "Give a momentum above 0, such as 0.9, and leave dampening at 0.",

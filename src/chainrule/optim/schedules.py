@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 from chainrule.optim.optimizer import Optimizer
 
 Interval = Literal["epoch", "step"]
@@ -21,7 +21,7 @@ Interval = Literal["epoch", "step"]
 def _require(schedule: object, holds: bool, name: str, expected: str) -> None:
     if not holds:
         kind, value = type(schedule).__name__, getattr(schedule, name)
-        raise ArgumentError(explain(f"{kind} got {name}={value!r}", f"it must be {expected}", "Choose another value."))
+        raise ArgumentError(message(f"{kind} got {name}={value!r}", f"it must be {expected}", "Choose another value."))
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Schedule(ABC):
         if any(isinstance(a, Optimizer) for a in (*args, *settings.values())):
             name = cls.__name__
             raise ArgumentError(
-                explain(
+                message(
                     f"{name} got an optimiser",
                     "a schedule says what the rate is, and knows no optimiser",
                     f"Write optim.Scheduler(optimizer, optim.{name}(…)), or cr.LearningRate(optim.{name}(…)) in callbacks.",
@@ -307,7 +307,7 @@ class Scheduler:
         if isinstance(self.schedule, ReduceLROnPlateau):
             if metric is None:
                 raise ArgumentError(
-                    explain("ReduceLROnPlateau took a step", "it needs the metric that it watches", "Write step(metric).")
+                    message("ReduceLROnPlateau took a step", "it needs the metric that it watches", "Write step(metric).")
                 )
             self._plateau = self.schedule.observe(self._plateau, float(metric))
         self.t += 1
@@ -330,7 +330,7 @@ class Scheduler:
         """
         if set(state) != {"t", "base_lrs", "plateau"} or len(state["base_lrs"]) != len(self._base):
             raise ArgumentError(
-                explain(
+                message(
                     f"a Scheduler was given a state with {', '.join(state) or 'nothing'}",
                     f"it needs t, plateau, and base_lrs for {len(self._base)} groups",
                     "Give what Scheduler.state_dict returned, with an optimiser of the same groups.",

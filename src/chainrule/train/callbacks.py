@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 from chainrule.fileio import unwritable, write_file
 from chainrule.ir import Array
 from chainrule.optim import ReduceLROnPlateau, Schedule, Scheduler
@@ -55,7 +55,7 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
 def _monitored(row: Mapping[str, float], monitor: str, who: str) -> float:
     if monitor not in row:
         raise ArgumentError(
-            explain(
+            message(
                 f"{who} watches {monitor!r}",
                 f"an epoch has the values {', '.join(row)}",
                 "Give validation data or the metric to fit, or watch another value.",
@@ -95,7 +95,7 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
     ) -> None:
         if mode not in ("min", "max", "auto"):
-            raise ArgumentError(explain(f"EarlyStopping got mode={mode!r}", "it is min, max or auto", "Leave it out."))
+            raise ArgumentError(message(f"EarlyStopping got mode={mode!r}", "it is min, max or auto", "Leave it out."))
         self.patience = checks.whole("EarlyStopping", "patience", patience, 1, "Write EarlyStopping(5, 'val_loss').")
         self.monitor = checks.kind(
             monitor, str, "EarlyStopping got {} to monitor", "it is the name of a value", "Write monitor='val_loss'."

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, ModelFileError, explain
+from chainrule.errors import ArgumentError, ModelFileError, message
 from chainrule.fileio import parsing, write_file
 from chainrule.ir import Array
 
@@ -49,7 +49,7 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
         text = json.dumps({"format": FORMAT, **description}, ensure_ascii=False).encode(errors="backslashreplace").decode()
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            explain(
+            message(
                 f"something to be kept in {path} is not JSON ({error})",
                 "extras and the states of callbacks are numbers, texts, booleans, None, and lists and dicts of them",
                 "Convert it; callbacks may also hold NumPy arrays.",
@@ -74,7 +74,7 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
             del content[file.readinto(content) :]
     except OSError as error:
         raise ModelFileError(
-            explain(
+            message(
                 f"the model file {source} could not be read ({error.strerror or error})",
                 "a model is a .safetensors file, written by `chainrule train` or save_model",
                 "Check the path; `chainrule train` names the file that it writes.",
@@ -83,7 +83,7 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     arrays, metadata = _parse(source, content)
     if _KEY not in metadata:
         raise ModelFileError(
-            explain(
+            message(
                 f"{source} is a safetensors file, but not one of chainrule's",
                 "its metadata must describe the model",
                 "Load its arrays with safetensors, and give them to model.load_state_dict.",
@@ -91,13 +91,13 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
         )
     if not _is_unaltered(content):
         raise ModelFileError(
-            explain(f"{source} was altered after it was written", "its digest must match its content", "Use the original file.")
+            message(f"{source} was altered after it was written", "its digest must match its content", "Use the original file.")
         )
     with parsing(f"the description in {source}", "it must be a JSON object", "Use the original file.", ModelFileError):
         description = dict(json.loads(metadata[_KEY][len(_BLANK) :]))
     if description.get("format") != FORMAT:
         raise ModelFileError(
-            explain(
+            message(
                 f"{source} has format {description.get('format')}, written by chainrule {description.get('version', '?')}",
                 f"this version reads format {FORMAT}",
                 "Use the version that wrote it, or train again.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import ArgumentError, DataError, explain, missing_dependency
+from chainrule.errors import ArgumentError, DataError, message, missing_dependency
 from chainrule.fileio import parsing, write_file
 
 _NOT_DRAWN = ("epoch", "lr", "seconds")
@@ -52,7 +52,7 @@ class History:
         if name not in self.columns:
             near = difflib.get_close_matches(name, self.columns, 1)
             raise ArgumentError(
-                explain(
+                message(
                     f"the history has no column {name!r}",
                     f"its columns are {', '.join(self.columns)}" if self.epochs else "no epoch has been trained",
                     f"Did you mean {near[0]!r}?" if near else "Ask fit for the metric or for validation.",
@@ -89,7 +89,7 @@ class History:
             lines, names = list(reader), list(reader.fieldnames or ())
         if text and (not {"epoch", "loss"} <= set(names) or len(set(names)) < len(names)):
             raise DataError(
-                explain(
+                message(
                     f"a history has the columns {', '.join(names)[:200]}",
                     "it has epoch, loss and others, each once",
                     "Train again.",
@@ -98,7 +98,7 @@ class History:
         for number, line in enumerate(lines, 2):
             if None in line or None in line.values():  # more or fewer values than columns
                 raise DataError(
-                    explain(
+                    message(
                         f"line {number} of a history is not whole",
                         "it has a value, or nothing between commas, for every column",
                         "Train again, or take that line out.",
@@ -108,7 +108,7 @@ class History:
             rows = [{name: float(value) for name, value in line.items() if value} for line in lines]
         except (TypeError, ValueError) as error:
             raise DataError(
-                explain(
+                message(
                     f"a history holds something else than numbers ({error})",
                     "it has a header and a line per epoch",
                     "Train again.",
@@ -117,7 +117,7 @@ class History:
         for number, row in enumerate(rows, 2):
             if not {"epoch", "loss"} <= set(row):
                 raise DataError(
-                    explain(f"line {number} of a history lacks the epoch or the loss", "every line has both", "Train again.")
+                    message(f"line {number} of a history lacks the epoch or the loss", "every line has both", "Train again.")
                 )
         return History(epochs=rows, stopped=stopped)
 
@@ -185,6 +185,6 @@ def _save(figure: Any, path: Path) -> None:
         figure.savefig(content, dpi=120, format=path.suffix.removeprefix(".") or "png")
     except ValueError as error:
         raise ArgumentError(
-            explain(f"the picture was to be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
+            message(f"the picture was to be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
         ) from None
     write_file(path, content.getvalue())

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, DataError, ShapeError, explain
+from chainrule.errors import ArgumentError, DataError, ShapeError, message
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import check_finite, converted, model_dtype, numbers
 from chainrule.nn.function_loss import FunctionLoss
-from chainrule.tensor import tensor
+from chainrule.tensors import tensor
 
 ClassWeight = Mapping[int, float] | str | None
 
@@ -29,7 +29,7 @@ def targets_array(model: Module, loss: Loss, output: Shape, data: Any, samples: 
     array = numbers(data, "y")
     if array.ndim < 1 or len(array) != samples:
         raise ShapeError(
-            explain(
+            message(
                 f"X has {samples} samples and y has the shape {array.shape}", "both need one row per sample", "Check the data."
             )
         )
@@ -39,7 +39,7 @@ def targets_array(model: Module, loss: Loss, output: Shape, data: Any, samples: 
             whole = array.astype(np.int64)
         if not np.array_equal(whole, array):
             raise DataError(
-                explain(
+                message(
                     f"y holds {array[whole != array].flat[0]}",
                     f"{type(loss).__name__} takes class numbers 0, 1, …",
                     "Encode the classes, or use a loss for numbers such as MSELoss.",
@@ -64,11 +64,11 @@ def weights_array(sample_weight: Any, class_weight: ClassWeight, y: Array, loss:
     weights = np.ones(len(y)) if sample_weight is None else numbers(sample_weight, "sample_weight").astype(np.float64)
     if weights.shape != (len(y),):
         raise ShapeError(
-            explain(f"sample_weight has the shape {weights.shape}", f"it must be ({len(y)},), one per sample", "Check it.")
+            message(f"sample_weight has the shape {weights.shape}", f"it must be ({len(y)},), one per sample", "Check it.")
         )
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ArgumentError(
-            explain(
+            message(
                 "sample_weight holds a negative number, NaN or an infinity, or only zeros",
                 "weights are finite and at least 0",
                 "Check them.",
@@ -95,7 +95,7 @@ def check_weights(loss: Loss, data: Sequence[Array], output: Shape) -> None:
     weighted = bool((weights != weights[0]).any())
     if weighted and isinstance(loss, FunctionLoss) and not loss.weighs_samples((1, *output[1:]), weights.dtype, y[:1]):
         raise ArgumentError(
-            explain(
+            message(
                 f"weights of samples or classes were given with the loss {loss!r}",
                 "it gives one number for a whole batch",
                 "Let it return one loss per sample, without .mean().",
@@ -104,7 +104,7 @@ def check_weights(loss: Loss, data: Sequence[Array], output: Shape) -> None:
     counting = counting_samples(loss, data)
     if counting is not None and not counting.any():
         raise ArgumentError(
-            explain("every target is ignored or has the weight 0", "at least one sample must count", "Check ignore_index.")
+            message("every target is ignored or has the weight 0", "at least one sample must count", "Check ignore_index.")
         )
 
 
@@ -122,7 +122,7 @@ def _class_factors(class_weight: ClassWeight, y: Array, counted: Array) -> Array
     classes = y.reshape(len(y), -1)[:, 0]
     if y.size != len(y) or not np.array_equal(classes, np.round(classes)):
         raise ArgumentError(
-            explain(
+            message(
                 "class_weight was given for targets that are not one class per sample",
                 "it needs class numbers (n,)",
                 "Use sample_weight, or the weights that the loss takes (weight=, pos_weight=).",
@@ -141,7 +141,7 @@ def _factors(class_weight: ClassWeight, classes: Array) -> Array:
         return (len(classes) / (len(found) * counts))[place]
     if not isinstance(class_weight, Mapping):
         raise ArgumentError(
-            explain(
+            message(
                 f"class_weight={class_weight!r} was given",
                 "it is 'balanced' or a mapping from class number to weight",
                 "Write for example {0: 1.0, 1: 5.0}.",
@@ -150,12 +150,12 @@ def _factors(class_weight: ClassWeight, classes: Array) -> Array:
     missing = [int(c) for c in found if c not in class_weight]
     if missing:
         raise ArgumentError(
-            explain(f"class_weight says nothing of class {missing[0]}", "it needs every class", "Add it, perhaps with 1.0.")
+            message(f"class_weight says nothing of class {missing[0]}", "it needs every class", "Add it, perhaps with 1.0.")
         )
     factors = np.array([float(class_weight[int(c)]) for c in found])
     if not np.isfinite(factors).all() or (factors < 0).any() or not factors.any():
         raise ArgumentError(
-            explain(f"class_weight={dict(class_weight)} was given", "weights are finite, ≥ 0 and not all 0", "Check them.")
+            message(f"class_weight={dict(class_weight)} was given", "weights are finite, ≥ 0 and not all 0", "Check them.")
         )
     return factors[place]
 
@@ -169,7 +169,7 @@ def split_off(share: float, samples: int, seed: int) -> tuple[Array, Array]:
     count = round(share * samples)
     if not 0.0 < share < 1.0 or not 0 < count < samples:
         raise ArgumentError(
-            explain(
+            message(
                 f"validation_split={share} was given for {samples} samples",
                 "both parts must hold at least one",
                 "Give a share between 0 and 1, or validation_data.",
@@ -189,10 +189,10 @@ def check_settings(epochs: int, sampler: str, until_loss: float | None) -> None:
     checks.whole("fit", "epochs", epochs, 0, "Try 20.")
     if sampler not in ("all", "misclassified"):
         raise ArgumentError(
-            explain(f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample.")
+            message(f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample.")
         )
     if until_loss is not None and math.isnan(until_loss):
-        raise ArgumentError(explain("until_loss is NaN", "it is the loss to reach", "Give a number, or None."))
+        raise ArgumentError(message("until_loss is NaN", "it is the loss to reach", "Give a number, or None."))
 
 
 def validation_pair(validation_data: Any) -> tuple[Any, ...]:
@@ -200,7 +200,7 @@ def validation_pair(validation_data: Any) -> tuple[Any, ...]:
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
         what = f"{len(validation_data)} parts" if isinstance(validation_data, tuple | list) else type(validation_data).__name__
         raise ArgumentError(
-            explain(f"validation_data is {what}", "it is (X, y) or (X, y, sample_weight)", "Write validation_data=(Xv, yv).")
+            message(f"validation_data is {what}", "it is (X, y) or (X, y, sample_weight)", "Write validation_data=(Xv, yv).")
         )
     return tuple(validation_data)
 
@@ -209,7 +209,7 @@ def check_classes(targets: Array) -> None:
     """Raise ArgumentError where targets are not classes, which alone can be misclassified."""
     if targets.dtype.kind == "f" and not np.isin(targets, (-1.0, 0.0, 1.0)).all():
         raise ArgumentError(
-            explain(
+            message(
                 f"sampler='misclassified' was given with targets such as {targets[~np.isin(targets, (-1, 0, 1))][0]:g}",
                 "only classes can be misclassified: class numbers, or 0 and 1 per output",
                 "Use sampler='all' for numbers.",

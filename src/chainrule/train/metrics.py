@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chainrule import checks, functional
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 from chainrule.nn import Loss
 from chainrule.reads import Noted
-from chainrule.tensor import Tensor
+from chainrule.tensors import Tensor
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def is_right(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
 def _difference(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
     if loss.takes_classes(output.shape, target.shape):
         raise ArgumentError(
-            explain(
+            message(
                 f"mae, mse or rmse was asked for with {type(loss).__name__}",
                 "they compare numbers, and the targets are class numbers",
                 "Use the metric 'accuracy'.",
@@ -123,7 +123,7 @@ def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ArgumentError(
-            explain(
+            message(
                 f"two metrics are called {twice!r}",
                 "each has a column of its own in the history",
                 "Name one otherwise: Metric(name, elements), or def instead of lambda.",
@@ -141,7 +141,7 @@ def _resolved(metric: str | Metric | Callable[[Tensor, Tensor], Tensor]) -> Metr
         return Metric(name, lambda output, target, loss: metric(output, target))
     if not isinstance(metric, str) or metric not in METRICS:
         raise ArgumentError(
-            explain(
+            message(
                 f"the metric {metric!r} was asked for",
                 f"there are {', '.join(METRICS)}",
                 "Or pass a function (output, target), or a Metric.",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import checks, nn, optim
-from chainrule.errors import ModelFileError, explain
+from chainrule.errors import ModelFileError, message
 from chainrule.fileio import parsing
 from chainrule.ir import Array, constant
-from chainrule.tensor import Tensor, random
+from chainrule.tensors import Tensor, random
 from chainrule.train import files
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
@@ -98,7 +98,7 @@ def load_trainer(path: str | Path, metrics: Sequence[Metric] = ()) -> Trainer:
     arrays, description = files.read(path)
     if "training" not in description:
         raise ModelFileError(
-            explain(
+            message(
                 f"{path} holds a model only",
                 "to train on, the moments of the optimiser and more are needed",
                 "Load it with load_model and start a new Trainer, or use a file that save_trainer wrote.",

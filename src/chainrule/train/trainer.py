@@ -13,12 +13,12 @@ import numpy as np
 
 from chainrule import backends, checks, elsewhere, optim
 from chainrule.backends.contract import Profiled
-from chainrule.errors import ArgumentError, NonFiniteLoss, explain
+from chainrule.errors import ArgumentError, NonFiniteLoss, message
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.function_loss import as_loss
-from chainrule.tensor import Generator, Tensor, drawing_from, tensor
+from chainrule.tensors import Generator, Tensor, drawing_from, tensor
 from chainrule.train import inputs
 from chainrule.train.batches import Batches
 from chainrule.train.callbacks import Callback, check_callbacks
@@ -29,7 +29,7 @@ from chainrule.train.progress import Progress, choose
 from chainrule.train.steps import Clipping, FailedStep, Steps
 
 if TYPE_CHECKING:
-    from chainrule.diagnose.findings import Diagnosis
+    from chainrule.diagnosis.findings import Diagnosis
 
 _SLICE_SECONDS = 0.1  # how long a program runs before progress is shown and Ctrl-C is heeded
 _SHARE_OF_SAVING = 0.01  # of the time goes into looking at the parameters and keeping values to go back to
@@ -118,7 +118,7 @@ class Trainer:
 
     def __reduce__(self) -> Any:
         raise ArgumentError(
-            explain(
+            message(
                 "a Trainer was to be copied or pickled",
                 "its programs belong to this process",
                 "Use cr.save_trainer and cr.load_trainer, or copy trainer.model.",
@@ -188,7 +188,7 @@ class Trainer:
         if validation_split:
             if validation_data is not None:
                 raise ArgumentError(
-                    explain("validation_data and validation_split were both given", "one of them is enough", "Leave one out.")
+                    message("validation_data and validation_split were both given", "one of them is enough", "Leave one out.")
                 )
             kept, held = inputs.split_off(validation_split, len(np.atleast_1d(X)), seed)
             validation_data = tuple(inputs.take([X, y, sample_weight], held))
@@ -275,7 +275,7 @@ class Trainer:
             found, program = self._steps.step_program(data, len(batch[0]), len(rates))
         if not isinstance(program, Profiled):
             raise ArgumentError(
-                explain(
+                message(
                     f"a profile was asked for on the backend {self.backend!r}",
                     "only the native backend has kernels to time",
                     'Give Trainer backend="native".',
@@ -297,7 +297,7 @@ class Trainer:
         """Diagnoses before and after what is done within it, if that was asked for."""
         if not self.diagnose:
             return nullcontext()
-        from chainrule.diagnose.around import diagnosed  # noqa: PLC0415 -- reads the parts of training, so it is above them
+        from chainrule.diagnosis.around import diagnosed  # noqa: PLC0415 -- reads the parts of training, so it is above them
 
         return diagnosed(self, data, held_out, batch_size=batch_size, seed=seed, show=show)
 
@@ -318,7 +318,7 @@ class Trainer:
         states = self.resumed_callbacks or [(name, {}) for name in given]
         if [name for name, _ in states] != given:
             raise ArgumentError(
-                explain(
+                message(
                     f"fit got the callbacks {', '.join(given) or 'none'}",
                     f"the checkpoint was written with {', '.join(name for name, _ in states)}",
                     "Give the same ones, or set trainer.resumed_callbacks = [] to begin with new ones.",
@@ -476,13 +476,13 @@ class Trainer:
             failed, later = self._first_failed(job) or (failed, later)
         del self.history.step_loss[len(self.history.step_loss) - later :]
         epoch, step = self._number(done - later, job)
-        from chainrule.diagnose.breakdown import broken_down  # noqa: PLC0415 -- only a run that fails needs it
+        from chainrule.diagnosis.breakdown import broken_down  # noqa: PLC0415 -- only a run that fails needs it
 
         found = broken_down(self._steps, job.data, failed, epoch=epoch, step=step)
         finite = math.isfinite(failed.loss)
         what = "a parameter became NaN or infinite" if finite else f"the loss became {failed.loss}"
         kept = "it must be finite; the model keeps the values that it had before this step"
-        return NonFiniteLoss(explain(f"{what} in epoch {epoch}, step {step}: {found.text()}", kept, found.advice()), found)
+        return NonFiniteLoss(message(f"{what} in epoch {epoch}, step {step}: {found.text()}", kept, found.advice()), found)
 
     def _first_failed(self, job: _Job) -> tuple[FailedStep, int] | None:
         """The first step since the last saving that fails, and how many steps were taken after it."""
@@ -557,7 +557,7 @@ def _learnt(model: Module, optimizer: optim.Optimizer) -> list[Tensor]:
     strangers = [p for p in found if id(p) not in own]
     if strangers:
         raise ArgumentError(
-            explain(
+            message(
                 f"the optimiser learns {len(strangers)} parameters that the model does not have",
                 "a trainer learns its own model",
                 "Make the optimiser from model.parameters(), after the last change of the model.",

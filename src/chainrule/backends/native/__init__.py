@@ -20,7 +20,7 @@ import warnings
 from chainrule import ops
 from chainrule.backends.contract import Program
 from chainrule.backends.reference import REFERENCE
-from chainrule.errors import MissingDependency, explain
+from chainrule.errors import MissingDependency, message
 from chainrule.ir import Graph, verify
 from chainrule.passes import expand_blocks
 
@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "llvmlite":
         raise
     raise MissingDependency(
-        explain(
+        message(
             "the native backend needs the package llvmlite, which is not installed",
             "it is installed together with chainrule",
             "Install it with: pip install llvmlite, or use the backend 'reference'.",
@@ -41,7 +41,7 @@ except ModuleNotFoundError as error:
     ) from None
 except OSError as error:  # llvmlite is there, and its library is not, or cannot be loaded
     raise MissingDependency(
-        explain(
+        message(
             f"the native backend cannot load llvmlite ({error})",
             "it needs about 200 MB of address space for it",
             "Raise the limit (ulimit -v), install llvmlite anew if there is none, or use the backend 'reference'.",

@@ -17,7 +17,7 @@ from chainrule.backends.native.crew import CREW
 from chainrule.backends.native.executable import JOB, Executable
 from chainrule.backends.native.target import Target
 from chainrule.backends.native.threads import BARRIER_WORDS, Choice
-from chainrule.errors import GraphError, ShapeError, explain
+from chainrule.errors import GraphError, ShapeError, message
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.requirement import positions as allowed
 
@@ -68,7 +68,7 @@ class NativeProgram:
         staging = sum(n.size * n.dtype.itemsize for n in self._graph.inputs)
         return self._executable.arena_bytes + staging + sum(c.nbytes for c in self._executable.constants)
 
-    def explain(self) -> str:
+    def message(self) -> str:
         """The kernels in order: loops and vectors (`784/16`: in vectors of 16; `32↓`: reduced), tiles, operations, bytes, and
         the cycles that the cost model expects."""
         from chainrule.backends.native import report  # noqa: PLC0415 -- as above
@@ -230,7 +230,7 @@ def _ready(array: Array, node: Node, shape: Shape | None = None) -> Array:
     wanted = node.shape if shape is None else shape
     if np.shape(array) != wanted:
         raise ShapeError(
-            explain(
+            message(
                 f"a program got an array of shape {np.shape(array)} for {node.name or node.op}",
                 f"it was compiled for {wanted}",
                 "Compile the graph for the new shape.",

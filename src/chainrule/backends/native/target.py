@@ -16,7 +16,7 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
-from chainrule.errors import ArgumentError, explain
+from chainrule.errors import ArgumentError, message
 from chainrule.ir import DType
 
 
@@ -84,7 +84,7 @@ def _host(wanted: str) -> Target:
     levels = _available(triple)
     if wanted not in ("", *levels):
         raise ArgumentError(
-            explain(
+            message(
                 f"CHAINRULE_CPU is {wanted!r}",
                 f"this processor can run {', '.join(levels)}",
                 "Unset it, or set it to one of these.",

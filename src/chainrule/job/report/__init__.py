@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from chainrule.fileio import write_file
 from chainrule.job.problem import Problem
 from chainrule.job.report import data, findings, network, quality, sample
-from chainrule.job.report.page import page
+from chainrule.job.report.pages import page
 
 if TYPE_CHECKING:
     from chainrule.job.training import Result

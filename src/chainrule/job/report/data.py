@@ -10,7 +10,7 @@ from chainrule.data import PixelEncoder
 from chainrule.data.features import ColumnReport
 from chainrule.job.config import Config
 from chainrule.job.problem import Problem
-from chainrule.job.report.page import Part, paragraph, table
+from chainrule.job.report.pages import Part, paragraph, table
 from chainrule.job.report.words import kind, say, setting, translated
 
 _MOST_COLUMNS = 30  # that are listed one by one

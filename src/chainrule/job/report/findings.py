@@ -6,12 +6,12 @@ import html
 import math
 from typing import TYPE_CHECKING
 
-from chainrule.diagnose import Diagnosis, Finding
-from chainrule.diagnose.rule import Value
+from chainrule.diagnosis import Diagnosis, Finding
+from chainrule.diagnosis.rule import Value
 from chainrule.drawing.chart import label
 from chainrule.job.diagnosing import diagnose_run
 from chainrule.job.problem import Problem
-from chainrule.job.report.page import Part, attempt, paragraph, table
+from chainrule.job.report.pages import Part, attempt, paragraph, table
 from chainrule.job.report.words import both, say
 
 if TYPE_CHECKING:

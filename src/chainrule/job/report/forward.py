@@ -14,7 +14,7 @@ from chainrule.job.problem import Problem
 from chainrule.job.training import make_loss
 from chainrule.nn.module import observing
 from chainrule.nn.table import from_config, to_config
-from chainrule.tensor import Tensor, tensor
+from chainrule.tensors import Tensor, tensor
 from chainrule.train.inputs import targets_array
 
 if TYPE_CHECKING:

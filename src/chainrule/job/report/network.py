@@ -7,15 +7,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from chainrule import nn
-from chainrule.diagnose import Problem as Studied
-from chainrule.diagnose.measuring import Measurements
+from chainrule.diagnosis import Problem as Studied
+from chainrule.diagnosis.measuring import Measurements
 from chainrule.drawing import draw
 from chainrule.drawing.flow import flow_drawing
 from chainrule.drawing.picture import Look
 from chainrule.ir import Array
 from chainrule.job.problem import Problem
 from chainrule.job.report.forward import without_dropout
-from chainrule.job.report.page import Part, attempt, drawn, paragraph, table
+from chainrule.job.report.pages import Part, attempt, drawn, paragraph, table
 from chainrule.job.report.sample import worst_row
 from chainrule.job.report.words import say
 from chainrule.job.training import make_loss

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chainrule.derivations.language import Language
 from chainrule.drawing import Drawing
 from chainrule.drawing.chart import Line, Panel, panels_drawing
 from chainrule.drawing.curves import curve_drawings
 from chainrule.drawing.picture import Look
 from chainrule.drawing.regions import plane_drawing
 from chainrule.drawing.shapes import Point
-from chainrule.explain.language import Language
 from chainrule.ir import Array
 from chainrule.job.pictures import plane_of
 from chainrule.job.predictor import worse_than_constant
 from chainrule.job.problem import Problem
-from chainrule.job.report.page import Part, in_both, paragraph, table
+from chainrule.job.report.pages import Part, in_both, paragraph, table
 from chainrule.job.report.words import say, translated
 from chainrule.train import History
 

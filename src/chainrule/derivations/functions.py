@@ -1,0 +1,127 @@
+"""The functions of typed formulas: those of `chainrule.functional` by their names, and some as they are called on paper."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from chainrule import functional
+from chainrule.tensors import Tensor, TensorLike
+
+Bound = Mapping[str, inspect.Parameter]
+
+_NAMES = (
+    "abs", "affine", "avg_pool", "batch_norm", "binary_cross_entropy_with_logits", "clip", "concatenate", "conv1d", "conv2d",
+    "conv_transpose2d", "cos", "elu", "erf", "exp", "expm1", "flip", "floor", "gelu", "global_avg_pool", "global_max_pool",
+    "layer_norm", "leaky_relu", "log", "log1p", "log_softmax", "logsumexp", "matmul", "maximum", "mean", "minimum", "outer",
+    "pad", "prod", "relu", "reshape", "sigmoid", "sign", "silu", "sin", "softmax", "softmax_with_loss", "softplus", "sqrt",
+    "square", "stack", "step", "sum", "tanh", "transpose", "var", "where", "max_pool",
+)  # fmt: skip
+
+
+def _dot(a: TensorLike, b: TensorLike) -> Tensor:
+    """Σ_k a_k b_k."""
+    return functional.matmul(a, b)
+
+
+def _norm(x: TensorLike) -> Tensor:
+    """√(Σ x²)."""
+    return functional.sqrt(functional.sum(functional.square(x)))
+
+
+def _std(x: TensorLike, axis: int | None = None) -> Tensor:
+    """√(Σ (x − mean)² / n)."""
+    return functional.sqrt(functional.var(x, axis))
+
+
+def _flatten(x: TensorLike) -> Tensor:
+    """All elements in one vector."""
+    return functional.reshape(x, -1)
+
+
+def _mse(y: TensorLike, t: TensorLike) -> Tensor:
+    """The mean of (y − t)²."""
+    return functional.mean(functional.square(functional.subtract(y, t)))
+
+
+def _mae(y: TensorLike, t: TensorLike) -> Tensor:
+    """The mean of |y − t|."""
+    return functional.mean(functional.abs(functional.subtract(y, t)))
+
+
+def _cross_entropy(scores: TensorLike, targets: TensorLike) -> Tensor:
+    """The mean over samples of −Σ_k t_k ln softmax(a)_k, of scores a, as in PyTorch."""
+    loss = functional.softmax_with_loss(scores, targets)
+    return functional.mean(loss) if loss.ndim else loss
+
+
+def _binary_cross_entropy(y: TensorLike, t: TensorLike) -> Tensor:
+    """The mean of −(t ln y + (1 − t) ln(1 − y)), of probabilities y."""
+    hit = functional.multiply(t, functional.log(y))
+    miss = functional.multiply(functional.subtract(1.0, t), functional.log(functional.subtract(1.0, y)))
+    return functional.negative(functional.mean(functional.add(hit, miss)))
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that a formula can call.
+
+    Attributes:
+        call: what computes it.
+        of_two: what computes it of two values, if that is another function: max(a, b) beside max(x).
+    """
+
+    call: Callable[..., Tensor]
+    of_two: Callable[[TensorLike, TensorLike], Tensor] | None = None
+
+    @cached_property
+    def parameters(self) -> Bound:
+        """By name, in order."""
+        return inspect.signature(self.call).parameters
+
+    def takes(self) -> str:
+        """What it is called with, in words: "x, weight, bias; stride=1, padding=0"."""
+        values = ", ".join(n for n, p in self.parameters.items() if is_value(p))
+        settings = ", ".join(
+            n if p.default is p.empty else f"{n}={p.default}" for n, p in self.parameters.items() if not is_value(p)
+        )
+        two = " or two values" if self.of_two else ""
+        return f"{values}{f' and the settings {settings}' if settings else ''}{two}"
+
+
+def is_value(parameter: inspect.Parameter) -> bool:
+    """Whether a function's parameter is a value that it computes with; else it is a setting, such as an axis."""
+    return "TensorLike" in str(parameter.annotation)
+
+
+def is_many(parameter: inspect.Parameter) -> bool:
+    """Whether it is a list of values."""
+    return str(parameter.annotation).startswith("Sequence[TensorLike")
+
+
+FUNCTIONS: dict[str, Function] = {
+    **{name: Function(getattr(functional, name)) for name in _NAMES},
+    "max": Function(functional.max, functional.maximum),
+    "min": Function(functional.min, functional.minimum),
+    "ln": Function(functional.log),
+    "σ": Function(functional.sigmoid),
+    "Σ": Function(functional.sum),
+    "dot": Function(_dot),
+    "norm": Function(_norm),
+    "std": Function(_std),
+    "flatten": Function(_flatten),
+    "mse": Function(_mse),
+    "mae": Function(_mae),
+    "cross_entropy": Function(_cross_entropy),
+    "binary_cross_entropy": Function(_binary_cross_entropy),
+    "max_pool2d": Function(functional.max_pool),
+    "avg_pool2d": Function(functional.avg_pool),
+}
+
+
+def meant(name: str) -> str | None:
+    """The function whose name is nearest to one that does not exist, if any is near."""
+    return next(iter(difflib.get_close_matches(name.lower(), FUNCTIONS, n=1)), None)

@@ -1,0 +1,85 @@
+"""One forward and one backward pass over a batch, with the value of every node and its gradient at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chainrule import autodiff, ir
+from chainrule.backends.reference import REFERENCE
+from chainrule.capture import capture
+from chainrule.diagnosis.layers import Layer, final_activation, find_layers
+from chainrule.diagnosis.non_finite import NonFinite, first_non_finite
+from chainrule.diagnosis.problem import Problem
+from chainrule.ir import Array, Graph, Node
+from chainrule.nn.forward import batch_signature
+from chainrule.nn.module import modes_kept
+from chainrule.tensors import Generator, Tensor, random
+
+
+class OnePass:
+    """A pass in training mode. The graph is that of the training step; its gradients are those that `autodiff` builds from it.
+
+    Args:
+        problem: what is diagnosed.
+        batch: inputs, targets and sample weights.
+        seed: of dropout.
+
+    Attributes:
+        layers: the layers on the way to the output.
+        output: what the network gives.
+        loss: the loss of the batch.
+        ending: name of the activation function that the output comes out of, or None.
+        owners: the parameter or buffer behind each leaf.
+        non_finite: where the first NaN or infinity came from, or None.
+
+    Raises:
+        GradientError: a loss that cannot be differentiated.
+    """
+
+    def __init__(self, problem: Problem, batch: Sequence[Array], seed: int) -> None:
+        model = problem.model
+        kept: dict[str, Node] = {}
+
+        def forward(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+            output = model(x)
+            kept.update(x=x.node, output=output.node)
+            return problem.loss(output, t, s)
+
+        signature = batch_signature(batch, len(batch[0]))
+        with modes_kept(model):
+            model.train()
+            found = capture(forward, [(shape, dtype, name) for (shape, dtype), name in zip(signature, "xts", strict=True)])
+        self.owners = dict(zip(found.graph.state, found.state, strict=True))
+        paths = {id(p): name for name, p in model.named_parameters()}
+        names = {leaf: paths[id(owner)] for leaf, owner in self.owners.items() if id(owner) in paths}
+        self.layers = find_layers(kept["output"], kept["x"], names)
+        (value,) = found.graph.outputs
+        self._gradients = _gradients(value, self.layers)
+        wanted = [n for layer in self.layers for n in (layer.source, layer.z, layer.a)]
+        results = tuple(dict.fromkeys([*wanted, kept["output"], value, *self._gradients.values()]))
+        graph = Graph(found.graph.inputs, results, found.graph.state, found.graph.state)
+        stream = Generator(seed).state.numpy()
+        state = [stream if owner is random.state else owner.numpy() for owner in found.state]
+        self._values = {leaf: owner.numpy() for leaf, owner in self.owners.items()}
+        self._values |= dict(zip(results, REFERENCE.compile(graph).run(batch, state), strict=True))
+        self.output, self.loss = self._values[kept["output"]], float(self._values[value])
+        ending = final_activation(kept["output"])
+        self.ending = ending.op if ending else None
+        self.non_finite: NonFinite | None = first_non_finite(graph, batch, state, results=[value, *self._gradients.values()])
+
+    def value(self, node: Node) -> Array:
+        """The value of a leaf, or of the source, z or a of a layer."""
+        return self._values[node]
+
+    def gradient(self, node: Node) -> Array:
+        """∂C/∂node, for the weight, bias, z or a of a layer."""
+        return self._values[self._gradients[node]]
+
+
+def _gradients(value: Node, layers: Sequence[Layer]) -> dict[Node, Node]:
+    """The gradient's node for each node of interest; zeros where nothing flows."""
+    by = list(dict.fromkeys(n for layer in layers for n in (layer.weight, layer.bias, layer.z, layer.a) if n is not None))
+    found = autodiff.gradient(value, by)
+    return {n: ir.constant(np.zeros(n.shape), n.dtype) if g is None else g for n, g in zip(by, found, strict=True)}

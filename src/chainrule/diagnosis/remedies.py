@@ -1,0 +1,177 @@
+"""Changes that a diagnosis suggests, as data, and how each is made.
+
+A remedy changes the model and the optimiser in place, as training does, and returns the problem with what is new in it (data,
+loss, optimiser). A change that needs judgement, such as other labels, has no remedy: the finding says it in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from chainrule import nn
+from chainrule.diagnosis.problem import Problem, rebuilt
+from chainrule.errors import ArgumentError, message
+from chainrule.ir import Array
+from chainrule.tensors import Generator, Tensor
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One or more changes, made one after the other.
+
+    Attributes:
+        changes: (action, settings) pairs; actions are the keys of `ACTIONS`, settings are JSON-able.
+    """
+
+    changes: tuple[tuple[str, Settings], ...]
+
+    def apply(self, problem: Problem) -> Problem:
+        """Make the changes. The model and its parameters are changed in place; the rest is new in what is returned.
+
+        Raises:
+            ArgumentError: the problem lacks what is to be changed, an optimiser, say.
+        """
+        for action, settings in self.changes:
+            problem = ACTIONS[action](problem, settings)
+        return problem
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of all changes together."""
+        return {key: value for _, settings in self.changes for key, value in settings.items()}
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """As data that JSON can hold."""
+        return [{"action": action, **settings} for action, settings in self.changes]
+
+
+def remedy(action: str, **settings: Any) -> Remedy:
+    """A remedy of one change."""
+    return Remedy(((action, settings),))
+
+
+# -------------------------------------------------------------------------------------------- actions
+def _set_learning_rate(problem: Problem, settings: Settings) -> Problem:
+    _optimizer(problem).lr = settings["lr"]
+    return problem
+
+
+def _set_weight_decay(problem: Problem, settings: Settings) -> Problem:
+    return replace(problem, optimizer=rebuilt(_optimizer(problem), weight_decay=settings["weight_decay"]))
+
+
+def _optimizer(problem: Problem) -> Any:
+    if problem.optimizer is None:
+        raise ArgumentError(
+            message("a setting of the optimiser is to be changed", "the problem has no optimiser", "Give diagnose one.")
+        )
+    return problem.optimizer
+
+
+def _reinitialise(problem: Problem, settings: Settings) -> Problem:
+    """Draw parameters anew; the optimiser starts afresh."""
+    for parameter, value in drawn(problem.model, settings["parameters"]).items():
+        parameter.assign(value)
+    return replace(problem, optimizer=problem.optimizer and rebuilt(problem.optimizer))
+
+
+def drawn(model: nn.Module, initialisers: Mapping[str, str]) -> dict[Tensor, Array]:
+    """New values for parameters, by qualified name and initialiser, from a stream of their own."""
+    draws = Generator(0)
+    parameters = dict(model.named_parameters())
+    return {
+        parameters[name]: nn.INITIALISERS[init](parameters[name].shape, draws, parameters[name].dtype)
+        for name, init in initialisers.items()
+    }
+
+
+def _standardise_inputs(problem: Problem, settings: Settings) -> Problem:
+    mean, scale = (np.asarray(settings[key]) for key in ("mean", "scale"))
+
+    def changed(X: Any) -> Array:
+        return np.asarray((np.asarray(X) - mean) / scale, np.float32)
+
+    held = problem.validation_data
+    return replace(problem, X=changed(problem.X), validation_data=held and (changed(held[0]), held[1]))
+
+
+def _standardise_targets(problem: Problem, settings: Settings) -> Problem:
+    def changed(y: Any) -> Array:
+        return np.asarray((np.asarray(y) - settings["mean"]) / settings["scale"], np.float32)
+
+    held = problem.validation_data
+    return replace(problem, y=changed(problem.y), validation_data=held and (held[0], changed(held[1])))
+
+
+def _replace_loss(problem: Problem, settings: Settings) -> Problem:
+    return replace(problem, loss=nn.loss_from_config(settings))
+
+
+def _drop_last_layer(problem: Problem, settings: Settings) -> Problem:
+    return replace(problem, model=nn.Sequential(*_sequential(problem.model)[:-1]))
+
+
+def replace_activations(problem: Problem, settings: Settings) -> Problem:
+    """Put another activation in the place of each; the layers with weights stay the same ones."""
+    layers = _sequential(problem.model)
+    old, new = nn.LAYERS[settings["old"]], nn.LAYERS[settings["new"]]
+    return replace(problem, model=nn.Sequential(*(new() if type(layer) is old else layer for layer in layers)))
+
+
+def _sequential(model: nn.Module) -> list[nn.Module]:
+    if not isinstance(model, nn.Sequential):
+        raise ArgumentError(
+            message(
+                f"a layer of a {type(model).__name__} is to be changed",
+                "only in a Sequential is it known where a layer stands",
+                "Change it in the code of the model.",
+            )
+        )
+    return list(model)
+
+
+def _set_dropout(problem: Problem, settings: Settings) -> Problem:
+    for _, module in problem.model.named_modules():
+        if isinstance(module, nn.Dropout):
+            module.p = min(module.p, settings["p"])
+    return problem
+
+
+ACTIONS: dict[str, Callable[[Problem, Settings], Problem]] = {
+    "set-learning-rate": _set_learning_rate,
+    "set-weight-decay": _set_weight_decay,
+    "reinitialise": _reinitialise,
+    "standardise-inputs": _standardise_inputs,
+    "standardise-targets": _standardise_targets,
+    "replace-loss": _replace_loss,
+    "drop-last-layer": _drop_last_layer,
+    "replace-activations": replace_activations,
+    "set-dropout": _set_dropout,
+}
+
+_FITTING = {"sigmoid": "xavier_uniform", "tanh": "xavier_uniform", None: "lecun_uniform"}
+
+
+def fitting_initialisers(layers: Iterable[tuple[str, str | None]], parameters: Iterable[str]) -> dict[str, str]:
+    """Parameter name to initialiser: weights by what follows (He for the ReLU family, Glorot for σ and tanh), biases 0.
+
+    Args:
+        layers: name and activation of each layer.
+        parameters: qualified names of all parameters of the model.
+    """
+    known = list(parameters)
+    found: dict[str, str] = {}
+    for layer, activation in layers:
+        prefix = f"{layer}." if f"{layer}.weight" in known else ""
+        weight, bias = (f"{prefix}weight", f"{prefix}bias") if prefix else (layer, "")
+        if weight in known:
+            found[weight] = _FITTING.get(activation, "he_normal")
+        if bias in known:
+            found[bias] = "zeros"
+    return found

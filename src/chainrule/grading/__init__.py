@@ -1,0 +1,21 @@
+"""Grade a calculation by hand, and name the slip that explains each wrong number.
+
+grader        `check`: every claim graded (see `Grading`)
+result        what `check` found
+homework      a calculation in a file
+written       numbers with the precision of their digits
+quantities    what the names of claims stand for
+rounding      what rounding of intermediate results can do
+kinks         where a derivative is a convention
+formula_claims    claims that are formulas
+slip          what a slip is, and which of several is named
+  gradient_slips, mixed_up_slips      slips in a gradient; of these, one thing taken for another
+  forward_slips                       slips in a forward value
+  update_slips, array_slips           slips in an update; in whole arrays
+"""
+
+from chainrule.grading.grader import check
+from chainrule.grading.homework import Homework, read_homework
+from chainrule.grading.result import Finding, Grading
+
+__all__ = ["Finding", "Grading", "Homework", "check", "read_homework"]

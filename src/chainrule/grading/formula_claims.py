@@ -1,0 +1,222 @@
+"""Claims that are formulas: compared by value at many random points, never by text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule import autodiff
+from chainrule.derivations.expressions import expression, names_in
+from chainrule.derivations.language import Language, phrase
+from chainrule.derivations.symbols import symbol, typed
+from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.grading.kinks import kinks
+from chainrule.grading.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity, names_here
+from chainrule.grading.result import Finding
+from chainrule.grading.rounding import noise
+from chainrule.grading.slip import Slip, likeliest, slip
+from chainrule.ir import LEAVES, Array, Node, topological
+
+SlipsOf = Callable[[World, Quantity], Iterator[Slip]]
+_POINTS = 6
+_MOST_NAMES = 25  # that are listed
+_BEFORE_BRACKET = re.compile(r"([\w.]+|\))\s*\(")
+_DERIVATIVE = re.compile(r"\bd(\w+)\s*/\s*d(\w+)")
+_INDEX = r"(\[[\d,\s]+\])?"
+_INDEXED_DERIVATIVE = re.compile(_DERIVATIVE.pattern + _INDEX)
+_INDEXED = re.compile(r"\b([^\W\d]\w*)" + _INDEX)
+
+
+@dataclass(frozen=True)
+class FormulaClaim:
+    """A formula and what it is claimed to be: a name, and the quantity of that name, or None if there is none."""
+
+    name: str
+    quantity: Quantity | None
+    text: str
+
+
+def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language: Language) -> Finding:
+    """The verdict on a formula in the names of the calculation.
+
+    Args:
+        world: the calculation.
+        claim: the formula.
+        slips_of: gives the slips that can happen to a quantity in a world.
+        language: of the message.
+    """
+    text, quantity = claim.text, claim.quantity
+    if quantity is None:
+        return _unknown(world, claim, language)
+    try:
+        circular = next((q for q in _mentioned(text, world) if _is_through(q, quantity)), None)
+        if circular is not None:
+            words = {"symbol": quantity.symbol.text, "given": text, "other": circular.symbol.text}
+            return Finding("not-graded", None, text, None, phrase("verdict-formula-circular", language, **words))
+        worlds = _points(world, text)
+        claimed = [_value(text, w) for w in worlds]
+    except ArgumentError as error:
+        return Finding("wrong", "unexplained", text, None, str(error))
+    words = {"symbol": quantity.symbol.text, "given": text}
+    true = [w.value(w.here(quantity, world)) for w in worlds]
+    if all(_is_equal(w, w.here(quantity, world), c, t) for w, c, t in zip(worlds, claimed, true, strict=True)):
+        return Finding("right", None, text, None, phrase("verdict-formula-right", language, **words))
+    found = _explaining(worlds, world, quantity, claimed, slips_of)
+    if found is None:
+        return Finding("wrong", "unexplained", text, None, phrase("verdict-formula-unexplained", language, **words))
+    reason = phrase(found.phrase, language, **dict(found.words))
+    return Finding("wrong", found.kind, text, None, f"{phrase('verdict-formula-wrong', language, **words)} {reason}")
+
+
+def _points(world: World, formula: str) -> list[World]:
+    """The given point, and random ones; a formula without names is a number, which is claimed of the given point alone.
+
+    At a kink of the given point the derivative is a convention, and only the others count.
+    """
+    if not names_in(typed(formula)):
+        return [world]
+    return [*([] if kinks(world.calc) else [world]), *(_elsewhere(world, k) for k in range(_POINTS))]
+
+
+def _elsewhere(world: World, seed: int) -> World:
+    """The calculation at a random point near the given one: every leaf a little different, signs kept."""
+    rng = np.random.default_rng(seed)
+    values = {}
+    for node in world.calc.nodes:
+        if node.op in LEAVES and node.dtype.kind == "f" and (node.op != "constant" or node.name):
+            scale = rng.uniform(0.5, 1.5, size=node.shape)
+            assert node.value is not None
+            values[node] = np.where(node.value == 0.0, rng.uniform(0.1, 1.0, size=node.shape), node.value * scale)
+    return World(changed(world.calc, values), world.optimizer)
+
+
+def _value(text: str, world: World) -> Array:
+    """The formula's value in a world; it may be written as formulas are printed: (O₅ - t₅) · O₅(1 - O₅).
+
+    Raises:
+        ArgumentError: it cannot be read, or uses a name that is not there.
+    """
+    values: dict[str, Any] = {}
+
+    def derivative(match: re.Match[str]) -> str:
+        quantity = find_quantity(f"d{match[1]}/d{match[2]}", world.calc, world.optimizer)
+        if quantity is None:
+            return match[0]
+        key = f"derivative_{match[1]}_{match[2]}"
+        values[key] = world.value(quantity)
+        return key
+
+    def times(match: re.Match[str]) -> str:
+        is_factor = match[1][0] in ")0123456789" or match[1] in values or find_quantity(match[1], world.calc, world.optimizer)
+        return f"{match[1]}*(" if is_factor else match[0]
+
+    formula = _BEFORE_BRACKET.sub(times, _DERIVATIVE.sub(derivative, typed(text)))
+    for name in names_in(formula):
+        quantity = find_quantity(name, world.calc, world.optimizer)
+        if quantity is not None and name not in values:
+            values[name] = world.value(quantity)
+    return expression(formula, **values).numpy()
+
+
+def _mentioned(text: str, world: World) -> list[Quantity]:
+    """The quantities that a formula is written with, elements of arrays where these are written."""
+    formula = typed(text)
+    rest = _INDEXED_DERIVATIVE.sub("1", formula)
+    there = names_in(rest)
+    names = [f"d{m[1]}/d{m[2]}{m[3] or ''}" for m in _INDEXED_DERIVATIVE.finditer(formula)]
+    names += [m[0] for m in _INDEXED.finditer(rest) if m[1] in there]
+    found = (find_quantity(name, world.calc, world.optimizer) for name in names)
+    return [q for q in found if q is not None]
+
+
+def _is_through(mentioned: Quantity, claimed: Quantity) -> bool:
+    """Whether a quantity is the claimed one or calculated from it: a formula with it says nothing of the claimed one."""
+    here, of = mentioned.place, claimed.place
+    if mentioned.kind == claimed.kind and here.node is of.node and mentioned.output is claimed.output:
+        return here.index is None or of.index is None or here.index == of.index
+    if claimed.kind == "value":
+        return of.node in _sources(mentioned)
+    # A gradient is calculated from those of what follows: ∂E/∂w from ∂E/∂z where z = w·x.
+    is_same_output = mentioned.kind == claimed.kind == "gradient" and mentioned.output is claimed.output
+    return is_same_output and here.node in topological([of.node])
+
+
+def _sources(quantity: Quantity) -> list[Node]:
+    """All that a quantity is calculated from."""
+    node: Node | None = quantity.place.node
+    if quantity.kind == "gradient" and quantity.output is not None:
+        (node,) = autodiff.gradient(quantity.output, [quantity.place.node])
+    return [] if node is None else topological([node])
+
+
+def _is_equal(world: World, quantity: Quantity, claimed: Array, true: Array) -> bool:
+    """Whether a formula has the value of a quantity, but for what float64 does to it."""
+    if claimed.shape != true.shape:
+        return False
+    different = ~np.isclose(claimed, true, rtol=1e-9, atol=0.0)
+    return not np.any(different) or bool(
+        np.all(np.abs(claimed - true)[different] <= noise(world, quantity, different)[different])
+    )
+
+
+def _same(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-9, atol=1e-12))
+
+
+def _explaining(worlds: list[World], origin: World, quantity: Quantity, claimed: list[Array], slips_of: SlipsOf) -> Slip | None:
+    """The likeliest slip that gives the formula's value at every point."""
+    matching: dict[tuple[Any, ...], Slip] | None = None
+    for w, c in zip(worlds, claimed, strict=True):
+        if matching != {}:  # no slip is left to be looked for
+            table = _table(w, w.here(quantity, origin), slips_of)
+            fitting = {key: s for key, s in table.items() if _same(np.asarray(s.value), c)}
+            matching = fitting if matching is None else {key: s for key, s in matching.items() if key in fitting}
+    return likeliest(list((matching or {}).values()), _other(worlds, origin, claimed), quantity)
+
+
+def _table(world: World, quantity: Quantity, slips_of: SlipsOf) -> dict[tuple[Any, ...], Slip]:
+    found: dict[tuple[Any, ...], Slip] = {}
+    for each in _safely(slips_of(world, quantity)):
+        found.setdefault((each.phrase, each.words), each)
+    return found
+
+
+def _safely(slips: Iterator[Slip]) -> Iterator[Slip]:
+    try:
+        yield from slips
+    except ChainruleError:
+        return
+
+
+def _other(worlds: list[World], origin: World, claimed: list[Array]) -> Slip | None:
+    for q in [*all_quantities(origin), *all_arrays(origin)]:
+        if all(_same(np.asarray(w.value(w.here(q, origin))), c) for w, c in zip(worlds, claimed, strict=True)):
+            return slip("equals-other-quantity", "slip-other-formula", 0.0, other=q.symbol.text)
+    return None
+
+
+def _unknown(world: World, claim: FormulaClaim, language: Language) -> Finding:
+    said = [phrase("verdict-unknown", language, name=symbol(claim.name).text)]
+    kind = None
+    try:
+        worlds = _points(world, claim.text)
+        found = _other(worlds, world, [_value(claim.text, w) for w in worlds])
+    except ArgumentError:
+        found = None
+    if found is not None:
+        kind = found.kind
+        said.append(phrase(found.phrase, language, **dict(found.words)))
+    said.append(not_graded(world, language))
+    return Finding("not-graded", kind, claim.text, None, " ".join(said))
+
+
+def not_graded(world: World, language: Language) -> str:
+    """Which names there are, for a claim whose name is not among them."""
+    names = names_here(world.calc, world.optimizer)
+    shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    gradient = f"d{world.calc.output.name}/d{names[0]}"
+    return phrase("verdict-not-graded", language, names=shown, gradient=gradient)

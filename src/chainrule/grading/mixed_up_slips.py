@@ -1,0 +1,124 @@
+"""Slips in a gradient where one thing was taken for another, or only a part of it was seen.
+
+The error term of another layer, the derivative of another function, z for its activation, log₁₀ for ln, the diagonal of a
+Jacobian for all of it, and a mean and variance that depend on the input for constants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chainrule.derivations.elements import Edge
+from chainrule.derivations.symbols import derivative_name, symbol
+from chainrule.errors import ChainruleError
+from chainrule.grading.slip import Slip, slip
+from chainrule.ir import Node
+
+if TYPE_CHECKING:
+    from chainrule.grading.gradient_slips import GradientSlips
+
+# Per activation its derivative at the input z, and as it is written in terms of the output a.
+Slope = Callable[[float], float]
+SLOPES: dict[str, tuple[str, Slope, Slope]] = {
+    "sigmoid": ("σ", lambda z: 0.25 / math.cosh(0.5 * min(abs(z), 700.0)) ** 2, lambda a: a * (1.0 - a)),
+    "tanh": ("tanh", lambda z: 1.0 - math.tanh(z) ** 2, lambda a: 1.0 - a * a),
+    "relu": ("relu", lambda z: float(z > 0.0), lambda a: float(a > 0.0)),
+}
+LOGARITHMS = {"log₁₀": math.log(10.0), "log₂": math.log(2.0)}
+_LINEAR = ("add", "subtract", "multiply", "matmul", "affine")
+
+
+def partial_slips(slips: GradientSlips) -> Iterator[Slip]:
+    """Slips in a gradient of which only a part was seen."""
+    yield from _diagonals(slips)
+    yield from _constant_statistics(slips)
+
+
+def mixed_up_slips(slips: GradientSlips) -> Iterator[Slip]:
+    """Slips in a gradient where one thing stands in the place of another."""
+    groups = [[e] for e in slips.edges] + [group for _, group in slips.by_operation()]
+    for group in groups:
+        yield from _other_functions(slips, group)
+        yield from _other_logarithms(slips, group)
+    yield from _other_error_terms(slips)
+
+
+def _ends(edge: Edge) -> tuple[float, float]:
+    """Input and output of a function of one value."""
+    (node, position), (source, place) = edge.source, edge.target
+    assert node.value is not None and source.value is not None
+    return float(source.value.flat[place]), float(node.value.flat[position])
+
+
+def _other_functions(slips: GradientSlips, group: Sequence[Edge]) -> Iterator[Slip]:
+    op = group[0].source[0].op
+    if op not in SLOPES:
+        return
+    right, _, own = SLOPES[op]
+
+    def taken(slope: Slope, end: int) -> float:
+        return slips.with_edges({id(e): slope(_ends(e)[end]) for e in group})
+
+    for given, at_input, of_output in (found for name, found in SLOPES.items() if name != op):
+        for value in (taken(at_input, 0), taken(of_output, 1)):
+            yield slip("other-function", "slip-other-derivative", value, given=given, right=right)
+    source, target = group[0].source[0].name, group[0].target[0].name
+    if source and target and op != "relu" and len({e.source[0] for e in group}) == 1:
+        words = {"given": symbol(target).text, "right": symbol(source).text}
+        yield slip("missing-factor", "slip-replaced", taken(own, 0), **words)
+
+
+def _other_logarithms(slips: GradientSlips, group: Sequence[Edge]) -> Iterator[Slip]:
+    if group[0].source[0].op == "log":
+        for given, base in LOGARITHMS.items():
+            value = slips.with_edges({id(e): e.value / base for e in group})
+            yield slip("other-function", "slip-logarithm", value, given=given)
+
+
+def _diagonals(slips: GradientSlips) -> Iterator[Slip]:
+    for node in dict.fromkeys(e.source[0] for e in slips.edges if e.source[0].op in ("softmax", "log_softmax")):
+        beside = {id(e): 0.0 for e in slips.edges if e.source[0] is node and e.source[1] != e.target[1]}
+        if beside:
+            yield slip("missing-path", "slip-diagonal", slips.with_edges(beside), function=node.op)
+
+
+def _constant_statistics(slips: GradientSlips) -> Iterator[Slip]:
+    """A mean or variance on some of the paths; one that all paths take is the loss."""
+    statistics = {e.source[0] for e in slips.edges if e.source[0].op in ("mean", "var")}
+    for_all = {n for n in statistics if np.isclose(_through(slips, n), slips.value, rtol=1e-9)}
+    constant = {id(e): 0.0 for e in slips.edges if e.source[0] in statistics - for_all}
+    if constant:
+        yield slip("missing-path", "slip-statistics", slips.with_edges(constant))
+
+
+def _through(slips: GradientSlips, node: Node) -> float:
+    """What all paths over a node contribute."""
+    keys = [(node, p) for p in range(node.size)]
+    return sum(slips.above.get(k, 0.0) * slips.below.get(k, 0.0) for k in keys)
+
+
+def _other_error_terms(slips: GradientSlips) -> Iterator[Slip]:
+    """∂E/∂z of another layer or unit in the place of the right one."""
+    output, target = slips.world.calc.output, slips.target[0]
+    terms = [n for n in slips.world.calc.nodes if n.name and n.op in _LINEAR and n not in (output, target)]
+    for node in terms if slips.quantity.output is output else ():
+        below = {p: slips.below[node, p] for p in range(node.size) if slips.below.get((node, p)) and (node, p) in slips.above}
+        for other in terms if below else ():
+            try:
+                gradient = slips.world.gradient(output, other)
+            except ChainruleError:
+                continue
+            # Of arrays of one shape all elements; otherwise the element at the same place.
+            if other is not node and (other.shape == node.shape or (len(below) == 1 and max(below) < other.size)):
+                instead = sum(float(gradient.flat[p]) * b for p, b in below.items())
+                value = slips.value - _through(slips, node) + instead
+                words = {"given": _term(output, other), "right": _term(output, node)}
+                yield slip("other-error-term", "slip-replaced", value, **words)
+
+
+def _term(output: Node, node: Node) -> str:
+    return symbol(derivative_name(output.name or "", node.name or "")).text

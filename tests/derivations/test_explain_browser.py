@@ -1,0 +1,87 @@
+"""Pages in a real browser: no console message, nothing fetched, formulas of a sensible size."""
+
+from __future__ import annotations
+
+import html
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chainrule.derivations import explain
+from chainrule.grading import check
+from worked_network import worked_network
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--v=0",
+)  # fmt: skip
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    pytest.mark.slow,
+]
+
+
+def opened(page: str, folder: Path) -> tuple[str, str]:
+    """A frame around the page as the browser has it, titled with what the page found out; and what the browser said.
+
+    A window of Chromium is at least 500 wide, so the page stands in a frame of a phone's width.
+    """
+    file = folder / "page.html"
+    # The page measures its own formulas and writes what it asked for from outside; the script is added for the test only.
+    probe = (
+        "<script>addEventListener('load', () => { const r = document.querySelector('math')?.getBoundingClientRect();"
+        "parent.document.title = [performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length,"
+        "Math.round(r?.width ?? 0), document.documentElement.scrollWidth <= document.documentElement.clientWidth]"
+        ".join('|'); })</script>"
+    )
+    inside = html.escape(page.replace("</head>", f"{probe}</head>") if "</head>" in page else page + probe)
+    frame = f'<iframe width="375" height="800" style="border: 0" srcdoc="{inside}"></iframe>'
+    file.write_text(f"<!doctype html><meta charset='utf-8'><title></title>{frame}", encoding="utf-8")
+    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_derivation(tmp_path: Path, language: str) -> None:
+    pytest.importorskip("math_core", reason="HTML needs math-core")
+    output, _ = worked_network()
+    dom, said = opened(explain(output, "x1", form="path", language=language).to_html(), tmp_path)
+    requests, width, fits = dom.split("<title>")[1].split("</title>")[0].split("|")
+    assert "CONSOLE" not in said
+    assert requests == "0"
+    assert int(width) > 5
+    assert fits == "true"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_grading_in_a_notebook(tmp_path: Path, language: str) -> None:
+    output, _ = worked_network()
+    shown = check(output, {"O3": 0.69, "dE/dx5": 0.027, "dE/db": 0.00093}, language=language)._repr_html_()
+    head = '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head>'
+    dom, said = opened(f"{head}<body>{shown}</body></html>", tmp_path)
+    requests, _, fits = dom.split("<title>")[1].split("</title>")[0].split("|")
+    assert "CONSOLE" not in said
+    assert (requests, fits) == ("0", "true")
+
+
+def test_the_walk_shows_one_step_after_another(tmp_path: Path) -> None:
+    pytest.importorskip("math_core", reason="HTML needs math-core")
+    output, _ = worked_network()
+    page = explain(output, "x1").to_html()
+    seen = "[...document.querySelectorAll('.step')].filter(e => e.offsetParent).length"
+    probe = f"""<script>addEventListener('load', () => {{
+      const counts = [{seen}];
+      for (const [from, to] of [[0, 1], [1, 2], [2, 3], [3, 2], [2, 0]]) {{
+        const scope = from ? document.getElementById('step-' + from).nextElementSibling.nextElementSibling : document;
+        scope.querySelector(`label[for="step-${{to}}"]`).click();
+        counts.push({seen});
+      }}
+      parent.document.body.dataset.seen = counts.join(' ');
+    }})</script>"""
+    dom, _ = opened(page.replace("</head>", f"{probe}</head>"), tmp_path)
+    every = page.count('class="step')
+    assert f'data-seen="{every} 1 2 3 2 {every}"' in dom

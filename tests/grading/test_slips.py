@@ -1,0 +1,182 @@
+"""Slips of whole layers, of blocks and at kinks, each worked out here in NumPy, and named in both languages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import optim
+from chainrule.derivations import expression
+from chainrule.grading import check
+from chainrule.grading.result import Finding
+from chainrule.tensors import Tensor
+
+X, T = np.array([0.5, -1.0]), np.array([1.0, 0.0])
+W1, B1 = np.array([[0.2, -0.4], [0.7, 0.1]]), np.array([0.1, -0.2])
+W2, B2 = np.array([[0.6, -0.3], [-0.5, 0.8]]), np.array([0.05, 0.0])
+
+
+def sigmoid(z: Any) -> Any:
+    return 1 / (1 + np.exp(-z))
+
+
+Z1 = W1 @ X + B1
+A1 = sigmoid(Z1)
+Z2 = W2 @ A1 + B2
+Y = sigmoid(Z2)
+D2 = (Y - T) * Y * (1 - Y)
+BACK = W2.T @ D2
+D1 = BACK * A1 * (1 - A1)
+LAYERS = "z1 = W1 @ x + b1; a1 = sigmoid(z1); z2 = W2 @ a1 + b2; y = sigmoid(z2); E = 0.5*sum((y - t)**2)"
+
+
+def layers() -> Tensor:
+    return expression(LAYERS, x=X, t=T, W1=W1, b1=B1, W2=W2, b2=B2)
+
+
+def found(output: Tensor, name: str, given: Any, digits: int = 6, **settings: Any) -> Finding:
+    return check(output, {name: np.round(given, digits)}, **settings)[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kind", "words"),
+    [
+        ("dE/dW2", np.outer(D1, A1), "other-error-term", "∂E/∂z₁ stands in the place of ∂E/∂z₂."),
+        ("dE/dW1", np.outer(D2, X), "other-error-term", "∂E/∂z₂ stands in the place of ∂E/∂z₁."),
+        ("dE/dW1[1, 0]", D2[1] * X[0], "other-error-term", "∂E/∂z₂ stands in the place of ∂E/∂z₁."),
+        ("dE/dW2", np.outer(D2, Z1), "missing-factor", "z₁ stands in the place of a₁."),
+        ("dE/dW2", np.outer(D2, X), "missing-factor", "x stands in the place of a₁."),
+        ("dE/dW1", np.outer(D1, A1), "missing-factor", "a₁ stands in the place of x."),
+        ("dE/dz1", BACK * Z1 * (1 - Z1), "missing-factor", "z₁ stands in the place of a₁."),
+        ("dE/dz1", BACK * sigmoid(A1) * (1 - sigmoid(A1)), "derivative-at-output", "at its output"),
+        ("dE/dz1", BACK * (1 - A1**2), "other-function", "The derivative of tanh was taken in place of that of σ."),
+        ("dE/dz2", (Y - T) / np.cosh(Z2) ** 2, "other-function", "The derivative of tanh was taken in place of that of σ."),
+        ("a1", np.tanh(Z1), "other-function", "tanh was applied in place of σ."),
+        ("z2", W2 @ Z1 + B2, "missing-factor", "was not applied to z₁."),
+        ("z2", W2 @ X + B2, "missing-factor", "x stands in the place of a₁."),
+        ("dE/dz1", W2[0] * D2[0] * A1 * (1 - A1), "missing-path", "Only the output y[0] is counted; the others are forgotten."),
+        ("dE/dW1", np.outer(W2[1] * D2[1] * A1 * (1 - A1), X), "missing-path", "Only the output y[1] is counted"),
+        ("dE/dW1[0, 1]", W2[1, 0] * D2[1] * A1[0] * (1 - A1[0]) * X[1], "missing-path", "Only the output y[1] is counted"),
+    ],
+)
+def test_slips_of_layers(name: str, given: Any, kind: str, words: str) -> None:
+    finding = found(layers(), name, given)
+    assert (finding.verdict, finding.kind) == ("wrong", kind), finding.message
+    assert words in finding.message
+
+
+def test_the_sheet_of_a_network_with_slips() -> None:
+    claims = {"delta1": [-0.0144, 0.0079], "dE/dW2": [[-0.0632, -0.0053], [0.0781, 0.0065]], "a1": [0.537, 0.05]}
+    english, chinese = (check(layers(), claims, language=language) for language in ("en", "zh"))
+    for name, words in (
+        ("delta1", ("Only the output y[0] is counted", "只算了输出 y[0], 漏掉了其他输出。")),
+        ("dE/dW2", ("z₁ stands in the place of a₁", "应为 a₁ 之处用了 z₁。")),
+        ("a1", ("tanh was applied in place of σ", "应作用 σ, 却用了 tanh。")),
+    ):
+        assert words[0] in english[name].message
+        assert words[1] in chinese[name].message
+
+
+SCORES = np.array([[0.1, 0.2], [0.3, -0.4], [0.5, 0.6]]) @ [1.0, 2.0]
+P = np.exp(SCORES) / np.exp(SCORES).sum()
+HOT = np.array([0.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kind", "words"),
+    [
+        ("dL/dz", -HOT / P * P * (1 - P), "missing-path", "Only the diagonal of the Jacobian of softmax is counted"),
+        ("dL/dz[1]", -(1 - P[1]), None, "is right"),  # the diagonal is all there is for the right class
+        ("dL/dz", (P - HOT) / np.log(10), "other-function", "log₁₀ was taken in place of ln."),
+        ("L", -np.log10(P[1]), "other-function", "log₁₀ was taken in place of ln."),
+        ("L", -np.log2(P[1]), "other-function", "log₂ was taken in place of ln."),
+    ],
+)
+def test_slips_of_softmax_and_logarithms(name: str, given: Any, kind: str | None, words: str) -> None:
+    output = expression(
+        "z = W @ x; p = softmax(z); L = -sum(t*log(p))", W=[[0.1, 0.2], [0.3, -0.4], [0.5, 0.6]], x=[1.0, 2.0], t=HOT
+    )
+    finding = found(output, name, given)
+    assert words in finding.message
+    assert finding.kind == kind
+
+
+def test_log10_in_both_logarithms_of_a_cross_entropy() -> None:
+    output = expression("y = sigmoid(z); L = -(t*log(y) + (1 - t)*log(1 - y))", z=0.7, t=0.3)
+    y = sigmoid(0.7)
+    finding = found(output, "L", -(0.3 * np.log10(y) + 0.7 * np.log10(1 - y)))
+    assert (finding.kind, "log₁₀" in finding.message) == ("other-function", True)
+    assert found(output, "dL/dy", (-0.3 / y + 0.7 / (1 - y)) / np.log(10)).kind == "other-function"
+
+
+def test_batch_norm_with_constant_mean_and_variance() -> None:
+    x, w, upstream = np.array([1.0, 2.0, 4.0]), 1.5, np.array([0.3, -0.2, 0.5])
+    formula = "mu = mean(x); v = mean((x - mu)**2); n = (x - mu)/sqrt(v + 0.001); E = sum(w*n*u)"
+    constant = upstream * w / np.sqrt(x.var() + 0.001)
+    finding = found(expression(formula, x=x, w=w, u=upstream), "dE/dx", constant)
+    assert (finding.kind, "taken as constants" in finding.message) == ("missing-path", True), finding.message
+    rows = cr.parameter(np.stack([x, x[::-1] ** 2], axis=1), name="X")
+    normed = cr.batch_norm(rows, rows.mean(0), rows.var(0), cr.tensor([w, 1.0]), cr.tensor([0.0, 0.0]), eps=0.001)
+    output = (normed * cr.tensor(np.stack([upstream, upstream], axis=1))).sum().named("E")
+    finding = found(output, "dE/dX[0, 0]", constant[0])
+    assert (finding.kind, "taken as constants" in finding.message) == ("missing-path", True), finding.message
+
+
+@pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])
+def test_adam_without_bias_correction(make: Any) -> None:
+    w = cr.parameter(5.0, name="w")
+    output = ((w - 3) ** 2).named("Q")
+    optimizer = make([w], lr=0.1, weight_decay=0.0)
+    finding = found(output, "w'", 5 - 0.1 * 0.4 / (np.sqrt(0.001 * 16) + 1e-8), optimizer=optimizer)
+    assert (finding.kind, "bias correction" in finding.message) == ("no-bias-correction", True), finding.message
+    assert found(output, "m'", -0.4, optimizer=optimizer).kind == "sign"
+
+
+def test_many_digits_of_which_the_first_fit_a_slip() -> None:
+    """Also after earlier numbers with fewer digits, from which the slip could have been calculated."""
+    output = layers()
+    slip = W2[0] * D2[0] * A1 * (1 - A1)
+    for before in ({}, {"a1": np.round(A1, 3), "dE/dz2": np.round(D2, 3)}):
+        grading = check(output, before | {"dE/dz1": np.round(slip, 5) + 3.3e-9})
+        assert grading["dE/dz1"].kind == "unexplained", str(grading)
+
+
+# -------------------------------------------------------------------------------------------- kinks
+@pytest.mark.parametrize("function", ["relu(z)", "max(0, z)", "max(z, 0)", "maximum(z, 0)", "0.5*(z + abs(z))", "-min(0, -z)"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_at_a_kink_the_derivative_is_a_convention(function: str, language: Any) -> None:
+    output = expression(f"z = w*x; a = {function}; E = 3*a", w=0.0, x=2.0)
+    for given in ("6", "0", "3"):
+        finding = check(output, {"dE/dw": given}, language=language)["dE/dw"]
+        assert finding.verdict == "right", finding.message
+        assert {"en": "convention", "zh": "约定"}[language] in finding.message
+    assert check(output, {"dE/dw": "2"})["dE/dw"].verdict == "wrong"
+    assert "convention" not in check(output, {"a": "0", "dE/dx": "0"})["dE/dx"].message
+    beside = expression(f"z = w*x; a = {function}; E = 3*a", w=0.1, x=2.0)
+    assert [f.verdict for f in check(beside, {"dE/dw": "0"}).values()] == ["wrong"]
+
+
+def test_max_and_relu_are_one_function_as_formulas() -> None:
+    for function in ("relu(z)", "max(0, z)"):
+        output = expression(f"z = w*x; a = {function}; E = 3*a", w=0.0, x=2.0)
+        for formula in ("3*x*(z > 0)", "3*x*step(z)"):
+            assert check(output, {"dE/dw": formula}).correct
+        assert check(output, {"a": "max(0, w*x)"}).correct
+        assert check(output, {"a": "relu(z)"}).correct
+
+
+# -------------------------------------------------------------------------------------------- formulas as printed
+@pytest.mark.parametrize(
+    "formula", ["(y - t) · y · (1 - y)", "(y − t) · y(1 − y)", "∂E/∂y · y(1 - y)", "∂E/∂y · y (1 - y)", "(y - t)(y - y²)"]
+)
+def test_formulas_may_be_written_as_they_are_printed(formula: str) -> None:
+    finding = check(layers(), {"∂E/∂z₂": formula})["∂E/∂z₂"]
+    assert finding.verdict == "right", finding.message
+
+
+def test_names_in_formulas_may_be_written_as_they_are_printed() -> None:
+    assert check(layers(), {"δ₁": "(transpose(W₂) @ ∂E/∂z₂) · a₁(1 - a₁)", "z₂": "W₂ @ a₁ + b₂"}).correct
+    assert not check(layers(), {"δ₁": "(W₂ @ ∂E/∂z₂) · a₁(1 - a₁)"}).correct
