@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrule.data.tables import READINGS
+from chainrule.data.columns import READINGS
 from chainrule.errors import ArgumentError
 from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS, Config
 

@@ -25,7 +25,7 @@ from chainrule.cli.explain import check, draw, explain
 from chainrule.cli.output import discard, echo, messages_shown, open_standard_streams, read_or_not, show_notes, shown
 from chainrule.cli.reading import delimiter, encoding, how_to_read
 from chainrule.data import Column, Dataset, FeatureEncoder, ImageSet, Table, load
-from chainrule.data.tables import in_unit
+from chainrule.data.columns import in_unit
 from chainrule.errors import ChainruleError
 from chainrule.job import Config, Predictor, Problem, Result
 from chainrule.job import train as run

@@ -13,12 +13,13 @@ X = features.transform(read_table("new.csv", kinds=features.kinds, missing=featu
 """
 
 from chainrule.data.builtin_sets import BUILTIN, Dataset, builtin
+from chainrule.data.columns import Column
 from chainrule.data.features import ColumnReport, FeatureEncoder
 from chainrule.data.images import ImageSet, read_images
 from chainrule.data.pixels import PixelEncoder
 from chainrule.data.sources import load
 from chainrule.data.splitting import split_rows
-from chainrule.data.tables import Column, Table, read_table
+from chainrule.data.tables import Table, read_table
 from chainrule.data.targets import TargetEncoder
 
 __all__ = [

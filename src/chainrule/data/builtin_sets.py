@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -43,7 +43,7 @@ class Dataset:
         """The same data as a table whose last column, called `target`, holds class labels or numbers."""
         columns: dict[str, Any] = dict(zip(self.feature_names, self.X.T, strict=True))
         columns[TARGET] = self.y if self.classes is None else np.array(self.classes)[self.y]
-        return Table.from_columns(columns, "the data set")
+        return replace(Table.from_columns(columns, "the data set"), target=TARGET)
 
 
 def builtin(name: str, seed: int = 0) -> Dataset:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from chainrule.data.columns import TIME_OF_DAY
 from chainrule.data.numbers import matches_any, normalised, parse_plain
 
 Array = Any  # a pyarrow Array: pyarrow has no types
@@ -55,7 +56,7 @@ _ORDERS = {
         rf"^{_YEAR}(?P<month>\d{{2}})(?P<day>\d{{2}})"
         r"(?:T(?P<hour>\d{2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?)?(?P<zone>Z|[+-]\d{2}:?\d{2})?)?$",
     ),
-    "hour:minute": (rf"^{_CLOCK}$",),
+    TIME_OF_DAY: (rf"^{_CLOCK}$",),
 }
 _EXCEL_EPOCH = -25_569.0  # 1899-12-30, day 0 of Excel, in days since 1970-01-01
 _FIRST_DAY, _LAST_DAY = -719_162.0, 2_932_896.0  # 0001-01-01 and 9999-12-31

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Part:
+class Cycle:
     """Something in a date that comes again.
 
     Attributes:
@@ -31,8 +31,8 @@ class Part:
 
 
 def varying(days: Floats) -> tuple[str, ...]:
-    """The parts, keys of PARTS, that take more than one value in these dates (n,)."""
-    found = [name for name, part in PARTS.items() if np.ptp(part.number(days)) > 0]
+    """The cycles, keys of CYCLES, that take more than one value in these dates (n,)."""
+    found = [name for name, cycle in CYCLES.items() if np.ptp(cycle.number(days)) > 0]
     if np.ptp(_day_of_month(days)) == 0:  # dates that are months have no weekday
         found = [name for name in found if name != "weekday"]
     return tuple(found)
@@ -81,8 +81,8 @@ def _circle_names(what: str, harmonics: int) -> tuple[str, ...]:
     return tuple(f"{wave} {k} {what}".replace(" 1 ", " ") for k in range(1, harmonics + 1) for wave in ("sin", "cos"))
 
 
-PARTS: dict[str, Part] = {
-    "hour": Part(_circle_names("hour", 3), _hour, _circle(24, 3)),
-    "weekday": Part(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), _weekday, _one_of(7)),
-    "month": Part(_circle_names("month", 1), _month, _circle(12, 1)),
+CYCLES: dict[str, Cycle] = {
+    "hour": Cycle(_circle_names("hour", 3), _hour, _circle(24, 3)),
+    "weekday": Cycle(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), _weekday, _one_of(7)),
+    "month": Cycle(_circle_names("month", 1), _month, _circle(12, 1)),
 }

@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from chainrule.data.columns import NUMBER_FORMATS
+
 Array = Any  # a pyarrow Array: pyarrow has no types
 
-POINT, COMMA = "1,234.5", "1.234,5"
-FORMATS = (POINT, COMMA)
+POINT, COMMA = NUMBER_FORMATS
 
 _PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"
 
@@ -80,7 +81,7 @@ def parse_plain(words: Array) -> NDArray[np.float64]:
 
 
 def parse_format(words: Array, form: str) -> Numbers:
-    """Numbers in one of FORMATS, with their units."""
+    """Numbers in one of NUMBER_FORMATS, with their units."""
     words = normalised(words)
     if not matches_any(words, _PATTERNS[form]):
         return Numbers(np.full(len(words), np.nan), None)

@@ -6,7 +6,6 @@ Only `reading` imports this module: pyarrow is optional.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,15 +13,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chainrule.data import dates
+from chainrule.data.blocks import Array
+from chainrule.data.columns import BOOLEAN_WORDS, NUMBER_FORMATS
 from chainrule.data.gaps import BESIDE_NUMBERS
 from chainrule.data.numbers import Numbers, floats, parse_format, parse_plain
-from chainrule.data.tables import BOOLEAN_WORDS, NUMBER_FORMATS
 
-Array = Any  # a pyarrow Array: pyarrow has no types
 Parse = Callable[[Array], Numbers]  # text without nulls -> numbers, NaN where a cell does not parse
 
 PLAIN = "numeric"
 FORMATS = {f"numeric:{form}": form for form in NUMBER_FORMATS}
+POINT, COMMA = FORMATS
 BOOLEANS = {"/".join(words): words for words in BOOLEAN_WORDS}
 # Orders that plain numbers can be read in, too: a column has them only where its kind says so.
 _SAID_ONLY = ("excel", "unix")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule.data.columns import row_positions
 from chainrule.data.images import ImageSet
 from chainrule.data.records import is_count, is_finite, is_positive, read_record
-from chainrule.data.tables import row_positions
 from chainrule.errors import DataError, message
 
 
@@ -30,7 +30,7 @@ class PixelEncoder:
     std: float
 
     @classmethod
-    def fit(cls, pictures: ImageSet, rows: ArrayLike | None = None) -> PixelEncoder:
+    def fit(cls, pictures: ImageSet, rows: ArrayLike | None = None) -> Self:
         """Measure the training pictures; `rows` are their positions, int (n,), or None for all."""
         chosen = pictures.X[row_positions(rows, len(pictures.X))]
         std = float(chosen.std(dtype=np.float64))
@@ -59,7 +59,7 @@ class PixelEncoder:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: object) -> PixelEncoder:
+    def from_dict(cls, data: object) -> Self:
         """The encoder that `to_dict` wrote; ModelFileError when `data` is anything else."""
         fields = {"channels": is_count, "height": is_count, "width": is_count, "mean": is_finite, "std": is_positive}
         return cls(**cast(dict[str, Any], read_record(data, fields, "pixel encoder")))

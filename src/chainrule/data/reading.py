@@ -1,7 +1,7 @@
 """Reading table files with pyarrow, in two passes over blocks of rows.
 
-The first pass surveys every column (`surveying`) and decides the rule by which it is read. The second pass converts cells by
-that rule. No pass holds more than one block of text, so memory is that of the converted columns.
+The first pass surveys every column (`surveying`), and `deciding` finds the rule by which it is read. The second pass converts
+cells by that rule. No pass holds more than one block of text, so memory is that of the converted columns.
 
 Only `tables.read_table` imports this module, when it is called: pyarrow is optional.
 """
@@ -9,42 +9,33 @@ Only `tables.read_table` imports this module, when it is called: pyarrow is opti
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast, overload
+from typing import cast, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
-from chainrule.data import delimited
-from chainrule.data.files import is_gzip
+from chainrule.data.blocks import Array, Source, opened
+from chainrule.data.columns import Column, Words, boolean_column, number_column, with_kind, word_column
+from chainrule.data.deciding import Rule, decide
 from chainrule.data.gaps import EVERYWHERE
 from chainrule.data.parsing import (
     BOOLEANS,
     FORMATS,
     PARSERS,
     PLAIN,
-    Array,
     as_plain_numbers,
     beside_numbers,
     parse_present,
     trimmed,
 )
-from chainrule.data.surveying import Rule, Survey, decide
-from chainrule.data.tables import Column, Words, boolean_column, number_column, with_kind, word_column
+from chainrule.data.surveying import Survey
 from chainrule.errors import DataError, message
-from chainrule.fileio import parsing
 
-_BLOCK_BYTES = 4 << 20
-_PARQUET_ROWS = 65_536
 _TWO_CAPITALS = re.compile(r"[A-Z]{2}")
-
-Block = list[Array]  # one array per column, in the order of the file
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,7 @@ class How:
 
 def read_columns(path: Path, delimiter: str | None, encoding: str | None, how: How) -> dict[str, Column]:
     """The columns of a file by name, each with its kind; see `tables.read_table`."""
-    source: _Source = _ParquetSource(path) if _is_parquet(path) else _DelimitedSource(path, delimiter, encoding)
+    source = opened(path, delimiter, encoding)
     before = _state(path)
     surveys = [Survey(name, how.kinds.get(name), how.missing_in(name)) for name in source.names]
     n_rows = _survey(source, surveys)
@@ -86,7 +77,7 @@ def read_columns(path: Path, delimiter: str | None, encoding: str | None, how: H
     return columns | {name: replace(columns[name], written=store.words()) for name, store in written.items()}
 
 
-def _survey(source: _Source, surveys: list[Survey]) -> int:
+def _survey(source: Source, surveys: list[Survey]) -> int:
     """Show every block to every survey; the number of rows."""
     n_rows = 0
     for block in source.blocks():
@@ -108,158 +99,6 @@ def _changed(path: Path) -> DataError:
     )
 
 
-# Where cells come from
-
-
-class _Source(Protocol):
-    path: Path
-    names: tuple[str, ...]
-    delimiter: str
-
-    def blocks(self) -> Iterator[Block]:
-        """Every row of the file, block by block."""
-
-    def place(self, row: int) -> str:
-        """What a message calls data row `row`, counted from 0."""
-
-
-class _DelimitedSource:
-    def __init__(self, path: Path, delimiter: str | None, encoding: str | None) -> None:
-        self._layout = delimited.inspect(path, delimiter, encoding)
-        self.path = path
-        self.names = self._layout.names
-        self.delimiter = self._layout.delimiter
-
-    def blocks(self) -> Iterator[Block]:
-        raw_names = [f"column {position}" for position in range(len(self.names))]
-        try:
-            with (
-                self.path.open("rb") as file,  # pyarrow itself opens no names that are not UTF-8
-                pa.input_stream(file, compression="gzip" if is_gzip(self.path) else None) as stream,
-                pyarrow.csv.open_csv(
-                    stream,
-                    pyarrow.csv.ReadOptions(
-                        block_size=max(_BLOCK_BYTES, 2 * self._layout.longest),  # a record must fit a block
-                        column_names=raw_names,
-                        skip_rows=self._layout.skipped,
-                        encoding="utf8" if self._layout.encoding == delimited.UTF8 else self._layout.encoding,
-                    ),
-                    pyarrow.csv.ParseOptions(
-                        delimiter=self._layout.delimiter, newlines_in_values=True, invalid_row_handler=_unless_end_of_file
-                    ),
-                    pyarrow.csv.ConvertOptions(
-                        column_types=dict.fromkeys(raw_names, pa.string()),
-                        null_values=["", delimited.END_OF_FILE],
-                        strings_can_be_null=True,
-                    ),
-                ) as reader,
-            ):
-                yield from _without_empty_end(_without_header(batch.columns for batch in reader))
-        except (pa.ArrowInvalid, UnicodeError) as error:
-            delimited.check_records(self._layout)
-            raise DataError(
-                message(
-                    f"{self.path} cannot be read ({error})", "a regular delimited file was expected", "Write the file again."
-                )
-            ) from error
-
-    def place(self, row: int) -> str:
-        return f"line {delimited.line_of_row(self._layout, row)}"
-
-
-def _without_header(blocks: Iterator[Block]) -> Iterator[Block]:
-    for position, block in enumerate(blocks):
-        yield [cells[1:] for cells in block] if position == 0 else block
-
-
-def _unless_end_of_file(row: Any) -> str:
-    return "skip" if row.text == delimited.END_OF_FILE else "error"
-
-
-def _without_empty_end(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The blocks without the rows at the end of the file in which every cell is empty: spreadsheets write such."""
-    kept: list[Block] = []  # of rows that are the end unless another follows
-    for block in blocks:
-        filled = _filled(block)
-        if filled:
-            yield from kept
-            kept = []
-            yield [cells[:filled] for cells in block]
-        if filled < len(block[0]):
-            kept.append([cells[filled:] for cells in block])
-
-
-def _filled(block: Block) -> int:
-    """How many rows there are up to the last that has a cell."""
-    n_rows = len(block[0])
-    if not n_rows or any(cells[n_rows - 1].is_valid for cells in block):
-        return n_rows
-    return 1 + max(int(np.flatnonzero(cells.is_valid()).max(initial=-1)) for cells in block)
-
-
-class _ParquetSource:
-    delimiter = ""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with _parquet(path), path.open("rb") as file:
-            schema = pyarrow.parquet.read_schema(file)
-            self.names = tuple(schema.names)
-        delimited.check_names(path, self.names)
-        for column in schema:
-            if not _is_readable(column.type):
-                raise DataError(
-                    message(
-                        f"{path}, column '{column.name}' has the type {column.type}",
-                        "a column holds numbers, booleans, dates or strings",
-                        "Convert or drop it.",
-                    )
-                )
-
-    def blocks(self) -> Iterator[Block]:
-        with _parquet(self.path), self.path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
-            for batch in file.iter_batches(_PARQUET_ROWS):
-                batch.validate(full=True)  # text that is not UTF-8
-                yield [_without_nan(cells) if _is_number(cells.type) else _as_words(cells) for cells in batch.columns]
-
-    def place(self, row: int) -> str:
-        return f"row {row + 1}"
-
-
-def _parquet(path: Path) -> AbstractContextManager[None]:
-    return parsing(path, "a whole Parquet file was expected", "Write it again.")
-
-
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(4) == b"PAR1"
-
-
-def _is_readable(kind: Any) -> bool:
-    types = pa.types
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    texts = (types.is_string, types.is_large_string, types.is_string_view)
-    others = (types.is_boolean, types.is_date, types.is_timestamp, types.is_time, types.is_null)
-    return _is_number(kind) or any(test(kind) for test in texts + others)
-
-
-def _is_number(kind: Any) -> bool:
-    return any(test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
-
-
-def _without_nan(cells: Array) -> Array:
-    """Numbers with null for NaN, which pandas writes for a gap."""
-    if not pa.types.is_floating(cells.type):
-        return cells
-    wide = pc.cast(cells, pa.float32()) if pa.types.is_float16(cells.type) else cells
-    return pc.if_else(pc.is_nan(wide), None, wide) if pc.any(pc.is_nan(wide)).as_py() else wide
-
-
-def _as_words(cells: Array) -> Array:
-    return pc.cast(cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells, pa.string())
-
-
 # Second pass
 
 
@@ -271,7 +110,7 @@ class _Numbers:
         self._parser = parser
         self._values = np.empty(n_rows)
 
-    def put(self, first_row: int, cells: Array, source: _Source) -> None:
+    def put(self, first_row: int, cells: Array, source: Source) -> None:
         numbers = as_plain_numbers(cells) if self._parser == PLAIN and not self.rule.missing else None
         if numbers is None:
             words = trimmed(cells)
@@ -320,7 +159,7 @@ class _Words:
         self._codes = np.empty(n_rows, np.int32)
         self._known: dict[str, int] = {}
 
-    def put(self, first_row: int, cells: Array, source: _Source) -> None:
+    def put(self, first_row: int, cells: Array, source: Source) -> None:
         encoded = trimmed(cells).dictionary_encode()
         codes = [self._known.setdefault(word, len(self._known)) for word in encoded.dictionary.to_pylist()]
         positions = np.asarray(pc.fill_null(encoded.indices, -1))

@@ -10,8 +10,8 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule.data.columns import LARGEST_EXACT, READINGS, Column, in_unit, row_positions
 from chainrule.data.records import broken, is_distinct_texts, is_finite, is_positive, is_text, one_of, read_record
-from chainrule.data.tables import LARGEST_EXACT, READINGS, Column, in_unit, row_positions
 from chainrule.errors import ArgumentError, DataError, ShapeError, message
 
 Task = Literal["regression", "binary", "multiclass"]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from chainrule.data.tables import check_kind
+from chainrule.data.columns import check_kind
 from chainrule.errors import ArgumentError, message
 from chainrule.fileio import parsing
 

@@ -1,0 +1,195 @@
+"""Where the cells of a table file come from: a delimited or a Parquet file, as blocks of rows.
+
+Only `reading` imports this module: pyarrow is optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from chainrule.data import delimited
+from chainrule.data.files import is_gzip
+from chainrule.errors import DataError, message
+from chainrule.fileio import parsing
+
+Array = Any  # a pyarrow Array: pyarrow has no types
+Block = list[Array]  # one array per column, in the order of the file
+
+_BLOCK_BYTES = 4 << 20
+_PARQUET_ROWS = 65_536
+
+
+def opened(path: Path, delimiter: str | None, encoding: str | None) -> Source:
+    """The file as a source of blocks; see `tables.read_table`."""
+    with path.open("rb") as stream:
+        is_parquet = stream.read(4) == b"PAR1"
+    return ParquetSource(path) if is_parquet else DelimitedSource(path, delimiter, encoding)
+
+
+class Source(Protocol):
+    """A table file.
+
+    Attributes:
+        path: the file.
+        names: of the columns.
+        delimiter: between cells; empty for Parquet.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    delimiter: str
+
+    def blocks(self) -> Iterator[Block]:
+        """Every row of the file, block by block."""
+
+    def place(self, row: int) -> str:
+        """What a message calls data row `row`, counted from 0."""
+
+
+class DelimitedSource:
+    """A `Source` of delimited text, checked by `delimited.inspect`."""
+
+    def __init__(self, path: Path, delimiter: str | None, encoding: str | None) -> None:
+        self._layout = delimited.inspect(path, delimiter, encoding)
+        self.path = path
+        self.names = self._layout.names
+        self.delimiter = self._layout.delimiter
+
+    def blocks(self) -> Iterator[Block]:
+        """See `Source`."""
+        raw_names = [f"column {position}" for position in range(len(self.names))]
+        try:
+            with (
+                self.path.open("rb") as file,  # pyarrow itself opens no names that are not UTF-8
+                pa.input_stream(file, compression="gzip" if is_gzip(self.path) else None) as stream,
+                pyarrow.csv.open_csv(
+                    stream,
+                    pyarrow.csv.ReadOptions(
+                        block_size=max(_BLOCK_BYTES, 2 * self._layout.longest),  # a record must fit a block
+                        column_names=raw_names,
+                        skip_rows=self._layout.skipped,
+                        encoding="utf8" if self._layout.encoding == delimited.UTF8 else self._layout.encoding,
+                    ),
+                    pyarrow.csv.ParseOptions(
+                        delimiter=self._layout.delimiter, newlines_in_values=True, invalid_row_handler=_unless_end_of_file
+                    ),
+                    pyarrow.csv.ConvertOptions(
+                        column_types=dict.fromkeys(raw_names, pa.string()),
+                        null_values=["", delimited.END_OF_FILE],
+                        strings_can_be_null=True,
+                    ),
+                ) as reader,
+            ):
+                yield from _without_empty_end(_without_header(batch.columns for batch in reader))
+        except (pa.ArrowInvalid, UnicodeError) as error:
+            delimited.check_records(self._layout)
+            raise DataError(
+                message(
+                    f"{self.path} cannot be read ({error})", "a regular delimited file was expected", "Write the file again."
+                )
+            ) from error
+
+    def place(self, row: int) -> str:
+        """See `Source`."""
+        return f"line {delimited.line_of_row(self._layout, row)}"
+
+
+def _without_header(blocks: Iterator[Block]) -> Iterator[Block]:
+    for position, block in enumerate(blocks):
+        yield [cells[1:] for cells in block] if position == 0 else block
+
+
+def _unless_end_of_file(row: Any) -> str:
+    return "skip" if row.text == delimited.END_OF_FILE else "error"
+
+
+def _without_empty_end(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The blocks without the rows at the end of the file in which every cell is empty: spreadsheets write such."""
+    kept: list[Block] = []  # of rows that are the end unless another follows
+    for block in blocks:
+        filled = _filled(block)
+        if filled:
+            yield from kept
+            kept = []
+            yield [cells[:filled] for cells in block]
+        if filled < len(block[0]):
+            kept.append([cells[filled:] for cells in block])
+
+
+def _filled(block: Block) -> int:
+    """How many rows there are up to the last that has a cell."""
+    n_rows = len(block[0])
+    if not n_rows or any(cells[n_rows - 1].is_valid for cells in block):
+        return n_rows
+    return 1 + max(int(np.flatnonzero(cells.is_valid()).max(initial=-1)) for cells in block)
+
+
+class ParquetSource:
+    """A `Source` in the format Parquet."""
+
+    delimiter = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _parquet(path), path.open("rb") as file:
+            schema = pyarrow.parquet.read_schema(file)
+            self.names = tuple(schema.names)
+        delimited.check_names(path, self.names)
+        for column in schema:
+            if not _is_readable(column.type):
+                raise DataError(
+                    message(
+                        f"{path}, column '{column.name}' has the type {column.type}",
+                        "a column holds numbers, booleans, dates or strings",
+                        "Convert or drop it.",
+                    )
+                )
+
+    def blocks(self) -> Iterator[Block]:
+        """See `Source`."""
+        with _parquet(self.path), self.path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
+            for batch in file.iter_batches(_PARQUET_ROWS):
+                batch.validate(full=True)  # text that is not UTF-8
+                yield [_without_nan(cells) if _is_number(cells.type) else _as_words(cells) for cells in batch.columns]
+
+    def place(self, row: int) -> str:
+        """See `Source`."""
+        return f"row {row + 1}"
+
+
+def _parquet(path: Path) -> AbstractContextManager[None]:
+    return parsing(path, "a whole Parquet file was expected", "Write it again.")
+
+
+def _is_readable(kind: Any) -> bool:
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    texts = (types.is_string, types.is_large_string, types.is_string_view)
+    others = (types.is_boolean, types.is_date, types.is_timestamp, types.is_time, types.is_null)
+    return _is_number(kind) or any(test(kind) for test in texts + others)
+
+
+def _is_number(kind: Any) -> bool:
+    return any(test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
+
+
+def _without_nan(cells: Array) -> Array:
+    """Numbers with null for NaN, which pandas writes for a gap."""
+    if not pa.types.is_floating(cells.type):
+        return cells
+    wide = pc.cast(cells, pa.float32()) if pa.types.is_float16(cells.type) else cells
+    return pc.if_else(pc.is_nan(wide), None, wide) if pc.any(pc.is_nan(wide)).as_py() else wide
+
+
+def _as_words(cells: Array) -> Array:
+    return pc.cast(cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells, pa.string())
