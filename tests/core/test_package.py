@@ -31,7 +31,7 @@ LAYERS = [
     {"ops"},
     {"ir"},
     {"fileio"},
-    {"checks", "elsewhere"},
+    {"checks", "elsewhere", "language"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

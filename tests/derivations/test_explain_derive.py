@@ -11,10 +11,10 @@ from derivation_checks import re_evaluated
 
 import chainrule as cr
 from chainrule.derivations import Derivation, explain, expression
-from chainrule.derivations.language import LANGUAGES
 from chainrule.derivations.render.html import pieces
 from chainrule.derivations.symbols import agreeing_digits, number, symbol
 from chainrule.errors import ArgumentError, GradientError, ShapeError
+from chainrule.language import LANGUAGES
 from chainrule.optim import OPTIMIZERS
 
 

@@ -18,9 +18,9 @@ from chainrule.derivations import Derivation, explain, expression
 from chainrule.derivations.derive import Form
 from chainrule.derivations.expressions import names_in
 from chainrule.derivations.functions import FUNCTIONS, is_value
-from chainrule.derivations.language import LANGUAGES
 from chainrule.errors import ChainruleError
 from chainrule.ir import topological
+from chainrule.language import LANGUAGES
 from chainrule.tensors import Tensor
 
 FORMS: tuple[Form, ...] = ("graph", "path", "matrix", "update", "attribution")

@@ -15,9 +15,9 @@ from test_explain_primitives import scalar_of
 import chainrule as cr
 from chainrule import ops
 from chainrule.derivations import Derivation, explain
-from chainrule.derivations.language import LANGUAGES, Language
 from chainrule.errors import ChainruleError
 from chainrule.grading import read_homework
+from chainrule.language import LANGUAGES, Language
 from chainrule.optim import OPTIMIZERS
 
 _HOMEWORK = Path(__file__).parents[2] / "examples" / "homework"

@@ -11,9 +11,9 @@ from derivation_checks import re_evaluated
 import chainrule as cr
 from chainrule import ops
 from chainrule.derivations import explain
-from chainrule.derivations.language import LANGUAGES
 from chainrule.derivations.render.html import math
 from chainrule.errors import GradientError
+from chainrule.language import LANGUAGES
 from chainrule.tensors import Tensor, apply
 
 BLOCKS = ["whole", "expanded"]

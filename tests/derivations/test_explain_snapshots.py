@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chainrule.derivations import explain
-from chainrule.derivations.language import LANGUAGES
+from chainrule.language import LANGUAGES
 from worked_network import worked_network
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"

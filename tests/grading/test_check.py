@@ -16,12 +16,13 @@ import chainrule as cr
 from chainrule import ir
 from chainrule.derivations import expression
 from chainrule.derivations.expressions import names_in
-from chainrule.derivations.language import LANGUAGES, PHRASES
+from chainrule.derivations.words import PHRASES
 from chainrule.errors import ArgumentError
 from chainrule.grading import check, read_homework
 from chainrule.grading.homework import TEMPLATE
 from chainrule.grading.result import _COLOURS, KINDS
 from chainrule.grading.written import written
+from chainrule.language import LANGUAGES
 from chainrule.optim import SGD
 from chainrule.tensors import Tensor
 from worked_network import FORMULA, FORWARD, GIVEN, GRADIENTS, STEP, worked_network

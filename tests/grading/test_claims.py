@@ -15,12 +15,12 @@ from bench.grading import measure_false, measure_right
 import chainrule as cr
 from chainrule import optim
 from chainrule.derivations import expression
-from chainrule.derivations.language import LANGUAGES
 from chainrule.errors import ArgumentError
 from chainrule.grading import check, read_homework
 from chainrule.grading.homework import TEMPLATE
 from chainrule.grading.result import Grading
 from chainrule.grading.written import written
+from chainrule.language import LANGUAGES
 from chainrule.tensors import Tensor
 from worked_network import FORWARD, worked_network
 

@@ -11,10 +11,11 @@ from chainrule.derivations.calculation import element_name
 from chainrule.derivations.derivation import Section
 from chainrule.derivations.elements import index_of
 from chainrule.derivations.formulas import tidy, uniform, write
-from chainrule.derivations.language import Language, sentence
 from chainrule.derivations.request import Request
 from chainrule.derivations.symbols import Formula, number, symbol
+from chainrule.derivations.words import sentence
 from chainrule.ir import LEAVES, Array, Node
+from chainrule.language import Language
 from chainrule.ops.primitive import Partial, lookup
 
 _NEAR = 1e-7

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.derivations.language import Language
 from chainrule.derivations.symbols import Formula, symbol
 from chainrule.errors import ArgumentError
 from chainrule.ir import Array
+from chainrule.language import Language
 
 SCHEMA = "chainrule/derivation/1"
 _LARGEST_LISTED = 10_000

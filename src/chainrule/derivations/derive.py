@@ -22,13 +22,14 @@ from chainrule.derivations.calculation import (
 )
 from chainrule.derivations.closing import closing_sections
 from chainrule.derivations.derivation import Derivation, Section, Step
-from chainrule.derivations.language import Language, index_of, sentence
 from chainrule.derivations.lines import given_step, gradient_step, value_step
 from chainrule.derivations.paths import path_section
 from chainrule.derivations.request import Request
 from chainrule.derivations.symbols import Formula, derivative_name, natural_order, symbol
+from chainrule.derivations.words import sentence
 from chainrule.errors import ArgumentError, GradientError, message
 from chainrule.ir import LEAVES, Array, Node, topological
+from chainrule.language import Language, index_of
 from chainrule.tensors import Tensor
 
 Form = Literal["graph", "path", "matrix", "update", "attribution"]

@@ -13,13 +13,14 @@ from chainrule.derivations.derivation import Derivation, Factor, Part, Section, 
 from chainrule.derivations.derive import finished
 from chainrule.derivations.elements import Elements, addends, index_of
 from chainrule.derivations.formulas import Product, product, write
-from chainrule.derivations.language import Language, phrase, sentence
 from chainrule.derivations.lines import added, given_step, gradient_step, sum_of_products, value_step, without_repeats
 from chainrule.derivations.render.arrays import is_listed
 from chainrule.derivations.request import Request
 from chainrule.derivations.symbols import Formula, constant, derivative_name, natural_order, symbol, total
+from chainrule.derivations.words import phrase, sentence
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Node, topological
+from chainrule.language import Language
 from chainrule.ops.primitive import lookup
 
 # ℓ stands for any layer in the sentence that tells the rule.

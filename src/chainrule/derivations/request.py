@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chainrule.derivations.calculation import Calculation, Place
-from chainrule.derivations.language import Language
+from chainrule.language import Language
 
 
 @dataclass(frozen=True, eq=False)

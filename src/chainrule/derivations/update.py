@@ -13,10 +13,10 @@ from chainrule.derivations.calculation import Calculation, Place, calculation
 from chainrule.derivations.derivation import Derivation, Section
 from chainrule.derivations.derive import finished
 from chainrule.derivations.formulas import tidy
-from chainrule.derivations.language import PHRASES, sentence
 from chainrule.derivations.lines import given_step, value_step
 from chainrule.derivations.request import Request
 from chainrule.derivations.symbols import Formula, derivative_name, natural_order, symbol
+from chainrule.derivations.words import PHRASES, sentence
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.tensors import Tensor

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from chainrule.derivations.symbols import Formula
-from chainrule.errors import ArgumentError, message
+from chainrule.language import Catalogue, Language, Phrase
 
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
-
-PHRASES: dict[str, tuple[str, str]] = {
+PHRASES: dict[str, Phrase] = {
     # headings
     "title": ("How {output} depends on {wrt}", "{output} 如何依赖于 {wrt}"),
     "title-step": ("One step of {optimizer} for {wrt}", "{wrt} 的一步 {optimizer} 更新"),
@@ -236,14 +232,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "numbers-in-array": ("array {shape}, from {low} to {high}", "数组 {shape}, 从 {low} 到 {high}"),
 }
 
-
-def phrase(key: str, language: Language, /, **values: object) -> str:
-    """A phrase in a language, with its blanks filled.
-
-    Raises:
-        ArgumentError: a language other than "en" and "zh".
-    """
-    return PHRASES[key][index_of(language)].format(**values)
+phrase = Catalogue(PHRASES).phrase
 
 
 def sentence(key: str, language: Language, /, **values: object) -> Formula:
@@ -263,16 +252,3 @@ def sentence(key: str, language: Language, /, **values: object) -> Formula:
 
     text, latex = (phrase(key, language, **{k: filled(v, style) for k, v in values.items()}) for style in (False, True))
     return Formula(text, latex)
-
-
-def index_of(language: Language) -> int:
-    """The column of a language in the tables of this package.
-
-    Raises:
-        ArgumentError: a language other than "en" and "zh".
-    """
-    if language not in LANGUAGES:
-        raise ArgumentError(
-            message(f"the language {language!r} was given", "explanations speak 'en' and 'zh'", "Choose one of them.")
-        )
-    return LANGUAGES.index(language)

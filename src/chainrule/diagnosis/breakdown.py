@@ -14,13 +14,13 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.backends.reference import REFERENCE
-from chainrule.derivations.language import Language, index_of
 from chainrule.diagnosis.layers import PRODUCTS
 from chainrule.diagnosis.non_finite import NonFinite, first_non_finite
 from chainrule.diagnosis.problem import Problem, arrays
 from chainrule.diagnosis.reasons import REASONS
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Array, Node, topological
+from chainrule.language import Language, index_of
 from chainrule.nn import Module
 from chainrule.nn.forward import model_dtype
 from chainrule.nn.module import modes_kept, observing

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from chainrule.derivations.language import Language, index_of
 from chainrule.diagnosis.data_rules import RULES as DATA_RULES
 from chainrule.diagnosis.findings import Diagnosis, Measured
 from chainrule.diagnosis.learning_rules import RULES as LEARNING_RULES
@@ -15,6 +14,7 @@ from chainrule.diagnosis.network_rules import RULES as NETWORK_RULES
 from chainrule.diagnosis.problem import Problem
 from chainrule.diagnosis.remedies import Remedy
 from chainrule.diagnosis.rule import Rule, Sign
+from chainrule.language import Language, index_of
 from chainrule.nn import Loss, Module
 from chainrule.nn.function_loss import as_loss
 from chainrule.nn.losses import trusting

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.derivations.language import Language, index_of
 from chainrule.diagnosis.reasons import REASONS, Reason, limits, reason_for
 from chainrule.ir import LEAVES, Array, Graph, Node, topological, type_text
+from chainrule.language import Language, index_of
 from chainrule.ops import formula as plain_formula
 from chainrule.ops import lookup
 

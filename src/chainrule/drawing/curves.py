@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 
-from chainrule.derivations.language import Language
 from chainrule.drawing.chart import Line, Panel, panels_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.words import PHRASES, phrase
 from chainrule.errors import ArgumentError, message
+from chainrule.language import Language
 from chainrule.train import History
 
 _NEVER = ("epoch", "seconds")

@@ -9,7 +9,6 @@ import numpy as np
 
 from chainrule.derivations.calculation import Calculation, is_plain_constant
 from chainrule.derivations.formulas import write
-from chainrule.derivations.language import Language
 from chainrule.derivations.symbols import number, symbol
 from chainrule.drawing.flowing import behind, flows, repeated
 from chainrule.drawing.folding import MOST_NODES, Folding, by_layers, folded, made_of, summary
@@ -17,6 +16,7 @@ from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import Arrow, Box, Scene, drawn
 from chainrule.drawing.words import parameters, phrase
 from chainrule.ir import LEAVES, Array, Node
+from chainrule.language import Language
 from chainrule.ops.primitive import lookup
 
 _SIGNS = {

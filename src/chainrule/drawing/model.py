@@ -10,7 +10,6 @@ import numpy as np
 from chainrule import ir
 from chainrule.capture import capture
 from chainrule.derivations.calculation import calculation
-from chainrule.derivations.language import Language
 from chainrule.derivations.matrix import find_layers
 from chainrule.drawing.flowing import behind
 from chainrule.drawing.folding import made_of, shown_layers, summary
@@ -21,6 +20,7 @@ from chainrule.drawing.scene import Arrow, Box, Scene, drawn
 from chainrule.drawing.words import parameters, phrase
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Array, Node, topological
+from chainrule.language import Language
 from chainrule.nn import Linear, Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.module import observing

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.derivations.calculation import Calculation
-from chainrule.derivations.language import Language
 from chainrule.derivations.matrix import Layer, find_layers, in_layer_notation, operands
 from chainrule.derivations.symbols import number, symbol
 from chainrule.drawing.graph import CARRIERS, graph_drawing
@@ -18,6 +17,7 @@ from chainrule.drawing.shapes import SMALL_SIZE, Point, box, line, tag, text, te
 from chainrule.drawing.words import phrase
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import Array, Node
+from chainrule.language import Language
 
 MOST_UNITS = 16
 _MOST_LABELS = 12  # weights between two layers that are written beside their lines

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from chainrule.derivations.language import Language
 from chainrule.drawing.shapes import SMALL_SIZE, TEXT_SIZE
 from chainrule.errors import ArgumentError, MissingDependency, message, missing_dependency
 from chainrule.fileio import write_file
+from chainrule.language import Language
 
 Theme = Literal["auto", "light", "dark"]
 

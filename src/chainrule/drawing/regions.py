@@ -10,7 +10,6 @@ import numpy as np
 
 from chainrule import backends
 from chainrule.capture import capture
-from chainrule.derivations.language import Language
 from chainrule.diagnosis.layers import final_activation
 from chainrule.drawing.chart import Area, Axis, label, log_axis, spread
 from chainrule.drawing.picture import Drawing, Look
@@ -18,6 +17,7 @@ from chainrule.drawing.shapes import SMALL_SIZE, box, dot, image, text, text_wid
 from chainrule.drawing.words import phrase
 from chainrule.errors import DataError, ShapeError, message
 from chainrule.ir import Array
+from chainrule.language import Language
 from chainrule.nn import Module
 from chainrule.nn.forward import Forward, inputs_array, numbers
 

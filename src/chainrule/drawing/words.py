@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chainrule.derivations.language import Language, index_of
+from chainrule.language import Catalogue, Language, Phrase
 
-PHRASES: dict[str, tuple[str, str]] = {
+PHRASES: dict[str, Phrase] = {
     # titles
     "graph-of": ("Graph of {output}", "{output} 的计算图"),
     "network": ("Network", "网络"),
@@ -56,14 +56,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "factor": ("‖δˡ‖ / ‖δˡ⁺¹‖ = weight factor × σ′ factor", "‖δˡ‖ / ‖δˡ⁺¹‖ = 权重因子 × σ′ 因子"),
 }
 
-
-def phrase(key: str, language: Language, /, **values: object) -> str:
-    """A phrase in a language, with its blanks filled.
-
-    Raises:
-        ArgumentError: a language other than "en" and "zh".
-    """
-    return PHRASES[key][index_of(language)].format(**values)
+phrase = Catalogue(PHRASES).phrase
 
 
 def parameters(count: int, language: Language) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 
 from chainrule import autodiff
 from chainrule.derivations.expressions import expression, names_in
-from chainrule.derivations.language import Language, phrase
 from chainrule.derivations.symbols import symbol, typed
+from chainrule.derivations.words import phrase
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.grading.kinks import kinks
 from chainrule.grading.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity, names_here
@@ -20,6 +20,7 @@ from chainrule.grading.result import Finding
 from chainrule.grading.rounding import noise
 from chainrule.grading.slip import Slip, likeliest, slip
 from chainrule.ir import LEAVES, Array, Node, topological
+from chainrule.language import Language
 
 SlipsOf = Callable[[World, Quantity], Iterator[Slip]]
 _POINTS = 6

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.derivations.calculation import calculation, caller_variables
-from chainrule.derivations.language import Language, index_of, phrase
 from chainrule.derivations.symbols import number
+from chainrule.derivations.words import phrase
 from chainrule.errors import ArgumentError, ChainruleError, message
 from chainrule.grading.array_slips import array_slips
 from chainrule.grading.formula_claims import FormulaClaim, grade_formula, not_graded
@@ -24,6 +24,7 @@ from chainrule.grading.slip import Slip, likeliest, slip
 from chainrule.grading.update_slips import stale_updates, update_slips
 from chainrule.grading.written import Written, finest_unit, written
 from chainrule.ir import Array
+from chainrule.language import Language, index_of
 from chainrule.tensors import Tensor
 
 _MOST_ELEMENTS = 16  # of an array in which rounding is followed

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.derivations.expressions import expression
-from chainrule.derivations.language import Language
 from chainrule.errors import ArgumentError, ChainruleError, message
 from chainrule.fileio import parsing
 from chainrule.grading.grader import check
 from chainrule.grading.result import Grading
+from chainrule.language import Language
 from chainrule.tensors import Tensor, parameter
 
 TEMPLATE = '''\

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from chainrule.data import FeatureEncoder
-from chainrule.derivations.language import Language
 from chainrule.diagnosis import Diagnosis, diagnose_problem
 from chainrule.diagnosis import Problem as Studied
 from chainrule.job.config import Config
 from chainrule.job.predictor import MODEL_FILE, Predictor
 from chainrule.job.problem import Problem
 from chainrule.job.training import CONFIG_FILE, HISTORY_FILE, Result, make_loss, make_optimizer
+from chainrule.language import Language
 from chainrule.train import History
 
 

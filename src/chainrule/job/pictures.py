@@ -9,7 +9,6 @@ import numpy as np
 from chainrule import nn
 from chainrule.data import FeatureEncoder
 from chainrule.data.files import existing_file
-from chainrule.derivations.language import Language
 from chainrule.drawing import Drawing, draw
 from chainrule.drawing.dispatch import Kind
 from chainrule.drawing.picture import Look, Theme
@@ -19,6 +18,7 @@ from chainrule.ir import Array
 from chainrule.job.config import LOSSES, Config
 from chainrule.job.predictor import Predictor
 from chainrule.job.training import CONFIG_FILE, HISTORY_FILE
+from chainrule.language import Language
 from chainrule.train import History
 
 KINDS: tuple[Kind, ...] = ("network", "curves", "regions", "gradient-flow")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from chainrule.derivations.language import Language, sentence
 from chainrule.derivations.symbols import Formula, number
+from chainrule.derivations.words import sentence
 from chainrule.ir import Array
+from chainrule.language import Language
 
 _MOST_ROWS, _MOST_COLUMNS = 8, 8
 

@@ -15,9 +15,10 @@ from importlib.resources import files
 from typing import Any
 
 from chainrule.derivations.derivation import Derivation, Section, Step
-from chainrule.derivations.language import Language, phrase
 from chainrule.derivations.render.latex import equation_sides, noted
+from chainrule.derivations.words import phrase
 from chainrule.errors import ChainruleError, missing_dependency
+from chainrule.language import Language
 
 _STYLE = """
 @font-face { font-family: "chainrule-math"; src: url(data:font/woff2;base64,FONT) format("woff2"); }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from chainrule.derivations.derivation import Derivation, Section, Step
-from chainrule.derivations.language import Language, phrase
 from chainrule.derivations.render.arrays import in_words, is_listed, rows_of
 from chainrule.derivations.symbols import Formula, number
+from chainrule.derivations.words import phrase
 from chainrule.ir import Array
+from chainrule.language import Language
 
 _LINE = 80  # characters, as text, that fit on a line of a page
 _TEXT_SPECIAL = str.maketrans({c: "\\" + c for c in "_#%&{}"})

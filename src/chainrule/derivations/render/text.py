@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from chainrule.derivations.derivation import Derivation, Section, Step
-from chainrule.derivations.language import Language
 from chainrule.derivations.render.arrays import in_words, is_listed, rows_of
 from chainrule.derivations.symbols import Formula, number
+from chainrule.language import Language
 
 _COLUMNS = 110
 

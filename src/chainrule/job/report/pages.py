@@ -6,11 +6,11 @@ import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from chainrule.derivations.language import LANGUAGES, Language
 from chainrule.derivations.render.html import style
 from chainrule.drawing import Drawing
 from chainrule.errors import ChainruleError, MissingDependency
 from chainrule.job.report.words import divided, say
+from chainrule.language import LANGUAGES, Language
 
 _STYLE = """
 :root { --second: #b4581f; --shade: #b9c1ca; --blend: darken; }

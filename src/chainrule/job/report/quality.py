@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.derivations.language import Language
 from chainrule.drawing import Drawing
 from chainrule.drawing.chart import Line, Panel, panels_drawing
 from chainrule.drawing.curves import curve_drawings
@@ -21,6 +20,7 @@ from chainrule.job.predictor import worse_than_constant
 from chainrule.job.problem import Problem
 from chainrule.job.report.pages import Part, in_both, paragraph, table
 from chainrule.job.report.words import say, translated
+from chainrule.language import Language
 from chainrule.train import History
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import numpy as np
 from chainrule import nn
 from chainrule.data import FeatureEncoder
 from chainrule.derivations import Derivation, explain
-from chainrule.derivations.language import Language
 from chainrule.derivations.render.html import mixed, section_body
 from chainrule.drawing.shapes import png_data
 from chainrule.ir import Array
@@ -18,6 +17,7 @@ from chainrule.job.problem import Problem
 from chainrule.job.report.forward import Run, largest, loss_of, run
 from chainrule.job.report.pages import Part, attempt, in_both, paragraph
 from chainrule.job.report.words import say
+from chainrule.language import Language
 from chainrule.tensors import Tensor, grad, tensor
 
 if TYPE_CHECKING:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import re
 
+from chainrule.language import Phrase
+
 _TAGS = ("en", "zh-Hans")
 
-PHRASES: dict[str, tuple[str, str]] = {
+PHRASES: dict[str, Phrase] = {
     "title": ("Learning to predict “{target}” from {source}", "从 {source} 学习预测 “{target}”"),
     # sections
     "data": ("Data", "数据"),
@@ -211,7 +213,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "not-made": ("This part could not be made: {error}", "无法生成这一部分: {error}"),
 }
 
-SETTINGS: dict[str, tuple[str, str]] = {
+SETTINGS: dict[str, Phrase] = {
     "target": ("target", "目标列"),
     "task": ("task", "任务"),
     "include": ("columns included", "额外使用的列"),
@@ -311,7 +313,7 @@ def both(english: str, chinese: str) -> str:
     return f'<span lang="{_TAGS[0]}">{english}</span><span lang="{_TAGS[1]}">{chinese}</span>'
 
 
-def divided(bodies: tuple[str, str]) -> str:
+def divided(bodies: Phrase) -> str:
     """Blocks of HTML in both languages."""
     return "".join(f'<div lang="{tag}">{body}</div>' for tag, body in zip(_TAGS, bodies, strict=True))
 
