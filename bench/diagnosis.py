@@ -27,8 +27,8 @@ from bench.diagnosis_trained import AFTER_TRAINING, TRAINED, NotLearntError
 from chainrule import nn, optim
 from chainrule.diagnosis import Problem, diagnose_problem
 from chainrule.diagnosis.expected import expected_loss
+from chainrule.fitting.metrics import is_right
 from chainrule.train import Trainer
-from chainrule.train.metrics import is_right
 
 STEPS = 60
 

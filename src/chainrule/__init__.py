@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule import data, elsewhere, errors, functional, nn, numpy_functions, ops, optim, testing, train
 from chainrule.capture import compile, hessian, jacobian, value_and_grad
-from chainrule.derivations import explain, expression
 from chainrule.errors import ChainruleError
 from chainrule.functional import (
     abs,
@@ -122,16 +121,22 @@ from chainrule.train import (
     save_model,
     save_trainer,
 )
+from chainrule.version import __version__
 
 if TYPE_CHECKING:
+    from chainrule.derivations import explain, expression
     from chainrule.diagnosis import diagnose
     from chainrule.drawing import draw
     from chainrule.grading import check
 
-__version__ = "0.1.0"
 
-
-_LATER = {"check": "chainrule.grading", "diagnose": "chainrule.diagnosis", "draw": "chainrule.drawing"}
+_LATER = {
+    "check": "chainrule.grading",
+    "diagnose": "chainrule.diagnosis",
+    "draw": "chainrule.drawing",
+    "explain": "chainrule.derivations",
+    "expression": "chainrule.derivations",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -153,6 +158,7 @@ __all__ = [
     "Tensor",
     "Trainer",
     "WeightAveraging",
+    "__version__",
     "abs",
     "add",
     "affine",

@@ -11,9 +11,10 @@ from cli_data import FAST, chainrule, write_npz, write_table
 
 from chainrule import fileio
 from chainrule.errors import OutputError
+from chainrule.fitting import files
 from chainrule.job import Predictor
 from chainrule.job.checkpoint import RunCheckpoint
-from chainrule.train import callbacks, files
+from chainrule.train import callbacks
 
 pa = pytest.importorskip("pyarrow", reason="tables are read with pyarrow")
 SLOW = ["--no-progress", "--hidden", "8", "--batch-size", "8"]

@@ -9,7 +9,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import CaptureError
-from chainrule.train.metrics import Metric
+from chainrule.fitting.metrics import Metric
 
 X = np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
 Y = np.ones((6, 1), np.float32)

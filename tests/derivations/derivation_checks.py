@@ -8,7 +8,7 @@ from math import cos, erf, exp, log, log1p, pi, sin, sqrt, tanh
 import numpy as np
 
 from chainrule.derivations import Derivation
-from chainrule.derivations.derivation import Step
+from chainrule.derivations.steps import Step
 from chainrule.derivations.symbols import rounded
 
 

@@ -15,8 +15,8 @@ from derivation_checks import formulas_give_the_values, re_evaluated
 
 import chainrule as cr
 from chainrule.derivations import Derivation, explain, expression
-from chainrule.derivations.derive import Form
 from chainrule.derivations.expressions import names_in
+from chainrule.derivations.forms import Form
 from chainrule.derivations.functions import FUNCTIONS, is_value
 from chainrule.errors import ChainruleError
 from chainrule.ir import topological

@@ -12,7 +12,7 @@ from derivation_checks import re_evaluated
 
 import chainrule as cr
 from chainrule.derivations import explain, expression
-from chainrule.derivations.derive import Form
+from chainrule.derivations.forms import Form
 from chainrule.derivations.formulas import tidy, write
 
 DOUBLED = "a=x+x; b=a+a; c=b+b; d=c+c"

@@ -20,12 +20,12 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.data import Table, read_images
 from chainrule.errors import ChainruleError
+from chainrule.fitting.files import read, write
 from chainrule.grading import read_homework
 from chainrule.grading.homework import TEMPLATE
 from chainrule.job import Config, Predictor, Problem, train
 from chainrule.job.resuming import load_run
 from chainrule.train import History
-from chainrule.train.files import read, write
 
 MOST_MEMORY = 2**30
 VALUES = (

@@ -12,7 +12,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, ModelFileError
-from chainrule.train import files
+from chainrule.fitting import files
 
 
 def _tied():

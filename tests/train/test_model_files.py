@@ -18,7 +18,7 @@ from safetensors.numpy import save as save_tensors
 import chainrule as cr
 from chainrule import nn
 from chainrule.errors import ArgumentError, ModelFileError, OutputError
-from chainrule.train import files
+from chainrule.fitting import files
 
 
 def small_model():

@@ -1,7 +1,7 @@
 """Show the work: derive gradients.
 
 derive        `explain`: the gradient of a value by others, as steps (see `Derivation`)
-  request, calculation      what was asked for; the graph with values and names
+  request, calculations     what was asked for; the graph with values and names
   backward, lines           the backward pass, term by term; one line of a derivation
   elements, paths           single elements of arrays; one product per path
   matrix, update, attribution     the other forms
@@ -10,11 +10,32 @@ derive        `explain`: the gradient of a value by others, as steps (see `Deriv
 expressions   `expression`: a graph from a typed formula
   functions                 the functions that such a formula can call
 render        text, Markdown, LaTeX, HTML
-language      every word, in English and Chinese
+words         every phrase, in English and Chinese
 """
 
+from chainrule.derivations.calculations import At, Blocks, Calculation, calculation, caller_variables, is_plain_constant
 from chainrule.derivations.derivation import Derivation
 from chainrule.derivations.derive import explain
 from chainrule.derivations.expressions import expression
+from chainrule.derivations.formulas import write
+from chainrule.derivations.matrix import Layer, find_layers, in_layer_notation, operands
+from chainrule.derivations.symbols import number, symbol
 
-__all__ = ["Derivation", "explain", "expression"]
+__all__ = [
+    "At",
+    "Blocks",
+    "Calculation",
+    "Derivation",
+    "Layer",
+    "calculation",
+    "caller_variables",
+    "explain",
+    "expression",
+    "find_layers",
+    "in_layer_notation",
+    "is_plain_constant",
+    "number",
+    "operands",
+    "symbol",
+    "write",
+]

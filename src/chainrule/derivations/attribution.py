@@ -16,12 +16,13 @@ import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.derivations.backward import backward, cut_out
-from chainrule.derivations.calculation import Calculation
-from chainrule.derivations.derivation import Derivation, Section, Step
-from chainrule.derivations.derive import finished
+from chainrule.derivations.calculations import Calculation
+from chainrule.derivations.derivation import Derivation
+from chainrule.derivations.forms import finished
 from chainrule.derivations.lines import evaluate
 from chainrule.derivations.matrix import Layer, error_term, find_layers, in_layer_notation
 from chainrule.derivations.request import Request
+from chainrule.derivations.steps import Section, Step
 from chainrule.derivations.symbols import Formula, symbol
 from chainrule.derivations.words import sentence
 from chainrule.errors import ArgumentError, message

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import autodiff, ir
-from chainrule.derivations.calculation import Calculation
+from chainrule.derivations.calculations import Calculation
 from chainrule.derivations.formulas import tidy
 from chainrule.derivations.symbols import derivative_name, natural_order
 from chainrule.ir import LEAVES, Array, Node, topological

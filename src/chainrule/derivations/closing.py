@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from chainrule import autodiff, ir
-from chainrule.derivations.calculation import element_name
-from chainrule.derivations.derivation import Section
+from chainrule.derivations.calculations import element_name
 from chainrule.derivations.elements import index_of
 from chainrule.derivations.formulas import tidy, uniform, write
 from chainrule.derivations.request import Request
+from chainrule.derivations.steps import Section
 from chainrule.derivations.symbols import Formula, number, symbol
 from chainrule.derivations.words import sentence
 from chainrule.ir import LEAVES, Array, Node

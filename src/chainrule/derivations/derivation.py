@@ -1,206 +1,35 @@
-"""A derivation as data: steps with symbols and numbers, which the renderers turn into text, Markdown, LaTeX and HTML."""
+"""`Derivation`: what `explain` returns, as data and in every form that it can be shown in."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from chainrule.derivations.symbols import Formula, symbol
-from chainrule.errors import ArgumentError
-from chainrule.ir import Array
-from chainrule.language import Language
-
-SCHEMA = "chainrule/derivation/1"
-_LARGEST_LISTED = 10_000
+from chainrule.derivations.render import html, latex, text
+from chainrule.derivations.steps import Derived
+from chainrule.errors import ArgumentError, message
+from chainrule.fileio import write_file
 
 
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """One factor or term of a calculation: what it is called, its formula, and its value in full.
-
-    Attributes:
-        symbol: how it is written.
-        value: the number, or the array.
-    """
-
-    symbol: Formula
-    value: Array
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return {**_formula_dict(self.symbol), "value": plain_value(self.value)}
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One term of a step that adds up several.
-
-    Attributes:
-        rule: "product" (the factors, multiplied element by element, give the value), "pullback" (the upstream gradient taken
-            through an operation on arrays), or "rest" (many small terms together).
-        via: name of the node that it comes from, or the names along a path.
-        factors: upstream gradient and local derivative, or the factors along a path.
-        value: of the term, in full.
-    """
-
-    rule: str
-    via: tuple[str, ...]
-    factors: tuple[Factor, ...]
-    formula: Formula
-    value: Array
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "rule": self.rule,
-            "via": list(self.via),
-            "factors": [f.to_dict() for f in self.factors],
-            "formula": _formula_dict(self.formula),
-            "value": plain_value(self.value),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One line of a derivation: symbol = formula = formula with numbers = value.
-
-    Attributes:
-        kind: "given", "value", "seed", "gradient", "path", "sum", "element", "note".
-        name: what is calculated, as it can be named in `check` ("O5", "dE/dw13").
-        symbol: how it is written.
-        equations: right-hand sides, in order: the formula, then with numbers.
-        value: the result, in full.
-        digits: significant digits to show of the result, so that it follows from the numbers shown before it.
-        note: what happens here, in the language of the derivation; formulas in its `latex` stand between $.
-        parts: the terms that were added up (gradients and sums).
-    """
-
-    kind: str
-    name: str
-    symbol: Formula
-    equations: tuple[Formula, ...]
-    value: Array | None
-    digits: int
-    note: Formula | None = None
-    parts: tuple[Part, ...] = ()
-
-    @property
-    def route(self) -> Formula | None:
-        """Of a path, the names along it, joined by arrows."""
-        if self.kind != "path":
-            return None
-        symbols = [symbol(n) for n in self.parts[0].via]
-        return Formula(" → ".join(s.text for s in symbols), r" \to ".join(s.latex for s in symbols))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "symbol": _formula_dict(self.symbol),
-            "equations": [_formula_dict(e) for e in self.equations],
-            "value": None if self.value is None else plain_value(self.value),
-            "shape": None if self.value is None else list(self.value.shape),
-            "note": self.note.text if self.note else "",
-            "parts": [p.to_dict() for p in self.parts],
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """Steps under a heading."""
-
-    kind: str
-    heading: Formula
-    steps: tuple[Step, ...]
-    remark: Formula | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "kind": self.kind,
-            "heading": self.heading.text,
-            "remark": self.remark.text if self.remark else "",
-            "steps": [s.to_dict() for s in self.steps],
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Derivation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Derivation(Derived):
     """How a value depends on others, derived step by step.
 
-    `print` shows it as text, a notebook as formulas.
-
-    Attributes:
-        title: in the derivation's language.
-        form: "graph", "path", "matrix", "update" or "attribution".
-        language: "en" or "zh".
-        precision: significant digits shown.
-        output: name of what was explained.
-        wrt: names of what it was explained by.
-        sections: the steps.
-        results: per name of `wrt`, the gradient (or the new value), in full.
+    `print` shows it as text, a notebook as formulas. Its attributes are those of `Derived`.
     """
-
-    title: Formula
-    form: str
-    language: Language
-    precision: int
-    output: str
-    wrt: tuple[str, ...]
-    sections: tuple[Section, ...]
-    results: dict[str, Array] = field(default_factory=dict)
-
-    def steps(self) -> Iterator[Step]:
-        """All steps, in order."""
-        return (step for section in self.sections for step in section.steps)
-
-    @property
-    def value(self) -> Array:
-        """The result, where one was asked for.
-
-        Raises:
-            ArgumentError: there are several; see `results`.
-        """
-        if len(self.results) != 1:
-            raise ArgumentError(f"this derivation has {len(self.results)} results; look at .results, which has them by name.")
-        return next(iter(self.results.values()))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As data that JSON can hold; the schema is described in docs/explain.md and named in "schema"."""
-        return {
-            "schema": SCHEMA,
-            "form": self.form,
-            "language": self.language,
-            "title": _formula_dict(self.title),
-            "output": self.output,
-            "wrt": list(self.wrt),
-            "results": {name: plain_value(value) for name, value in self.results.items()},
-            "sections": [s.to_dict() for s in self.sections],
-        }
 
     def to_text(self) -> str:
         """For a terminal."""
-        from chainrule.derivations.render.text import to_text  # noqa: PLC0415 -- renderers read derivations
-
-        return to_text(self)
+        return text.to_text(self)
 
     def to_markdown(self) -> str:
         """Markdown with formulas in $…$."""
-        from chainrule.derivations.render.latex import to_markdown  # noqa: PLC0415
-
-        return to_markdown(self)
+        return latex.to_markdown(self)
 
     def to_latex(self) -> str:
         """LaTeX: sections with aligned equations, to be put into a document that loads amsmath (and ctex for Chinese)."""
-        from chainrule.derivations.render.latex import to_latex  # noqa: PLC0415
-
-        return to_latex(self)
+        return latex.to_latex(self)
 
     def to_html(self) -> str:
         """One HTML page that needs nothing else: it works offline and prints.
@@ -208,9 +37,7 @@ class Derivation:
         Raises:
             MissingDependency: the package math-core, which sets formulas, is not installed.
         """
-        from chainrule.derivations.render.html import to_html  # noqa: PLC0415
-
-        return to_html(self)
+        return html.to_html(self)
 
     def save(self, path: str | Path) -> None:
         """Write to a file: .html, .md, .tex, .txt or .json, by its ending.
@@ -218,9 +45,18 @@ class Derivation:
         Raises:
             ArgumentError: another ending.
         """
-        from chainrule.derivations.render import write_file  # noqa: PLC0415
-
-        write_file(self, Path(path))
+        writers = {
+            ".json": lambda: json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False),
+            ".txt": self.to_text,
+            ".md": self.to_markdown,
+            ".tex": self.to_latex,
+            ".html": self.to_html,
+        }
+        ending = Path(path).suffix
+        if ending not in writers:
+            given, known = f"the file {Path(path).name!r} was named", f"derivations are written as {', '.join(writers)}"
+            raise ArgumentError(message(given, known, "Change the ending."))
+        write_file(path, writers[ending]().encode())
 
     def __str__(self) -> str:
         return self.to_text()
@@ -230,26 +66,3 @@ class Derivation:
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
-
-
-def _formula_dict(formula: Formula) -> dict[str, str]:
-    return {"text": formula.text, "latex": formula.latex}
-
-
-def plain_value(value: Array) -> Any:
-    """Numbers as nested lists; of large arrays shape and extremes.
-
-    JSON has no infinities and no NaN: they become the text "inf", "-inf" or "nan", which Python's `float` reads.
-    """
-    if value.size > _LARGEST_LISTED:
-        return {"shape": list(value.shape), "min": plain_value(value.min()), "max": plain_value(value.max())}
-    if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
-        return _with_words(value.tolist())
-    return value.tolist()
-
-
-def _with_words(values: Any) -> Any:
-    """Nested lists in which "inf", "-inf" and "nan" stand for numbers that JSON does not have."""
-    if isinstance(values, list):
-        return [_with_words(v) for v in values]
-    return values if math.isfinite(values) else str(values)

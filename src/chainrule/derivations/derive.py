@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 import numpy as np
 
 from chainrule import autodiff
+from chainrule.derivations.attribution import attribution_form
 from chainrule.derivations.backward import Gradient, backward
-from chainrule.derivations.calculation import (
+from chainrule.derivations.calculations import (
     At,
     Blocks,
     Calculation,
@@ -20,19 +21,21 @@ from chainrule.derivations.calculation import (
     place_named,
     place_of,
 )
-from chainrule.derivations.closing import closing_sections
-from chainrule.derivations.derivation import Derivation, Section, Step
-from chainrule.derivations.lines import given_step, gradient_step, value_step
+from chainrule.derivations.derivation import Derivation
+from chainrule.derivations.forms import Form, finished, forward_sections
+from chainrule.derivations.lines import gradient_step
+from chainrule.derivations.matrix import matrix_form
 from chainrule.derivations.paths import path_section
 from chainrule.derivations.request import Request
-from chainrule.derivations.symbols import Formula, derivative_name, natural_order, symbol
+from chainrule.derivations.steps import Section, Step
+from chainrule.derivations.symbols import derivative_name, natural_order, symbol
+from chainrule.derivations.update import update_form
 from chainrule.derivations.words import sentence
 from chainrule.errors import ArgumentError, GradientError, message
-from chainrule.ir import LEAVES, Array, Node, topological
+from chainrule.ir import Array, Node, topological
 from chainrule.language import Language, index_of
 from chainrule.tensors import Tensor
 
-Form = Literal["graph", "path", "matrix", "update", "attribution"]
 Wrt = Tensor | str | Sequence["Tensor | str"] | None
 
 
@@ -91,22 +94,17 @@ def explain(
     request = Request(calc, chosen or _free_leaves(calc), bool(chosen), language, precision, most)
     for place in request.places:
         check_depends(calc, place)
-    found: Derivation = _forms()[form](request, optimizer)
-    return found
+    return _FORMS[form](request, optimizer)
 
 
-def _forms() -> Mapping[str, Any]:
-    from chainrule.derivations.attribution import attribution_form  # noqa: PLC0415 -- they build on this module
-    from chainrule.derivations.matrix import matrix_form  # noqa: PLC0415
-    from chainrule.derivations.update import update_form  # noqa: PLC0415
-
-    return {
-        "graph": lambda request, _: graph_form(request),
-        "path": lambda request, _: path_form(request),
-        "matrix": lambda request, _: matrix_form(request),
-        "attribution": lambda request, _: attribution_form(request),
-        "update": update_form,
-    }
+# What makes a derivation of each form; the optimiser is for form "update" alone.
+_FORMS: Mapping[Form, Callable[[Request, Any], Derivation]] = {
+    "graph": lambda request, _: graph_form(request),
+    "path": lambda request, _: path_form(request),
+    "matrix": lambda request, _: matrix_form(request),
+    "attribution": lambda request, _: attribution_form(request),
+    "update": update_form,
+}
 
 
 def _check(output: object, form: str, precision: int) -> None:
@@ -179,26 +177,6 @@ def check_depends(calc: Calculation, place: Place) -> None:
         )
 
 
-# -------------------------------------------------------------------------------------------- forms
-def title(request: Request) -> Formula:
-    """ "How E depends on w13"."""
-    assert request.calc.output.name is not None
-    output = symbol(request.calc.output.name)
-    wrt = [symbol(p.name) for p in request.places]
-    return sentence("title", request.language, output=output, wrt=wrt)
-
-
-def forward_sections(request: Request) -> list[Section]:
-    """The given values, and the forward pass."""
-    calc, precision = request.calc, request.precision
-    shown = [n for n in calc.nodes if n in calc.shown]
-    leaves = sorted((n for n in shown if n.op in LEAVES), key=lambda n: natural_order(n.name or ""))
-    given = tuple(given_step(n, precision) for n in leaves)
-    values = tuple(value_step(calc, n, precision) for n in shown if n.op not in LEAVES)
-    sections = [Section("given", sentence("given", request.language), given)] if given else []
-    return [*sections, *([Section("forward", sentence("forward", request.language), values)] if values else [])]
-
-
 def element_step(gradient: Gradient, place: Place, request: Request) -> Step:
     """One element of a gradient."""
     assert place.index is not None and request.calc.output.name is not None
@@ -229,20 +207,3 @@ def path_form(request: Request) -> Derivation:
         sections.append(section)
         results[place.name] = np.asarray(total)
     return finished(request, "path", sections, results)
-
-
-def finished(request: Request, form: Form, sections: Sequence[Section], results: Mapping[str, Array]) -> Derivation:
-    """A derivation of what was requested, with what there is to say at its end."""
-    assert request.calc.output.name is not None
-    names = tuple(p.name for p in request.places)
-    sections = [*sections, *closing_sections(request, results)]
-    return Derivation(
-        title(request),
-        form,
-        request.language,
-        request.precision,
-        request.calc.output.name,
-        names,
-        tuple(sections),
-        dict(results),
-    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chainrule import autodiff, ir
-from chainrule.derivations.calculation import element_name, is_plain_constant
+from chainrule.derivations.calculations import element_name, is_plain_constant
 from chainrule.derivations.formulas import Product, product, uniform
 from chainrule.ir import LEAVES, Array, Node
 from chainrule.ops.primitive import Primitive, lookup

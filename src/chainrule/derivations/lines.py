@@ -9,9 +9,9 @@ import numpy as np
 
 from chainrule import ir
 from chainrule.derivations.backward import Gradient, Term, cut_out
-from chainrule.derivations.calculation import Calculation
-from chainrule.derivations.derivation import Factor, Part, Step
+from chainrule.derivations.calculations import Calculation
 from chainrule.derivations.formulas import Product, named_symbol, repeats_a_number, tidy, uniform, write
+from chainrule.derivations.steps import Factor, Part, Step
 from chainrule.derivations.symbols import Formula, agreeing_digits, derivative_name, is_short, number, symbol, total
 from chainrule.derivations.words import sentence
 from chainrule.ir import LEAVES, Array, Node, topological

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.derivations.backward import Gradient, backward, local_derivative
-from chainrule.derivations.calculation import Calculation, Place
-from chainrule.derivations.derivation import Derivation, Factor, Part, Section, Step
-from chainrule.derivations.derive import finished
+from chainrule.derivations.calculations import Calculation, Place
+from chainrule.derivations.derivation import Derivation
 from chainrule.derivations.elements import Elements, addends, index_of
+from chainrule.derivations.forms import finished
 from chainrule.derivations.formulas import Product, product, write
 from chainrule.derivations.lines import added, given_step, gradient_step, sum_of_products, value_step, without_repeats
 from chainrule.derivations.render.arrays import is_listed
 from chainrule.derivations.request import Request
+from chainrule.derivations.steps import Factor, Part, Section, Step
 from chainrule.derivations.symbols import Formula, constant, derivative_name, natural_order, symbol, total
 from chainrule.derivations.words import phrase, sentence
 from chainrule.errors import ArgumentError, message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chainrule.derivations.calculation import Calculation, Place
+from chainrule.derivations.calculations import Calculation, Place
 from chainrule.language import Language
 
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.derivations.backward import cut_out, whole_gradient
-from chainrule.derivations.calculation import Calculation, Place, calculation
-from chainrule.derivations.derivation import Derivation, Section
-from chainrule.derivations.derive import finished
+from chainrule.derivations.calculations import Calculation, Place, calculation
+from chainrule.derivations.derivation import Derivation
+from chainrule.derivations.forms import finished
 from chainrule.derivations.formulas import tidy
 from chainrule.derivations.lines import given_step, value_step
 from chainrule.derivations.request import Request
+from chainrule.derivations.steps import Section
 from chainrule.derivations.symbols import Formula, derivative_name, natural_order, symbol
 from chainrule.derivations.words import PHRASES, sentence
 from chainrule.errors import ArgumentError, message

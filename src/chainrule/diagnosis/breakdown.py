@@ -19,13 +19,13 @@ from chainrule.diagnosis.non_finite import NonFinite, first_non_finite
 from chainrule.diagnosis.problem import Problem, arrays
 from chainrule.diagnosis.reasons import REASONS
 from chainrule.errors import ArgumentError, message
+from chainrule.fitting.batches import Batches
+from chainrule.fitting.steps import Clipping, FailedStep, Steps
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.language import Language, index_of
 from chainrule.nn import Module
 from chainrule.nn.forward import model_dtype
 from chainrule.nn.module import modes_kept, observing
-from chainrule.train.batches import Batches
-from chainrule.train.steps import Clipping, FailedStep, Steps
 
 _BLOWN_UP = 1e3  # weights of networks that learn stay far below
 _PLACES = {

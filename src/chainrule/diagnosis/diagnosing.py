@@ -14,12 +14,12 @@ from chainrule.diagnosis.network_rules import RULES as NETWORK_RULES
 from chainrule.diagnosis.problem import Problem
 from chainrule.diagnosis.remedies import Remedy
 from chainrule.diagnosis.rule import Rule, Sign
+from chainrule.fitting.history import History
 from chainrule.language import Language, index_of
 from chainrule.nn import Loss, Module
 from chainrule.nn.function_loss import as_loss
 from chainrule.nn.losses import trusting
 from chainrule.optim import Optimizer
-from chainrule.train import History
 
 RULES: tuple[Rule, ...] = tuple(sorted((*NETWORK_RULES, *DATA_RULES, *LEARNING_RULES), key=lambda rule: rule.urgency))
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from chainrule.capture import capture
 from chainrule.errors import ArgumentError, message
+from chainrule.fitting.history import History
+from chainrule.fitting.inputs import targets_array
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array
 from chainrule.nn.module import modes_kept
 from chainrule.optim import Optimizer
-from chainrule.train import History
-from chainrule.train.inputs import targets_array
 
 
 @dataclass(frozen=True)

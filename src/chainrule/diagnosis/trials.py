@@ -1,6 +1,6 @@
 """Short training runs on copies: what would happen at other learning rates, with other labels, weights, or penalties.
 
-The runs are those of the trainer (`chainrule.train.steps`), on the reference backend; of large networks on the fastest one.
+The runs are those of the trainer (`chainrule.fitting.steps`), on the reference backend; of large networks on the fastest one.
 What they cost is bounded whatever the network and its data: those of large ones take fewer and smaller steps. Programs work on
 arrays of their own, so the model, its optimiser and the random stream stay as they are, bit for bit.
 """
@@ -18,13 +18,13 @@ import numpy as np
 from chainrule import backends
 from chainrule.backends.reference import REFERENCE
 from chainrule.diagnosis.problem import rebuilt
+from chainrule.fitting.inputs import counting_samples
+from chainrule.fitting.steps import Clipping, Steps
 from chainrule.ir import Array
 from chainrule.nn import Dropout, Loss, Module
 from chainrule.nn.module import modes_kept
 from chainrule.optim import Optimizer
 from chainrule.tensors import Generator, Tensor, random
-from chainrule.train.inputs import counting_samples
-from chainrule.train.steps import Clipping, Steps
 
 Values = Mapping[Tensor, Array]  # of parameters
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from chainrule.derivations.symbols import number
+from chainrule.derivations import number
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.shapes import SMALL_SIZE, Point, dot, line, polyline, tag, text, text_width
 from chainrule.ir import Array

@@ -10,8 +10,8 @@ from chainrule.drawing.chart import Line, Panel, panels_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.words import PHRASES, phrase
 from chainrule.errors import ArgumentError, message
+from chainrule.fitting.history import History
 from chainrule.language import Language
-from chainrule.train import History
 
 _NEVER = ("epoch", "seconds")
 _STOPPED = re.compile(r"(?P<monitor>\w+) did not improve for (?P<patience>\d+) epochs; the best was epoch (?P<best>\d+)")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, get_args
 
-from chainrule.derivations.calculation import At, Blocks, calculation, caller_variables
+from chainrule.derivations import At, Blocks, calculation, caller_variables
 from chainrule.diagnosis import Diagnosis, Problem
 from chainrule.diagnosis.measuring import Measurements
 from chainrule.drawing.curves import history_drawing
@@ -17,10 +17,10 @@ from chainrule.drawing.network import network_drawing
 from chainrule.drawing.picture import Drawing, Look, Theme, check_theme
 from chainrule.drawing.regions import regions_drawing
 from chainrule.errors import ArgumentError, message
+from chainrule.fitting.history import History
 from chainrule.language import Language, index_of
 from chainrule.nn import Loss, Module
 from chainrule.tensors import Tensor
-from chainrule.train import History
 
 Kind = Literal["graph", "network", "curves", "regions", "gradient-flow"]
 Detail = Literal["all", "named", "auto", "layers"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule import autodiff, ir
-from chainrule.derivations.calculation import Calculation, is_plain_constant
+from chainrule.derivations import Calculation, is_plain_constant
 from chainrule.errors import ChainruleError
 from chainrule.ir import LEAVES, Array, Node, topological
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chainrule.derivations.calculation import Calculation, is_plain_constant
-from chainrule.derivations.matrix import find_layers, in_layer_notation
+from chainrule.derivations import Calculation, find_layers, in_layer_notation, is_plain_constant
 from chainrule.drawing.flowing import behind
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Node, topological

@@ -7,9 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from chainrule.derivations.calculation import Calculation, is_plain_constant
-from chainrule.derivations.formulas import write
-from chainrule.derivations.symbols import number, symbol
+from chainrule.derivations import Calculation, is_plain_constant, number, symbol, write
 from chainrule.drawing.flowing import behind, flows, repeated
 from chainrule.drawing.folding import MOST_NODES, Folding, by_layers, folded, made_of, summary
 from chainrule.drawing.picture import Drawing, Look

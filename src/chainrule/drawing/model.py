@@ -9,8 +9,7 @@ import numpy as np
 
 from chainrule import ir
 from chainrule.capture import capture
-from chainrule.derivations.calculation import calculation
-from chainrule.derivations.matrix import find_layers
+from chainrule.derivations import calculation, find_layers
 from chainrule.drawing.flowing import behind
 from chainrule.drawing.folding import made_of, shown_layers, summary
 from chainrule.drawing.graph import CARRIERS, sign, title_of

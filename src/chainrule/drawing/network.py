@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.derivations.calculation import Calculation
-from chainrule.derivations.matrix import Layer, find_layers, in_layer_notation, operands
-from chainrule.derivations.symbols import number, symbol
+from chainrule.derivations import Calculation, Layer, find_layers, in_layer_notation, number, operands, symbol
 from chainrule.drawing.graph import CARRIERS, graph_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import legend_shapes

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from chainrule.derivations.calculation import Place
+from chainrule.derivations.calculations import Place
 from chainrule.grading.quantities import Quantity, World
 from chainrule.grading.slip import Slip, slip
 from chainrule.ir import Array

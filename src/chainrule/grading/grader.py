@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.derivations.calculation import calculation, caller_variables
+from chainrule.derivations.calculations import calculation, caller_variables
 from chainrule.derivations.symbols import number
 from chainrule.derivations.words import phrase
 from chainrule.errors import ArgumentError, ChainruleError, message

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chainrule.derivations.calculation import Calculation
+from chainrule.derivations.calculations import Calculation
 from chainrule.derivations.formulas import write
 from chainrule.grading.quantities import Quantity, World, changed
 from chainrule.ir import Array, Node

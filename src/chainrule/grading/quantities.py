@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.derivations.backward import cut_out, whole_gradient
-from chainrule.derivations.calculation import Calculation, Place, place_named
+from chainrule.derivations.calculations import Calculation, Place, place_named
 from chainrule.derivations.symbols import Formula, symbol, typed
 from chainrule.derivations.update import moments, stepped
 from chainrule.errors import ChainruleError

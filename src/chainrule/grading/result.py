@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from chainrule.derivations.derivation import plain_value
+from chainrule.derivations.steps import plain_value
 from chainrule.ir import Array
 
 Verdict = Literal["right", "rounded", "follow-on", "wrong", "not-graded"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chainrule.derivations.calculation import Place
+from chainrule.derivations.calculations import Place
 from chainrule.derivations.symbols import symbol
 from chainrule.derivations.update import moments, stepped
 from chainrule.errors import ChainruleError

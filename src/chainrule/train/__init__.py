@@ -1,9 +1,10 @@
 """Training: the loop, what happens between epochs, what is measured, and saving."""
 
+from chainrule.fitting.history import History
+from chainrule.fitting.metrics import METRICS, Metric
 from chainrule.train.callbacks import BestEpoch, Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, WeightAveraging
-from chainrule.train.history import History
-from chainrule.train.metrics import METRICS, Metric
-from chainrule.train.saving import load_model, load_trainer, save_model, save_trainer
+from chainrule.train.resuming import load_trainer
+from chainrule.train.saving import load_model, save_model, save_trainer
 from chainrule.train.trainer import Trainer
 
 __all__ = [

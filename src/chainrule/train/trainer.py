@@ -14,19 +14,19 @@ import numpy as np
 from chainrule import backends, checks, elsewhere, optim
 from chainrule.backends.contract import Profiled
 from chainrule.errors import ArgumentError, NonFiniteLoss, message
+from chainrule.fitting import inputs
+from chainrule.fitting.batches import Batches
+from chainrule.fitting.history import History
+from chainrule.fitting.metrics import Metric, is_right, resolve
+from chainrule.fitting.steps import Clipping, FailedStep, Steps
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.function_loss import as_loss
 from chainrule.tensors import Generator, Tensor, drawing_from, tensor
-from chainrule.train import inputs
-from chainrule.train.batches import Batches
 from chainrule.train.callbacks import Callback, check_callbacks
-from chainrule.train.history import History
 from chainrule.train.interrupt import Interrupt
-from chainrule.train.metrics import Metric, is_right, resolve
 from chainrule.train.progress import Progress, choose
-from chainrule.train.steps import Clipping, FailedStep, Steps
 
 if TYPE_CHECKING:
     from chainrule.diagnosis.findings import Diagnosis
@@ -297,7 +297,7 @@ class Trainer:
         """Diagnoses before and after what is done within it, if that was asked for."""
         if not self.diagnose:
             return nullcontext()
-        from chainrule.diagnosis.around import diagnosed  # noqa: PLC0415 -- reads the parts of training, so it is above them
+        from chainrule.train.diagnosing import diagnosed  # noqa: PLC0415 -- loaded where it was asked for
 
         return diagnosed(self, data, held_out, batch_size=batch_size, seed=seed, show=show)
 

@@ -68,7 +68,7 @@ class NativeProgram:
         staging = sum(n.size * n.dtype.itemsize for n in self._graph.inputs)
         return self._executable.arena_bytes + staging + sum(c.nbytes for c in self._executable.constants)
 
-    def message(self) -> str:
+    def explain(self) -> str:
         """The kernels in order: loops and vectors (`784/16`: in vectors of 16; `32↓`: reduced), tiles, operations, bytes, and
         the cycles that the cost model expects."""
         from chainrule.backends.native import report  # noqa: PLC0415 -- as above

@@ -14,8 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from chainrule.derivations.derivation import Derivation, Section, Step
 from chainrule.derivations.render.latex import equation_sides, noted
+from chainrule.derivations.steps import Derived, Section, Step
 from chainrule.derivations.words import phrase
 from chainrule.errors import ChainruleError, missing_dependency
 from chainrule.language import Language
@@ -103,8 +103,8 @@ def math(latex: str, *, block: bool = False) -> str:
     return found.replace('display="block"', 'displaystyle="true"') if block else found
 
 
-def to_html(derivation: Derivation) -> str:
-    """The whole derivation; see `Derivation.to_html`."""
+def to_html(derivation: Derived) -> str:
+    """The whole derivation; see `Derived.to_html`."""
     language = derivation.language
     walk = _Walk(sum(step.kind != "given" for step in derivation.steps()), language)
     body = [f"<h1>{mixed(derivation.title.latex)}</h1>", walk.start()]
@@ -166,7 +166,7 @@ class _Walk:
         return f'{button}{step}<div class="controls">{"".join(links)}</div>'
 
 
-def section_body(section: Section, derivation: Derivation) -> str:
+def section_body(section: Section, derivation: Derived) -> str:
     """The steps of a section, without its heading."""
     given, steps = _given_and_steps(section, derivation.language)
     return "\n".join([*given, *steps])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from chainrule.derivations.derivation import Derivation, Section, Step
 from chainrule.derivations.render.arrays import in_words, is_listed, rows_of
+from chainrule.derivations.steps import Derived, Section, Step
 from chainrule.derivations.symbols import Formula, number
 from chainrule.derivations.words import phrase
 from chainrule.ir import Array
@@ -15,8 +15,8 @@ _LINE = 80  # characters, as text, that fit on a line of a page
 _TEXT_SPECIAL = str.maketrans({c: "\\" + c for c in "_#%&{}"})
 
 
-def to_latex(derivation: Derivation) -> str:
-    """The whole derivation; see `Derivation.to_latex`."""
+def to_latex(derivation: Derived) -> str:
+    """The whole derivation; see `Derived.to_latex`."""
     lines = [rf"\section*{{{derivation.title.latex}}}"]
     for section in derivation.sections:
         lines += ["", rf"\subsection*{{{escaped(section.heading.latex)}}}"]
@@ -47,8 +47,8 @@ def _block(rows: list[str]) -> list[str]:
     return [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"] if rows else []
 
 
-def to_markdown(derivation: Derivation) -> str:
-    """The whole derivation; see `Derivation.to_markdown`."""
+def to_markdown(derivation: Derived) -> str:
+    """The whole derivation; see `Derived.to_markdown`."""
     lines = [f"# {derivation.title.latex}"]
     for section in derivation.sections:
         lines += ["", f"## {section.heading.latex}", ""]
@@ -58,7 +58,7 @@ def to_markdown(derivation: Derivation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(section: Section, derivation: Derivation) -> list[str]:
+def _table(section: Section, derivation: Derived) -> list[str]:
     language = derivation.language
     rows = [f"| {phrase('symbol', language)} | {phrase('formula', language)} | {phrase('value', language)} |", "|---|---|---|"]
     for step in section.steps:
@@ -72,7 +72,7 @@ def _value_cell(step: Step, language: Language) -> str:
     return "" if step.value is None else f"${value_latex(step.value, step.digits, language)}$"
 
 
-def _equations(section: Section, derivation: Derivation) -> list[str]:
+def _equations(section: Section, derivation: Derived) -> list[str]:
     lines: list[str] = []
     for step in section.steps:
         if step.note:

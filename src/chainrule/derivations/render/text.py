@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from chainrule.derivations.derivation import Derivation, Section, Step
 from chainrule.derivations.render.arrays import in_words, is_listed, rows_of
+from chainrule.derivations.steps import Derived, Section, Step
 from chainrule.derivations.symbols import Formula, number
 from chainrule.language import Language
 
 _COLUMNS = 110
 
 
-def to_text(derivation: Derivation) -> str:
-    """The whole derivation; see `Derivation.to_text`."""
+def to_text(derivation: Derived) -> str:
+    """The whole derivation; see `Derived.to_text`."""
     lines = [derivation.title.text, "═" * _width(derivation.title.text)]
     for section in derivation.sections:
         lines += ["", *_section(section, derivation.language)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chainrule import nn
+from chainrule.fitting.inputs import targets_array
 from chainrule.ir import Array
 from chainrule.job.config import ACTIVATIONS
 from chainrule.job.problem import Problem
@@ -15,7 +16,6 @@ from chainrule.job.training import make_loss
 from chainrule.nn.module import observing
 from chainrule.nn.table import from_config, to_config
 from chainrule.tensors import Tensor, tensor
-from chainrule.train.inputs import targets_array
 
 if TYPE_CHECKING:
     from chainrule.job.training import Result

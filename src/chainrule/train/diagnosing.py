@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from chainrule.diagnosis.diagnosing import diagnose_problem
-from chainrule.diagnosis.findings import Diagnosis
-from chainrule.diagnosis.problem import Problem
+from chainrule.diagnosis import Diagnosis, Problem, diagnose_problem
 from chainrule.errors import NonFiniteLoss
 from chainrule.ir import Array
 
 if TYPE_CHECKING:
-    from chainrule.train import Trainer
+    from chainrule.train.trainer import Trainer
 
 
 @contextmanager

@@ -20,12 +20,12 @@ import numpy as np
 from chainrule import checks, optim
 from chainrule.backends.contract import Backend, Program
 from chainrule.capture import Capture
+from chainrule.fitting.metrics import Metric, share
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import EVALUATION_BATCH, Forward, batch_signature
 from chainrule.nn.losses import trusting
 from chainrule.tensors import Tensor, no_grad
-from chainrule.train.metrics import Metric, share
 
 
 @dataclass(frozen=True)
