@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_explain_primitives import scalar_of
 
 import chainrule as cr
 from chainrule import ops
@@ -19,6 +18,7 @@ from chainrule.errors import ChainruleError
 from chainrule.grading import read_homework
 from chainrule.language import LANGUAGES, Language
 from chainrule.optim import OPTIMIZERS
+from primitive_scalars import scalar_of
 
 _HOMEWORK = Path(__file__).parents[2] / "examples" / "homework"
 _DOCUMENTS: dict[Language, tuple[str, str]] = {

@@ -14,20 +14,9 @@ from chainrule.derivations import explain
 from chainrule.derivations.render.html import math
 from chainrule.errors import GradientError
 from chainrule.language import LANGUAGES
-from chainrule.tensors import Tensor, apply
+from primitive_scalars import scalar_of
 
 BLOCKS = ["whole", "expanded"]
-
-
-def scalar_of(name: str, seed: int) -> tuple[Tensor, list[Tensor]]:
-    """A scalar that goes through one primitive, and the floating inputs of a random case."""
-    rng = np.random.default_rng(seed)
-    case = ops.PRIMITIVES[name].cases(rng)
-    inputs = [cr.tensor(a, name=f"x{k}") for k, a in enumerate(case.inputs)]
-    y = apply(name, *inputs, **case.attributes)
-    if y.dtype.kind != "f":
-        y = y.astype(np.float64)
-    return (y * rng.uniform(0.5, 1.5, size=y.shape)).sum(), [x for x in inputs if x.dtype.kind == "f"]
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from drawing_cases import CASES
 
-sys.path.append(str(Path(__file__).parents[1] / "explain"))
-from test_explain_browser import CHROMIUM, opened
+from browser import CHROMIUM, opened
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),

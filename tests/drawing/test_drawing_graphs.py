@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 import xml.etree.ElementTree as ET
 from itertools import combinations, pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +16,7 @@ from chainrule.derivations import expression
 from chainrule.drawing import Drawing, draw
 from chainrule.drawing.shapes import SMALL_SIZE, TEXT_SIZE, text_width
 from chainrule.errors import ArgumentError
-
-sys.path.append(str(Path(__file__).parents[1] / "explain"))
-from test_explain_primitives import scalar_of
+from primitive_scalars import scalar_of
 
 pytest.importorskip("graphlay", reason="pictures of graphs are laid out by graphlay")
 

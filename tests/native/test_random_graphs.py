@@ -1,8 +1,5 @@
 """Random graphs on both backends: ordinary ones with their gradients, and wild ones, whose refusals are compared as well."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from comparing import assert_same_run
@@ -11,8 +8,6 @@ from native_levels import LEVELS
 from wild_comparing import differences
 
 from chainrule.backends.native import compiler
-
-sys.path.append(str(Path(__file__).parents[1] / "core"))
 from random_graphs import random_graph, wild_graph
 
 TOGETHER = 20  # wild graphs in one program, most of whose cost is its compilation
