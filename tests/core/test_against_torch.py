@@ -81,7 +81,7 @@ TORCH = {
     "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.div, "negative": torch.neg,
     "power": torch.pow, "equal": torch.eq, "not_equal": torch.ne, "less": torch.lt, "less_equal": torch.le,
     "greater": torch.gt, "greater_equal": torch.ge, "logical_and": torch.logical_and, "logical_or": torch.logical_or,
-    "logical_not": torch.logical_not, "isfinite": torch.isfinite, "where": torch.where, "exp": torch.exp,
+    "exceeds": torch.gt, "attains": torch.eq, "logical_not": torch.logical_not, "isfinite": torch.isfinite, "where": torch.where, "exp": torch.exp,
     "expm1": torch.expm1, "log": torch.log, "log1p": torch.log1p, "sqrt": torch.sqrt, "sin": torch.sin, "cos": torch.cos,
     "tanh": torch.tanh, "erf": torch.erf, "abs": torch.abs, "sign": torch.sign, "floor": torch.floor,
     "maximum": torch.maximum, "minimum": torch.minimum, "square": torch.square, "sigmoid": torch.sigmoid,

@@ -334,6 +334,12 @@ logical_not = elementwise(
     partials=(_nothing,),
     result="bool",
 )
+exceeds = _compare(
+    "exceeds", "y = (a > b), or one of them is NaN", infix(">", ">", COMPARE), body=lambda a, b: logical_not(less_equal(a, b))
+)
+attains = _compare(
+    "attains", "y = (a = b), or a is NaN", infix("=", "=", COMPARE), body=lambda a, b: logical_or(equal(a, b), not_equal(a, a))
+)
 isfinite = elementwise(
     "isfinite", "y = (x is neither infinite nor NaN)", Notation("|#0| < ∞", r"\left\lvert #0\right\rvert < \infty", COMPARE),
     evaluate=np.isfinite, partials=(_nothing,), result="bool",
@@ -455,8 +461,8 @@ _TIES = "at a tie: ½ to each"
 
 
 def _share_of_larger(a: Node, b: Node) -> Node:
-    """1 for the larger, 0 for the smaller, and ½ each at a tie."""
-    return where(equal(a, b), 0.5, to_dtype(a > b, a.dtype))
+    """1 for the larger, 0 for the smaller, and ½ each at a tie; 1 for both where one is NaN."""
+    return where(equal(a, b), 0.5, to_dtype(exceeds(a, b), a.dtype))
 
 
 maximum = elementwise(
@@ -512,7 +518,7 @@ softplus = elementwise(
 )
 relu = elementwise(
     "relu", "y = max(x, 0)", function("relu", r"\operatorname{ReLU}"), body=lambda x: maximum(x, 0),
-    partials=(lambda x, y: to_dtype(x > 0.0, x.dtype),), result="number", kinks="at 0: 0", kink_distance=_from_zero,
+    partials=(lambda x, y: to_dtype(exceeds(x, 0.0), x.dtype),), result="number", kinks="at 0: 0", kink_distance=_from_zero,
 )  # fmt: skip
 leaky_relu = elementwise(
     "leaky_relu", "y = x where x > 0, else slope · x", function("LeakyReLU", r"\operatorname{LeakyReLU}"),

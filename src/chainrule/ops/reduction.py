@@ -13,7 +13,19 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import OPEN, equal, exp, isfinite, log, masked, promote, square, to_dtype, where
+from chainrule.ops.elementwise import (
+    OPEN,
+    attains,
+    exp,
+    isfinite,
+    log,
+    masked,
+    promote,
+    square,
+    stop_gradient,
+    to_dtype,
+    where,
+)
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -181,7 +193,7 @@ sum = reduction(
 def _extreme_pullback(g: Node, node: Node) -> Node:
     (x,) = node.inputs
     axis, keepdims = _settings(node)
-    chosen = equal(x, restore(node, x, axis, keepdims))
+    chosen = attains(x, restore(node, x, axis, keepdims))
     count = sum(to_dtype(chosen, x.dtype), axis=axis, keepdims=keepdims)
     return masked(restore(g / count, x, axis, keepdims), chosen)
 
@@ -255,16 +267,24 @@ var = reduction(
 )
 
 
-def _logsumexp(x: Node, axis: tuple[int, ...], keepdims: bool) -> Node:
+def _shift(x: Node, axis: tuple[int, ...]) -> Node:
+    """The largest x, which is taken off before exp, so that nothing overflows; 0 where that is infinite or NaN."""
     largest = max(x, axis=axis, keepdims=True)
-    shift = where(isfinite(largest), largest, 0.0)
+    return where(isfinite(largest), largest, 0.0)
+
+
+def _logsumexp(x: Node, axis: tuple[int, ...], keepdims: bool) -> Node:
+    shift = _shift(x, axis)
     total = log(sum(exp(x - shift), axis=axis, keepdims=True)) + shift
     return total if keepdims else reshape(total, reduced_shape(x.shape, axis, keepdims=False))
 
 
 def _logsumexp_pullback(g: Node, node: Node) -> Node:
+    """The softmax of x. As exp(x − logsumexp x) it would lose the digits that x and its logsumexp share."""
     (x,) = node.inputs
-    return restore(g, x, *_settings(node)) * exp(x - restore(node, x, *_settings(node)))
+    axis, keepdims = _settings(node)
+    e = exp(x - stop_gradient(_shift(x, axis)))
+    return restore(g, x, axis, keepdims) * (e / sum(e, axis=axis, keepdims=True))
 
 
 logsumexp = reduction(

@@ -25,7 +25,7 @@ from chainrule.ops import lookup
 from chainrule.passes import rewrite
 
 _MOST_ELEMENTS = 9  # of a window that is written out
-_MASKING = ("greater", "less", "cast")
+_MASKING = ("greater", "less", "less_equal", "logical_not", "cast")
 _CHAINS = {"max": "maximum", "min": "minimum", "sum": "add", "prod": "multiply"}
 
 
@@ -93,6 +93,8 @@ def _summed(node: Node, place: Node) -> Node:
 def _chain(node: Node, parts: list[Node] | None) -> Node:
     if parts is None:
         return node
+    if node.op == "sum" and node.dtype.kind == "f":  # of −0 alone it is 0
+        parts = [lookup("add")(parts[0], 0.0), *parts[1:]]
     return _shaped(reduce(lookup(_CHAINS[node.op]), parts), node.shape)
 
 

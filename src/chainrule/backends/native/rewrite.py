@@ -27,6 +27,7 @@ from chainrule.passes import expand_blocks, rewrite, simplify
 
 _IN_STEPS = ("sum", "max", "min", "prod")
 _WORTH_A_STEP = 16  # elements in the last axes
+_SIGNS = ("greater", "less_equal")  # comparisons with 0 in which max(x, 0) does for x, NaN included
 
 
 def prepare(graph: Graph, target: Target) -> Graph:
@@ -76,7 +77,8 @@ def _reduced_in_order(node: Node) -> Node:
 
 
 def _with_masks_from_outputs(graph: Graph) -> Graph:
-    """x > 0 as max(x, 0) > 0 where that maximum is computed anyway: it is kept for the backward pass, and x need not be."""
+    """x > 0 as max(x, 0) > 0, and x ≤ 0 likewise, where that maximum is computed anyway: it is kept for the backward pass, and
+    x need not be."""
     nodes = graph.nodes()
     outputs = {node.inputs[0]: node for node in nodes if node.op == "maximum" and _compares_with_zero(node)}
     maxima = set(outputs.values())
@@ -91,7 +93,7 @@ def _with_masks_from_outputs(graph: Graph) -> Graph:
         original = next(originals)
         if original in maxima:
             return output(original, node.inputs[0])
-        if original.op == "greater" and original.inputs[0] in outputs and _compares_with_zero(original):
+        if original.op in _SIGNS and original.inputs[0] in outputs and _compares_with_zero(original):
             return _replaced(node, (output(outputs[original.inputs[0]], node.inputs[0]), node.inputs[1]))
         return node
 
