@@ -20,7 +20,19 @@ from chainrule.errors import ArgumentError, CaptureError, ShapeError, message
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.elementwise import stop_gradient
 from chainrule.reads import Reads, noted
-from chainrule.tensors import Number, Tensor, TensorLike, apply, grad, is_number, is_recording, parameter, recording_by, tensor
+from chainrule.tensors import (
+    Number,
+    Tensor,
+    TensorLike,
+    apply,
+    differentiated,
+    grad,
+    is_number,
+    is_recording,
+    parameter,
+    recording_by,
+    tensor,
+)
 from chainrule.turns import Turns
 
 P = ParamSpec("P")
@@ -324,7 +336,8 @@ def value_and_grad(function: Callable[..., Tensor]) -> Callable[..., tuple[Tenso
 
 def _value(function: Callable[..., Tensor], *points: Tensor) -> Tensor:
     """What a function gives that is to be differentiated."""
-    found = elsewhere.called(function, *points)
+    with differentiated(points):
+        found = elsewhere.called(function, *points)
     return checks.kind(found, Tensor, "the function returned {}", "it gives a Tensor", "Compute it from x with chainrule.")
 
 

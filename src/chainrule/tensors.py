@@ -49,9 +49,11 @@ class Tensor:
     """An array that remembers how it was computed.
 
     Operators, indexing and mixing with NumPy arrays follow NumPy, promotion of dtypes included; Python numbers are weak.
-    NumPy's functions of a Tensor pass gradients or refuse. What turns a Tensor into an array or a number reads its value, and
-    no gradient passes: `np.asarray(x)`, `np.array([x, y])`, a function such as `np.sum` of a list of Tensors (write
-    `cr.stack([x, y])` first), `array.dot(x)` (write `array @ x`), `array[i] = x`, `float(x)` and functions of `math`.
+    NumPy's functions of a Tensor pass gradients or refuse. So does what makes it an array: `np.asarray(x)`, `np.array([x, y])`
+    (write `cr.stack([x, y])`), `array.dot(x)` (write `array @ x`), `array[i] = x`, `np.vectorize(f)(x)`, DLPack. It is refused
+    for parameters and what was computed from them, except within `no_grad`; other Tensors are data, and become arrays.
+    `x.numpy()`, `x.tolist()`, `x.item()` and `float(x)` read the value, and no gradient passes. Functions of `math` and
+    `array[i] = x` for a single number call `float(x)`, too: write `cr.sin(x)` for `math.sin(x)`, and `cr.stack` of numbers.
 
     Values do not change in place, except by `assign`: `x += 1` gives the name x to a new Tensor, and is refused for parameters.
     """
@@ -297,11 +299,28 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
+        return np.array(self._data(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **settings: Any) -> Any:
         # DLPack has no read-only arrays in its common version, so a copy is what can be handed out safely.
-        return self.numpy().copy().__dlpack__(**settings)
+        return self._data().copy().__dlpack__(**settings)
+
+    def _data(self) -> Array:
+        """The value for who did not ask for it by name.
+
+        Raises:
+            ArgumentError: it takes part in a gradient, which would be cut. CaptureError: see `numpy`.
+        """
+        value = self.numpy()
+        if _recording.get() and _takes_part(self.node):
+            raise ArgumentError(
+                message(
+                    f"{self._label()} of shape {self.shape} was to become an array (np.asarray, np.array([…]), array[i] = …)",
+                    "it takes part in a gradient, which does not pass through an array",
+                    "Compute with functions of chainrule, as in cr.stack([…]) and array @ x; or read the value: x.numpy().",
+                )
+            )
+        return value
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 1, 0
@@ -899,6 +918,27 @@ def _owner(leaf: Node) -> Tensor | None:
     reference = _owners.get(leaf)
     owner = reference() if reference is not None else None
     return owner if owner is not None and owner.requires_grad else None
+
+
+_differentiated: ContextVar[frozenset[Node]] = ContextVar("differentiated", default=frozenset())
+
+
+@contextmanager
+def differentiated(points: Sequence[Tensor]) -> Iterator[None]:
+    """Within it a function of these points runs, whose gradients by them will be asked for."""
+    token = _differentiated.set(_differentiated.get().union(p.node for p in points))
+    try:
+        yield
+    finally:
+        _differentiated.reset(token)
+
+
+def _takes_part(node: Node) -> bool:
+    """Whether a gradient may pass through it: to what asks for one, or to a point at which a function is differentiated."""
+    if node.dtype.kind != "f":
+        return False
+    points = _differentiated.get()
+    return any(n in points or _owner(n) is not None for n in ir.topological([node], stop=lambda n: n.op == "stop_gradient"))
 
 
 def asks_for_gradient(leaf: Node) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ArgumentError, CallError, ChainruleError
+from chainrule.errors import ArgumentError, CallError, CaptureError, ChainruleError
 from chainrule.numpy_functions import OURS, READS, UNIVERSAL
 
 PLACES = {"np": np, "np.linalg": np.linalg, "np.fft": np.fft}
@@ -225,13 +225,63 @@ def test_values_are_read_where_there_is_no_gradient_to_lose():
     x = cr.parameter(X)
     assert np.allclose(x, X)
     assert np.array_equal(x, X)
-    np.testing.assert_allclose(x, X)
-    np.testing.assert_array_equal(x, X)
     assert np.shape(x) == (2, 2)
     assert np.argsort(x[0]).tolist() == [0, 1]
     assert [found.tolist() for found in np.where(x > 0.5)] == [[0, 1], [1, 0]]
     assert np.unique(cr.tensor([2, 1, 2])).tolist() == [1, 2]
-    assert np.asarray(x).tolist() == X.tolist()
+    for data in (cr.tensor(X), cr.tensor(X) * 1.0, x.detach(), cr.stop_gradient(x)):
+        np.testing.assert_array_equal(data, X)
+    assert np.asarray(x > 0.5).tolist() == (X > 0.5).tolist()
+    with cr.no_grad():
+        np.testing.assert_array_equal(x, X)
+
+
+def _set(value, place=slice(0, 2)):
+    array = np.zeros(2)
+    array[place] = value
+
+
+INTO_ARRAYS = {
+    "np.asarray": np.asarray,
+    "np.array of a list": lambda x: np.array([x, x]),
+    "np.sum of a list": lambda x: np.sum([x, x]),
+    "np.r_": lambda x: np.r_[x, x],
+    "np.c_": lambda x: np.c_[x, x],
+    "array.dot": Y[0].dot,
+    "array[i] = x": _set,
+    "array[i] = list": lambda x: _set([x[0], x[1]]),
+    "np.vectorize": np.vectorize(lambda v: v),
+    "np.testing": lambda x: np.testing.assert_array_equal(x, x),
+    "DLPack": np.from_dlpack,
+}
+W = cr.parameter([0.3, 0.9], name="w")
+TAKING_PART = {
+    "a parameter": lambda f: f(W),
+    "what was computed from one": lambda f: f(W * 2.0),
+    "a point of value_and_grad": lambda f: cr.value_and_grad(lambda x: (f(x * 1.0), x.sum())[1])(X[0]),
+    "a point of jacobian": lambda f: cr.jacobian(lambda x: (f(x), x)[1], X[0]),
+    "a point of hessian": lambda f: cr.hessian(lambda x: (f(x), x.sum())[1], X[0]),
+}
+
+
+@pytest.mark.parametrize("tensor", TAKING_PART)
+@pytest.mark.parametrize("form", INTO_ARRAYS)
+def test_what_takes_part_in_a_gradient_becomes_no_array_in_silence(form, tensor):
+    with pytest.raises(ArgumentError, match=r"was to become an array .* read the value: x\.numpy\(\)"):
+        TAKING_PART[tensor](INTO_ARRAYS[form])
+
+
+@pytest.mark.parametrize("form", INTO_ARRAYS)
+def test_nothing_becomes_an_array_while_a_function_is_captured(form):
+    for function in (lambda x: (INTO_ARRAYS[form](x), x)[1], lambda x: (INTO_ARRAYS[form](W), x)[1]):
+        with pytest.raises(CaptureError, match="while its function is being compiled"):
+            cr.compile(function)(X[0])
+
+
+def test_values_are_read_by_name():
+    x = cr.parameter(X) * 1.0
+    assert x.numpy().tolist() == x.tolist() == X.tolist()
+    assert x[0, 0].item() == float(x[0, 0]) == 0.3
     assert math.sqrt(x[0, 0]) == math.sqrt(0.3)
 
 
