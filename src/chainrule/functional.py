@@ -1,4 +1,8 @@
-"""Functions on Tensors: the primitives under their names, and composites of them."""
+"""Functions on Tensors: the primitives under their names, and composites of them.
+
+At NaN the gradient is as in PyTorch: relu, maximum, minimum, max and min, which pass a NaN on, pass its gradient back (max and
+min in equal shares to all that are NaN); for clip it is 0, as outside the bounds.
+"""
 
 from __future__ import annotations
 
