@@ -1,6 +1,7 @@
 """What is measured is right, and nothing of what is diagnosed is changed."""
 
 import math
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,9 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.diagnosis import Problem, diagnose
 from chainrule.diagnosis.expected import expected_loss
+from chainrule.diagnosis.layer_numbers import _participation
 from chainrule.diagnosis.measuring import Measurements
+from chainrule.diagnosis.relation import related
 from chainrule.diagnosis.remedies import remedy
 from chainrule.errors import ArgumentError, DataError, GradientError
 
@@ -228,3 +231,38 @@ def test_the_text_holds_the_numbers_and_the_table_the_layers():
 def test_a_model_without_anything_to_learn_is_no_obstacle():
     X, _ = blobs()
     assert diagnose(nn.Sequential(nn.ReLU()), nn.MSELoss(), X, X, optimizer=None).layers == ()
+
+
+# -------------------------------------------------------------------------------------------- what it costs is bounded
+def test_large_pictures_and_many_classes_take_little_memory():
+    """The relation of inputs and targets is seen on part of the numbers of a picture, and on the frequent classes."""
+    rng = np.random.default_rng(0)
+    t = np.concatenate([np.arange(500), np.repeat(np.arange(2), 300)])
+    brightness = np.where(t == 0, 5.0, rng.normal(size=len(t))).astype(np.float32)
+    pictures = np.broadcast_to(brightness[:, None], (len(t), 40_000))  # takes no memory itself
+    tracemalloc.start()
+    found = related(pictures, t, 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.shows
+    assert peak < 100e6
+
+
+@pytest.mark.parametrize("shape", [(6, 40), (40, 6), (8, 8)])
+def test_the_number_of_directions_is_that_of_the_singular_values(shape):
+    z = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    squares = np.linalg.svd(z - z.mean(axis=0), compute_uv=False) ** 2
+    assert _participation(z) == pytest.approx(squares.sum() ** 2 / (squares**2).sum(), rel=1e-5)
+
+
+def test_the_held_out_loss_of_many_samples_is_that_of_a_part_of_them():
+    X, y = blobs(n=4000)
+    model = network(5, 7, 3)
+    counted = Measurements(Problem(model, nn.CrossEntropyLoss(), X, y, validation_data=(X[:300], y[:300])), 0).held_out_loss
+    whole = nn.CrossEntropyLoss()(model(X[:300]), y[:300]).item()
+    assert counted == pytest.approx(whole, rel=1e-6)
+    part = Measurements(Problem(model, nn.CrossEntropyLoss(), X, y, validation_data=(X, y)), 0).held_out_loss
+    whole = nn.CrossEntropyLoss()(model(X), y).item()
+    assert part == pytest.approx(whole, rel=0.05)
+    assert part != whole
+    assert Measurements(Problem(model, nn.CrossEntropyLoss(), X, y), 0).held_out_loss is None

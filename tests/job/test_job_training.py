@@ -77,6 +77,15 @@ def test_the_saved_predictor_answers_as_the_trained_one(tmp_path):
     assert loaded.evaluate(table(seed=1)) == result.predictor.evaluate(table(seed=1))
 
 
+def test_probabilities_are_computed_a_few_rows_at_a_time(tmp_path, monkeypatch):
+    predictor = run(tmp_path).predictor
+    outputs = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
+    whole = predictor.probabilities(outputs)
+    monkeypatch.setattr("chainrule.job.predictor._NUMBERS_AT_ONCE", 5)
+    np.testing.assert_array_equal(predictor.probabilities(outputs), whole)
+    np.testing.assert_allclose(whole[:, 1], 1 / (1 + np.exp(-outputs[:, 0].astype(np.float64))), rtol=1e-12)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimiser_trains(optimizer):
     result = train(*problem(optimizer=optimizer, epochs=1))

@@ -168,7 +168,8 @@ def _flat_share(a: Array, activation: str | None) -> float:
 def _participation(values: Array) -> float:
     """(Σ s²)² / Σ s⁴ of the centred rows: how many directions they spread in, from 1 to the number of units."""
     centred = values.astype(np.float64) - values.mean(axis=0)
-    squares = centred.T @ centred
+    # Both products have the singular values s²; the smaller one takes less time and memory.
+    squares = centred.T @ centred if centred.shape[1] <= len(centred) else centred @ centred.T
     total = float(np.trace(squares))
     return total**2 / float((squares**2).sum()) if total > 0 and np.isfinite(total) else 0.0
 

@@ -13,6 +13,7 @@ from chainrule.diagnosis.rule import Rule, Sign, Urgency
 from chainrule.nn import Dropout
 
 _MODERATE_DECAY, _MODERATE_DROPOUT = 1e-4, 0.3
+_LITTLE_SHRINKAGE = 0.05
 _PERMUTATIONS = 3
 _DIFFERENCE = 0.15  # of what can be learnt; less can be luck, as the best rate is chosen on the labels as they are
 _LAST_EPOCHS = 3
@@ -26,6 +27,8 @@ def _strong_decay(m: Measurements) -> Iterator[Sign]:
     decay = max(float(group.settings.get("weight_decay", 0.0)) for group in optimizer.groups)
     if decay <= 10 * _MODERATE_DECAY:
         return
+    if optimizer.rule.name == "AdamW" and decay * m.trials.rate * m.trials.steps < _LITTLE_SHRINKAGE:
+        return  # W (1 − ηλ) in each step is all that it does, and in a short run that makes no difference
     free = m.trials.with_optimizer(rebuilt(optimizer, weight_decay=0.0), m.fresh_start)
     if free.end < m.as_trained.end - 0.2 * m.scale:
         penalty = decay * float(np.mean([n.weight for n in m.layers]))
@@ -90,7 +93,7 @@ def _overfitted_since(m: Measurements) -> Iterator[Sign]:
     rows = [row for row in m.problem.epochs if "val_loss" in row]
     lowest = min(rows, key=lambda row: row["val_loss"], default=None)
     if m.can_learn and lowest is not None:
-        now = _held_out_loss(m)
+        now = m.held_out_loss
         # One bad epoch is noise, and early stopping may have gone back: all of the last epochs, and the network as it is now,
         # must be worse than the best epoch, and by more than a little.
         last = rows[-max(_LAST_EPOCHS, len(rows) // 10) :]
@@ -105,17 +108,12 @@ def _overfitted_since(m: Measurements) -> Iterator[Sign]:
 
 def _overfitted(m: Measurements) -> Iterator[Sign]:
     """The held-out loss is far above that of the training data, and was at every epoch that is known of."""
-    now = _held_out_loss(m)
+    now = m.held_out_loss
     if not m.can_learn or now is None or any(_overfitted_since(m)):
         return
     training = m.trials.start
     if training < 0.5 * m.scale and now > 2.0 * training and now - training > 0.3 * m.scale:
         yield Sign(None, {"loss": training, "held_out": now})
-
-
-def _held_out_loss(m: Measurements) -> float | None:
-    held = m.problem.validation_data
-    return None if held is None else m.evaluated(*held[:2])
 
 
 def _other_data(m: Measurements) -> Iterator[Sign]:

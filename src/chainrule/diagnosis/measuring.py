@@ -25,7 +25,8 @@ from chainrule.tensors import Tensor
 
 _SAMPLES, _FEWEST = 256, 16
 _NUMBERS = 1_000_000  # in the sample: convolutions of large pictures take memory
-_LOOKED_AT = 4096
+_LOOKED_AT, _NUMBERS_LOOKED_AT = 4096, 8_000_000
+_HELD_OUT = 8  # times as many held-out samples as in the sample
 _NEAR, _FURTHER = range(-4, 5), 10  # powers of 10 that are tried as learning rates, and how many more on one side
 _LOWEST = 1e-12  # learning rate that powers of 10 are taken of; it stands for 0, too
 _LEARNT, _NOT_BY_CHANCE = 0.9, 0.6  # of the best constant prediction's loss; random weights reach the former now and then
@@ -41,7 +42,8 @@ class Measurements:
     Attributes:
         problem: as given.
         x, t: inputs and targets as the training step reads them.
-        features: the inputs of up to 4096 samples, float64, a column per feature; a picture or a sequence counts as one.
+        features: the inputs of up to 4096 samples (fewer large ones), float64, a column per feature; a picture or a sequence
+            counts as one.
         output: what the network gives for the sample, in training mode.
         loss: the loss of the sample.
         ending: name of the activation function that the output comes out of, or None.
@@ -62,7 +64,8 @@ class Measurements:
         count = max(_FEWEST, min(_SAMPLES, _NUMBERS // max(self.x[0].size, 1)))
         sample = np.random.default_rng([seed, 0]).permutation(len(self.x))[:count]
         self._sampled = len(sample)
-        rows = self.x[:: max(1, len(self.x) // _LOOKED_AT)]
+        looked_at = max(_FEWEST, min(_LOOKED_AT, _NUMBERS_LOOKED_AT // max(self.x[0].size, 1)))
+        rows = self.x[:: -(-len(self.x) // looked_at)]
         self.features = (rows if rows.ndim == 2 else rows.reshape(-1, 1)).astype(np.float64)
         batch = [self.x[sample], self.t[sample], np.ones(len(sample), model_dtype(model))]
         one = OnePass(problem, batch, seed)
@@ -186,10 +189,16 @@ class Measurements:
         known = self.expected.constant if self.expected and self.expected.constant > 0 else None
         return known or max(abs(self.trials.start), 1e-12)
 
-    def evaluated(self, X: object, y: object) -> float:
-        """The loss of the model as it is, in evaluation mode, on other data."""
+    @cached_property
+    def held_out_loss(self) -> float | None:
+        """The loss of the model as it is, in evaluation mode, on up to 2048 of the held-out samples; None without any."""
+        if self.problem.validation_data is None:
+            return None
+        X, y = self.problem.validation_data[:2]
         x = inputs_array(self.problem.model, X)
-        return self.trials.evaluate(x, targets_for(self.problem, x, y))
+        t = targets_for(self.problem, x, y)
+        rows = np.random.default_rng([self._seed, 4]).permutation(len(x))[: _HELD_OUT * self._sampled]
+        return self.trials.evaluate(x[rows], t[rows])
 
     @cached_property
     def relation(self) -> Relation:

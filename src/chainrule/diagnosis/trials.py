@@ -140,7 +140,7 @@ class Trials:
         """The loss of the model as it is, in evaluation mode; infinite if it is not finite."""
         with modes_kept(self._model):
             self._programs.state.read_again()
-            return _loss(self._programs, x, t)
+            return self._mean_loss(self._programs, x, t)
 
     def _new(self, optimizer: Optimizer, model: Module | None = None) -> Steps:
         return Steps(model or self._model, self._backend, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
@@ -152,10 +152,13 @@ class Trials:
 
     def _run(self, programs: Steps, factor: float, t: Array, *, dropout: bool = True, drawn: Values | None = None) -> Trial:
         x, _, s = self._data
+        as_it_is = programs is self._programs and t is self._data[1] and not drawn
+        start = self.start if as_it_is else math.inf
         with modes_kept(self._model), nullcontext() if dropout else _no_dropout(self._model):
             programs.state.read_again()
             programs.state.put({random.state: Generator(self._seed).state.numpy(), **(drawn or {})})
-            start = self._judged_loss(programs, t)
+            if not as_it_is:
+                start = self._judged_loss(programs, t)
             counting = counting_samples(programs.loss, (x, t, s))
             losses, *_ = programs.train((x, t, s), self._rows, self._rates(self.steps, factor), None, counting)
             finite = len(losses) == self.steps and bool(np.isfinite(losses).all())
@@ -163,14 +166,18 @@ class Trials:
         return Trial(self.rate * factor, self.steps, start, end)
 
     def _judged_loss(self, programs: Steps, t: Array) -> float:
-        return _loss(programs, self._data[0][self._judged], t[self._judged])
+        return self._mean_loss(programs, self._data[0][self._judged], t[self._judged])
 
-
-def _loss(programs: Steps, x: Array, t: Array) -> float:
-    """Mean loss of the programs' present state, in evaluation mode."""
-    total, weight, *_ = programs.evaluate([x, t, np.ones(len(x), np.float32)])
-    loss = total / weight if weight else math.inf
-    return loss if math.isfinite(loss) else math.inf
+    def _mean_loss(self, programs: Steps, x: Array, t: Array) -> float:
+        """Mean loss of the programs' present state, in evaluation mode."""
+        total = weight = 0.0
+        size = len(self._judged)  # always the same, so that there is one program for all
+        for first in range(0, len(x), size):
+            part = x[first : first + size]
+            losses, weights, *_ = programs.evaluate([part, t[first : first + size], np.ones(len(part), np.float32)])
+            total, weight = total + losses, weight + weights
+        loss = total / weight if weight else math.inf
+        return loss if math.isfinite(loss) else math.inf
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from chainrule.tensors import tensor
 from chainrule.train import load_model, save_model
 
 MODEL_FILE = "model.safetensors"
+_NUMBERS_AT_ONCE = 2**20  # for which probabilities are computed: of many rows and classes intermediate results take memory
 
 
 @dataclass(frozen=True)
@@ -199,13 +200,19 @@ class Predictor:
 
     def probabilities(self, outputs: Array) -> Array | None:
         """Probabilities (n, classes): softmax of the outputs, σ of a single one; None for numbers."""
-        scores = tensor(outputs, dtype=np.float64)
         if self.target.task == "regression":
             return None
-        if self.target.task == "multiclass":
-            return softmax(scores).numpy()
-        second = sigmoid(scores).numpy()
-        return np.concatenate([1.0 - second, second], axis=1)
+        found = np.empty((len(outputs), len(self.target.classes)))
+        at_once = max(1, _NUMBERS_AT_ONCE // found.shape[1])
+        for first in range(0, len(outputs), at_once):
+            scores = tensor(outputs[first : first + at_once], dtype=np.float64)
+            part = found[first : first + at_once]
+            if self.target.task == "multiclass":
+                part[:] = softmax(scores).numpy()
+            else:
+                part[:, 1:] = sigmoid(scores).numpy()
+                part[:, 0] = 1.0 - part[:, 1]
+        return found
 
     def labelled(self, data: Table | ImageSet) -> tuple[Array, Array]:
         """What the network reads, and the encoded targets (n,); rows without a target are left out.
