@@ -134,6 +134,25 @@ def test_data_that_was_moved_is_named():
     assert chainrule("resume", "run", "--epochs", "5").exit_code == 0  # it knows by now
 
 
+@pytest.mark.parametrize(
+    "content", ["root:x:0:0\nsecret:x:1:1\n", "a,secret\n1,2\n", "\0secret", "answer,a\nsecret,1\nsecret,2\n"]
+)
+def test_nothing_is_told_of_a_file_that_only_a_checkpoint_names(content):
+    write_table(Path("t.csv"))
+    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
+    Path("private.csv").write_text(content)
+    arrays, description = files.read(Path("run/checkpoint.safetensors"))
+    description["extras"]["source"] = "private.csv"
+    files.write(Path("run/checkpoint.safetensors"), arrays, {k: v for k, v in description.items() if k != "format"})
+    out = chainrule("resume", "run", "--epochs", "4")
+    assert (out.exit_code, out.stdout) == (2, "")
+    assert out.stderr == (
+        "Error: the data in private.csv is not what run was trained on; a run is resumed with the same rows and columns. "
+        "Restore the data or name it with --data; to learn from other data, train a new network.\n"
+    )
+    assert chainrule("resume", "run", "--epochs", "4", "--data", "t.csv").exit_code == 0
+
+
 def test_what_cannot_be_resumed():
     write_table(Path("t.csv"))
     assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0

@@ -24,7 +24,8 @@ def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | N
     Raises:
         ModelFileError: no checkpoint in the folder, or a broken one.
         ArgumentError: nothing is left to train.
-        DataError: the data cannot be read, or is not what the run was trained on.
+        DataError: the data cannot be read, or is not what the run was trained on. Of a file that only the checkpoint names no
+            more than that is said: a checkpoint may come from anybody and name any file.
     """
     path = Path(folder) / CHECKPOINT_FILE
     if not path.exists():
@@ -47,16 +48,25 @@ def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | N
         config = Config().updated(extras["config"])
         source = Path(extras["source"])
     _check_unfinished(folder, trainer, config, epochs)
-    problem = Problem.load(data or str(source), config)
+    try:
+        problem = Problem.load(data or str(source), config)
+    except (DataError, ArgumentError):
+        if data is None and source.exists():
+            raise _other_data(source, folder) from None
+        raise
     if digest(problem) != extras["digest"]:
-        raise DataError(
-            message(
-                f"the data in {problem.source} is not what {folder} was trained on",
-                "a run is resumed with the same rows and columns",
-                "Restore the data or name it with --data; to learn from other data, train a new network.",
-            )
-        )
+        raise _other_data(problem.source, folder)
     return trainer, problem, replace(config, epochs=epochs or config.epochs)
+
+
+def _other_data(source: str | Path, folder: str | Path) -> DataError:
+    return DataError(
+        message(
+            f"the data in {source} is not what {folder} was trained on",
+            "a run is resumed with the same rows and columns",
+            "Restore the data or name it with --data; to learn from other data, train a new network.",
+        )
+    )
 
 
 def _check_unfinished(folder: str | Path, trainer: Trainer, config: Config, epochs: int | None) -> None:
