@@ -205,6 +205,33 @@ def test_answers_are_utf_8_in_every_locale():
     assert done.stderr == "\u0451 ".encode() + b"\xff \\ud800\n"
 
 
+@pytest.mark.parametrize("coding", ["ascii", pytest.param("latin-1:strict", marks=pytest.mark.slow)])
+def test_arguments_and_file_names_are_utf_8_in_the_c_locale(coding, tmp_path):
+    rows = [f"{k},{'甲' if k % 2 else '乙'},{k % 2}" for k in range(30)]
+    (tmp_path / "表.csv").write_text("\n".join(["a,naïve,b", *rows]), encoding="utf-8")
+    environment = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "HOME": str(tmp_path),
+        "PYTHONIOENCODING": coding,
+    }
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "chainrule", *arguments]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False)
+        return done.returncode, done.stdout.decode() + done.stderr.decode()
+
+    code, said = run(
+        "train", "表.csv", "-t", "naïve", "--epochs", "2", "--backend", "reference", "--out", "行", "--no-progress"
+    )
+    assert code == 0, said
+    assert "Target 'naïve': 2 classes (乙, 甲)." in said
+    assert run("predict", "行", "表.csv", "--keep", "naïve")[1].startswith("naïve,")
+    assert "Did you mean 'naïve'?" in run("train", "表.csv", "-t", "naïvo")[1]
+    assert "链式法则" in run("explain", "σ = w*x; σ**2", "w=2", "x=3", "--language", "zh")[1]
+
+
 def test_a_model_remembers_a_name_that_is_not_utf_8(tmp_path):
     save_model(nn.Linear(1, 1), tmp_path / "m.safetensors", {"source": "\udcff.csv"})
     assert load_model(tmp_path / "m.safetensors")[1] == {"source": "\udcff.csv"}

@@ -22,7 +22,7 @@ from chainrule import __version__, nn
 from chainrule.cli.answers import predict
 from chainrule.cli.diagnose import diagnose
 from chainrule.cli.explain import check, draw, explain
-from chainrule.cli.output import discard, echo, messages_shown, open_standard_streams, read_or_not, show_notes, shown
+from chainrule.cli.output import discard, echo, messages_shown, open_standard_streams, read_or_not, show_notes, shown, use_utf8
 from chainrule.cli.reading import delimiter, encoding, how_to_read
 from chainrule.data import Column, Dataset, FeatureEncoder, ImageSet, Table, load
 from chainrule.data.columns import in_unit
@@ -43,7 +43,9 @@ class _Commands(click.Group):
     """Turns everything that chainrule raises on purpose into one message on standard error and an exit code."""
 
     def main(self, *arguments: Any, **settings: Any) -> Any:
-        """As `click.Group.main`, where standard streams may be closed."""
+        """As `click.Group.main`, where standard streams may be closed, and the locale may know nothing but ASCII."""
+        if not arguments and settings.get("args") is None:  # those of the process
+            use_utf8()
         open_standard_streams()
         return super().main(*arguments, **settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import re
@@ -41,6 +42,13 @@ def messages_shown() -> Iterator[None]:
     except click.ClickException as error:
         vars(error)["message"] = shown(error.message)
         raise
+
+
+def use_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale is ASCII: arguments and file names are bytes that are UTF-8."""
+    if sys.flags.utf8_mode or codecs.lookup(sys.getfilesystemencoding()).name != "ascii":
+        return
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def open_standard_streams() -> None:
