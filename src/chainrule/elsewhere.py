@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from types import FunctionType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from chainrule.errors import CallError, MissingName, message
 
@@ -187,6 +187,15 @@ OPTIMIZERS: Mapping[str, str] = {
     "RAdam": "Use optim.Adam with optim.LinearLR",
     "lr_scheduler": "The schedules are in optim itself: optim.Scheduler(optimizer, optim.StepLR(step_size=10))",
 }
+LOSS: Mapping[str, str] = {
+    "backward": "Write loss(outputs, targets).backward()",
+    "item": "Write loss(outputs, targets).item()",
+}
+DATA: Mapping[str, str] = {
+    "DataLoader": "Write cr.Trainer(model, loss, optimizer).fit(X, y, batch_size=32), which makes the batches",
+    "TensorDataset": "Give the arrays to cr.Trainer(model, loss, optimizer).fit(X, y)",
+    "random_split": "Write split_rows(len(X), validation_share, seed)",
+}
 TRAINER: Mapping[str, str] = {
     "compile": "Give loss, optimizer and metrics to Trainer",
     "optimizers": "Read trainer.optimizer",
@@ -207,6 +216,20 @@ _KEYWORDS: Mapping[str, str] = {
     "min": "low",
     "unbiased": "correction",
 }
+
+
+class Size(int):
+    """A number of elements that says what to write to those who call it, as `x.size()` is called in PyTorch."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises CallError."""
+        raise CallError(
+            message(
+                "the size of a Tensor was called, x.size()",
+                "x.size is its number of elements, as in NumPy",
+                "Write x.shape for the lengths of all axes, or x.shape[axis] for one.",
+            )
+        )
 
 
 def missing(owner: str, name: str, known: Iterable[str], instead: Mapping[str, str]) -> MissingName:

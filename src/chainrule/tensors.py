@@ -94,7 +94,7 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._node.size
+        return elsewhere.Size(self._node.size)
 
     @property
     def name(self) -> str | None:

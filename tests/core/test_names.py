@@ -28,6 +28,8 @@ OWNERS = {
     "module": (_model, elsewhere.MODULE),
     "optimizer": (_optimizer, elsewhere.OPTIMIZER),
     "trainer": (_trainer, elsewhere.TRAINER),
+    "loss": (nn.MSELoss, elsewhere.LOSS),
+    "data": (lambda: cr.data, elsewhere.DATA),
     "package": (lambda: cr, elsewhere.FUNCTIONS),
     "functional": (lambda: cr.functional, elsewhere.FUNCTIONS),
     "nn": (lambda: nn, elsewhere.LAYERS),
@@ -53,6 +55,14 @@ def test_translations_name_what_is_there(table):
             assert hasattr(places[place], name), text
         for name in re.findall(r"\bx\.(\w+)", text):
             assert hasattr(cr.Tensor, name) or name == "requires_grad", text
+
+
+def test_the_size_is_a_number():
+    size = cr.tensor([[1.0, 2.0, 3.0]]).size
+    assert size == 3
+    assert isinstance(size, int)
+    assert repr(size) == "3"
+    assert type(size + 1) is int
 
 
 @pytest.mark.parametrize(
@@ -86,6 +96,8 @@ def test_missing_names(call, text):
         (lambda: cr.softmax([1.0], dim=-1), CallError, "softmax was called wrongly"),
         (lambda: cr.max([1.0], 0, 1, 2), CallError, "it takes x, axis, keepdims"),
         (cr.relu, CallError, "it takes x"),
+        (lambda: cr.tensor([1.0]).size(), CallError, "Write x.shape for the lengths of all axes"),
+        (lambda: cr.tensor([1.0]).size(0), CallError, "x.size is its number of elements"),
         (lambda: nn.Linear(3, 2, device="cpu"), CallError, "Linear was called wrongly"),
         (lambda: nn.ReLU(inplace=True), CallError, "ReLU got inplace=True; it takes no arguments"),
         (lambda: nn.ReLU()([1.0], [2.0]), CallError, "ReLU was called wrongly (too many positional arguments); it takes x"),

@@ -12,6 +12,9 @@ features = FeatureEncoder.from_dict(saved["features"])
 X = features.transform(read_table("new.csv", kinds=features.kinds, missing=features.gaps))
 """
 
+from typing import Any
+
+from chainrule import elsewhere
 from chainrule.data.builtin_sets import BUILTIN, Dataset, builtin
 from chainrule.data.columns import Column
 from chainrule.data.features import ColumnReport, FeatureEncoder
@@ -38,3 +41,7 @@ __all__ = [
     "read_table",
     "split_rows",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise elsewhere.missing("chainrule.data", name, __all__, elsewhere.DATA)

@@ -53,6 +53,11 @@ class Loss(Noted, elsewhere.Explaining):
             )
         self.reduction = reduction
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or hasattr(type(self), name):  # asked for by Python, or a property that failed
+            return object.__getattribute__(self, name)
+        raise elsewhere.missing(f"a {type(self).__name__}", name, dir(self), elsewhere.LOSS)
+
     def __call__(self, output: TensorLike, target: TensorLike, sample_weight: TensorLike = None) -> Tensor:
         """The loss.
 
