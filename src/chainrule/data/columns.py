@@ -28,9 +28,10 @@ DATE_ORDERS = (
     *("day month year", "month day year", "year-month", "month year", "yearmonthday", TIME_OF_DAY, "excel", "unix"),
 )
 NUMBER_FORMATS = ("1,234.5", "1.234,5")
+DURATION = "duration"
 READINGS = (
     *("numeric", "boolean", "categorical", "text", "identifier", "date"),
-    *(f"numeric:{form}" for form in NUMBER_FORMATS),
+    *(f"numeric:{form}" for form in (*NUMBER_FORMATS, DURATION)),
     *(f"date:{order}" for order in DATE_ORDERS),
 )
 MAX_CATEGORIES = 100
@@ -70,7 +71,7 @@ class Column:
             it, -1 where missing.
         categories: the distinct words of a column of words, sorted; None for a column of numbers.
         date_order: the order of day, month and year that dates were read with; empty for other kinds.
-        number_format: the format of NUMBER_FORMATS that numbers were read with; empty where they are plain.
+        number_format: the format of NUMBER_FORMATS that numbers were read with, or DURATION; empty where they are plain.
         unit: the currency or unit that stands beside every number, such as "%" or "kg"; empty where none does.
         gaps: words that stand for missing values, and in how many cells; without the empty one.
         note: a remark on how the column was read; usually empty.

@@ -13,7 +13,7 @@ import pyarrow as pa
 from chainrule.data.blocks import Source
 from chainrule.data.columns import in_unit
 from chainrule.data.gaps import BESIDE_FLAGS, EVERYWHERE
-from chainrule.data.parsing import BOOLEANS, COMMA, FORMATS, PARSERS, PLAIN, POINT
+from chainrule.data.parsing import BOOLEANS, COMMA, DURATIONS, FORMATS, PARSERS, PLAIN, POINT
 from chainrule.data.surveying import FEW_NUMBERS, MOSTLY, Seen, Survey, Trial
 from chainrule.errors import DataError, message
 
@@ -200,7 +200,8 @@ def _mixed_units(survey: Survey, file: Source, trial: Trial) -> DataError:
 
 def _wrong_cell(survey: Survey, file: Source, parser: str, trial: Trial) -> DataError:
     seen = min(trial.failed.values(), key=lambda seen: seen.row)
-    expected = "a date" if parser.startswith("date") else " or ".join(BOOLEANS.get(parser, ("a number",)))
+    kinds = {DURATIONS: ("a duration such as 36:15:00 (hours, minutes, seconds)",), **BOOLEANS}
+    expected = "a date" if parser.startswith("date") else " or ".join(kinds.get(parser, ("a number",)))
     more = f" ({_listed(trial.failed)} are not)" if len(trial.failed) > 1 else ""
     return DataError(
         message(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from chainrule.data import dates
 from chainrule.data.blocks import Array
-from chainrule.data.columns import BOOLEAN_WORDS, NUMBER_FORMATS
+from chainrule.data.columns import BOOLEAN_WORDS, DURATION, NUMBER_FORMATS
+from chainrule.data.durations import parse_durations
 from chainrule.data.gaps import BESIDE_NUMBERS
 from chainrule.data.numbers import Numbers, floats, parse_format, parse_plain
 
@@ -23,6 +24,7 @@ Parse = Callable[[Array], Numbers]  # text without nulls -> numbers, NaN where a
 PLAIN = "numeric"
 FORMATS = {f"numeric:{form}": form for form in NUMBER_FORMATS}
 POINT, COMMA = FORMATS
+DURATIONS = f"numeric:{DURATION}"
 BOOLEANS = {"/".join(words): words for words in BOOLEAN_WORDS}
 # Orders that plain numbers can be read in, too: a column has them only where its kind says so.
 _SAID_ONLY = ("excel", "unix")
@@ -49,14 +51,15 @@ PARSERS: dict[str, Parse] = {
     **{name: _format(form) for name, form in FORMATS.items()},
     **{name: _two_words(words) for name, words in BOOLEANS.items()},
     **{f"date:{order}": _without_units(parse) for order, parse in dates.PARSERS.items()},
+    DURATIONS: parse_durations,
 }
 
 
 def candidates(kind: str | None) -> list[str]:
     """The parsers to try for a column that must be of `kind`, or that may be anything; the simplest first."""
     by_kind = {
-        None: [PLAIN, *FORMATS, *BOOLEANS, *_FOUND_DATES],
-        "numeric": [PLAIN, *FORMATS],
+        None: [PLAIN, *FORMATS, *BOOLEANS, *_FOUND_DATES, DURATIONS],  # 07:45:00 is a time of day if no cell is more than one
+        "numeric": [PLAIN, *FORMATS, DURATIONS],
         "boolean": list(BOOLEANS),
         "date": _FOUND_DATES,
         "categorical": [],

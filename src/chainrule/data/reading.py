@@ -24,7 +24,6 @@ from chainrule.data.deciding import Rule, decide
 from chainrule.data.gaps import EVERYWHERE
 from chainrule.data.parsing import (
     BOOLEANS,
-    FORMATS,
     PARSERS,
     PLAIN,
     as_plain_numbers,
@@ -143,7 +142,7 @@ class _Numbers:
             )
         found = replace(
             column,
-            number_format=FORMATS.get(self._parser, ""),
+            number_format=self._parser.partition(":")[2] if self._parser.startswith("numeric:") else "",
             unit=rule.unit,
             gaps=rule.gaps,
             note="; ".join(filter(None, [rule.note, column.note])),
