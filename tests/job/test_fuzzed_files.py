@@ -314,6 +314,7 @@ def test_altered_files_are_read_or_refused(kind, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.fuzz
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore")
 def test_many_altered_files_are_read_or_refused(kind, tmp_path):

@@ -14,7 +14,7 @@ from chainrule.data import Table, TargetEncoder
 from chainrule.errors import ArgumentError, DataError, ModelFileError, NonFiniteLoss, OutputError
 from chainrule.job import Config, Predictor, Problem, train
 from chainrule.job.config import ACTIVATIONS, OPTIMIZERS, SCHEDULES
-from chainrule.job.predictor import baseline, measure, worse_than_constant
+from chainrule.job.predictor import baseline, measure, measure_text, worse_than_constant
 from chainrule.job.training import RUN_FILES, resolved, run_folder
 
 FAST = {"epochs": 2, "hidden": (8,)}
@@ -206,6 +206,24 @@ def test_measures_of_numbers_by_hand():
     assert baseline(target, np.array([0.0, 0.0, 3.0]), np.array([0.5, 1.0])) == pytest.approx(
         {"mae": 1.5, "rmse": 0.5**0.5, "r2": -1.0}
     )
+
+
+@pytest.mark.parametrize("std", [1e300, 1e-300])
+def test_measures_of_very_large_and_very_small_numbers_are_right(std):
+    target = TargetEncoder("y", "regression", (), 0.0, std, "numeric")
+    predictor = Predictor(cr.nn.Identity(), None, target, {})
+    y = np.array([1.0, 3.0], np.float32)
+    found = measure(predictor, np.array([[2.0], [3.0]], np.float32), y)
+    assert found == pytest.approx({"mae": 0.5 * std, "rmse": 0.5**0.5 * std, "r2": 0.5}, rel=1e-12)
+    assert baseline(target, y, y) == pytest.approx({"mae": std, "rmse": std, "r2": 0.0}, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.0000"), (0.99949, "0.9995"), (12345.6789, "12345.6789"), (2.5e-299, "2.5e-299"), (-1.1747e301, "-1.175e+301")],
+)
+def test_measures_are_written_so_that_they_can_be_read(value, text):
+    assert measure_text(value) == text
 
 
 def test_measures_in_which_a_constant_is_better():

@@ -31,7 +31,7 @@ from chainrule.job import Config, Predictor, Problem, Result
 from chainrule.job import train as run
 from chainrule.job.checkpoint import CHECKPOINT_FILE
 from chainrule.job.config import ACTIVATIONS, CLASS_WEIGHTS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS
-from chainrule.job.predictor import MODEL_FILE, worse_than_constant
+from chainrule.job.predictor import MODEL_FILE, measure_text, worse_than_constant
 from chainrule.job.resuming import load_run
 from chainrule.job.training import CURVES_FILE, REPORT_FILE, resolved, run_folder, run_lock, train_on
 
@@ -348,7 +348,9 @@ def _show_what_is_wrong(result: Result) -> None:
 
 
 def _show_measures(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
-    rows = [(name, f"{value:.4f}", f"{baseline[name]:.4f}" if name in baseline else "") for name, value in metrics.items()]
+    rows = [
+        (name, measure_text(value), measure_text(baseline[name]) if name in baseline else "") for name, value in metrics.items()
+    ]
     _show_table(("measure", "network", "baseline"), rows)
 
 
@@ -374,7 +376,7 @@ def evaluate(model: str, data: str, as_json: bool, **text: Any) -> None:
     if as_json:
         echo(json.dumps(metrics, indent=2))
     else:
-        _show_table(("measure", "network"), [(name, f"{value:.4f}") for name, value in metrics.items()])
+        _show_table(("measure", "network"), [(name, measure_text(value)) for name, value in metrics.items()])
 
 
 @main.command(short_help="What is in a model, a table, or a data set.")

@@ -322,12 +322,9 @@ def measure(predictor: Predictor, outputs: Array, y: Array) -> dict[str, float]:
     """
     target = predictor.target
     if target.task == "regression":
-        truth = y.astype(np.float64) * target.std + target.mean
-        error = target.decode(outputs) - truth
-        spread = float(np.mean((truth - truth.mean()) ** 2))
-        squared = float(np.mean(error**2))
-        found = {"mae": float(np.mean(np.abs(error))), "rmse": squared**0.5}
-        return found | {"r2": 1.0 - squared / spread} if spread else found
+        truth = y.astype(np.float64)
+        error = outputs.reshape(-1).astype(np.float64) - truth
+        return _of_numbers(error, error, truth, target.std)
     probabilities = predictor.probabilities(outputs)
     assert probabilities is not None
     hits = probabilities.argmax(axis=1) == y
@@ -361,11 +358,21 @@ def baseline(target: TargetEncoder, y: Array, y_held: Array) -> dict[str, float]
             "balanced_accuracy": 1.0 / len(np.unique(y_held)),
             "log_loss": float(-np.log(frequencies[y_held]).mean()),
         }
-    truth = y_held.astype(np.float64) * target.std
-    error = truth - float(y.mean(dtype=np.float64)) * target.std
-    spread, squared = float(np.mean((truth - truth.mean()) ** 2)), float(np.mean(error**2))
-    found = {"mae": float(np.mean(np.abs(truth - float(np.median(y)) * target.std))), "rmse": squared**0.5}
+    truth = y_held.astype(np.float64)
+    return _of_numbers(truth - float(np.median(y)), truth - float(y.mean(dtype=np.float64)), truth, target.std)
+
+
+def _of_numbers(error: Array, squared_error: Array, truth: Array, std: float) -> dict[str, float]:
+    """Measures in the target's own unit, from standardised numbers: the squares of others can be too large or too small."""
+    spread, squared = float(np.mean((truth - truth.mean()) ** 2)), float(np.mean(squared_error**2))
+    found = {"mae": float(np.mean(np.abs(error))) * std, "rmse": squared**0.5 * std}
     return found | {"r2": 1.0 - squared / spread} if spread else found
+
+
+def measure_text(value: float) -> str:
+    """A measure with four decimals; very small and very large ones with an exponent."""
+    usual = value == 0 or 1e-3 <= abs(value) < 1e9
+    return f"{value:.4f}" if usual else f"{value:.4g}"
 
 
 def worse_than_constant(metrics: Mapping[str, float], constant: Mapping[str, float]) -> list[str]:

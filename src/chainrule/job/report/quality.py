@@ -16,7 +16,7 @@ from chainrule.drawing.regions import plane_drawing
 from chainrule.drawing.shapes import Point
 from chainrule.ir import Array
 from chainrule.job.pictures import plane_of
-from chainrule.job.predictor import worse_than_constant
+from chainrule.job.predictor import measure_text, worse_than_constant
 from chainrule.job.problem import Problem
 from chainrule.job.report.pages import Part, in_both, paragraph, table
 from chainrule.job.report.words import say, translated
@@ -59,7 +59,7 @@ def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
     count = f"{len(problem.X_held):,}"
     body = [paragraph("judged" if problem.held_out else "judged-training", count=count)]
     rows = [
-        (say(name), f"{value:.4f}", f"{result.baseline[name]:.4f}" if name in result.baseline else "")
+        (say(name), measure_text(value), measure_text(result.baseline[name]) if name in result.baseline else "")
         for name, value in result.metrics.items()
     ]
     body.append(table([say("measure"), say("of-network"), say("baseline")], rows, ("", "n", "n")))
