@@ -282,6 +282,14 @@ def test_one_size_is_chosen(tmp_path, sizes, expected):
     assert read_images(tmp_path, labelled=False).X.shape[2:] == expected
 
 
+def test_a_large_picture_in_no_bytes_is_refused_before_it_is_read(tmp_path):
+    Image.new("RGB", (6000, 6000)).save(tmp_path / "flat.webp")
+    with pytest.raises(DataError, match=r"flat.webp promises 108,000,000 bytes of data in [\d,]+ compressed bytes"):
+        read_images(tmp_path, labelled=False)
+    Image.new("RGB", (600, 600)).save(tmp_path / "flat.webp")
+    assert read_images(tmp_path, labelled=False).X.shape == (1, 3, 256, 256)
+
+
 def test_too_many_pixels_are_refused_before_they_are_read(tmp_path, monkeypatch):
     Image.new("L", (30_000, 3_000)).save(tmp_path / "big.png")
     with pytest.raises(DataError, match=r"big\.png has 30,000 × 3,000 pixels; a picture has at most 89,478,485"):

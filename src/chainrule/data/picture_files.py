@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.errors import DataError, message, missing_dependency
-from chainrule.fileio import parsing
+from chainrule.fileio import check_expansion, parsing
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -27,6 +27,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif",
 _LISTED = ".png, .jpg, .webp, .bmp, .tif, .gif"
 _NO_DATA = frozenset({"__macosx", "thumbs.db", "desktop.ini"})  # what systems leave behind, beside hidden files
 _MOST_PIXELS = 89_478_485  # of a picture: a quarter of a gigabyte in colour
+_LARGE = 2**24  # pixels from which on a picture must have some bytes for them: small flat pictures are packed very well
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 _TRANSPOSED = (5, 6, 7, 8)  # values of the EXIF orientation with which height and width change places
 _ORIENTATION = 0x0112
@@ -152,7 +153,10 @@ def picture_pixels(file: Path, channels: int, height: int, width: int) -> NDArra
     from PIL import ImageOps  # noqa: PLC0415 - optional
 
     with _opened(file) as image, _parsing(file):
-        picture = _over_white(_in_8_bits(ImageOps.exif_transpose(image))).convert("L" if channels == 1 else "RGB")
+        ImageOps.exif_transpose(image, in_place=True)  # a copy of a large picture is a quarter of a gigabyte
+        picture, mode = _over_white(_in_8_bits(image)), "L" if channels == 1 else "RGB"
+        if picture.mode != mode:
+            picture = picture.convert(mode)
         if picture.size != (width, height):
             picture = picture.resize((width, height))
         return np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1)
@@ -194,6 +198,8 @@ def _opened(file: Path) -> Iterator[PillowImage]:
                         "Make it smaller, or take it out.",
                     )
                 )
+            if image.width * image.height > _LARGE:
+                check_expansion(file, file.stat().st_size, image.width * image.height * len(image.getbands()))
             yield image
 
 
