@@ -642,3 +642,22 @@ def test_an_answer_in_hours_is_learnt_and_given(path):
     again = read_table(path, kinds=features.kinds)
     np.testing.assert_array_equal(features.transform(again), features.transform(table))
     assert (TargetEncoder.fit(table["v"]).unit, TargetEncoder.fit(table["v"]).reading) == ("h", "numeric:duration")
+
+
+# ---------------------------------------------------------------------------------------- kinds that were said
+@pytest.mark.parametrize(
+    ("kind", "cell", "expected"),
+    [
+        ("numeric", "heavy", "a number"),
+        ("boolean", "maybe", "false or true"),
+        ("date:year-month-day", "31.12.2024", "a date written year-month-day"),
+        ("numeric:duration", "25:00", "a duration such as 36:15:00 (hours, minutes, seconds)"),
+    ],
+)
+def test_a_cell_that_does_not_fit_the_kind_is_to_be_corrected(path, kind, cell, expected):
+    """A model reads columns in the kinds that it learnt: whoever predicts cannot choose another."""
+    write(path, v=[cell], w=["1"])
+    with pytest.raises(DataError) as caught:
+        read_table(path, kinds={"v": kind})
+    assert f"column 'v': '{cell}' is not {expected}; 0 of the 1 cells with a value are. " in str(caught.value)
+    assert str(caught.value).endswith("Correct the cell, or empty it if its value is not known.")

@@ -200,17 +200,29 @@ def _mixed_units(survey: Survey, file: Source, trial: Trial) -> DataError:
 
 def _wrong_cell(survey: Survey, file: Source, parser: str, trial: Trial) -> DataError:
     seen = min(trial.failed.values(), key=lambda seen: seen.row)
-    kinds = {DURATIONS: ("a duration such as 36:15:00 (hours, minutes, seconds)",), **BOOLEANS}
-    expected = "a date" if parser.startswith("date") else " or ".join(kinds.get(parser, ("a number",)))
+    word = _shortened(seen.word)
     more = f" ({_listed(trial.failed)} are not)" if len(trial.failed) > 1 else ""
+    if survey.kind:  # by a user, or by a model, which takes no other
+        fix = "Correct the cell, or empty it if its value is not known."
+    else:
+        fix = (
+            f"Correct the cell; or say that it is a gap with --missing '{word}', or that the column holds words with "
+            f"--kind '{survey.name}=categorical' or '{survey.name}=text' (in Python missing=…, kinds=…)."
+        )
     return DataError(
         message(
-            f"{file.path}, {file.place(seen.row)}, column '{survey.name}': '{_shortened(seen.word)}' is not {expected}",
+            f"{file.path}, {file.place(seen.row)}, column '{survey.name}': '{word}' is not {_expected(survey.kind, parser)}",
             f"{trial.read} of the {survey.present} cells with a value are{more}",
-            f"Correct the cell; or say that it is a gap with --missing '{_shortened(seen.word)}', or that the column holds "
-            f"words with --kind '{survey.name}=categorical' or '{survey.name}=text' (in Python missing=…, kinds=…).",
+            fix,
         )
     )
+
+
+def _expected(kind: str | None, parser: str) -> str:
+    if parser.startswith("date:"):
+        return f"a date written {parser.removeprefix('date:')}" if kind == parser else "a date"
+    known = {DURATIONS: "a duration such as 36:15:00 (hours, minutes, seconds)"}
+    return known.get(parser) or " or ".join(BOOLEANS.get(parser, ("a number",)))
 
 
 def _listed(failed: Mapping[str, Seen]) -> str:
