@@ -243,14 +243,18 @@ def _show_problem(problem: Problem) -> None:
         what = f"{len(target.classes)} classes ({', '.join(target.classes[:10])}{', …' if len(target.classes) > 10 else ''})"
     echo(f"Target '{target.name}': {what}.")
     if problem.dropped:
-        echo(f"{problem.dropped:,} rows have no target and are left out.")
+        echo(f"Rows without a target, which are left out: {problem.dropped:,}.")
     held = f"{len(problem.X_held):,} held out" if problem.held_out else "too few to hold any out"
     echo(f"Rows: {len(problem.X):,} to train on, {held}.")
 
 
 def _show_plan(problem: Problem, config: Config) -> None:
     inputs = " × ".join(str(n) for n in problem.X.shape[1:])
-    layers = [f"{inputs} inputs", *(["convolutions"] if problem.X.ndim == 4 else []), *map(str, config.hidden or ())]
+    layers = [
+        f"{inputs} input{'s' * (inputs != '1')}",
+        *(["convolutions"] if problem.X.ndim == 4 else []),
+        *map(str, config.hidden or ()),
+    ]
     parts = [f"loss {config.loss}"]
     if len(layers) > 1:
         parts = [config.activation, *([f"dropout {config.dropout:g}"] if config.dropout else []), *parts]

@@ -26,7 +26,7 @@ PHRASES: dict[str, Phrase] = {
         "{train} rows: too few to hold any out, so the network is judged on the rows that it was trained on.",
         "共 {train} 行: 太少, 无法留出数据, 因此在训练数据上评估网络。",
     ),
-    "dropped": ("{count} rows have no target and are left out.", "{count} 行缺少目标值, 未使用。"),
+    "dropped": ("Rows without a target, which are left out: {count}.", "{count} 行缺少目标值, 未使用。"),
     "classes": ("“{target}” is one of {count} classes: {classes}.", "“{target}” 是 {count} 个类别之一: {classes}。"),
     "number": (
         "“{target}” is a number; over the training rows its mean is {mean} and its standard deviation {std}.",
