@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from random_graphs import evaluate, random_graph
 
 from chainrule import ir, ops
 from chainrule.backends import available, get
@@ -11,6 +10,7 @@ from chainrule.ir import Graph, placeholder
 from chainrule.ops.elementwise import divide, multiply, negative, power
 from chainrule.ops.shape import reshape, transpose
 from chainrule.passes import PASSES, expand_blocks, simplify
+from random_graphs import evaluate, random_graph
 
 
 def _agree(found, expected):
