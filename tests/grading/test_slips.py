@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import optim
+from chainrule import nn, ops, optim
 from chainrule.derivations import expression
+from chainrule.derivations.calculations import calculation
 from chainrule.grading import check
+from chainrule.grading.grader import slips_of
+from chainrule.grading.mixed_up_slips import LOGARITHMIC
+from chainrule.grading.quantities import World, all_quantities
 from chainrule.grading.result import Finding
-from chainrule.tensors import Tensor
+from chainrule.tensors import Tensor, apply
 
 X, T = np.array([0.5, -1.0]), np.array([1.0, 0.0])
 W1, B1 = np.array([[0.2, -0.4], [0.7, 0.1]]), np.array([0.1, -0.2])
@@ -112,6 +117,46 @@ def test_log10_in_both_logarithms_of_a_cross_entropy() -> None:
     assert found(output, "dL/dy", (-0.3 / y + 0.7 / (1 - y)) / np.log(10)).kind == "other-function"
 
 
+@pytest.mark.parametrize("name", LOGARITHMIC)
+def test_log10_inside_of_blocks(name: str) -> None:
+    """The value, the sum of several, and the gradients by every input."""
+    rng = np.random.default_rng(3)
+    case = ops.PRIMITIVES[name].cases(rng)
+    inputs = [cr.parameter(a[..., :2], name=f"x{k}") for k, a in enumerate(case.inputs)]
+    output = apply(name, *inputs, **case.attributes).sum().named("E")
+    claims = [("E", output.item())]
+    for x, gradient in zip(inputs, cr.grad(output, inputs), strict=True):
+        claims.append((f"dE/d{x.name}", gradient.numpy()))
+    for claim, value in claims:
+        finding = found(output, claim, np.asarray(value) / np.log(10), digits=8)
+        assert "log₁₀ was taken in place of ln." in finding.message, (claim, finding.message)
+
+
+NO_LOGARITHMS = ("normal",)  # random numbers of the method of Box and Muller
+
+
+@pytest.mark.parametrize("name", sorted(ops.SHIPPED))
+def test_every_block_with_a_logarithm_is_known_as_one(name: str) -> None:
+    case = ops.PRIMITIVES[name].cases(np.random.default_rng(0))
+    node = apply(name, *(cr.tensor(a) for a in case.inputs), **case.attributes).node
+    inside = {n.op for n in calculation(node, blocks="expanded").nodes}
+    assert (name in LOGARITHMIC) == bool({"log", "log1p"} & inside) or name in NO_LOGARITHMS
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        (nn.CrossEntropyLoss(), [0, 2, 1]),
+        (nn.CrossEntropyLoss(label_smoothing=0.1), [0, 2, 1]),
+        (nn.BCEWithLogitsLoss(), np.eye(3)),
+    ],
+)
+def test_log10_in_losses_of_nn(loss: Any, target: Any) -> None:
+    scores = cr.tensor([[0.3, 2.9, 4.0], [0.1, -1.2, 0.5], [2.0, 0.4, 0.6]]).named("z")
+    output = loss(scores, cr.tensor(target)).named("L")
+    assert "log₁₀ was taken in place of ln." in found(output, "L", output.item() / np.log(10)).message
+
+
 def test_batch_norm_with_constant_mean_and_variance() -> None:
     x, w, upstream = np.array([1.0, 2.0, 4.0]), 1.5, np.array([0.3, -0.2, 0.5])
     formula = "mu = mean(x); v = mean((x - mu)**2); n = (x - mu)/sqrt(v + 0.001); E = sum(w*n*u)"
@@ -123,6 +168,91 @@ def test_batch_norm_with_constant_mean_and_variance() -> None:
     output = (normed * cr.tensor(np.stack([upstream, upstream], axis=1))).sum().named("E")
     finding = found(output, "dE/dX[0, 0]", constant[0])
     assert (finding.kind, "taken as constants" in finding.message) == ("missing-path", True), finding.message
+
+
+NORMED = "Z = A @ W + b; m = mean(Z, axis=0); v = {variance}; Y = {normed}; E = 0.5*sum((Y - T)**2)"
+WRITTEN_OUT = {"variance": "mean((Z - m)**2, axis=0)", "normed": "(Z - m)/sqrt(v + 0.00001)*g + c"}
+
+
+@pytest.mark.parametrize(
+    "parts", [{"variance": "var(Z, axis=0)", "normed": "batch_norm(Z, m, v, g, c)"}, WRITTEN_OUT], ids=["block", "written-out"]
+)
+@pytest.mark.parametrize(
+    ("constant", "words"),
+    [
+        ("mv", ("The mean and the variance are taken as constants", "把均值和方差当成了常数")),
+        ("m", ("m is taken as a constant; it depends on W", "把 m 当成了常数; 它也依赖于 W")),
+        ("v", ("v is taken as a constant; it depends on W", "把 v 当成了常数; 它也依赖于 W")),
+    ],
+)
+def test_the_weights_behind_a_batch_norm_with_constants(parts: dict[str, str], constant: str, words: tuple[str, str]) -> None:
+    """Also where a value is the mean itself, so that the derivative of the variance is 0 there."""
+    a = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]])
+    w, t, g = np.array([[1.0, 0.5], [0.0, 0.3]]), np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([1.5, 0.7])
+    output = expression(NORMED.format(**parts), A=a, W=w, b=[0.1, 0.2], g=g, c=[0.0, 0.0], T=t)
+    z = a @ w + [0.1, 0.2]
+    s = np.sqrt(z.var(0) + 1e-5)
+    h = (z - z.mean(0)) / s
+    d = (h * g - t) * g
+    by_mean, by_variance = d.mean(0), h * (d * h).mean(0)
+    wrong = (d - (0.0 if "m" in constant else by_mean) - (0.0 if "v" in constant else by_variance)) / s
+    english, chinese = found(output, "dE/dW", a.T @ wrong), found(output, "dE/dW[1, 0]", (a.T @ wrong)[1, 0], language="zh")
+    for finding, said in zip((english, chinese), words, strict=True):
+        assert (finding.kind, said in finding.message) == ("missing-path", True), finding.message
+
+
+def test_what_rounding_leaves_behind_a_batch_norm_is_zero() -> None:
+    """The bias before it does not count: its gradient is 0 on paper, and 10⁻¹⁶ in float64."""
+    a, t = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 9.5]]), np.array([[1.0, 0.3], [0.7, 1.0], [1.0, 0.1]])
+    output = expression(NORMED.format(**WRITTEN_OUT), A=a, W=np.eye(2) + 0.3, b=[0.1, 0.2], g=[1.5, 0.7], c=[0.0, 0.0], T=t)
+    assert np.any(check(output, {"dE/db": [1.0, 1.0]})["dE/db"].true != 0.0)
+    for zero in ([0, 0], ["0.000000", "0.000000"]):
+        assert check(output, {"dE/db": zero})["dE/db"].verdict == "right"
+
+
+PATHS = (
+    "E = x + x**2",
+    "y = x + tanh(x); E = 3*y**2",
+    "h = v + relu(W @ v); E = sum(h*h) + v[0]",
+    "m = mean(v); u = (v - m)/(1 + m*m); E = sum(u**3)",
+    "E = (x + 1)*(x + 2) + 3*(x + x**2)",
+)
+
+
+@pytest.mark.parametrize("formula", PATHS)
+def test_no_path_goes_over_a_number(formula: str) -> None:
+    """It goes over something with a name, or a formula; a direct one is told by its ends."""
+    names = {"x": 0.7, "v": [0.4, -1.2], "W": [[0.5, 0.2], [-0.3, 0.8]]}
+    output = expression(formula, **{n: v for n, v in names.items() if re.search(rf"\b{n}\b", formula)})
+    world = World(calculation(output.node))
+    told = 0
+    for quantity in all_quantities(world):
+        for each in slips_of(world, quantity) if quantity.kind == "gradient" else ():
+            words = dict(each.words)
+            told += "path" in words
+            assert re.search(r"[^\W\d_]", words.get("path", "x")), each
+            assert re.search(r"[^\W\d_]", words.get("output", "x")), each
+    assert told
+
+
+def test_arrays_of_one_number() -> None:
+    output = expression("y = w*x; E = sum(y*y)", w=[0.5], x=[2.0])
+    assert [check(output, {"dE/dw": given})["dE/dw"].kind for given in ([4.0], ["-4.00"], ["1.23"])] == [
+        None,
+        "sign",
+        "unexplained",
+    ]
+
+
+def test_a_direct_path() -> None:
+    output = expression("y = x + tanh(w*x); E = 3*y**2", w=0.8, x=0.5)
+    y = 0.5 + np.tanh(0.4)
+    slope = 0.8 * (1 - np.tanh(0.4) ** 2)
+    assert "The path on which x acts directly on y is forgotten." in found(output, "dE/dx", 6 * y * slope).message
+    assert "漏掉了 x 直接作用于 y 的路径。" in found(output, "dE/dx", 6 * y * slope, language="zh").message
+    output = expression("y = x*tanh(w*x); E = 3*y**2", w=0.8, x=0.5)
+    finding = found(output, "dE/dx", 3 * np.tanh(0.4) ** 2)
+    assert "Only the path on which x acts directly on y is counted; the others are forgotten." in finding.message
 
 
 @pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])

@@ -157,6 +157,14 @@ PHRASES: dict[str, Phrase] = {
         "Only the path over {path} is counted; the others are forgotten.",
         "只算了经过 {path} 的路径, 漏掉了其他路径。",
     ),
+    "slip-direct-path": (
+        "The path on which {target} acts directly on {output} is forgotten.",
+        "漏掉了 {target} 直接作用于 {output} 的路径。",
+    ),
+    "slip-only-direct-path": (
+        "Only the path on which {target} acts directly on {output} is counted; the others are forgotten.",
+        "只算了 {target} 直接作用于 {output} 的路径, 漏掉了其他路径。",
+    ),
     "slip-only-output": (
         "Only the output {output} is counted; the others are forgotten.",
         "只算了输出 {output}, 漏掉了其他输出。",
@@ -168,6 +176,10 @@ PHRASES: dict[str, Phrase] = {
     "slip-statistics": (
         "The mean and the variance are taken as constants; they depend on the inputs, too.",
         "把均值和方差当成了常数; 它们也依赖于输入。",
+    ),
+    "slip-statistic": (
+        "{value} is taken as a constant; it depends on {target}, too.",
+        "把 {value} 当成了常数; 它也依赖于 {target}。",
     ),
     "slip-other-derivative": (
         "The derivative of {given} was taken in place of that of {right}.",

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.derivations.formulas import write
 from chainrule.derivations.symbols import symbol
 from chainrule.errors import ChainruleError
+from chainrule.grading.mixed_up_slips import LOGARITHMIC, LOGARITHMS
 from chainrule.grading.quantities import Quantity, World, changed, parameters, recalculated
 from chainrule.grading.slip import Slip, slip
 from chainrule.ir import LEAVES, Array, Node, topological
@@ -46,25 +47,24 @@ def _all(world: World, quantity: Quantity) -> Iterator[Slip]:
 
 def _everywhere(world: World, quantity: Quantity, above: Sequence[Node]) -> Iterator[Slip]:
     """Another function in the place of one that stands in several places."""
-    for op, others in _OTHER_FUNCTIONS.items():
-        nodes = [n for n in above if n.op == op]
+    for family, others in _OTHER_FUNCTIONS.items():
+        nodes = [n for n in above if _family(n) == family]
         for given, function in others.items() if len(nodes) > 1 else ():
             values: dict[Node, Array] = {}
             for node in nodes:  # inputs first
-                source = changed(world.calc, values).copies[node].inputs[0]
-                values[node] = _applied(function, source)
-            yield _as_other_function(op, given, _with(quantity, values))
+                values[node] = function(changed(world.calc, values).copies[node])
+            yield _as_other_function(family, given, _with(quantity, values))
 
 
-def _applied(function: Callable[[Array], Array], source: Node) -> Array:
-    with np.errstate(all="ignore"):  # log₁₀ of 0, where ln was given 0 as well
-        return function(np.asarray(source.value))
+def _family(node: Node) -> str:
+    """Functions that are mistaken in the same way."""
+    return "log" if node.op in LOGARITHMIC else node.op
 
 
-def _as_other_function(op: str, given: str, value: Any) -> Slip:
-    if op == "log":
+def _as_other_function(family: str, given: str, value: Any) -> Slip:
+    if family == "log":
         return slip("other-function", "slip-logarithm", value, given=given)
-    return slip("other-function", "slip-other-function", value, given=given, right="σ" if op == "sigmoid" else op)
+    return slip("other-function", "slip-other-function", value, given=given, right="σ" if family == "sigmoid" else family)
 
 
 def _with(quantity: Quantity, values: Mapping[Node, Array]) -> float:
@@ -74,12 +74,23 @@ def _with(quantity: Quantity, values: Mapping[Node, Array]) -> float:
     return float(found[... if index is None else index])
 
 
+def _applied(function: Callable[[Array], Array]) -> _Instead:
+    return lambda node: function(np.asarray(node.inputs[0].value))
+
+
+def _divided(by: float) -> _Instead:
+    return lambda node: np.asarray(node.value) / by
+
+
+_Instead = Callable[[Node], Array]
+_SIGMOID = _applied(lambda z: 0.5 * (1.0 + np.tanh(0.5 * z)))
+_TANH, _RELU = _applied(np.tanh), _applied(lambda z: np.maximum(z, 0.0))
 # What may be taken for a function, under the name that is said.
-_OTHER_FUNCTIONS: dict[str, dict[str, Callable[[Array], Array]]] = {
-    "sigmoid": {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0)},
-    "tanh": {"σ": lambda z: 0.5 * (1.0 + np.tanh(0.5 * z)), "relu": lambda z: np.maximum(z, 0.0)},
-    "relu": {"σ": lambda z: 0.5 * (1.0 + np.tanh(0.5 * z)), "tanh": np.tanh},
-    "log": {"log₁₀": np.log10, "log₂": np.log2},
+_OTHER_FUNCTIONS: dict[str, dict[str, _Instead]] = {
+    "sigmoid": {"tanh": _TANH, "relu": _RELU},
+    "tanh": {"σ": _SIGMOID, "relu": _RELU},
+    "relu": {"σ": _SIGMOID, "tanh": _TANH},
+    "log": {given: _divided(by) for given, by in LOGARITHMS.items()},
 }
 Mistake = tuple[str, str, Array, dict[str, str]]
 
@@ -89,6 +100,9 @@ def _mistakes(node: Node, world: World) -> Iterator[Mistake]:
     inputs = [i.value for i in node.inputs]
     texts = [write(i).text for i in node.inputs]
     assert node.value is not None
+    for given, function in _OTHER_FUNCTIONS.get(_family(node), {}).items():
+        found = _as_other_function(_family(node), given, function(node))
+        yield found.kind, found.phrase, found.value, dict(found.words)
     if node.op in ("add", "subtract") and node.dtype.kind == "f":
         for k in (0, 1):
             kept = inputs[1 - k] if not (node.op == "subtract" and k == 0) else -np.asarray(inputs[1])
@@ -117,9 +131,6 @@ def _function_mistakes(node: Node, argument: str) -> Iterator[Mistake]:
     (source,) = node.inputs
     assert source.value is not None
     primitive = lookup(node.op)
-    for given, function in _OTHER_FUNCTIONS.get(node.op, {}).items():
-        found = _as_other_function(node.op, given, _applied(function, source))
-        yield found.kind, found.phrase, found.value, dict(found.words)
     if node.op not in ("negative", "cast"):
         yield "missing-factor", "slip-function", source.value, {"function": node.op, "argument": argument}
         flipped = Node("variable", (), {}, source.shape, source.dtype, None, -source.value)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.derivations.calculations import calculation, caller_variables
+from chainrule.derivations.calculations import Place, calculation, caller_variables
 from chainrule.derivations.symbols import number
 from chainrule.derivations.words import phrase
 from chainrule.errors import ArgumentError, ChainruleError, message
@@ -273,7 +273,7 @@ class _Grader:
     def _diagnosed(self, quantity: Quantity, given: Written, true: Array) -> Finding:
         found: Slip | None = None
         if given.digits and true.size == 1 == given.value.size:
-            found = self._slip(quantity, given, float(true))
+            found = self._slip(_as_number(quantity), given.as_number(), true.item())
         elif given.digits:  # a 0 shows no slip
             found = self._array_slip(quantity, given, true)
         if found is None:
@@ -355,7 +355,7 @@ class _Grader:
 
     def _unknown(self, name: str, given: Written) -> Finding:
         """A name that stands for nothing here; perhaps its number is that of something else."""
-        other = self._other_quantity(None, given, None) if given.value.size == 1 else None
+        other = self._other_quantity(None, given.as_number(), None) if given.value.size == 1 else None
         said = [phrase("verdict-unknown", self.language, name=name)]
         if other is not None:
             said.append(phrase("slip-unknown-is", self.language, given=given.text, **dict(other.words)))
@@ -366,6 +366,12 @@ class _Grader:
         # With one digit more than was written, the difference shows.
         words |= {"symbol": quantity.symbol.text, "given": given.text, "true": shown(true, max(7, given.digits + 1))}
         return phrase(f"verdict-{verdict}", self.language, **words)
+
+
+def _as_number(quantity: Quantity) -> Quantity:
+    """The only element of an array of one."""
+    place = quantity.place
+    return replace(quantity, place=Place(place.node, place.index or (0,) * place.node.ndim or None))
 
 
 def _fits(given: Written, value: Any) -> bool:

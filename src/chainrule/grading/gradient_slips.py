@@ -18,7 +18,8 @@ from chainrule.derivations.formulas import Product, write
 from chainrule.derivations.paths import Web, key_name, web
 from chainrule.derivations.symbols import derivative_name, number, symbol
 from chainrule.errors import ArgumentError, ChainruleError
-from chainrule.grading.mixed_up_slips import mixed_up_slips, partial_slips
+from chainrule.grading.mixed_up_slips import mixed_up_slips
+from chainrule.grading.partial_slips import partial_slips, path_slips
 from chainrule.grading.quantities import Quantity, World, changed, parameters
 from chainrule.grading.slip import Slip, slip
 from chainrule.ir import LEAVES, Array, Node
@@ -92,17 +93,16 @@ class GradientSlips:
         yield from self._transposed()
         yield from self._at_output()
         yield from partial_slips(self)
-        yield from self._only_outputs()
         yield from self._signs_inside()
         yield from self._constants()
-        yield from self._paths()
+        yield from path_slips(self)
         yield from self._partly_left_out()
         yield from mixed_up_slips(self)
         yield from self._stale()
         yield from self._extra()
         yield from self._replaced()
 
-    def _with(self, edge: Edge, value: float) -> float:
+    def with_edge(self, edge: Edge, value: float) -> float:
         """The gradient if one local derivative had this value."""
         return self.value + self.above[edge.source] * (value - edge.value) * self.below[edge.target]
 
@@ -117,7 +117,7 @@ class GradientSlips:
         for edge in self.edges:
             if edge.formula.factors:
                 name = write(Product(1.0, edge.formula.factors).node()).text
-                yield slip("missing-factor", "slip-missing", self._with(edge, edge.formula.coefficient), factor=name)
+                yield slip("missing-factor", "slip-missing", self.with_edge(edge, edge.formula.coefficient), factor=name)
         for op, group in self.by_operation():
             value = self.with_edges({id(e): e.formula.coefficient for e in group})
             yield slip("missing-factor", "slip-missing-everywhere", value, factor=f"{op}′")
@@ -127,7 +127,7 @@ class GradientSlips:
             factors = factor.edge.formula.factors
             if len(factors) > 1:
                 words = {"factor": write(factor.node).text, "whole": write(Product(1.0, factors).node()).text}
-                yield slip("missing-factor", "slip-missing-part", self._with(factor.edge, factor.others()), **words)
+                yield slip("missing-factor", "slip-missing-part", self.with_edge(factor.edge, factor.others()), **words)
 
     def by_operation(self) -> list[tuple[str, list[Edge]]]:
         """Local derivatives of one function, in one layer or everywhere, where there are several: slips come in groups."""
@@ -157,7 +157,7 @@ class GradientSlips:
             if id(edge) in there:
                 function = _function_name(edge)
                 output = symbol(key_name(edge.source)).text if edge.source[0].name else function
-                value = self._with(edge, there[id(edge)])
+                value = self.with_edge(edge, there[id(edge)])
                 yield slip("derivative-at-output", "slip-at-output", value, function=function, output=output)
         for op, group in self.by_operation():
             values = {id(e): there[id(e)] for e in group if id(e) in there}
@@ -165,7 +165,7 @@ class GradientSlips:
 
     def _signs_inside(self) -> Iterator[Slip]:
         for edge in self.edges:
-            value = self._with(edge, -edge.value)
+            value = self.with_edge(edge, -edge.value)
             if not np.isclose(value, -self.value, rtol=1e-12):
                 yield slip("sign", "slip-sign-inside", value, factor=_edge_name(edge))
 
@@ -182,36 +182,6 @@ class GradientSlips:
         for text, value in factors.items():
             yield slip("constant-factor", "slip-constant", value * self.value, factor=text)
 
-    def _only_outputs(self) -> Iterator[Slip]:
-        """One element of the last array before the output counted, and the others forgotten."""
-        seen: set[Key] = set()
-        for key in self.order:
-            is_array = bool(key[0].name) and key[0].size > 1 and key != self.target
-            if is_array and key not in seen:
-                only = self.above.get(key, 0.0) * self.below.get(key, 0.0)
-                if only and abs(only - self.value) > 1e-12 * abs(self.value):
-                    yield slip("missing-path", "slip-only-output", only, output=symbol(key_name(key)).text)
-            if is_array or key in seen:
-                seen.update(e.target for e in self.web.below[key])
-
-    def _paths(self) -> Iterator[Slip]:
-        for edge in self.edges:
-            left = self._with(edge, 0.0)
-            if abs(left) > 1e-12 * abs(self.value) and abs(left - self.value) > 1e-15 * abs(self.value):
-                yield slip("missing-path", "slip-path", left, path=self._way_name(edge))
-            only = self.above[edge.source] * edge.value * self.below[edge.target]
-            if abs(only - self.value) > 1e-12 * abs(self.value):
-                yield slip("missing-path", "slip-only-path", only, path=self._way_name(edge))
-
-    def _way_name(self, edge: Edge) -> str:
-        """What a path goes over: the nearest named element below a local derivative, or else above it."""
-        key = edge.target
-        while not key[0].name and self.web.below[key]:
-            key = self.web.below[key][0].target
-        if key == self.target or not key[0].name:
-            return _edge_name(edge)
-        return symbol(key_name(key)).text
-
     def _transposed(self) -> Iterator[Slip]:
         for factor in self._matrix_factors():
             whole, position = factor
@@ -223,7 +193,7 @@ class GradientSlips:
                     if f.name == key_name((whole, position)):
                         swapped = scalar_leaf(whole, column * whole.shape[1] + row)
                         yield slip(
-                            "transposed", "slip-transposed", self._with(edge, _Factor(edge, f).others() * _number(swapped)),
+                            "transposed", "slip-transposed", self.with_edge(edge, _Factor(edge, f).others() * _number(swapped)),
                             given=symbol(swapped.name or "").text, right=symbol(f.name or "").text,
                         )  # fmt: skip
         yield from self._all_transposed()
@@ -261,7 +231,7 @@ class GradientSlips:
                     values[id(edge)] = _Factor(edge, f).others() * new
                     layers.setdefault(self._layer[edge.source], {})[id(edge)] = values[id(edge)]
                     yield slip(
-                        "stale-weight", "slip-stale", self._with(edge, values[id(edge)]), weight=symbol(f.name or "").text
+                        "stale-weight", "slip-stale", self.with_edge(edge, values[id(edge)]), weight=symbol(f.name or "").text
                     )
         for group in [*layers.values(), values]:
             if len(group) > 1:
@@ -309,7 +279,7 @@ class GradientSlips:
             for other, text in sorted(candidates, key=lambda c: _index_of(c[0]) != place):
                 alike = (_array_name(other) in weights) == (_array_name(factor.node) in weights)
                 if alike and other.name != factor.node.name:
-                    value = self._with(factor.edge, factor.others() * _number(other))
+                    value = self.with_edge(factor.edge, factor.others() * _number(other))
                     yield slip("missing-factor", "slip-replaced", value, given=text, right=write(factor.node).text)
 
     def _candidates(self) -> list[tuple[Node, str]]:

@@ -1,7 +1,6 @@
-"""Slips in a gradient where one thing was taken for another, or only a part of it was seen.
+"""Slips in a gradient where one thing was taken for another.
 
-The error term of another layer, the derivative of another function, z for its activation, log₁₀ for ln, the diagonal of a
-Jacobian for all of it, and a mean and variance that depend on the input for constants.
+The error term of another layer, the derivative of another function, z for its activation, and log₁₀ for ln.
 """
 
 from __future__ import annotations
@@ -9,8 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from chainrule.derivations.elements import Edge
 from chainrule.derivations.symbols import derivative_name, symbol
@@ -28,14 +25,13 @@ SLOPES: dict[str, tuple[str, Slope, Slope]] = {
     "tanh": ("tanh", lambda z: 1.0 - math.tanh(z) ** 2, lambda a: 1.0 - a * a),
     "relu": ("relu", lambda z: float(z > 0.0), lambda a: float(a > 0.0)),
 }
+# Other logarithms, by ln of their base, and the functions that are logarithms of something: with another base they are divided.
 LOGARITHMS = {"log₁₀": math.log(10.0), "log₂": math.log(2.0)}
+LOGARITHMIC = (
+    "log", "log1p", "logsumexp", "log_softmax", "softplus", "softmax_with_loss", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+)  # fmt: skip
 _LINEAR = ("add", "subtract", "multiply", "matmul", "affine")
-
-
-def partial_slips(slips: GradientSlips) -> Iterator[Slip]:
-    """Slips in a gradient of which only a part was seen."""
-    yield from _diagonals(slips)
-    yield from _constant_statistics(slips)
 
 
 def mixed_up_slips(slips: GradientSlips) -> Iterator[Slip]:
@@ -43,7 +39,7 @@ def mixed_up_slips(slips: GradientSlips) -> Iterator[Slip]:
     groups = [[e] for e in slips.edges] + [group for _, group in slips.by_operation()]
     for group in groups:
         yield from _other_functions(slips, group)
-        yield from _other_logarithms(slips, group)
+    yield from _other_logarithms(slips)
     yield from _other_error_terms(slips)
 
 
@@ -72,27 +68,17 @@ def _other_functions(slips: GradientSlips, group: Sequence[Edge]) -> Iterator[Sl
         yield slip("missing-factor", "slip-replaced", taken(own, 0), **words)
 
 
-def _other_logarithms(slips: GradientSlips, group: Sequence[Edge]) -> Iterator[Slip]:
-    if group[0].source[0].op == "log":
+def _other_logarithms(slips: GradientSlips) -> Iterator[Slip]:
+    """Another base in one step of the calculation, or in all."""
+    steps: dict[Node, list[Edge]] = {}
+    for edge in slips.edges:
+        if edge.source[0].op in LOGARITHMIC:
+            steps.setdefault(edge.source[0], []).append(edge)
+    groups = list(steps.values())
+    for group in [*groups, [e for g in groups for e in g]] if len(groups) > 1 else groups:
         for given, base in LOGARITHMS.items():
             value = slips.with_edges({id(e): e.value / base for e in group})
             yield slip("other-function", "slip-logarithm", value, given=given)
-
-
-def _diagonals(slips: GradientSlips) -> Iterator[Slip]:
-    for node in dict.fromkeys(e.source[0] for e in slips.edges if e.source[0].op in ("softmax", "log_softmax")):
-        beside = {id(e): 0.0 for e in slips.edges if e.source[0] is node and e.source[1] != e.target[1]}
-        if beside:
-            yield slip("missing-path", "slip-diagonal", slips.with_edges(beside), function=node.op)
-
-
-def _constant_statistics(slips: GradientSlips) -> Iterator[Slip]:
-    """A mean or variance on some of the paths; one that all paths take is the loss."""
-    statistics = {e.source[0] for e in slips.edges if e.source[0].op in ("mean", "var")}
-    for_all = {n for n in statistics if np.isclose(_through(slips, n), slips.value, rtol=1e-9)}
-    constant = {id(e): 0.0 for e in slips.edges if e.source[0] in statistics - for_all}
-    if constant:
-        yield slip("missing-path", "slip-statistics", slips.with_edges(constant))
 
 
 def _through(slips: GradientSlips, node: Node) -> float:

@@ -102,8 +102,9 @@ def _bounds(node: Node, given: Errors, precision: Precision, where: Array | None
     bounds = np.zeros(node.shape)
     for index in np.ndindex(*node.shape) if where is None else map(tuple, np.argwhere(where).tolist()):
         slopes = autodiff.gradient(take(node, index) if index else node, list(errors))
+        # Not a number is the slope of xⁿ by n where x is negative: an exponent is exact.
         bounds[index] = sum(
-            float(np.sum(np.abs(slope.value) * error))
+            float(np.nansum(np.abs(slope.value) * error))
             for slope, error in zip(slopes, errors.values(), strict=True)
             if slope is not None and slope.value is not None
         )

@@ -78,6 +78,10 @@ class Written:
         """The same with zeros that are rounded to this unit, or to their own written decimals if these are finer."""
         return replace(self, unit=np.where(self.zeros, np.minimum(self.unit, unit), self.unit))
 
+    def as_number(self) -> Written:
+        """The only number of an array of one."""
+        return replace(self, value=self.value.reshape(()), unit=self.unit.reshape(()))
+
     @property
     def digits(self) -> int:
         """Significant digits that were written, of the number with the most; 0 if all are 0."""
