@@ -149,7 +149,7 @@ def in_layer_notation(calc: Calculation, layers: Sequence[Layer]) -> Calculation
 
     Python variables count as names where every layer has one for the same part: a loop leaves a `w` for the last layer only.
     """
-    replaceable = {n for n in calc.nodes if n not in calc.named_by_user or "." in (n.name or "")}
+    replaceable = {n for n in calc.nodes if not is_named_by_user(calc, n)}
     taken = {n.name for n in calc.nodes}
     shown = set(calc.shown)
     for letter, members in _roles(layers).items():
@@ -170,6 +170,11 @@ def in_layer_notation(calc: Calculation, layers: Sequence[Layer]) -> Calculation
     return replace(calc, shown=frozenset(keep | {n for n in shown if n.name}))
 
 
+def is_named_by_user(calc: Calculation, node: Node) -> bool:
+    """Whether the name of a node is the user's: not made up, nor only that of a place in a module, 0.weight."""
+    return node in calc.named_by_user and "." not in (node.name or "")
+
+
 def _roles(layers: Sequence[Layer]) -> dict[str, dict[int, Node]]:
     """Per letter the nodes that play its part, by number of the layer."""
     parts: dict[str, list[Node | None]] = {
@@ -184,6 +189,36 @@ def _roles(layers: Sequence[Layer]) -> dict[str, dict[int, Node]]:
 def error_term(layer: Layer) -> str:
     """The name of δ: with its number where the weighted input has its own, δ₁ beside z₁ and δ¹ beside z¹."""
     return f"delta{layer.number}" if layer.weighted.name == f"z{layer.number}" else f"delta^{layer.number}"
+
+
+def layer_notation(calc: Calculation) -> tuple[dict[str, Node], dict[str, Node]]:
+    """What the parts of layers are called: nodes by name (z^1 and z1, a^1, W^1, b^1, …, x), and what δ belongs to.
+
+    Names of the calculation come first.
+    """
+    layers = find_layers(calc)
+    names: dict[str, Node] = {}
+    terms = {error_term(layer): layer.weighted for layer in layers}
+    for layer in layers:
+        terms.setdefault(f"delta^{layer.number}", layer.weighted)
+    for letter, members in _roles(layers).items():
+        for number, node in members.items():
+            names |= {f"{letter}^{number}": node, f"{letter}{number}": node}
+    data = operands(layers[0])[0] if layers else None
+    if data is not None and data.op in LEAVES:
+        names["x"] = data
+    return names, terms
+
+
+def name_layers(calc: Calculation) -> None:
+    """Give the parts of layers that have no name that of their role: z^1, a^1, ….
+
+    Only the names change: what is shown stays as it is.
+    """
+    taken = {n.name for n in calc.nodes}
+    for name, node in layer_notation(calc)[0].items():
+        if node.name is None and name not in taken:
+            node.name = name
 
 
 def _forward(request: Request, layers: Sequence[Layer]) -> list[Section]:

@@ -106,6 +106,19 @@ def moments(calc: Calculation, place: Place, optimizer: Any, gradient: Array | N
     return {n.name[:-1]: n for n in history if n.name and n.name.endswith("'") and n.name[:-1] in names}
 
 
+def step_inputs(calc: Calculation, place: Place, optimizer: Any) -> dict[str, Node]:
+    """What the step of a parameter is calculated from beside it and its gradient, by symbol: η, t, m, v, ….
+
+    Raises:
+        ArgumentError: the optimiser does not hold the parameter.
+    """
+    gradient = np.zeros(place.node.shape, place.node.dtype)
+    group, position = _find(calc, place, optimizer)
+    names = {"eta", "t", *_state_names(place, group.states[position]).values()}
+    history = topological([stepped(calc, place, optimizer, gradient).node])
+    return {n.name: n for n in history if n.op in LEAVES and n.name in names}
+
+
 def stepped(
     calc: Calculation,
     place: Place,

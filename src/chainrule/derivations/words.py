@@ -223,6 +223,7 @@ PHRASES: dict[str, Phrase] = {
     "slip-transposed-whole": ("{matrix} is transposed.", "{matrix} 的转置错了。"),
     "slip-array-transposed": ("It is the transpose of the right matrix.", "它是正确矩阵的转置。"),
     "slip-shape": ("Its shape is {given}, and must be {right}.", "它的形状是 {given}, 应为 {right}。"),
+    "shape-of-number": ("that of a single number", "单个数"),
     "slip-other": ("That is {other} = {value}.", "那是 {other} = {value}。"),
     "slip-other-extra": ("That is {other} = {value}: a factor {factor} too many.", "那是 {other} = {value}: 多乘了 {factor}。"),
     "slip-other-missing": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule import autodiff
 from chainrule.derivations.expressions import expression, names_in
+from chainrule.derivations.matrix import layer_notation
 from chainrule.derivations.symbols import symbol, typed
 from chainrule.derivations.words import phrase
 from chainrule.errors import ArgumentError, ChainruleError
@@ -27,9 +28,7 @@ _POINTS = 6
 _MOST_NAMES = 25  # that are listed
 _BEFORE_BRACKET = re.compile(r"([\w.]+|\))\s*\(")
 _DERIVATIVE = re.compile(r"\bd(\w+)\s*/\s*d(\w+)")
-_INDEX = r"(\[[\d,\s]+\])?"
-_INDEXED_DERIVATIVE = re.compile(_DERIVATIVE.pattern + _INDEX)
-_INDEXED = re.compile(r"\b([^\W\d]\w*)" + _INDEX)
+_INDEXED = re.compile(r"\b([^\W\d]\w*)(\[[\d,\s]+\])?")
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _points(world: World, formula: str) -> list[World]:
 
     At a kink of the given point the derivative is a convention, and only the others count.
     """
-    if not names_in(typed(formula)):
+    if not names_in(_read(formula, world).text):
         return [world]
     return [*([] if kinks(world.calc) else [world]), *(_elsewhere(world, k) for k in range(_POINTS))]
 
@@ -95,43 +94,76 @@ def _elsewhere(world: World, seed: int) -> World:
     return World(changed(world.calc, values), world.optimizer)
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A formula with an identifier for every quantity that it is written with, and these quantities."""
+
+    text: str
+    quantities: Mapping[str, Quantity]
+
+
+def _read(text: str, world: World) -> _Read:
+    """A formula, typed or as formulas are printed: (O₅ - t₅) · O₅(1 - O₅), σ(z¹), m′ / (1 - 0.9ᵗ)."""
+    found: dict[str, Quantity] = {}
+
+    def named(match: re.Match[str]) -> str:
+        return keyed(match[0], f"name_{len(found)}_")
+
+    def derivative(match: re.Match[str]) -> str:
+        above, below = (found[part].name if part in found else part for part in match.groups())
+        return keyed(f"d{above}/d{below}", f"derivative_{len(found)}_") or match[0]
+
+    def keyed(name: str, key: str) -> str:
+        quantity = find_quantity(name, world.calc, world.optimizer)
+        if quantity is not None:
+            found[key] = quantity
+        return "" if quantity is None else key
+
+    def times(match: re.Match[str]) -> str:
+        is_factor = match[1][0] in ")0123456789" or match[1] in found or find_quantity(match[1], world.calc, world.optimizer)
+        return f"{match[1]}*(" if is_factor else match[0]
+
+    odd = [re.escape(name) for name in _no_identifiers(world)]
+    plain = re.sub(rf"(?:(?<!\w)|(?<=/d))({'|'.join(odd)})(?![^\Wᵀ]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻])", named, text) if odd else text
+    formula = _BEFORE_BRACKET.sub(times, _DERIVATIVE.sub(derivative, typed(plain)))
+    for name in names_in(formula) - set(found):
+        quantity = find_quantity(name, world.calc, world.optimizer)
+        if quantity is not None:
+            found[name] = quantity
+    return _Read(formula, {name: found[name] for name in names_in(formula) if name in found})
+
+
+def _no_identifiers(world: World) -> list[str]:
+    """The names, typed and printed, that a formula cannot hold as they are: z¹, w₁₃′, h⁽²⁾, 0.weight; the longest first.
+
+    Beside a name a, a² is its square.
+    """
+    here = names_here(world.calc, world.optimizer)
+    parts = {name for part in layer_notation(world.calc) for name in part if name.partition("^")[0] not in here}
+    written = {w for name in (*here, *parts) for w in (name, symbol(name).text) if not typed(w).isidentifier()}
+    return sorted(written, key=lambda name: (-len(name), name))
+
+
 def _value(text: str, world: World) -> Array:
-    """The formula's value in a world; it may be written as formulas are printed: (O₅ - t₅) · O₅(1 - O₅).
+    """The formula's value in a world.
 
     Raises:
         ArgumentError: it cannot be read, or uses a name that is not there.
     """
-    values: dict[str, Any] = {}
-
-    def derivative(match: re.Match[str]) -> str:
-        quantity = find_quantity(f"d{match[1]}/d{match[2]}", world.calc, world.optimizer)
-        if quantity is None:
-            return match[0]
-        key = f"derivative_{match[1]}_{match[2]}"
-        values[key] = world.value(quantity)
-        return key
-
-    def times(match: re.Match[str]) -> str:
-        is_factor = match[1][0] in ")0123456789" or match[1] in values or find_quantity(match[1], world.calc, world.optimizer)
-        return f"{match[1]}*(" if is_factor else match[0]
-
-    formula = _BEFORE_BRACKET.sub(times, _DERIVATIVE.sub(derivative, typed(text)))
-    for name in names_in(formula):
-        quantity = find_quantity(name, world.calc, world.optimizer)
-        if quantity is not None and name not in values:
-            values[name] = world.value(quantity)
-    return expression(formula, **values).numpy()
+    read = _read(text, world)
+    return expression(read.text, **{key: world.value(quantity) for key, quantity in read.quantities.items()}).numpy()
 
 
 def _mentioned(text: str, world: World) -> list[Quantity]:
     """The quantities that a formula is written with, elements of arrays where these are written."""
-    formula = typed(text)
-    rest = _INDEXED_DERIVATIVE.sub("1", formula)
-    there = names_in(rest)
-    names = [f"d{m[1]}/d{m[2]}{m[3] or ''}" for m in _INDEXED_DERIVATIVE.finditer(formula)]
-    names += [m[0] for m in _INDEXED.finditer(rest) if m[1] in there]
-    found = (find_quantity(name, world.calc, world.optimizer) for name in names)
-    return [q for q in found if q is not None]
+    read = _read(text, world)
+    found = []
+    for key, index in _INDEXED.findall(read.text):
+        if key in read.quantities:
+            quantity = read.quantities[key]
+            element = find_quantity(f"{quantity.name}{index}", world.calc, world.optimizer) if index else None
+            found.append(element or quantity)
+    return found
 
 
 def _is_through(mentioned: Quantity, claimed: Quantity) -> bool:
@@ -155,10 +187,11 @@ def _sources(quantity: Quantity) -> list[Node]:
 
 
 def _is_equal(world: World, quantity: Quantity, claimed: Array, true: Array) -> bool:
-    """Whether a formula has the value of a quantity, but for what float64 does to it."""
+    """Whether a formula has the value of a quantity, but for what its dtype does to it."""
     if claimed.shape != true.shape:
         return False
-    different = ~np.isclose(claimed, true, rtol=1e-9, atol=0.0)
+    rounding = max(1e-9, 100.0 * float(np.finfo(true.dtype).eps))
+    different = ~np.isclose(claimed, true, rtol=rounding, atol=0.0)
     return not np.any(different) or bool(
         np.all(np.abs(claimed - true)[different] <= noise(world, quantity, different)[different])
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.derivations.calculations import Place, calculation, caller_variables
+from chainrule.derivations.matrix import name_layers
 from chainrule.derivations.symbols import number
 from chainrule.derivations.words import phrase
 from chainrule.errors import ArgumentError, ChainruleError, message
@@ -61,6 +62,8 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
     if not isinstance(claims, Mapping) or not claims:
         raise ArgumentError(message("check got no claims", "it takes a mapping from names to numbers", 'Write {"O5": 0.69}.'))
     calc = calculation(output.node, variables=caller_variables(1))
+    if any(find_quantity(name, calc, optimizer) is None for name in claims):
+        name_layers(calc)  # a claim may be on a part that has no name of its own
     return _Grader(World(calc, optimizer), language).grade(claims)
 
 
@@ -338,18 +341,18 @@ class _Grader:
         return self._others
 
     def _array_slip(self, quantity: Quantity, given: Written, true: Array) -> Slip | None:
-        matching = [s for s in slips_of(self.world, quantity) if given.agrees(s.value)] if true.size > 1 else []
+        matching = [s for s in slips_of(self.world, quantity) if _fits(given, s.value)] if true.size > 1 else []
         found = likeliest(matching, self._other_array(quantity, given), quantity)
         if found is None and given.value.shape != true.shape:
-            shapes = {"given": "×".join(map(str, given.value.shape)), "right": "×".join(map(str, true.shape))}
-            kind = "transposed" if given.value.shape == true.shape[::-1] else "unexplained"
-            return slip(kind, "slip-shape", true, **shapes)
+            turned = given.value.ndim > 1 and given.value.shape == true.shape[::-1]
+            shapes = {"given": _shape(given.value, self.language), "right": _shape(true, self.language)}
+            return slip("transposed" if turned else "unexplained", "slip-shape", true, **shapes)
         return found
 
     def _other_array(self, quantity: Quantity, given: Written) -> Slip | None:
         """Another array of the calculation with these values."""
         for other in all_arrays(self.world):
-            if (other.place, other.kind) != (quantity.place, quantity.kind) and given.agrees(self.world.value(other)):
+            if (other.place, other.kind) != (quantity.place, quantity.kind) and _fits(given, self.world.value(other)):
                 return slip("equals-other-quantity", "slip-other-formula", given.value, other=other.symbol.text)
         return None
 
@@ -366,6 +369,10 @@ class _Grader:
         # With one digit more than was written, the difference shows.
         words |= {"symbol": quantity.symbol.text, "given": given.text, "true": shown(true, max(7, given.digits + 1))}
         return phrase(f"verdict-{verdict}", self.language, **words)
+
+
+def _shape(value: Array, language: Language) -> str:
+    return "×".join(map(str, value.shape)) or phrase("shape-of-number", language)
 
 
 def _as_number(quantity: Quantity) -> Quantity:
@@ -393,7 +400,7 @@ def slips_of(world: World, quantity: Quantity) -> Iterator[Slip]:
         yield from slips.all()
     elif quantity.kind == "value":
         yield from forward_slips(world, quantity)
-    else:
+    elif quantity.kind == "after":
         yield from _after_slips(world, quantity)
 
 

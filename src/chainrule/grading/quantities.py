@@ -18,15 +18,16 @@ import numpy as np
 from chainrule import autodiff, ir
 from chainrule.derivations.backward import cut_out, whole_gradient
 from chainrule.derivations.calculations import Calculation, Place, place_named
+from chainrule.derivations.matrix import is_named_by_user, layer_notation
 from chainrule.derivations.symbols import Formula, symbol, typed
-from chainrule.derivations.update import moments, stepped
+from chainrule.derivations.update import moments, step_inputs, stepped
 from chainrule.errors import ChainruleError
 from chainrule.ir import LEAVES, Array, Node
 from chainrule.ops.primitive import lookup
 
 _DERIVATIVE = re.compile(r"d([^/]+)/\s*d(.+)")
 _ERROR_TERM = re.compile(r"(?:delta|δ)[_^#]?(\w+(?:\[[^\]]*\])?)")
-_MOMENT = re.compile(r"(?P<state>\w+?)(?:_(?P<of>\w+))?(?P<index>\[[^\]]*\])?'")
+_MOMENT = re.compile(r"(?P<state>\w+?)(?:_(?P<of>[\w.^#]+))?(?P<index>\[[^\]]*\])?")
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Quantity:
 
     Attributes:
         name: as it is typed.
-        kind: "value", "gradient", "updated" (a parameter after a step), "after" (a forward value after a step) or "moment"
-            (what the optimiser keeps of a parameter, after a step).
+        kind: "value", "gradient", "updated" (a parameter after a step), "after" (a forward value after a step), "moment"
+            (what the optimiser keeps of a parameter, after a step) or "step" (what the step begins with: the moment before it,
+            the learning rate, the number of the step).
         place: the node or element; of a gradient, what is differentiated by; of a moment, the parameter.
         output: of a gradient, what is differentiated.
-        moment: of a moment, its symbol before the step: "m".
+        said: how it is written in place of its name, which was made up: z¹ for v3.
+        moment: of a moment, and of what a step begins with, its symbol before the step: "m".
     """
 
     name: str = field(compare=False)
@@ -47,10 +50,13 @@ class Quantity:
     place: Place
     output: Node | None = None
     moment: str | None = None
+    said: str | None = field(default=None, compare=False)
 
     @property
     def symbol(self) -> Formula:
         """How it is written."""
+        if self.said is not None:
+            return symbol(self.said)
         if self.kind == "gradient":
             assert self.output is not None
             return symbol(f"d{self.output.name}/d{self.place.name}")
@@ -60,6 +66,13 @@ class Quantity:
 def find_quantity(name: str, calc: Calculation, optimizer: Any) -> Quantity | None:
     """The quantity of that name, or None. The name may be written as it is printed, with ∂, ′, raised and lowered digits."""
     text = typed(name.strip())
+    found = _named(text, calc, optimizer)
+    if found is None or is_named_by_user(calc, found.place.node) or found.place.node in calc.variables:
+        return found
+    return found if found.symbol == symbol(text) else replace(found, said=text)
+
+
+def _named(text: str, calc: Calculation, optimizer: Any) -> Quantity | None:
     derivative = _DERIVATIVE.fullmatch(text)
     if derivative:
         output, place = (_place(part.strip(), calc) for part in derivative.groups())
@@ -71,9 +84,8 @@ def find_quantity(name: str, calc: Calculation, optimizer: Any) -> Quantity | No
     place = _place(text, calc)
     if place is not None:
         return Quantity(place.name, "value", place)
-    term = _ERROR_TERM.fullmatch(text)
-    below = [p for letter in ("x", "z", "net", "s", "in") if term and (p := _place(letter + term[1], calc))]
-    return Quantity(text, "gradient", below[0], calc.output) if below else None
+    below = _error_term(text, calc)
+    return Quantity(text, "gradient", below, calc.output) if below else _before_step(text, calc, optimizer)
 
 
 def _after_step(text: str, calc: Calculation, optimizer: Any) -> Quantity | None:
@@ -82,23 +94,56 @@ def _after_step(text: str, calc: Calculation, optimizer: Any) -> Quantity | None
     place = _place(text[:-1], calc)
     if place is not None:
         return Quantity(f"{place.name}'", "updated" if is_held(place.node, calc, optimizer) else "after", place)
+    state, place = _of_step(text[:-1], calc, optimizer)
+    known = () if place is None else _states(place.node, calc, optimizer)
+    return Quantity(text, "moment", place, moment=state) if place is not None and state in known else None
+
+
+def _before_step(text: str, calc: Calculation, optimizer: Any) -> Quantity | None:
+    """What a step begins with: η, t, m."""
+    if optimizer is None:
+        return None
+    state, place = _of_step(text, calc, optimizer)
+    held = parameters(calc, optimizer)
+    if place is None and held and symbol(text) in (symbol("eta"), symbol("t")):
+        place = Place(held[0])  # the same for all
+    known = {} if place is None else step_inputs(calc, Place(place.node), optimizer)
+    found = next((name for name in known if symbol(name) == symbol(state)), None)
+    return Quantity(text, "step", place, moment=found) if place is not None and found is not None else None
+
+
+def _of_step(text: str, calc: Calculation, optimizer: Any) -> tuple[str, Place | None]:
+    """The symbol and the parameter of what an optimiser keeps: m of the only one, m_w13."""
     parts, held = _MOMENT.fullmatch(text), parameters(calc, optimizer)
     if parts is None:
-        return None
+        return text, None
     index = parts["index"] or ""
+    place = None
     if parts["of"]:
         place = _place(parts["of"] + index, calc)
     elif len(held) == 1:
         place = _place(f"{held[0].name}{index}", calc)
-    if place is None or place.node not in held or parts["state"] not in _states(place.node, calc, optimizer):
-        return None
-    return Quantity(text, "moment", place, moment=parts["state"])
+    return parts["state"], place if place is not None and place.node in held else None
+
+
+def _error_term(text: str, calc: Calculation) -> Place | None:
+    """What δ belongs to: the weighted input of a layer, or else x5, z5, … for δ₅."""
+    _, terms = layer_notation(calc)
+    base, bracket, index = text.partition("[")
+    found = next((n for name, n in terms.items() if symbol(name) == symbol(base)), None)
+    if found is not None:
+        return _place(f"{found.name}{bracket}{index}", calc)
+    term = _ERROR_TERM.fullmatch(text)
+    below = (_place(letter + term[1], calc) for letter in ("x", "z", "net", "s", "in")) if term else iter(())
+    return next((p for p in below if p is not None), None)
 
 
 def _place(name: str, calc: Calculation) -> Place | None:
-    """The place of that name, or else the only one whose name is printed in the same way: w_13 is w13, and δ2 is delta2."""
+    """The place of that name, or the only one that is printed in the same way (w_13 is w13), or a part of a layer (z¹)."""
     base, bracket, index = name.partition("[")
     same = [n.name for n in calc.nodes if n.name and symbol(typed(n.name)) == symbol(base)]
+    if not same:
+        same = [n.name for layer_name, n in layer_notation(calc)[0].items() if n.name and layer_name == base]
     for candidate in (name, *(f"{found}{bracket}{index}" for found in same if len(same) == 1)):
         try:
             return place_named(candidate, calc)
@@ -171,6 +216,9 @@ class World:
             assert quantity.moment is not None
             gradient = self.gradient(self.calc.output, node)
             return np.asarray(moments(self.calc, Place(node), self.optimizer, gradient)[quantity.moment].value)
+        if quantity.kind == "step":
+            value = np.asarray(step_inputs(self.calc, Place(node), self.optimizer)[quantity.moment or ""].value, node.dtype)
+            return np.broadcast_to(value, node.shape) if quantity.place.index else value
         after = changed(self.calc, dict(self.updated))
         found = after.copies[node].value
         assert found is not None

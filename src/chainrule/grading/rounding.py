@@ -28,7 +28,6 @@ from chainrule.ops.primitive import lookup
 
 _MOST_NODES = 3000
 _MOST_ELEMENTS = 64  # whose noise is followed
-_FLOAT64 = 15  # significant digits
 _EXACT = (*MOVES, "negative", "cast", "where", "relu", "maximum", "minimum", "abs", "stop_gradient")
 Values = Mapping[Quantity, Array]
 
@@ -73,8 +72,8 @@ def carried(world: World, quantity: Quantity, kept: Values, precision: Precision
 
 
 def noise(world: World, quantity: Quantity, where: Array) -> Array:
-    """How far a quantity may be off in float64, in these of its elements: relative to the terms that it is made of."""
-    precision = Precision(_FLOAT64, 0.0)
+    """How far a quantity may be off in its dtype, in these of its elements: relative to the terms that it is made of."""
+    precision = Precision(np.finfo(quantity.place.node.dtype).precision, 0.0)
     bounds = np.zeros(where.shape)
     if not np.any(where) or np.count_nonzero(where) > _MOST_ELEMENTS:
         return bounds
