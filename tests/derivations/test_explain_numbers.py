@@ -247,3 +247,7 @@ def test_what_rounding_leaves_of_terms_that_cancel_is_0(formula: str, values: di
 )
 def test_a_small_gradient_that_is_no_rounding_is_shown(formula: str, values: dict[str, Any]) -> None:
     assert explain(expression(formula, **values)).value > 0.0
+
+
+def test_a_kink_is_looked_for_beside_an_infinite_value_without_a_warning() -> None:
+    assert "Not a finite number" in explain(expression("a = log(x); E = abs(a)", x=0.0)).to_text()

@@ -112,7 +112,9 @@ def _slope(node: Node, k: int, partial: Partial, step: float) -> Array:
     inputs = [ir.constant(i.value) for i in node.inputs]
     moved = node.inputs[k].value
     assert moved is not None
-    inputs[k] = ir.constant(moved + step * np.maximum(1.0, np.abs(moved)), node.inputs[k].dtype)
+    with np.errstate(invalid="ignore"):  # an infinite value stays where it is, or is none
+        moved = moved + step * np.maximum(1.0, np.abs(moved))
+    inputs[k] = ir.constant(moved, node.inputs[k].dtype)
     found = partial(*inputs, y=lookup(node.op)(*inputs, **node.attributes), **node.attributes)
     if not isinstance(found, Node):
         return np.full(node.shape, float(found))

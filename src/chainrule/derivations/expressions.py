@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from chainrule import functional
-from chainrule.derivations.functions import FUNCTIONS, Function, is_many, is_value, meant
+from chainrule.derivations.functions import FUNCTIONS, Function, function_named, is_many, is_value, meant
+from chainrule.derivations.printed import as_typed
 from chainrule.errors import ArgumentError, message
 from chainrule.tensors import Tensor, TensorLike, parameter, tensor
 
@@ -27,6 +29,10 @@ _OPERATORS: dict[type[ast.AST], _Operation] = {
     ast.GtE: functional.greater_equal,
     ast.Lt: functional.less,
     ast.LtE: functional.less_equal,
+    ast.Eq: functional.equal,
+    ast.NotEq: functional.not_equal,
+    ast.And: functional.logical_and,
+    ast.Or: functional.logical_or,
 }
 _NUMBER_OPERATORS: dict[type[ast.AST], Callable[[np.float64, np.float64], np.float64]] = {
     ast.Add: np.add,
@@ -35,13 +41,8 @@ _NUMBER_OPERATORS: dict[type[ast.AST], Callable[[np.float64, np.float64], np.flo
     ast.Div: np.divide,
     ast.Pow: np.power,
 }
-# What is written on paper, as it is typed.
-_SIGNS = {
-    "^": "**", "·": "*", "×": "*", "⋅": "*", "⊙": "*", "÷": "/", "−": "-", "≤": "<=", "≥": ">=", "√": "sqrt", "∑": "sum",
-    "ᵀ": ".T", "½": "0.5", "¼": "0.25", "¾": "0.75", "⅓": "(1/3)", "⅔": "(2/3)",
-}  # fmt: skip
-_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
-_AS_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉", "0123456789-0123456789")
+_DEFINED = re.compile(r"(?:^|[\n;])\s*([^\W\d]\w*)\s*=(?!=)")
+_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _LARGEST_SETTING = 1000  # of an axis, a window, a shape
 _LONGEST = 100_000
 _DEEPEST = 100
@@ -53,7 +54,8 @@ def expression(formula: str, /, **values: TensorLike) -> Tensor:
     Args:
         formula: Python's arithmetic (+ - * / ** @, comparisons, brackets, lists of numbers) and functions of chainrule by name
             (sigmoid, exp, maximum, …). Several lines, or parts separated by ";", may give names to intermediate results:
-            "O3 = sigmoid(x1*w13 + x2*w23); E = 0.5*(O3 - t)**2". ^ ² ³ are read as powers, · × as *, − as -, ½ as 0.5.
+            "O3 = sigmoid(x1*w13 + x2*w23); E = 0.5*(O3 - t)**2". Formulas may be written as they are printed:
+            1/√(2π) · x², a(1 - a), |x|, Σ x ⊙ y, [x > 0], {x if x > 0, else 0}.
         values: a number or array for every name that the formula does not define itself.
 
     Returns:
@@ -76,14 +78,14 @@ def expression(formula: str, /, **values: TensorLike) -> Tensor:
 
 
 def names_in(formula: str) -> set[str]:
-    """The names that a formula reads or defines, functions not among them.
+    """The names that a formula reads or defines; known functions that it calls are not among them.
 
     Raises:
         ArgumentError: it cannot be read.
     """
     tree = _Reader({}, formula).parsed()
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called}
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not (id(n) in called and function_named(n.id))}
 
 
 def _leaf(name: str, value: TensorLike) -> Tensor:
@@ -113,9 +115,7 @@ class _Reader:
         """The formula by Python's grammar."""
         lines = (line.strip() for line in self._formula.splitlines())
         text = "\n".join(line for line in lines if line)
-        for sign, typed in _SIGNS.items():
-            text = text.replace(sign, typed)
-        text = _RAISED.sub(lambda power: f"**{power[0].translate(_AS_DIGITS)}", text).translate(_AS_DIGITS)
+        text = as_typed(text, {*self._names, *_DEFINED.findall(text.translate(_LOWERED))})
         if len(text) > _LONGEST:
             raise self._error(f"{len(text)} characters", f"it may have {_LONGEST}", "Write less.")
         try:
@@ -166,23 +166,33 @@ class _Reader:
         match node:
             case ast.Name(id=name):
                 found = self._named(name)
-            case ast.Compare(left=a, ops=[operator], comparators=[b]) if type(operator) in _OPERATORS:
-                found = self._operation(_OPERATORS[type(operator)], [a, b], depth)
+            case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
+                found = self._condition(node, depth)
+            case ast.List(elts=[ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()) as condition]):
+                found = self._value(condition, depth + 1).astype(np.float64)  # Iverson's bracket: 1 where it holds, else 0
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 found = -self._operand(inner, depth + 1)
             case ast.UnaryOp(op=ast.UAdd(), operand=inner):
                 found = self._operand(inner, depth + 1)
             case ast.Call(func=ast.Name(id=name)):
                 found = self._call(name, node, depth)
-            case ast.Attribute(value=inner, attr="T"):
-                found = functional.transpose(self._value(inner, depth + 1))
             case ast.List():
                 found = functional.stack(self._list(node, depth))
-            case ast.Subscript():
-                found = self._element(node, depth)
+            case ast.Subscript() | ast.Attribute(attr="T"):
+                found = self._part(node, depth)
         if found is None:
             raise self._unknown(node)
         return found
+
+    def _condition(self, node: ast.expr, depth: int) -> Tensor | None:
+        match node:
+            case ast.Compare(left=a, ops=[operator], comparators=[b]) if type(operator) in _OPERATORS:
+                return self._operation(_OPERATORS[type(operator)], [a, b], depth)
+            case ast.BoolOp(op=operator, values=conditions):
+                return functools.reduce(_OPERATORS[type(operator)], [self._value(c, depth + 1) for c in conditions])
+            case ast.UnaryOp(op=ast.Not(), operand=inner):
+                return functional.logical_not(self._value(inner, depth + 1))
+        return None
 
     def _chain(self, node: ast.BinOp, depth: int) -> Tensor | float:
         """a + b + c + …, from the left, so that a sum of any length is fine."""
@@ -211,6 +221,8 @@ class _Reader:
         return number
 
     def _named(self, name: str) -> Tensor:
+        if name == "π" and name not in self._names:
+            return tensor(np.pi)
         if name not in self._names:
             known = ", ".join(self._names) or "none"
             raise ArgumentError(
@@ -223,7 +235,7 @@ class _Reader:
         return operation(*(self._operand(o, depth + 1) for o in operands))
 
     def _call(self, name: str, node: ast.Call, depth: int) -> Tensor:
-        function = FUNCTIONS.get(name)
+        function = function_named(name)
         if function is None:
             near = meant(name)
             raise self._error(
@@ -267,7 +279,10 @@ class _Reader:
             )
         return value
 
-    def _element(self, node: ast.Subscript, depth: int) -> Tensor:
+    def _part(self, node: ast.Subscript | ast.Attribute, depth: int) -> Tensor:
+        """An element, or the transpose."""
+        if isinstance(node, ast.Attribute):
+            return functional.transpose(self._value(node.value, depth + 1))
         items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         index = [_number(i) for i in items]
         if not all(isinstance(i, float) and i.is_integer() for i in index):

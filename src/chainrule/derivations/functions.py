@@ -65,6 +65,11 @@ def _binary_cross_entropy(y: TensorLike, t: TensorLike) -> Tensor:
     return functional.negative(functional.mean(functional.add(hit, miss)))
 
 
+def _cross_entropy_of_probabilities(y: TensorLike, t: TensorLike) -> Tensor:
+    """−Σ_k t_k ln y_k per sample."""
+    return functional.negative(functional.sum(functional.multiply(t, functional.log(y)), axis=-1))
+
+
 @dataclass(frozen=True)
 class Function:
     """A function that a formula can call.
@@ -120,6 +125,24 @@ FUNCTIONS: dict[str, Function] = {
     "max_pool2d": Function(functional.max_pool),
     "avg_pool2d": Function(functional.avg_pool),
 }
+
+# Under the names by which formulas are printed.
+PRINTED: dict[str, Function] = {
+    "BCE": Function(functional.binary_cross_entropy),
+    "CE": Function(_cross_entropy_of_probabilities),
+    "AvgPool": Function(functional.global_avg_pool),
+    "MaxPool": Function(functional.global_max_pool),
+    "BatchNorm": Function(functional.batch_norm),
+    "LayerNorm": Function(functional.layer_norm),
+    "LeakyReLU": Function(functional.leaky_relu),
+    "Var": Function(functional.var),
+    "stop": Function(functional.stop_gradient),
+}
+
+
+def function_named(name: str) -> Function | None:
+    """The function that a formula calls by this name, if there is one."""
+    return FUNCTIONS.get(name) or PRINTED.get(name)
 
 
 def meant(name: str) -> str | None:

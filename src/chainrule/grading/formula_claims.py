@@ -26,7 +26,6 @@ from chainrule.language import Language
 SlipsOf = Callable[[World, Quantity], Iterator[Slip]]
 _POINTS = 6
 _MOST_NAMES = 25  # that are listed
-_BEFORE_BRACKET = re.compile(r"([\w.]+|\))\s*\(")
 _DERIVATIVE = re.compile(r"\bd(\w+)\s*/\s*d(\w+)")
 _INDEXED = re.compile(r"\b([^\W\d]\w*)(\[[\d,\s]+\])?")
 
@@ -119,13 +118,9 @@ def _read(text: str, world: World) -> _Read:
             found[key] = quantity
         return "" if quantity is None else key
 
-    def times(match: re.Match[str]) -> str:
-        is_factor = match[1][0] in ")0123456789" or match[1] in found or find_quantity(match[1], world.calc, world.optimizer)
-        return f"{match[1]}*(" if is_factor else match[0]
-
     odd = [re.escape(name) for name in _no_identifiers(world)]
     plain = re.sub(rf"(?:(?<!\w)|(?<=/d))({'|'.join(odd)})(?![^\Wᵀ]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻])", named, text) if odd else text
-    formula = _BEFORE_BRACKET.sub(times, _DERIVATIVE.sub(derivative, typed(plain)))
+    formula = _DERIVATIVE.sub(derivative, typed(plain))
     for name in names_in(formula) - set(found):
         quantity = find_quantity(name, world.calc, world.optimizer)
         if quantity is not None:
