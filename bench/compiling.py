@@ -63,7 +63,9 @@ def compile_once(number: int) -> dict[str, float]:
     import llvmlite.binding as llvm  # noqa: PLC0415
     from llvmlite import ir  # noqa: PLC0415
 
-    from chainrule.backends.native import codegen, compiler, digest, engine  # noqa: PLC0415
+    from chainrule.backends.native import compiler  # noqa: PLC0415
+    from chainrule.backends.native.code import codegen  # noqa: PLC0415
+    from chainrule.backends.native.run import digest, engine  # noqa: PLC0415
     from chainrule.nn import forward  # noqa: PLC0415
 
     stopwatch = Stopwatch()

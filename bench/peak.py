@@ -2,14 +2,14 @@
 
     python -m bench.peak
 
-`chainrule.backends.native.peak` has the loop; `CHAINRULE_CPU` restricts the vectors.
+`chainrule.backends.native.run.peak` has the loop; `CHAINRULE_CPU` restricts the vectors.
 """
 
 from __future__ import annotations
 
 import os
 
-from chainrule.backends.native import peak, threads
+from chainrule.backends.native.run import peak, threads
 from chainrule.backends.native.target import host
 
 

@@ -31,7 +31,7 @@ from bench import peak, spread
 from bench.environment import machine, variables
 from bench.jobs import JOBS, numbers
 from bench.peers import installed
-from chainrule.backends.native import threads
+from chainrule.backends.native.run import threads
 from chainrule.backends.native.target import host
 
 OURS = "chainrule"

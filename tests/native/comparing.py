@@ -3,7 +3,7 @@
 import numpy as np
 
 from chainrule.backends.native import NATIVE, available, compiler, host
-from chainrule.backends.native.checking import check_plan
+from chainrule.backends.native.plan.checking import check_plan
 from chainrule.backends.reference import REFERENCE
 
 # Relative to the largest element: float64 as promised; float32 allows for sums in another order.

@@ -6,7 +6,8 @@ from comparing import assert_same_run
 from test_threads import CONVOLUTIONAL, DENSE, training_step
 
 from chainrule import ir, ops
-from chainrule.backends.native import NATIVE, compiler, lower
+from chainrule.backends.native import NATIVE, compiler
+from chainrule.backends.native.plan import lower
 from chainrule.errors import ArgumentError, GraphError
 
 

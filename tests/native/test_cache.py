@@ -16,8 +16,9 @@ from test_threads import CONVOLUTIONAL, DENSE, training_step
 
 import chainrule as cr
 from chainrule import ir, ops
-from chainrule.backends.native import NATIVE, cache, compiler, digest, host
-from chainrule.backends.native.executable import Executable
+from chainrule.backends.native import NATIVE, compiler, host
+from chainrule.backends.native.run import cache, digest
+from chainrule.backends.native.run.executable import Executable
 from chainrule.errors import ArgumentError, GraphError
 from chainrule.ops.requirement import Limits, positions
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule import ir, ops
-from chainrule.backends.native import lower, tiling
-from chainrule.backends.native.kernels import Contraction
+from chainrule.backends.native.plan import lower, tiling
+from chainrule.backends.native.plan.kernels import Contraction
 from chainrule.backends.native.target import host
 
 SHAPES = [(2, 2, 1), (2, 3, 5), (7, 17, 3), (33, 16, 20), (5, 100, 40), (64, 10, 33), (13, 65, 70), (130, 48, 300)]

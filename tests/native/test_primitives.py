@@ -6,7 +6,7 @@ from comparing import assert_same_run, compiled
 from native_levels import LEVELS
 
 from chainrule import ir, ops
-from chainrule.backends.native import instructions
+from chainrule.backends.native.code import instructions
 
 
 @pytest.mark.parametrize("name", ops.PRIMITIVES)

@@ -9,13 +9,17 @@ from comparing import compiled
 from test_threads import DENSE, training_step
 
 from chainrule import ir
-from chainrule.backends.native import NativeBackend, compiler, crew, lower, program, room
+from chainrule.backends.native import NativeBackend, compiler
+from chainrule.backends.native.plan import lower
+from chainrule.backends.native.run import address_space, program, thread_pool
 
 BEGINNING = """
 import faulthandler, itertools, os, signal, sys, threading
 import numpy as np
 import chainrule as cr
-from chainrule.backends.native import compiler, crew, lower, program
+from chainrule.backends.native import compiler
+from chainrule.backends.native.plan import lower
+from chainrule.backends.native.run import program, thread_pool
 
 faulthandler.dump_traceback_later(220, exit=True)
 lower._WORTH_A_MEETING = lower._WORTH_A_CREW = 0
@@ -57,7 +61,7 @@ worker = threading.Thread(target=f, args=(x, w))  # no lock was left taken
 worker.start()
 worker.join()
 
-files, left = (crew.__file__, program.__file__), 0
+files, left = (thread_pool.__file__, program.__file__), 0
 
 
 def trace(frame, event, argument):
@@ -227,9 +231,9 @@ def test_too_little_memory_to_load_llvm_is_an_error_that_says_so(tmp_path):
 
 def test_a_warning_says_that_memory_was_missing(monkeypatch):
     def refuse(size):
-        raise room.NoRoom
+        raise address_space.NoRoom
 
-    monkeypatch.setattr(room, "need", refuse)
+    monkeypatch.setattr(address_space, "need", refuse)
     backend = NativeBackend()
     x = ir.placeholder("input", (3,), np.float64)
     with pytest.warns(UserWarning, match=r"too little memory to compile .* graphs run on the slow reference backend") as said:
@@ -251,9 +255,9 @@ def test_threads_that_cannot_be_started_are_done_without(monkeypatch):
     made = compiled(found.graph)
     arrays = [np.ones((13, 70), np.float32), np.zeros(13, np.int64)]
     results = []
-    for start in (crew._thread.start_new_thread, refuse):
-        monkeypatch.setattr(program, "CREW", crew.Crew())
-        monkeypatch.setattr(crew._thread, "start_new_thread", start)
+    for start in (thread_pool._thread.start_new_thread, refuse):
+        monkeypatch.setattr(program, "CREW", thread_pool.Crew())
+        monkeypatch.setattr(thread_pool._thread, "start_new_thread", start)
         state = found.state_arrays()
         results.append([*made.run(arrays, state), *state])
     assert made.plan.threads == 3

@@ -6,8 +6,10 @@ from comparing import assert_close, assert_same_run, compiled, planned
 
 import chainrule as cr
 from chainrule import ir, nn, ops
-from chainrule.backends.native import NATIVE, lower, rewrite, zeros
-from chainrule.backends.native.kernels import Contraction
+from chainrule.backends.native import NATIVE
+from chainrule.backends.native.graph import rewrite, zeros
+from chainrule.backends.native.plan import lower
+from chainrule.backends.native.plan.kernels import Contraction
 
 # rows, columns, depth
 SHAPES = {

@@ -6,7 +6,7 @@ from comparing import assert_same_run, planned
 
 import chainrule as cr
 from chainrule import ir, ops
-from chainrule.backends.native.kernels import work
+from chainrule.backends.native.plan.kernels import work
 from chainrule.capture import capture
 
 # input, weights (out, in / groups, …), stride, padding, groups

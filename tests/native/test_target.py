@@ -9,7 +9,10 @@ import pytest
 from native_levels import LEVELS
 
 import chainrule as cr
-from chainrule.backends.native import codegen, lower, rewrite, target
+from chainrule.backends.native import target
+from chainrule.backends.native.code import codegen
+from chainrule.backends.native.graph import rewrite
+from chainrule.backends.native.plan import lower
 from chainrule.capture import capture
 from chainrule.errors import ArgumentError
 

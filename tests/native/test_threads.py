@@ -6,7 +6,8 @@ from comparing import compiled, planned
 
 import chainrule as cr
 from chainrule import ir, nn, ops, optim
-from chainrule.backends.native import lower, threads
+from chainrule.backends.native.plan import lower
+from chainrule.backends.native.run import threads
 from chainrule.capture import capture
 from chainrule.errors import ArgumentError
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule import ir, ops
-from chainrule.backends.native.views import view_of
+from chainrule.backends.native.graph.views import view_of
 
 START = np.arange(2 * 3 * 4 * 6).reshape(2, 3, 4, 6)
 

@@ -7,8 +7,9 @@ import pytest
 from comparing import assert_close, assert_same_run, compiled, planned
 
 import chainrule as cr
-from chainrule.backends.native import lower, winograd
-from chainrule.backends.native.kernels import Contraction, Staged
+from chainrule.backends.native.graph import winograd
+from chainrule.backends.native.plan import lower
+from chainrule.backends.native.plan.kernels import Contraction, Staged
 from chainrule.backends.reference import REFERENCE
 from chainrule.capture import capture
 

@@ -25,10 +25,11 @@ from chainrule.ir import Graph, verify
 from chainrule.passes import expand_blocks
 
 try:
-    from chainrule.backends.native import bounds, cache, digest, engine, room
-    from chainrule.backends.native.program import NativeProgram
+    from chainrule.backends.native.code import bounds
+    from chainrule.backends.native.run import address_space, cache, digest, engine
+    from chainrule.backends.native.run.program import NativeProgram
+    from chainrule.backends.native.run.threads import available
     from chainrule.backends.native.target import host
-    from chainrule.backends.native.threads import available
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "llvmlite":
         raise
@@ -68,7 +69,7 @@ class NativeBackend:
         """
         try:
             return self._program(graph, threads)
-        except (room.NoRoom, MemoryError):
+        except (address_space.NoRoom, MemoryError):
             self._warn(
                 {"memory"},
                 "there is too little memory to compile (a limit of the address space, ulimit -v, may be set); "
@@ -85,7 +86,7 @@ class NativeBackend:
             executable = cache.load(name)  # it was found right when it was made
             if executable is None:
                 verify(graph, ops.infer)
-                room.need(_ROOM + _ROOM_PER_NODE * len(graph.nodes()))
+                address_space.need(_ROOM + _ROOM_PER_NODE * len(graph.nodes()))
                 if not self._compiles(graph):
                     return REFERENCE.compile(graph)
                 from chainrule.backends.native import compiler  # noqa: PLC0415 -- not needed for what is on the disk
@@ -96,7 +97,7 @@ class NativeBackend:
 
     def _compiles(self, graph: Graph) -> bool:
         """Whether there is machine code for all of a graph; warns if not."""
-        from chainrule.backends.native.grouping import KNOWN  # noqa: PLC0415 -- as above
+        from chainrule.backends.native.graph.grouping import KNOWN  # noqa: PLC0415 -- as above
 
         nodes = expand_blocks(graph).nodes()
         unknown = {n.op for n in nodes} - KNOWN

@@ -7,11 +7,12 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from chainrule.backends.native import codegen, rewrite
-from chainrule.backends.native.executable import Executable
-from chainrule.backends.native.kernels import Check, work
-from chainrule.backends.native.lower import lower
-from chainrule.backends.native.plan import Plan
+from chainrule.backends.native.code import codegen
+from chainrule.backends.native.graph import rewrite
+from chainrule.backends.native.plan.kernels import Check, work
+from chainrule.backends.native.plan.lower import lower
+from chainrule.backends.native.plan.plans import Plan
+from chainrule.backends.native.run.executable import Executable
 from chainrule.backends.native.target import Target
 from chainrule.ir import Graph
 

@@ -1,0 +1,1 @@
+"""What writes instructions: a plan as LLVM IR."""

@@ -1,0 +1,1 @@
+"""What is decided before code is made: kernels, buffers, tiles, and where everything lies in memory."""

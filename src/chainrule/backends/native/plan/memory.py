@@ -1,0 +1,56 @@
+"""Where in the arena each buffer lies: two whose lives do not overlap may share bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainrule.backends.native.plan.plans import Buffer
+
+ALIGNMENT = 64
+
+
+def lay_out(uses: Sequence[Sequence[Buffer]]) -> int:
+    """Give every arena buffer an offset, by decreasing size, each at the lowest place that is free during its life.
+
+    Args:
+        uses: per step, the buffers that it reads or writes.
+
+    Returns:
+        Bytes in all.
+    """
+    lives = lives_of(uses)
+    order = sorted(lives, key=lambda b: (-b.bytes, lives[b]))
+    placed: list[Buffer] = []
+    total = 0
+    for buffer in order:
+        first, last = lives[buffer]
+        busy = sorted(
+            (other.number, other.number + aligned(other.bytes))
+            for other in placed
+            if lives[other][0] <= last and first <= lives[other][1]
+        )
+        offset = 0
+        for start, stop in busy:
+            if offset + aligned(buffer.bytes) <= start:
+                break
+            offset = max(offset, stop)
+        buffer.number = offset
+        placed.append(buffer)
+        total = max(total, offset + aligned(buffer.bytes))
+    return total
+
+
+def lives_of(uses: Sequence[Sequence[Buffer]]) -> dict[Buffer, tuple[int, int]]:
+    """The first and the last step in which each arena buffer is needed; all steps for those that are kept."""
+    lives: dict[Buffer, tuple[int, int]] = {}
+    for step, buffers in enumerate(uses):
+        for buffer in buffers:
+            if buffer.place == "arena":
+                first, _ = lives.get(buffer, (step, step))
+                lives[buffer] = (0, len(uses)) if buffer.kept else (first, step)
+    return lives
+
+
+def aligned(size: int) -> int:
+    """`size` rounded up to whole cache lines."""
+    return -(-size // ALIGNMENT) * ALIGNMENT

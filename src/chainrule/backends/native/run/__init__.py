@@ -1,0 +1,1 @@
+"""What runs: executables, on disk and in memory, and the threads that share them."""
