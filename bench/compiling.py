@@ -72,6 +72,7 @@ def compile_once(number: int) -> dict[str, float]:
     stopwatch.watch(forward, "capture", "capture")
     stopwatch.watch(digest, "key", "key")
     stopwatch.watch(compiler.rewrite, "prepare", "rewrite")
+    stopwatch.watch(compiler, "group_graph", "lower")
     stopwatch.watch(compiler, "lower", "lower")
     stopwatch.watch(codegen, "module_of", "IR")
     stopwatch.watch(ir.Module, "__str__", "text")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from chainrule.backends.native import NATIVE, available, compiler, host
+from chainrule.backends.native import NATIVE, available, host
 from chainrule.backends.native.plan.checking import check_plan
+from chainrule.backends.native.plan.lower import plan_of
 from chainrule.backends.reference import REFERENCE
 
 # Relative to the largest element: float64 as promised; float32 allows for sums in another order.
@@ -24,7 +25,7 @@ def assert_close(found, wanted, what=""):
 
 def planned(graph):
     """The plan of the graph, where nothing is to be run: LLVM takes most of the time that compiling takes."""
-    return compiler.plan_of(graph, host(), available())
+    return plan_of(graph, host(), available())
 
 
 def compiled(graph):

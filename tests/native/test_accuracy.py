@@ -7,7 +7,7 @@ import pytest
 from comparing import compiled
 
 from chainrule import ir, ops
-from chainrule.backends.native import compiler
+from chainrule.backends.native.code import object_code
 
 # name: the exact function in higher precision, the range, and the promised errors (float32, float64) in ulp.
 FUNCTIONS = {
@@ -146,10 +146,12 @@ def test_powers_of_special_numbers(dtype, level):
         np.testing.assert_array_equal(np.signbit(found[zero]), np.signbit(exact[zero]))
 
 
-@pytest.mark.parametrize("small", [0, pytest.param(compiler._SMALL, marks=pytest.mark.slow)], ids=["few passes", "all passes"])
+@pytest.mark.parametrize(
+    "small", [0, pytest.param(object_code._SMALL, marks=pytest.mark.slow)], ids=["few passes", "all passes"]
+)
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
 def test_powers_of_integers_wrap_as_in_numpy(dtype, small, monkeypatch):
-    monkeypatch.setattr(compiler, "_SMALL", small)
+    monkeypatch.setattr(object_code, "_SMALL", small)
     limits = np.iinfo(dtype)
     numbers = np.array([0, 1, 2, 3, 7, 10, limits.max, limits.max - 1, limits.min], dtype)
     exponents = np.array([0, 1, 2, 3, 31, 63, 64, 128 % (limits.max + 1), limits.max, limits.max - 1], dtype)

@@ -17,6 +17,8 @@ from test_threads import CONVOLUTIONAL, DENSE, training_step
 import chainrule as cr
 from chainrule import ir, ops
 from chainrule.backends.native import NATIVE, compiler, host
+from chainrule.backends.native.code import object_code
+from chainrule.backends.native.plan.lower import plan_of
 from chainrule.backends.native.run import cache, digest
 from chainrule.backends.native.run.executable import Executable
 from chainrule.errors import ArgumentError, GraphError
@@ -26,7 +28,7 @@ from chainrule.ops.requirement import Limits, positions
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "code"))
-    monkeypatch.setattr(compiler, "_SMALL", 0)  # LLVM's few passes, which take less time
+    monkeypatch.setattr(object_code, "_SMALL", 0)  # LLVM's few passes, which take less time
     return tmp_path / "code"
 
 
@@ -314,7 +316,7 @@ def _of_primitives(names):
     return ir.Graph(tuple(leaves), tuple(outputs)), inputs
 
 
-ALL_PASSES = compiler._SMALL
+ALL_PASSES = object_code._SMALL
 ALONE = [[name] for name in ops.PRIMITIVES]
 TOGETHER = [list(ops.PRIMITIVES)[k::4] for k in range(4)]  # most of the cost of a program is there once
 
@@ -323,7 +325,7 @@ TOGETHER = [list(ops.PRIMITIVES)[k::4] for k in range(4)]  # most of the cost of
 def test_every_primitive_from_the_disk(names, folder, monkeypatch):
     """Among them those with constants and with positions to check; `assert_same_run` compares with the reference backend."""
     if len(names) == 1:
-        monkeypatch.setattr(compiler, "_SMALL", ALL_PASSES)
+        monkeypatch.setattr(object_code, "_SMALL", ALL_PASSES)
     for _ in range(2):
         assert_same_run(*_of_primitives(names))
     assert len(list(folder.iterdir())) <= 1
@@ -439,6 +441,36 @@ def test_the_same_graph_has_the_same_name_whatever_its_nodes_are_called():
     assert _key(_exp_of(name="x")) == _key(_exp_of(name="y")) == _key(_exp_of())
 
 
+def test_a_change_of_any_source_file_changes_the_name(tmp_path, monkeypatch):
+    """One byte, in each file of a copy: nothing may be found on disk that older code made."""
+    package = Path(cr.__file__).parent
+    for path in digest.sources():
+        copy = tmp_path / path.relative_to(package)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    native = {path.relative_to(package) for path in (package / "backends" / "native").rglob("*.py")}
+    x, target = _leaf(), host()
+    graph = ir.Graph((x,), (x * 2.0,))
+
+    def name():
+        digest._source.cache_clear()
+        return digest.key(graph, target, 1)
+
+    original = name()
+    monkeypatch.setattr(digest, "_PACKAGE", tmp_path)
+    copies = digest.sources()
+    assert native <= {path.relative_to(tmp_path) for path in copies}
+    assert name() == original
+    names = []
+    for path in copies:
+        before = path.read_bytes()
+        path.write_bytes(bytes([before[0] ^ 1]) + before[1:])
+        names.append(name())
+        path.write_bytes(before)
+    digest._source.cache_clear()
+    assert len({original, *names}) == 1 + len(copies)
+
+
 @pytest.mark.parametrize("names", [("p", "q"), ("q", "p")])
 def test_plans_do_not_depend_on_names(names):
     """Not even where two buffers lie that are alike: so what is on the disk fits a graph whose nodes are called otherwise."""
@@ -448,7 +480,7 @@ def test_plans_do_not_depend_on_names(names):
         factors = [ops.lookup(op)(x) for op in ("exp", "tanh")]
         for node, name in zip(factors, names, strict=True):
             node.name = name
-        made = compiler.plan_of(ir.Graph((x,), (factors[0] @ factors[1],)), host(), 1)
+        made = plan_of(ir.Graph((x,), (factors[0] @ factors[1],)), host(), 1)
         return [(s.kernel, s.parallel, [(b.place, b.number) for b in s.buffers]) for s in made.steps], made.arena_bytes
 
     assert plan(names) == plan((None, None))
@@ -497,7 +529,7 @@ def test_the_name_depends_on_all_source_that_lowers():
     """From this package along its imports; those left out say errors, define protocols, or run what cannot be compiled."""
     package = Path(cr.__file__).parent
     left_out = {package / name for name in ("errors.py", "backends/contract.py", "backends/reference.py")}
-    waiting, reached = list((package / "backends" / "native").glob("*.py")), set()
+    waiting, reached = list((package / "backends" / "native").rglob("*.py")), set()
     while waiting:
         path = waiting.pop()
         if path in reached | left_out:

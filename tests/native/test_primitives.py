@@ -6,7 +6,8 @@ from comparing import assert_same_run, compiled
 from native_levels import LEVELS
 
 from chainrule import ir, ops
-from chainrule.backends.native.code import instructions
+from chainrule.backends.native.code.instructions import RULES
+from chainrule.backends.native.graph.forms import INSTRUCTIONS
 
 
 @pytest.mark.parametrize("name", ops.PRIMITIVES)
@@ -25,7 +26,11 @@ def test_agrees_with_the_reference(name, level):
     assert_same_run(ir.Graph(tuple(inputs), tuple(outputs)), arrays)
 
 
-@pytest.mark.parametrize("name", sorted(instructions.INSTRUCTIONS & ops.PRIMITIVES.keys()))
+def test_every_instruction_has_a_rule():
+    assert RULES.keys() == INSTRUCTIONS
+
+
+@pytest.mark.parametrize("name", sorted(INSTRUCTIONS & ops.PRIMITIVES.keys()))
 def test_elementwise_over_whole_vectors_and_tails(name, level):
     """Sizes around the vector lengths, one operand broadcast along the rows, another one along the columns."""
     primitive = ops.PRIMITIVES[name]

@@ -9,7 +9,8 @@ from comparing import compiled
 from test_threads import DENSE, training_step
 
 from chainrule import ir
-from chainrule.backends.native import NativeBackend, compiler
+from chainrule.backends.native import NativeBackend
+from chainrule.backends.native.code import object_code
 from chainrule.backends.native.plan import lower
 from chainrule.backends.native.run import address_space, program, thread_pool
 
@@ -17,7 +18,7 @@ BEGINNING = """
 import faulthandler, itertools, os, signal, sys, threading
 import numpy as np
 import chainrule as cr
-from chainrule.backends.native import compiler
+from chainrule.backends.native.code import object_code
 from chainrule.backends.native.plan import lower
 from chainrule.backends.native.run import program, thread_pool
 
@@ -32,7 +33,7 @@ def compiled(threads, factor=1.0):
     return function
 """
 
-FEW_PASSES = "compiler._SMALL = 0\n"  # of LLVM's, which take less time
+FEW_PASSES = "object_code._SMALL = 0\n"  # of LLVM's, which take less time
 
 # The exceptions of a real timer, a handler that calls what it interrupts, and then an exception before every instruction of the
 # code that hands work to threads. (That comes last: where Python leaves a `with`, no handler runs, and locks would stay taken.)
@@ -231,9 +232,9 @@ def test_too_little_memory_to_load_llvm_is_an_error_that_says_so(tmp_path):
 
 def test_a_warning_says_that_memory_was_missing(monkeypatch):
     def refuse(size):
-        raise address_space.NoRoom
+        raise address_space.OutOfAddressSpace
 
-    monkeypatch.setattr(address_space, "need", refuse)
+    monkeypatch.setattr(address_space, "require", refuse)
     backend = NativeBackend()
     x = ir.placeholder("input", (3,), np.float64)
     with pytest.warns(UserWarning, match=r"too little memory to compile .* graphs run on the slow reference backend") as said:
@@ -249,14 +250,14 @@ def test_threads_that_cannot_be_started_are_done_without(monkeypatch):
 
     monkeypatch.setattr(lower, "_WORTH_A_MEETING", 0)
     monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
-    monkeypatch.setattr(compiler, "_SMALL", 0)  # LLVM's few passes, which take less time
+    monkeypatch.setattr(object_code, "_SMALL", 0)  # LLVM's few passes, which take less time
     monkeypatch.setenv("CHAINRULE_THREADS", "3")
     found = training_step(DENSE, (70,))
     made = compiled(found.graph)
     arrays = [np.ones((13, 70), np.float32), np.zeros(13, np.int64)]
     results = []
     for start in (thread_pool._thread.start_new_thread, refuse):
-        monkeypatch.setattr(program, "CREW", thread_pool.Crew())
+        monkeypatch.setattr(program, "POOL", thread_pool.ThreadPool())
         monkeypatch.setattr(thread_pool._thread, "start_new_thread", start)
         state = found.state_arrays()
         results.append([*made.run(arrays, state), *state])

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from native_levels import LEVELS
 from wild_comparing import differences
 
-from chainrule.backends.native import compiler
+from chainrule.backends.native.code import object_code
 from random_graphs import random_graph, wild_graph
 
 TOGETHER = 20  # wild graphs in one program, most of whose cost is its compilation
@@ -37,7 +37,7 @@ def _wild(program):
 def test_wild_graphs(program, monkeypatch):
     """Values of every node, and refusals, at every vector length in turn; with LLVM's few passes, which take less time."""
     monkeypatch.setenv("CHAINRULE_CPU", LEVELS[program % len(LEVELS)])
-    monkeypatch.setattr(compiler, "_SMALL", 0)
+    monkeypatch.setattr(object_code, "_SMALL", 0)
     assert differences(_wild(program)) == []
 
 

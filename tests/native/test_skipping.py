@@ -46,7 +46,7 @@ def _contractions(graph):
 @pytest.fixture
 def always(monkeypatch):
     """Skip zeros wherever there may be some, however small the product."""
-    monkeypatch.setattr(rewrite.tiling, "skipping_pays", lambda *sizes, share, **_: share <= 0.5)
+    monkeypatch.setattr(rewrite.costs, "skipping_pays", lambda *sizes, share, **_: share <= 0.5)
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["as it is", "turned"])

@@ -11,7 +11,6 @@ from native_levels import LEVELS
 import chainrule as cr
 from chainrule.backends.native import target
 from chainrule.backends.native.code import codegen
-from chainrule.backends.native.graph import rewrite
 from chainrule.backends.native.plan import lower
 from chainrule.capture import capture
 from chainrule.errors import ArgumentError
@@ -41,7 +40,7 @@ def _assembly(made_for):
         return loss
 
     graph = capture(step, [((8, 20), np.float32, "x")]).graph
-    module = codegen.module_of(lower.lower(rewrite.prepare(graph, made_for), made_for, threads=2), made_for)
+    module = codegen.module_of(lower.plan_of(graph, made_for, threads=2), made_for)
     parsed = llvm.parse_assembly(str(module))
     machine = made_for.machine()
     options = llvm.create_pipeline_tuning_options(speed_level=2)

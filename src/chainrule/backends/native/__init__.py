@@ -69,7 +69,7 @@ class NativeBackend:
         """
         try:
             return self._program(graph, threads)
-        except (address_space.NoRoom, MemoryError):
+        except (address_space.OutOfAddressSpace, MemoryError):
             self._warn(
                 {"memory"},
                 "there is too little memory to compile (a limit of the address space, ulimit -v, may be set); "
@@ -78,7 +78,7 @@ class NativeBackend:
             return REFERENCE.compile(graph)
 
     def _program(self, graph: Graph, threads: int | None) -> Program:
-        with engine.turn():
+        with engine.lock():
             target = host()
             most = available() if threads is None else threads
             checked = bounds.wanted()
@@ -86,12 +86,12 @@ class NativeBackend:
             executable = cache.load(name)  # it was found right when it was made
             if executable is None:
                 verify(graph, ops.infer)
-                address_space.need(_ROOM + _ROOM_PER_NODE * len(graph.nodes()))
+                address_space.require(_ROOM + _ROOM_PER_NODE * len(graph.nodes()))
                 if not self._compiles(graph):
                     return REFERENCE.compile(graph)
                 from chainrule.backends.native import compiler  # noqa: PLC0415 -- not needed for what is on the disk
 
-                executable = compiler.executable_of(compiler.plan_of(graph, target, most), target, checked=checked)
+                executable = compiler.compile_graph(graph, target, most, checked=checked)
                 cache.save(name, executable)
             return NativeProgram(graph, target, most, executable)
 

@@ -1,61 +1,28 @@
-"""From a graph to an executable: everything that a program found on disk does not need, and so does not import."""
+"""The whole way from a graph to machine code. A program found on disk does not need it, and so does not import it."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import llvmlite.binding as llvm
-from llvmlite import ir
-
-from chainrule.backends.native.code import codegen
 from chainrule.backends.native.graph import rewrite
-from chainrule.backends.native.plan.kernels import Check, work
+from chainrule.backends.native.graph.grouping import group_graph
 from chainrule.backends.native.plan.lower import lower
-from chainrule.backends.native.plan.plans import Plan
 from chainrule.backends.native.run.executable import Executable
+from chainrule.backends.native.run.generate import generate
 from chainrule.backends.native.target import Target
 from chainrule.ir import Graph
 
-_SMALL = 30_000  # operations on numbers in a step
 
+def compile_graph(graph: Graph, target: Target, threads: int, *, checked: bool = False) -> Executable:
+    """Compile a graph for a processor, and link it into this process.
 
-def plan_of(graph: Graph, target: Target, threads: int) -> Plan:
-    """The kernels of a graph, for so many threads, or for one if they do not pay."""
-    return lower(rewrite.prepare(graph, target), target, threads)
-
-
-def executable_of(plan: Plan, target: Target, *, profile: bool = False, checked: bool = False) -> Executable:
-    """The machine code of a plan, and what it needs to run.
-
-    With `profile` it takes the time of every kernel; if `checked`, it watches every access (see `codegen.module_of`).
+    Args:
+        graph: what to compile.
+        target: the processor.
+        threads: how many may run it; one does if more do not pay.
+        checked: whether it watches every access (see `bounds`).
     """
-    code = _compiled(plan, target, codegen.module_of(plan, target, profile=profile, checked=checked))
-    checks = {k: s.kernel.limits for k, s in enumerate(plan.steps) if isinstance(s.kernel, Check)}
-    return Executable(code, plan.threads, len(plan.steps), plan.arena_bytes, plan.constants, checks, checked)
-
-
-def _compiled(plan: Plan, target: Target, written: ir.Module) -> bytes:
-    machine = target.machine()
-    module = llvm.parse_assembly(str(written), llvm.create_context())  # the process's own context keeps all that it ever saw
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = False  # the loops are vectors already
-    options.slp_vectorization = False
-    builder = llvm.create_pass_builder(machine, options)
-    # All of LLVM's passes, unrolling above all, pay where a whole step takes a microsecond. What they find in larger steps is
-    # what the emitters did not hoist or fold themselves: next to nothing, in most of the time that compilation would take.
-    small = sum(work(step.kernel) for step in plan.steps) < _SMALL
-    passes = builder.getModulePassManager() if small else _few_passes()
-    passes.run(module, builder)
-    llvm.newpassmanagers.NewPassManager._dispose(passes)  # llvmlite 0.50 does not do it: it finds another `_dispose` first
-    passes.detach()
-    code: bytes = machine.emit_object(module)
-    return code
-
-
-def _few_passes() -> Any:
-    """Combine instructions, compute equal things once, and tidy up the branches."""
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_instruction_combine_pass()
-    passes.add_new_gvn_pass()
-    passes.add_simplify_cfg_pass()
-    return passes
+    simple = rewrite.prepare(graph, target)  # few forms: products, views, elementwise nodes, reductions
+    groups = group_graph(simple)  # which nodes are computed together, and in which order
+    plan = lower(groups, target, threads)  # kernels over buffers
+    executable = generate(plan, target, checked=checked)  # LLVM IR, and an object file from it
+    executable.link()
+    return executable

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native.code import barrier, contraction, instructions, nest, philox, scalar, skipping, stages
+from chainrule.backends.native.code import barrier, contraction, instructions, nest, philox, scalar, skipping, staged
+from chainrule.backends.native.code.abi import ENTRY, slot_numbers
 from chainrule.backends.native.code.bounds import Builder, CheckedBuilder
 from chainrule.backends.native.code.loops import INDEX, Part, Share, load_vector, parts_of, repeat, share_of, store_vector
 from chainrule.backends.native.plan.kernels import Check, Contraction, Draw, Kernel, Nest, Staged
 from chainrule.backends.native.plan.plans import Buffer, Plan, Step
-from chainrule.backends.native.run.executable import ENTRY, slot_numbers
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType, Node
 from chainrule.ops.requirement import Limits
@@ -103,7 +103,7 @@ class _Program:
             emit = skipping.emit if kernel.tile.skipping else contraction.emit
             emit(b, kernel, pointers, self.target, share)
         elif isinstance(kernel, Staged):
-            stages.emit(b, kernel, pointers, lambda part, places: self._emit_part(b, part, places), share)
+            staged.emit(b, kernel, pointers, lambda part, places: self._emit_part(b, part, places), share)
         else:
             assert isinstance(kernel, Draw)
             philox.emit(b, kernel, pointers, self.target)

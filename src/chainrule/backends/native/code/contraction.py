@@ -31,8 +31,8 @@ from chainrule.backends.native.code.loops import (
     store_vector,
     sum_of,
 )
-from chainrule.backends.native.code.transposing import Turn
 from chainrule.backends.native.plan.kernels import SCRATCH, Access, Contraction, Nest, apart, map_accesses, simplified
+from chainrule.backends.native.plan.transposing import Turn
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 

@@ -137,7 +137,8 @@ def _as_bit(b: Builder, x: Value) -> Value:
     return x if is_bit(x) else _comparison("!=")(b, x, fill(x.type, 0))
 
 
-_RULES: dict[str, Callable[..., Value]] = {
+# One rule for every name in `forms.INSTRUCTIONS`; `cast` takes its dtype from the attributes.
+RULES: dict[str, Callable[..., Value]] = {
     "add": _arithmetic("fadd", "add", "or_"),
     "subtract": _arithmetic("fsub", "sub", "xor"),
     "multiply": _arithmetic("fmul", "mul", "and_"),
@@ -171,12 +172,10 @@ _RULES: dict[str, Callable[..., Value]] = {
     "minimum": _extreme("<"),
     "stop_gradient": lambda b, x: x,
     "copy": lambda b, x: x,
+    "cast": convert,
 }
-INSTRUCTIONS = frozenset([*_RULES, "cast"])
 
 
 def apply(b: Builder, op: str, arguments: Sequence[Value], attributes: Mapping[str, Any]) -> Value:
     """Emit one elementwise instruction on arguments of one length."""
-    if op == "cast":
-        return convert(b, arguments[0], attributes["dtype"])
-    return _RULES[op](b, *arguments)
+    return RULES[op](b, *arguments, **attributes)

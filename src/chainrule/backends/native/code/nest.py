@@ -34,6 +34,7 @@ from chainrule.backends.native.code.loops import (
 )
 from chainrule.backends.native.plan.kernels import Access, Apply, Immediate, Load, Nest, Reduction, Store
 from chainrule.backends.native.plan.schedule import ACCUMULATORS, alternates, schedule, split_axis
+from chainrule.backends.native.plan.transposing import turn_of
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
@@ -48,7 +49,7 @@ def emit(builder: Builder, nest: Nest, pointers: Sequence[ir.Value], target: Tar
         target: the processor.
         share: if given, only this thread's share of the indices of `split_axis` is computed.
     """
-    turn = transposing.turn_of(nest)
+    turn = turn_of(nest)
     if turn is not None:
         transposing.emit(builder, turn, pointers, target, share)
     elif all(nest.sizes):

@@ -4,7 +4,7 @@ Behind a ReLU half of all numbers are zero, and so are the gradients that come b
 what is not zero are noted once. Then
 
     for each strip of columns:                       (the panel of B that goes with it is packed first)
-        for each block of rows, for each `STEPS` indices k of the inner axis:
+        for each block of rows, for each `WORD_BITS` indices k of the inner axis:
             for each two rows: for each k whose bits are set in both: multiply-add a row of B to the sums of both
                                for each of them, for each k whose bit is set in it alone: to its own sums
 
@@ -41,8 +41,8 @@ from chainrule.backends.native.code.loops import (
     store_vector,
     sum_of,
 )
+from chainrule.backends.native.costs import WORD_BITS
 from chainrule.backends.native.plan.kernels import Contraction
-from chainrule.backends.native.plan.tiling import STEPS
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
@@ -72,14 +72,14 @@ class _Skipping(Emitter):
     # ---------------------------------------------------------------------------------------- bits
     def _note_bits(self, row: ir.Value, height: int) -> None:
         """For every row of a block, which elements are not zero."""
-        whole, rest = divmod(self.kernel.inner[-1], STEPS)
+        whole, rest = divmod(self.kernel.inner[-1], WORD_BITS)
 
         def note(i: ir.Value, word: ir.Value, count: int) -> None:
             self.b.store(self._bits_of(i, word, count), self._place_of_word(i, word), align=_BITS.itemsize)
 
         def each(i: ir.Value) -> None:
             i = sum_of(self.b, row, i)
-            self._for(0, whole, 1, lambda word: note(i, word, STEPS))
+            self._for(0, whole, 1, lambda word: note(i, word, WORD_BITS))
             if rest:
                 note(i, INDEX(whole), rest)
 
@@ -87,7 +87,7 @@ class _Skipping(Emitter):
 
     def _bits_of(self, row: ir.Value, word: ir.Value, count: int) -> ir.Value:
         b = self.b
-        start = self._at(self.kernel.a, [row, INDEX(0), b.mul(word, INDEX(STEPS))])
+        start = self._at(self.kernel.a, [row, INDEX(0), b.mul(word, INDEX(WORD_BITS))])
         bits: ir.Value = INDEX(0)
         for part in parts_of(count, self.target.lanes(self.dtype), self.target.masks):
             place = b.gep(start, [INDEX(part.offset)], source_etype=self.element)
@@ -148,7 +148,7 @@ class _Skipping(Emitter):
         shape = _Shape(self.dtype, tuple(strip.read), tuple(strip.written), self.tile.columns)
 
         def sweep(word: ir.Value) -> None:
-            start = b.mul(word, INDEX(STEPS))
+            start = b.mul(word, INDEX(WORD_BITS))
             factors = self._at(self.kernel.a, [row, INDEX(0), start])
             panel = self._in_panel(strip, start, INDEX(0))
             bits = self._place_of_word(row, word)
@@ -161,7 +161,7 @@ class _Skipping(Emitter):
 
     def _within(self, word: ir.Value) -> ir.Value:
         """If nothing is to be skipped, all bits of a word that stand for an element; else none."""
-        rest = self.kernel.inner[-1] % STEPS
+        rest = self.kernel.inner[-1] % WORD_BITS
         if not rest:
             return self.everything
         last = self.b.icmp_signed("==", word, INDEX(self.words - 1))

@@ -15,8 +15,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from chainrule.ir import Node, Shape
-from chainrule.ops import lookup
+from chainrule.ops import SHIPPED, lookup
 from chainrule.ops.elementwise import to_dtype
+
+# What code computes on the numbers at one index: `code.instructions` has a rule for each. A primitive that a user
+# defines is not among them, even if it is elementwise.
+INSTRUCTIONS = frozenset(name for name, p in SHIPPED.items() if p.elementwise and p.evaluate is not None) | {"copy"}
 
 
 def reshape(x: Node, shape: Shape) -> Node:

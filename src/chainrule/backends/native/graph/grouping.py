@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chainrule.backends.native.code.instructions import INSTRUCTIONS
+from chainrule.backends.native.graph.forms import INSTRUCTIONS
 from chainrule.backends.native.graph.views import MOVES, View, stripped, view_of
 from chainrule.ir import LEAVES, Graph, Node, Shape, topological
 from chainrule.ops.elementwise import EXPONENTS
@@ -64,8 +64,23 @@ def reduced_axes(node: Node) -> frozenset[int]:
     return frozenset(places.index(a) for a in node.attributes["axis"] if shape[a] != 1)
 
 
-def group_graph(graph: Graph) -> tuple[list[Group], int]:
-    """The groups of a prepared graph in order, and how many of them run before state may be written."""
+@dataclass(frozen=True)
+class Groups:
+    """A graph cut into groups.
+
+    Attributes:
+        graph: in its prepared form.
+        groups: in the order in which they run.
+        before_state: how many of them run before state may be written.
+    """
+
+    graph: Graph
+    groups: list[Group]
+    before_state: int
+
+
+def group_graph(graph: Graph) -> Groups:
+    """Cut a prepared graph into groups."""
     return _Grouping(graph).run()
 
 
@@ -79,7 +94,7 @@ class _Grouping:
         self.readers: dict[Node, set[int]] = {}  # per node in memory, the groups that read it
         self.reads: dict[Node, dict[int, bool]] = {}  # per leaf, the groups that read it: True if only element by element
 
-    def run(self) -> tuple[list[Group], int]:
+    def run(self) -> Groups:
         self._place_numbers()
         self._place_all(topological(self.graph.outputs))
         for k, node in enumerate(self.graph.outputs):
@@ -99,7 +114,7 @@ class _Grouping:
         for s, u, k in pending:
             earliest = max([g + (not alike) for g, alike in self.reads.get(s, {}).items()], default=0)
             self._sink(u, ("state", k), max(before_state, earliest))
-        return self.groups, before_state
+        return Groups(self.graph, self.groups, before_state)
 
     def _needed_first(self, group: int) -> bool:
         return self.groups[group].kind == "check" or any(kind == "output" for _, (kind, _) in self.groups[group].sinks)

@@ -17,8 +17,8 @@ from functools import reduce
 
 import numpy as np
 
-from chainrule.backends.native.code.instructions import INSTRUCTIONS
 from chainrule.backends.native.graph import forms
+from chainrule.backends.native.graph.forms import INSTRUCTIONS
 from chainrule.backends.native.graph.views import contiguous, window_strides
 from chainrule.ir import LEAVES, Graph, Node, Shape, constant, topological
 from chainrule.ops import lookup

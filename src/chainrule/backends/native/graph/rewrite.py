@@ -15,12 +15,12 @@ from collections import Counter
 
 import numpy as np
 
+from chainrule.backends.native import costs
 from chainrule.backends.native.graph import convolution, winograd
 from chainrule.backends.native.graph.forms import contract, copy, reshape, sum_of_products, transpose
 from chainrule.backends.native.graph.placing import padded, read_where_placed, write_out_windows
 from chainrule.backends.native.graph.views import view_of
 from chainrule.backends.native.graph.zeros import share_of_nonzeros
-from chainrule.backends.native.plan import tiling
 from chainrule.backends.native.target import Target
 from chainrule.ir import LEAVES, Graph, Node, constant, is_zero
 from chainrule.ops import lookup
@@ -175,7 +175,7 @@ def _skips(a: Node, b: Node, target: Target, shares: dict[Node, float]) -> bool:
     if a.ndim != 2 or a.dtype.kind != "f":
         return False
     share = share_of_nonzeros(a, shares)
-    return tiling.skipping_pays(a.shape[0], b.shape[0], a.shape[1], share=share, dtype=a.dtype, target=target)
+    return costs.skipping_pays(a.shape[0], b.shape[0], a.shape[1], share=share, dtype=a.dtype, target=target)
 
 
 def _contracted(a: Node, b: Node, axes: tuple[int, ...], *, skipping: bool) -> Node:

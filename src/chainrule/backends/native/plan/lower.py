@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.code import stages
-from chainrule.backends.native.code.instructions import INSTRUCTIONS
-from chainrule.backends.native.graph.grouping import REDUCTIONS, Group, element_by_element, group_graph, view
+from chainrule.backends.native.graph import rewrite
+from chainrule.backends.native.graph.forms import INSTRUCTIONS
+from chainrule.backends.native.graph.grouping import REDUCTIONS, Group, Groups, element_by_element, group_graph, view
 from chainrule.backends.native.graph.views import View, contiguous, stripped, whole, window_strides
-from chainrule.backends.native.plan import memory, tiling
+from chainrule.backends.native.plan import memory, staging, tiling
 from chainrule.backends.native.plan.kernels import (
     SCRATCH,
     Access,
@@ -48,20 +48,25 @@ _WORTH_A_MEETING = 6_000  # cycles of a kernel from which on threads share it
 _WORTH_A_CREW = 40_000  # cycles of such kernels in a step from which on there are threads at all
 
 
-def lower(graph: Graph, target: Target, threads: int = 1) -> Plan:
-    """Plan a graph prepared by `rewrite.prepare` for a processor, for so many threads, or one if they do not pay."""
-    plan = _Lowering(graph, target, threads).run()
+def plan_of(graph: Graph, target: Target, threads: int) -> Plan:
+    """The plan of a graph, where only that is wanted: the first three steps of `compiler.compile_graph`."""
+    return lower(group_graph(rewrite.prepare(graph, target)), target, threads)
+
+
+def lower(groups: Groups, target: Target, threads: int = 1) -> Plan:
+    """Plan groups of nodes for a processor, for so many threads, or one if they do not pay."""
+    plan = _Lowering(groups, target, threads).run()
     shared = sum(cycles(s.kernel, target.vector_bytes // 4) for s in plan.steps if s.parallel)
-    return plan if threads == 1 or shared >= _WORTH_A_CREW else _Lowering(graph, target, 1).run()
+    return plan if threads == 1 or shared >= _WORTH_A_CREW else _Lowering(groups, target, 1).run()
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, target: Target, threads: int) -> None:
-        self.graph = graph
+    def __init__(self, groups: Groups, target: Target, threads: int) -> None:
+        graph = groups.graph
         self.target = target
         self.threads = threads
         self.plan = Plan(graph, threads)
-        self.groups, self.before_state = group_graph(graph)
+        self.groups, self.before_state = groups.groups, groups.before_state
         self.home: dict[Node, int] = {n: g for g, group in enumerate(self.groups) for n in group.nodes}
         self.buffers: dict[Node, Buffer] = {}
         self.external: dict[tuple[str, int], Buffer] = {}
@@ -82,7 +87,7 @@ class _Lowering:
         made = [_KernelsOf(self, number, group).make() for number, group in enumerate(self.groups)]
         for number, group in enumerate(self.groups):
             if group.nodes and group.nodes[0].attributes.get("staged"):
-                stages.put_in_stages(made, number, self.threads)
+                staging.put_in_stages(made, number, self.threads)
         self.plan.first_writer = sum(len(steps) for steps in made[: self.before_state])
         self.plan.steps = [self._finished(step) for steps in made for step in steps]
         self.plan.arena_bytes = memory.lay_out([step.buffers for step in self.plan.steps])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chainrule.backends.native.code import transposing
+from chainrule.backends.native.plan import transposing
 from chainrule.backends.native.plan.kernels import Access, Nest, Store
 from chainrule.backends.native.target import Target
 

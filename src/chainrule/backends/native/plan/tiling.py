@@ -1,9 +1,4 @@
-"""How a contraction is cut up: the tile that is held in registers, chosen by a small cost model.
-
-A tile of m rows and v vectors of columns keeps m · v sums in registers. Per step of the inner axis it needs v loads of B, m
-broadcasts of A, and m · v multiply-adds; processors do two of each kind per cycle, and a sum can take its next term only four
-cycles after the last.
-"""
+"""How a contraction is cut up: the tile that is held in registers, what is packed, and what threads share out."""
 
 from __future__ import annotations
 
@@ -12,16 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from chainrule.backends.native.costs import L1_BYTES, MOST_NONZERO, WORD_BITS, fewest_cycles, fewest_cycles_skipping, lanes_for
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
-STEPS = 64  # of the inner axis, whose zeros are found together: the bits of an integer
-_MOST_NONZERO = 0.5  # share of elements that are not zero, up to which zeros are skipped
-_DEEPEST_SKIPPING = 8192  # products of a sum: skipping adds them up one after the other
 Packing = Literal["none", "straight", "transposed"]
 Split = Literal["none", "batch", "columns", "rows"]
-_LATENCY = 4.0
-_L1_BYTES = 32 * 1024
 _BLOCK_BYTES = 4 * 1024  # sums of a block wait for their epilogue in the first-level cache
 _LARGE_BYTES = 1024 * 1024  # of an updated matrix, whose rows then are read and written in long pieces
 _PIECE_BYTES = 8 * 1024  # of such a piece, at most
@@ -72,7 +63,7 @@ class Tile:
 
     def words(self, depth: int) -> int:
         """Integers per row of A whose bits say which of so many elements are not zero, if zeros are skipped."""
-        return math.ceil(depth / STEPS) if self.skipping else 0
+        return math.ceil(depth / WORD_BITS) if self.skipping else 0
 
 
 def choose(
@@ -101,10 +92,10 @@ def choose(
         repeats: how many such products there are, one after the other.
     """
     depth = math.prod(inner)
-    lanes = _lanes(columns, dtype, target)
+    lanes = lanes_for(columns, dtype, target)
     total = math.ceil(columns / lanes)
     most = _rows_that_fit_the_cache(steps_of_a, dtype.itemsize)
-    cycles, m, vectors = _fewest_cycles(rows, total, depth, target, most)
+    cycles, m, vectors = fewest_cycles(rows, total, depth, target, most)
     packing = _packing(rows // m, depth * vectors * lanes * dtype.itemsize, steps_of_b, dtype.itemsize)
     assert packing == "none" or len(inner) == 1, "only matrix products need packing; convolutions are given neighbours"
     block, strips = rows, 1
@@ -117,26 +108,17 @@ def choose(
     return Tile(m, vectors, lanes, block, packing, cycles * repeats, strips, rows_packed)
 
 
-def skipping_pays(rows: int, columns: int, depth: int, *, share: float, dtype: DType, target: Target) -> bool:
-    """Whether a product is faster without multiplying zeros of A, of which `share` is expected not to be zero."""
-    if share > _MOST_NONZERO or min(rows, columns, depth) == 0 or depth > _DEEPEST_SKIPPING:
-        return False
-    skipping, _ = _fewest_cycles_skipping(rows, columns, depth, share, dtype=dtype, target=target)
-    dense, _, _ = _fewest_cycles(rows, math.ceil(columns / _lanes(columns, dtype, target)), depth, target)
-    return skipping < dense
-
-
 def choose_skipping(
     rows: int, columns: int, depth: int, steps_of_b: tuple[int, ...], *, dtype: DType, target: Target, updates: bool = False
 ) -> Tile:
-    """The tile of a product that skips zeros: two rows, and columns of B that stay in the first-level cache for `STEPS` steps.
+    """The tile of a product that skips zeros: two rows, and columns of B that stay in the L1 cache for `WORD_BITS` indices.
 
     Args:
         rows, columns, depth: sizes.
         steps_of_b, dtype, target, updates: see `choose`.
     """
-    lanes = _lanes(columns, dtype, target)
-    cycles, vectors = _fewest_cycles_skipping(rows, columns, depth, _MOST_NONZERO, dtype=dtype, target=target)
+    lanes = lanes_for(columns, dtype, target)
+    cycles, vectors = fewest_cycles_skipping(rows, columns, depth, MOST_NONZERO, dtype=dtype, target=target)
     strips = 1
     if updates and rows * columns * dtype.itemsize > _LARGE_BYTES:
         strips = max(1, min(_SKIPPING_PIECE_BYTES // (vectors * lanes * dtype.itemsize), math.ceil(columns / lanes / vectors)))
@@ -144,56 +126,10 @@ def choose_skipping(
     return Tile(2, vectors, lanes, min(rows, _SKIPPING_BLOCK), packing, cycles, strips, skipping=True)
 
 
-def _fewest_cycles_skipping(
-    rows: int, columns: int, depth: int, share: float, *, dtype: DType, target: Target
-) -> tuple[float, int]:
-    """The expected time of a product that skips zeros, packing of B included, and the vectors of its strips."""
-    total = math.ceil(columns / _lanes(columns, dtype, target))
-    most = min(total, (target.registers - 4) // 2, _L1_BYTES // (STEPS * target.vector_bytes))
-    packing = 3.0 * depth * total
-
-    def strip(v: int) -> float:
-        both, alone = (max(_LATENCY, work / target.rate) for work in (2 * v, v + 1))
-        per_step = share * share * both / 2 + share * (1 - share) * alone
-        return depth * per_step + math.ceil(depth / STEPS) * (15 + 3 * v)
-
-    def cycles(v: int) -> float:
-        whole, rest = divmod(total, v)
-        return rows * (whole * strip(v) + (strip(rest) if rest else 0.0)) + packing
-
-    vectors = min(range(1, most + 1), key=lambda v: (cycles(v), -v))
-    return cycles(vectors), vectors
-
-
-def _lanes(columns: int, dtype: DType, target: Target) -> int:
-    """Elements of the vectors that so many columns are cut into."""
-    return min(target.lanes(dtype), max(1, 1 << (columns - 1).bit_length()))
-
-
-def _fewest_cycles(rows: int, vectors: int, depth: int, target: Target, most_rows: int = 14) -> tuple[float, int, int]:
-    """The expected time of a product by the best tile, and the rows and vectors of that."""
-    shapes = (
-        (m, v)
-        for v in range(1, min(vectors, 6) + 1)
-        for m in range(1, min(rows, (target.registers - 2 - v) // v, most_rows) + 1)
-    )
-    return min(((_cycles(rows, vectors, depth, m, v, rate=target.rate), m, v) for m, v in shapes), key=lambda found: found[0])
-
-
 def _rows_that_fit_the_cache(steps_of_a: tuple[int, ...], itemsize: int) -> int:
     """Rows of A that can be read side by side. Those a multiple of 4096 bytes apart all want the same places in the first-level
     cache, of which there are 8 to 12."""
     return 8 if steps_of_a[-1] == 1 and steps_of_a[0] * itemsize % 4096 == 0 else 14
-
-
-def _cycles(rows: int, vectors: int, depth: int, m: int, v: int, *, rate: int) -> float:
-    total = 0.0
-    for count_m, tile_m in ((rows // m, m), (1, rows % m)):
-        for count_v, tile_v in ((vectors // v, v), (1, vectors % v)):
-            if count_m and count_v and tile_m and tile_v:
-                per_step = max(_LATENCY, tile_m * tile_v / rate, (tile_m + tile_v) / rate)
-                total += count_m * count_v * (depth * per_step + 10 + 2 * tile_m * tile_v)
-    return total
 
 
 def _packing(tiles: int, panel_bytes: int, steps_of_b: tuple[int, ...], itemsize: int) -> Packing:
@@ -203,7 +139,7 @@ def _packing(tiles: int, panel_bytes: int, steps_of_b: tuple[int, ...], itemsize
         return "transposed"
     spread = steps_of_b[1] * itemsize
     alone = len(steps_of_b) == 2
-    scattered = spread >= _SCATTERED_BYTES and (panel_bytes > _L1_BYTES or spread % 4096 == 0)
+    scattered = spread >= _SCATTERED_BYTES and (panel_bytes > L1_BYTES or spread % 4096 == 0)
     return "straight" if alone and tiles >= 8 and scattered else "none"
 
 

@@ -1,4 +1,4 @@
-"""Whether there is memory to compile in. LLVM ends the process where it gets none, so that is found out before it is called."""
+"""Whether there is address space left. LLVM ends the process where it gets no memory, so we look before we call it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import mmap
 import os
 
 
-class NoRoom(Exception):
+class OutOfAddressSpace(Exception):
     """The process may not have the address space that something needs."""
 
 
-def need(size: int) -> None:
-    """See to it that so many bytes of address space can be had (`ulimit -v` may leave less).
+def require(size: int) -> None:
+    """Make sure that so many bytes of address space can be had (`ulimit -v` may leave less).
 
     Raises:
-        NoRoom: they can not.
+        OutOfAddressSpace: they can not.
     """
     if os.name != "posix":
         return
     try:
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ).close()
     except (OSError, MemoryError):
-        raise NoRoom from None
+        raise OutOfAddressSpace from None

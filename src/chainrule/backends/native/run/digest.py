@@ -71,6 +71,9 @@ def _described(value: Any) -> Any:
     raise _Opaque
 
 
+_PACKAGE = Path(__file__).parents[3]
+
+
 @cache
 def _source() -> str:
     """Digest of the source that makes the code."""
@@ -82,5 +85,4 @@ def _source() -> str:
 
 def sources() -> list[Path]:
     """The files of which code is made."""
-    package = Path(__file__).parents[3]
-    return [path for pattern in _SOURCES for path in sorted(package.glob(pattern))]
+    return [path for pattern in _SOURCES for path in sorted(_PACKAGE.glob(pattern))]

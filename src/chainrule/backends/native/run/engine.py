@@ -1,4 +1,4 @@
-"""From an object file to machine code in memory, and whose turn it is to use LLVM."""
+"""From an object file to machine code in memory; and the lock around LLVM."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from chainrule.backends.native.code import bounds
+from chainrule.backends.native.code.abi import ENTRY
 from chainrule.backends.native.run import address_space
-from chainrule.backends.native.run.executable import ENTRY
 from chainrule.backends.native.target import host
 
-_turn = threading.RLock()
+_lock = threading.RLock()
 
 
-def turn() -> AbstractContextManager[bool]:
+def lock() -> AbstractContextManager[bool]:
     """The lock that is held while something is planned, compiled, linked or unloaded.
 
     A fork waits for it. Otherwise the child could find LLVM, or the import of a module, locked by a thread that is not there.
     """
-    return _turn
+    return _lock
 
 
-def _wait_for_turn() -> None:
-    _turn.acquire()
+def _before_fork() -> None:
+    _lock.acquire()
 
 
-def _end_turn() -> None:
+def _after_fork_in_parent() -> None:
     with suppress(RuntimeError):  # an exception ended the waiting: Python reports it, and forks nevertheless
-        _turn.release()
+        _lock.release()
 
 
-def _renew_turn() -> None:
-    global _turn  # noqa: PLW0603
-    _turn = threading.RLock()
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_wait_for_turn, after_in_parent=_end_turn, after_in_child=_renew_turn)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 
@@ -58,7 +58,7 @@ def _linker() -> Any:
 
 
 _numbers = itertools.count()
-_ROOM = 2**24  # bytes for linking
+_LINKER_BYTES = 2**24  # address space for linking
 
 
 class Library:
@@ -70,17 +70,17 @@ class Library:
         symbols: addresses of what it calls, where that is not found in the process by name.
 
     Raises:
-        NoRoom: there is no memory for it.
+        OutOfAddressSpace: there is too little of it.
     """
 
     def __init__(self, code: bytes, names: Sequence[str], symbols: Mapping[str, int] | None = None) -> None:
-        address_space.need(_ROOM + 2 * len(code))
+        address_space.require(_LINKER_BYTES + 2 * len(code))
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         for name in names:
             builder.export_symbol(name)
         for name, address in (symbols or {}).items():
             builder.import_symbol(name, address)
-        with turn():
+        with lock():
             self._loaded = builder.link(_linker(), f"program {next(_numbers)}")
 
     def __getitem__(self, name: str) -> int:
@@ -90,7 +90,7 @@ class Library:
 
     def __del__(self) -> None:
         if hasattr(self, "_loaded") and not sys.is_finalizing():
-            with turn():
+            with lock():
                 self._loaded.close()
 
 

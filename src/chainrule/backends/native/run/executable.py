@@ -7,18 +7,16 @@ bytes are a line of JSON and then the arrays and the code, one after the other.
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from chainrule.backends.native.code.abi import slot_numbers
+from chainrule.backends.native.run import engine
+from chainrule.backends.native.run.engine import Code
 from chainrule.ir import Array, Graph
 from chainrule.ops.requirement import Limits
-
-ENTRY = "run"  # the function of the machine code that is called, with the address of a job
-JOB = struct.Struct("=5qd5q")
-"""What one thread is to do, as the machine code reads it: slots, bases, gathered, rows, steps, until, status, clocks, thread,
-threads, meeting; `codegen` says what they mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +40,18 @@ class Executable:
     constants: list[Array] = field(default_factory=list)
     checks: dict[int, Limits] = field(default_factory=dict)
     checked: bool = False
+
+    def link(self) -> Code:
+        """The machine code in this process: brought there once, and there as long as this object is.
+
+        Raises:
+            OutOfAddressSpace: there is too little of it.
+        """
+        return self._linked
+
+    @cached_property
+    def _linked(self) -> Code:
+        return engine.Code(self.code, checked=self.checked)
 
     def slots(self, graph: Graph) -> dict[str, int]:
         """See `slot_numbers`."""
@@ -70,20 +80,3 @@ class Executable:
             start += array.nbytes
         checks = {number: Limits(**limits) for number, limits in header["checks"]}
         return Executable(rest[start:], header["threads"], header["steps"], header["arena_bytes"], constants, checks)
-
-
-def slot_numbers(graph: Graph, constants: int) -> dict[str, int]:
-    """Where each sort of pointer starts in `slots`, an argument of the machine code; "end" is their number."""
-    counts = {
-        "arena": 1,
-        "constant": constants,
-        "input": len(graph.inputs),
-        "state": len(graph.state),
-        "output": len(graph.outputs),
-        "staging": len(graph.inputs),
-    }
-    starts, total = {}, 0
-    for name, count in counts.items():
-        starts[name] = total
-        total += count
-    return {**starts, "end": total}

@@ -12,11 +12,12 @@ from weakref import WeakSet
 
 import numpy as np
 
+from chainrule.backends.native.code.abi import BARRIER_WORDS, JOB
 from chainrule.backends.native.plan import memory
 from chainrule.backends.native.run import engine
-from chainrule.backends.native.run.executable import JOB, Executable
-from chainrule.backends.native.run.thread_pool import CREW
-from chainrule.backends.native.run.threads import BARRIER_WORDS, Choice
+from chainrule.backends.native.run.executable import Executable
+from chainrule.backends.native.run.thread_pool import POOL
+from chainrule.backends.native.run.threads import Choice
 from chainrule.backends.native.target import Target
 from chainrule.errors import GraphError, ShapeError, message
 from chainrule.ir import Array, Graph, Node, Shape
@@ -42,7 +43,7 @@ class NativeProgram:
         self._most_threads = threads
         self._executable = executable
         self._slots = executable.slots(graph)
-        self._code = engine.Code(executable.code, checked=executable.checked)
+        self._code = executable.link()
         self._arena = _aligned_bytes(executable.arena_bytes)
         self._staging: list[Array] | None = None
         # One arena: calls from several Python threads take turns. A signal handler may call what it interrupted, since handlers
@@ -56,11 +57,11 @@ class NativeProgram:
     @property
     def plan(self) -> Plan:
         """The kernels, in order, and the memory they use: made from the graph when it is first looked at."""
-        with engine.turn():
-            from chainrule.backends.native import compiler  # noqa: PLC0415 -- running a program found on disk does not need it
+        with engine.lock():
+            from chainrule.backends.native.plan.lower import plan_of  # noqa: PLC0415 -- running a program found on disk does not need it
 
             if self._plan is None:
-                self._plan = compiler.plan_of(self._graph, self._target, self._most_threads)
+                self._plan = plan_of(self._graph, self._target, self._most_threads)
             return self._plan
 
     @property
@@ -79,11 +80,11 @@ class NativeProgram:
     def profile(self, inputs: Sequence[Array], state: Sequence[Array], steps: int = 20) -> str:
         """As `explain`, with the time that each kernel takes on average over `steps` steps, beside the most that the processor
         can do. State is left as it is."""
-        from chainrule.backends.native import compiler  # noqa: PLC0415 -- as above
         from chainrule.backends.native.plan import report  # noqa: PLC0415 -- as above
         from chainrule.backends.native.run import peak  # noqa: PLC0415 -- as above
+        from chainrule.backends.native.run.generate import generate  # noqa: PLC0415 -- as above
 
-        executable = compiler.executable_of(self.plan, self._target, profile=True)
+        executable = generate(self.plan, self._target, profile=True)
         timed = NativeProgram(self._graph, self._target, self._most_threads, executable)
         repeated = [np.repeat(_ready(a, n)[None], steps, axis=0) for a, n in zip(inputs, self._graph.inputs, strict=True)]
         outputs = [np.empty((steps, *n.shape), n.dtype) for n in self._graph.outputs]
@@ -184,7 +185,7 @@ class NativeProgram:
             self._set(slots, "staging", self._staging)
         bases = np.array([a.ctypes.data for a in (*inputs, *outputs)], np.int64)
         flags = np.array([k < gathered for k in range(len(inputs))], np.int64)
-        count = CREW.hire(threads_used or self._executable.threads)
+        count = POOL.start(threads_used or self._executable.threads)
         status = np.zeros((self._executable.threads, 2), np.int64)
         meeting = _aligned_bytes(8 * BARRIER_WORDS)
         common = bases.ctypes.data, flags.ctypes.data, 0 if rows is None else rows.ctypes.data, steps, until
@@ -193,7 +194,7 @@ class NativeProgram:
             for thread, (slot, said, clock) in enumerate(zip(*map(_rows, (slots, status, self.clocks)), strict=False))
         ][:count]
         with self._busy:
-            done = self._code.run(jobs[0]) if count == 1 else CREW.run(self._code.address, jobs)
+            done = self._code.run(jobs[0]) if count == 1 else POOL.run(self._code.address, jobs)
         if self._code.outside.value:
             step = self.plan.steps[self._code.outside.value - 1]
             raise GraphError(f"{step.label} reaches outside its buffers: this is a defect of chainrule; please report it.")

@@ -16,7 +16,6 @@ from chainrule.errors import ArgumentError, message
 _MEASUREMENTS = 3  # of each way; the median counts
 _TRIAL_SECONDS = 5e-3  # long beside the waking of threads
 _SHARE_OF_TRIALS = 0.01  # of the time goes into trying the slower way again
-BARRIER_WORDS = 16  # int64: how many have arrived, and, a cache line further, which meeting this is
 
 
 def available() -> int:

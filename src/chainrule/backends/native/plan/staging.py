@@ -6,14 +6,9 @@ result: together they run for one index of the outermost axes at a time, on piec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from llvmlite import ir
-
-from chainrule.backends.native.code import scalar
-from chainrule.backends.native.code.bounds import Builder
-from chainrule.backends.native.code.loops import INDEX, Share, element_at, repeat, share_of
 from chainrule.backends.native.graph.views import stripped
 from chainrule.backends.native.plan.kernels import (
     Access,
@@ -29,7 +24,6 @@ from chainrule.backends.native.plan.memory import ALIGNMENT
 from chainrule.backends.native.plan.plans import Buffer, Step
 
 
-# ------------------------------------------------------------------------------------------------ planning
 def put_in_stages(made: list[list[Step]], group: int, threads: int) -> None:
     """Run the contraction of a group in stages, along with what makes its operands and what reads its result.
 
@@ -185,50 +179,3 @@ def _together(steps: Sequence[Step], sizes: tuple[int, ...], own: Mapping[Buffer
         buffers=tuple(buffers),
         label="; ".join(step.label for step in steps),
     )
-
-
-# ------------------------------------------------------------------------------------------------ machine code
-def emit(
-    b: Builder,
-    kernel: Staged,
-    pointers: Sequence[ir.Value],
-    run: Callable[[Nest | Contraction, Sequence[ir.Value]], None],
-    share: Share | None,
-) -> None:
-    """Write the code of all stages at the builder's place.
-
-    Args:
-        b: where to.
-        kernel: what.
-        pointers: its buffers by number.
-        run: writes the code that runs a part on the places of its pieces.
-        share: if given, only this thread's share of the stages is computed.
-    """
-
-    def start_of(piece: Piece) -> ir.Value:
-        """A thread's own memory, or the whole buffer."""
-        if not piece.own or share is None:
-            return pointers[piece.buffer]
-        place = b.mul(share.number, INDEX(apart(piece.own, piece.dtype)))
-        return b.gep(pointers[piece.buffer], [place], source_etype=scalar.memory_type(piece.dtype))
-
-    starts = [start_of(piece) for piece in kernel.pieces]
-
-    def in_stage(number: int, index: Sequence[ir.Value]) -> ir.Value:
-        piece = kernel.pieces[number]
-        if not any(piece.strides):
-            return starts[number]
-        place = element_at(b, 0, index, piece.strides)
-        return b.gep(starts[number], [place], source_etype=scalar.memory_type(piece.dtype))
-
-    def stages(index: list[ir.Value]) -> None:
-        if len(index) == len(kernel.sizes):
-            places = [in_stage(number, index) for number in range(len(kernel.pieces))]
-            for part, numbers in zip(kernel.parts, kernel.uses, strict=True):
-                run(part, [places[n] for n in numbers])
-            return
-        first, after = share_of(b, kernel.sizes[len(index)], None if index else share)
-        with b.if_then(b.icmp_signed("<", first, after)):
-            repeat(b, (first, after, 1), lambda i: stages([*index, i]))
-
-    stages([])
