@@ -32,8 +32,8 @@ def test_every_primitive(name):
 @pytest.mark.parametrize(("layers", "features"), [(DENSE, (70,)), (CONVOLUTIONAL, (3, 10, 10))], ids=["dense", "convolutional"])
 def test_training_steps(layers, features, threads, level, monkeypatch):
     monkeypatch.setenv("CHAINRULE_THREADS", threads)
-    monkeypatch.setattr(lower, "_WORTH_A_MEETING", 0)
-    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(lower, "_WORTH_SHARING", 0)
+    monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     found = training_step(layers, features)
     rng = np.random.default_rng(0)
     tables = [rng.normal(size=(40, *features)).astype(np.float32), rng.integers(0, 4, 40)]
@@ -47,7 +47,7 @@ def test_an_access_outside_is_found_and_does_no_harm(written, monkeypatch):
 
     def shrunken(*arguments, **settings):
         plan = lower.lower(*arguments, **settings)
-        for step in plan.steps:
+        for step in plan.calls:
             step.buffers[-1 if written else 0].size -= 1
         return plan
 

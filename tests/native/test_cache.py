@@ -295,8 +295,8 @@ def test_an_executable_comes_back_as_it_was():
     checks = {2: positions("take", 3), 5: Limits(-np.inf, 0.5, 7.0, "{} was given", "less", "Fix.")}
     one = Executable(b"\ncode\n", 3, 17, 4096, constants, checks)
     other = Executable.from_bytes(one.to_bytes())
-    assert (other.code, other.threads, other.steps, other.arena_bytes, other.checks, other.checked) == (
-        *(one.code, one.threads, one.steps, one.arena_bytes, one.checks, one.checked),
+    assert (other.code, other.threads, other.calls, other.arena_bytes, other.checks, other.checked) == (
+        *(one.code, one.threads, one.calls, one.arena_bytes, one.checks, one.checked),
     )
     for a, b in zip(one.constants, other.constants, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -481,7 +481,7 @@ def test_plans_do_not_depend_on_names(names):
         for node, name in zip(factors, names, strict=True):
             node.name = name
         made = plan_of(ir.Graph((x,), (factors[0] @ factors[1],)), host(), 1)
-        return [(s.kernel, s.parallel, [(b.place, b.number) for b in s.buffers]) for s in made.steps], made.arena_bytes
+        return [(s.kernel, s.parallel, [(b.storage, b.number) for b in s.buffers]) for s in made.calls], made.arena_bytes
 
     assert plan(names) == plan((None, None))
 

@@ -66,7 +66,7 @@ def test_update_of_weights_happens_in_the_product_that_makes_the_gradient():
     gradient = ops.lookup("transpose")(x, axes=(1, 0)) @ g
     momentum = 0.9 * m + gradient
     graph = ir.Graph((x, g), (ops.lookup("sum")(x),), (w, m), (w - 0.1 * momentum, momentum))
-    (product,) = (s.kernel for s in planned(graph).steps if isinstance(s.kernel, Contraction))
+    (product,) = (s.kernel for s in planned(graph).calls if isinstance(s.kernel, Contraction))
     assert len(product.epilogue.stores) == 2
 
 
@@ -74,7 +74,7 @@ def test_a_product_that_is_only_read_turned_is_made_turned():
     x, g = (ir.placeholder("input", s, np.float64) for s in ((8, 20), (8, 30)))
     turned = ops.lookup("transpose")(ops.lookup("transpose")(x, axes=(1, 0)) @ g, axes=(1, 0))
     graph = ir.Graph((x, g), (turned,))
-    assert len(planned(graph).steps) == 1
+    assert len(planned(graph).calls) == 1
     rng = np.random.default_rng(0)
     assert_same_run(graph, [rng.normal(size=(8, 20)), rng.normal(size=(8, 30))])
 
@@ -99,16 +99,16 @@ def test_tiles_fit_into_the_registers(rows, columns, depth, dtype):
 @pytest.mark.parametrize("shape", [(23, 600, 530), (300, 530, 777)], ids=str)
 def test_update_of_a_large_matrix(shape, threads, level, monkeypatch):
     """Long pieces of rows, and packed rows of both factors."""
-    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     monkeypatch.setenv("CHAINRULE_THREADS", str(threads))
     batch, inputs, outputs = shape
     x, g = (ir.placeholder("input", (batch, n), np.float32) for n in (inputs, outputs))
     w, m = (ir.placeholder("variable", (inputs, outputs), np.float32) for _ in range(2))
     momentum = 0.9 * m + ops.lookup("transpose")(x, axes=(1, 0)) @ g
     graph = ir.Graph((x, g), (ops.lookup("sum")(x),), (w, m), (w - 0.1 * momentum, momentum))
-    (product,) = (s.kernel for s in planned(graph).steps if isinstance(s.kernel, Contraction))
-    assert product.tile.strips > 1
-    assert product.tile.rows_packed
+    (product,) = (s.kernel for s in planned(graph).calls if isinstance(s.kernel, Contraction))
+    assert product.tiling.strips > 1
+    assert product.tiling.rows_packed
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(batch, n)).astype(np.float32) for n in (inputs, outputs)]
     state = [rng.normal(size=(inputs, outputs)).astype(np.float32) for _ in range(2)]

@@ -23,7 +23,7 @@ from chainrule.backends.native.plan import lower
 from chainrule.backends.native.run import program, thread_pool
 
 faulthandler.dump_traceback_later(220, exit=True)
-lower._WORTH_A_MEETING = lower._WORTH_A_CREW = 0
+lower._WORTH_SHARING = lower._WORTH_THREADS = 0
 x, w = np.ones((64, 32), np.float32), np.full((32, 32), 0.01, np.float32)
 
 
@@ -248,8 +248,8 @@ def test_threads_that_cannot_be_started_are_done_without(monkeypatch):
     def refuse(*arguments):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(lower, "_WORTH_A_MEETING", 0)
-    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(lower, "_WORTH_SHARING", 0)
+    monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     monkeypatch.setattr(object_code, "_SMALL", 0)  # LLVM's few passes, which take less time
     monkeypatch.setenv("CHAINRULE_THREADS", "3")
     found = training_step(DENSE, (70,))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from comparing import assert_same_run
+from comparing_values import differences
 from hypothesis import HealthCheck, given, settings
 from native_levels import LEVELS
-from wild_comparing import differences
 
 from chainrule.backends.native.code import object_code
 from random_graphs import random_graph, wild_graph

@@ -40,7 +40,7 @@ def _arrays(graph, share, seed=0):
 
 
 def _contractions(graph):
-    return [s.kernel for s in planned(graph).steps if isinstance(s.kernel, Contraction)]
+    return [s.kernel for s in planned(graph).calls if isinstance(s.kernel, Contraction)]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def always(monkeypatch):
 def test_products(dtype, shape, turned, level, always):
     graph = _product(shape, dtype, turned=turned)
     (kernel,) = _contractions(graph)
-    assert kernel.tile.skipping
+    assert kernel.tiling.skipping
     assert_same_run(graph, _arrays(graph, 0.5))
 
 
@@ -63,7 +63,7 @@ def test_products(dtype, shape, turned, level, always):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_the_code_stays_inside_its_buffers(shape, turned, level, always, monkeypatch):
     monkeypatch.setenv("CHAINRULE_CHECK_BOUNDS", "1")
-    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     monkeypatch.setenv("CHAINRULE_THREADS", "3")
     graph = _product(shape, np.float32, turned=turned)
     assert_same_run(graph, _arrays(graph, 0.5))
@@ -76,7 +76,7 @@ def test_any_share_of_zeros(share, level, always):
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads(always, monkeypatch):
-    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     for shape in ((700, 40, 170), (701, 40, 170), (50, 640, 170)):
         graph = _product(shape, np.float32)
         arrays = _arrays(graph, 0.5)
@@ -84,7 +84,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(always, monkeypatch):
         for threads in ("1", "2", "3", "4"):
             monkeypatch.setenv("CHAINRULE_THREADS", threads)
             program = NATIVE.compile(graph)
-            assert all(s.kernel.tile.skipping for s in program.plan.steps if isinstance(s.kernel, Contraction))
+            assert all(s.kernel.tiling.skipping for s in program.plan.calls if isinstance(s.kernel, Contraction))
             found.append(program.run(arrays, [])[0])
         assert all(np.array_equal(found[0], other) for other in found[1:])
 
@@ -114,7 +114,7 @@ def test_what_is_not_finite_in_the_factor_with_zeros(level, always):
 def test_the_factor_on_the_right_has_the_zeros(sizes, threads, watched, level, always, monkeypatch):
     """A gradient by weights of which the inputs have zeros: made turned, and its update with it."""
     monkeypatch.setenv("CHAINRULE_CHECK_BOUNDS", watched)
-    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     monkeypatch.setenv("CHAINRULE_THREADS", threads)
     batch, outputs, inputs = sizes
     g, x = (ir.placeholder("input", (batch, n), np.float32) for n in (outputs, inputs))
@@ -122,8 +122,8 @@ def test_the_factor_on_the_right_has_the_zeros(sizes, threads, watched, level, a
     momentum = 0.9 * m + ops.lookup("transpose")(g, axes=(1, 0)) @ ops.lookup("maximum")(x, 0.0)
     graph = ir.Graph((g, x), (ops.lookup("sum")(x),), (w, m), (w - 0.1 * momentum, momentum))
     (kernel,) = _contractions(graph)
-    assert kernel.tile.skipping
-    assert kernel.turned
+    assert kernel.tiling.skipping
+    assert kernel.transposed
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=leaf.shape).astype(np.float32) for leaf in graph.inputs]
     assert_same_run(graph, arrays, [rng.normal(size=(outputs, inputs)).astype(np.float32) for _ in range(2)])

@@ -271,7 +271,7 @@ def test_a_profile_has_a_line_per_kernel_and_leaves_state_alone():
     np.testing.assert_array_equal(state[0], 1.0)
     assert "multiply-adds on registers reach" in text
     kernels = [line for line in text.splitlines() if line[:4].strip().isdigit()]
-    assert len(kernels) == len(program.plan.steps) == sum(line[:4].strip().isdigit() for line in program.explain().splitlines())
+    assert len(kernels) == len(program.plan.calls) == sum(line[:4].strip().isdigit() for line in program.explain().splitlines())
     assert all("%" in line for line in kernels)
 
 

@@ -19,8 +19,8 @@ DENSE = [nn.Linear(70, 150), nn.ReLU(), nn.Dropout(0.2), nn.Linear(150, 33), nn.
 
 @pytest.fixture
 def share_everything(monkeypatch):
-    monkeypatch.setattr(lower, "_WORTH_A_MEETING", 0)
-    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(lower, "_WORTH_SHARING", 0)
+    monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
 
 
 def training_step(layers, features):
@@ -51,7 +51,7 @@ def test_same_bits_with_any_number_of_threads(layers, features, share_everything
         monkeypatch.setattr(threads.Choice, "next", lambda self, steps, count=count: (count, steps))
         program = compiled(found.graph)
         assert program.plan.threads == count
-        assert any(step.parallel for step in program.plan.steps) == (count > 1)
+        assert any(step.parallel for step in program.plan.calls) == (count > 1)
         state = found.state_arrays()
         results.append([*program.run_steps(tables, rows, [], state), *state])
     for other in results[1:]:

@@ -43,7 +43,7 @@ def _training_step(images, channels, out, rows, columns, dtype):
 
 
 def _staged(program):
-    return [s.kernel for s in program.plan.steps if isinstance(s.kernel, Staged)]
+    return [s.kernel for s in program.plan.calls if isinstance(s.kernel, Staged)]
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -68,8 +68,8 @@ def test_rounding_stays_small():
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_takes_less_arithmetic(shape):
     found, _ = _training_step(*shape, np.float32)
-    kernels = [s.kernel for s in planned(found.graph).steps]
-    kernels = [part for k in kernels for part in (k.parts if isinstance(k, Staged) else [k])]
+    kernels = [s.kernel for s in planned(found.graph).calls]
+    kernels = [part for k in kernels for part in (k.kernels if isinstance(k, Staged) else [k])]
     assert [k for k in kernels if isinstance(k, Contraction)], "the products over channels"
     assert all(k.batch[-1] == 16 for k in kernels if isinstance(k, Contraction))
 
@@ -89,14 +89,14 @@ def test_transformed_images_are_never_all_in_memory(shape):
     found, _ = _training_step(*shape, np.float32)
     program = compiled(found.graph)
     transformed = 16 * math.prod(shape[:2] + shape[3:])  # bytes of all images, each place of a tile in a matrix of its own
-    largest = max(b.bytes for s in program.plan.steps for b in s.buffers if b.place == "arena" and not b.kept)
+    largest = max(b.bytes for s in program.plan.calls for b in s.buffers if b.storage == "arena" and not b.kept)
     assert len(_staged(program)) == 3
     assert largest < transformed / 2
 
 
 def test_same_bits_with_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(lower, "_WORTH_A_MEETING", 0)
-    monkeypatch.setattr(lower, "_WORTH_A_CREW", 0)
+    monkeypatch.setattr(lower, "_WORTH_SHARING", 0)
+    monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     found, arrays = _training_step(8, 16, 24, 8, 8, np.float32)
     results = []
     for count in (1, 2, 3, 4):

@@ -49,7 +49,10 @@ except OSError as error:  # llvmlite is there, and its library is not, or cannot
         )
     ) from None
 
-_ROOM, _ROOM_PER_NODE = 2**26, 2**16  # bytes for compiling: twice what training steps of 10 to 1,400 nodes were seen to take
+_COMPILER_BYTES, _COMPILER_BYTES_PER_NODE = (
+    2**26,
+    2**16,
+)  # bytes for compiling: twice what training steps of 10 to 1,400 nodes were seen to take
 
 
 class NativeBackend:
@@ -86,7 +89,7 @@ class NativeBackend:
             executable = cache.load(name)  # it was found right when it was made
             if executable is None:
                 verify(graph, ops.infer)
-                address_space.require(_ROOM + _ROOM_PER_NODE * len(graph.nodes()))
+                address_space.require(_COMPILER_BYTES + _COMPILER_BYTES_PER_NODE * len(graph.nodes()))
                 if not self._compiles(graph):
                     return REFERENCE.compile(graph)
                 from chainrule.backends.native import compiler  # noqa: PLC0415 -- not needed for what is on the disk

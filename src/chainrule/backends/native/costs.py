@@ -35,13 +35,16 @@ def fewest_cycles_skipping(
 ) -> tuple[float, int]:
     """The expected time of a product that skips zeros, packing of B included, and the vectors of its strips."""
     total = math.ceil(columns / lanes_for(columns, dtype, target))
+    # Sums of two rows in registers; and `WORD_BITS` rows of a strip's panel in the L1 cache, where all rows of a block read
+    # them.
     most = min(total, (target.registers - 4) // 2, L1_BYTES // (WORD_BITS * target.vector_bytes))
-    packing = 3.0 * depth * total
+    packing = 3.0 * depth * total  # a load, a store, and what transposing takes, for each vector of B
 
     def strip(v: int) -> float:
+        # For each k: one vector of B serves both rows if both have a factor, else every multiply-add has a load of its own.
         both, alone = (max(_LATENCY, work / target.rate) for work in (2 * v, v + 1))
         per_step = share * share * both / 2 + share * (1 - share) * alone
-        return depth * per_step + math.ceil(depth / WORD_BITS) * (15 + 3 * v)
+        return depth * per_step + math.ceil(depth / WORD_BITS) * (15 + 3 * v)  # sums go to memory and back for every word
 
     def cycles(v: int) -> float:
         whole, rest = divmod(total, v)
@@ -53,6 +56,7 @@ def fewest_cycles_skipping(
 
 def fewest_cycles(rows: int, vectors: int, depth: int, target: Target, most_rows: int = 14) -> tuple[float, int, int]:
     """The expected time of a product by the best tile, and the rows and vectors of that."""
+    # m · v sums, v vectors of B, and two registers for broadcasts must fit.
     shapes = (
         (m, v)
         for v in range(1, min(vectors, 6) + 1)
@@ -62,10 +66,12 @@ def fewest_cycles(rows: int, vectors: int, depth: int, target: Target, most_rows
 
 
 def _cycles(rows: int, vectors: int, depth: int, m: int, v: int, *, rate: int) -> float:
+    """The expected time with tiles of m rows and v vectors, the smaller ones at both edges included."""
     total = 0.0
     for count_m, tile_m in ((rows // m, m), (1, rows % m)):
         for count_v, tile_v in ((vectors // v, v), (1, vectors % v)):
             if count_m and count_v and tile_m and tile_v:
+                # Limited by the latency of a sum's multiply-adds, by their number, or by loads and broadcasts.
                 per_step = max(_LATENCY, tile_m * tile_v / rate, (tile_m + tile_v) / rate)
                 total += count_m * count_v * (depth * per_step + 10 + 2 * tile_m * tile_v)
     return total

@@ -12,8 +12,8 @@ from chainrule.ir import Graph
 ENTRY = "run"  # the function of the machine code that is called, with the address of a job
 JOB = struct.Struct("=5qd5q")
 """What one thread is to do, as the machine code reads it: slots, bases, gathered, rows, steps, until, status, clocks, thread,
-threads, meeting; `codegen` says what they mean."""
-BARRIER_WORDS = 16  # int64: how many have arrived, and, a cache line further, which meeting this is
+threads, barrier; `codegen` says what they mean."""
+BARRIER_WORDS = 16  # int64: how many have arrived, and, a cache line further, the generation of the barrier
 
 
 def slot_numbers(graph: Graph, constants: int) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Machine code of the barrier where threads meet (see `crew`)."""
+"""Machine code of the barrier where threads wait for each other."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from chainrule.backends.native.target import Target
 
 _INDEX = ir.IntType(64)
 _SPINS = 4000  # about 20 µs of waiting before the core is offered to somebody else
-_GENERATION = 8  # the place of the meeting's number in the memory of the barrier
+_GENERATION = 8  # where the generation is in the memory of the barrier
 
 
 def function_of(module: ir.Module, target: Target) -> ir.Function:
     """A function (barrier, threads) that returns when so many threads have called it.
 
-    The last to arrive opens the way for all by raising the number of the meeting; the others watch that number, at first
+    The last to arrive opens the way for all by raising the generation; the others watch it, at first
     without a pause, then offering their core to others in between.
     """
-    name = "meet"
+    name = "barrier"
     if name in module.globals:
         return module.globals[name]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.PointerType(), _INDEX]), name)
@@ -30,17 +30,17 @@ def function_of(module: ir.Module, target: Target) -> ir.Function:
     counter, threads = function.args
     entry, last, others = (function.append_basic_block(n) for n in ("entry", "last", "others"))
     b = ir.IRBuilder(entry)
-    meeting = b.gep(counter, [_INDEX(_GENERATION)], source_etype=_INDEX)
-    now = b.load_atomic(meeting, "acquire", 8, typ=_INDEX)
+    generation = b.gep(counter, [_INDEX(_GENERATION)], source_etype=_INDEX)
+    now = b.load_atomic(generation, "acquire", 8, typ=_INDEX)
     before = b.atomic_rmw("add", counter, _INDEX(1), "acq_rel")
     b.cbranch(b.icmp_signed("==", before, b.sub(threads, _INDEX(1))), last, others)
     b.position_at_end(last)
     # Exchanges, because llvmlite's atomic store does not take opaque pointers.
     b.atomic_rmw("xchg", counter, _INDEX(0), "monotonic")
-    b.atomic_rmw("xchg", meeting, b.add(now, _INDEX(1)), "release")
+    b.atomic_rmw("xchg", generation, b.add(now, _INDEX(1)), "release")
     b.ret_void()
     b.position_at_end(others)
-    wait_until(b, target, meeting, lambda number: b.icmp_signed("!=", number, now))
+    wait_until(b, target, generation, lambda number: b.icmp_signed("!=", number, now))
     b.ret_void()
     return function
 

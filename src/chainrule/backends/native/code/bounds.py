@@ -15,7 +15,7 @@ from llvmlite import ir
 
 from chainrule.errors import ArgumentError, message
 
-FOUND = "outside"  # the global that holds 1 + the number of the step that reached outside last, or 0
+FOUND = "outside"  # the global that holds 1 + the number of the kernel call that reached outside last, or 0
 _NOWHERE = "nowhere"
 _LARGEST = 256  # bytes of an access
 _INDEX = ir.IntType(64)
@@ -70,7 +70,7 @@ class CheckedBuilder(Builder):
     Args:
         block: where to write.
         sizes: bytes per pointer to a buffer.
-        number: of the step, to be noted if it reaches outside.
+        number: of the kernel call, to be noted if it reaches outside.
     """
 
     def __init__(self, block: ir.Block, sizes: Mapping[ir.Value, int], number: int) -> None:

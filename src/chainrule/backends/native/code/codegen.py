@@ -1,6 +1,6 @@
 """From a plan to one LLVM module: a function per different kernel, and `run`, which loops over training steps.
 
-`run(job)` gives the number of steps run, or −1 after a failed check. The words of a job (`executable.JOB`):
+`run(job)` gives the number of steps run, or −1 after a failed check. The words of a job (`abi.JOB`):
 
     slots     pointers that the kernels use: arena, constants, inputs, state, outputs, staging of gathered inputs; `run` moves
               those of inputs and outputs on from step to step
@@ -12,7 +12,7 @@
     clocks    per kernel, to which the ticks that it took are added; only in modules made for profiling
     thread    number of the calling thread; every one has its own slots and status
     threads   how many call; at most as many as the plan is for
-    meeting   memory of the barrier where threads meet
+    barrier   memory of the barrier where threads wait for each other
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from llvmlite import ir
 from chainrule.backends.native.code import barrier, contraction, instructions, nest, philox, scalar, skipping, staged
 from chainrule.backends.native.code.abi import ENTRY, slot_numbers
 from chainrule.backends.native.code.bounds import Builder, CheckedBuilder
-from chainrule.backends.native.code.loops import INDEX, Part, Share, load_vector, parts_of, repeat, share_of, store_vector
+from chainrule.backends.native.code.loops import INDEX, Chunk, Share, chunks_of, load_vector, repeat, share_of, store_vector
 from chainrule.backends.native.plan.kernels import Check, Contraction, Draw, Kernel, Nest, Staged
-from chainrule.backends.native.plan.plans import Buffer, Plan, Step
+from chainrule.backends.native.plan.plans import Buffer, KernelCall, Plan
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType, Node
 from chainrule.ops.requirement import Limits
@@ -59,14 +59,14 @@ class _Program:
         self.target = target
         self.slots = slot_numbers(plan.graph, len(plan.constants))
         self.functions: dict[Any, ir.Function] = {}
-        self.apart = False  # whether one thread may be ahead of, or behind, the others
+        self.unsynchronised = False  # whether one thread may be ahead of, or behind, the others
 
     # ---------------------------------------------------------------------------------------- kernels
-    def _function(self, step: Step, number: int) -> ir.Function:
+    def _function(self, call: KernelCall, number: int) -> ir.Function:
         """The function of a kernel; equal kernels share one, unless the sizes of their buffers are watched."""
         if self.checked:
-            return self._new_function(step.kernel, step.parallel, [b.bytes for b in step.buffers], number)
-        return self._shared_function(step.kernel, step.parallel, len(step.buffers))
+            return self._new_function(call.kernel, call.parallel, [b.bytes for b in call.buffers], number)
+        return self._shared_function(call.kernel, call.parallel, len(call.buffers))
 
     def _shared_function(self, kernel: Kernel, parallel: bool, buffers: int) -> ir.Function:
         key = kernel, parallel
@@ -75,7 +75,7 @@ class _Program:
         return self.functions[key]
 
     def _new_function(self, kernel: Kernel, parallel: bool, sizes: Sequence[int], watched: int | None) -> ir.Function:
-        """A function of pointers to buffers of so many bytes; for whose accesses are watched, with the number of the step."""
+        """A function of pointers to buffers of so many bytes; `watched` is the call's number if its accesses are checked."""
         checks = isinstance(kernel, Check)
         types = [*[POINTER] * len(sizes), *([POINTER] if checks else []), *([INDEX, INDEX] if parallel else [])]
         name = self.module.get_unique_name("kernel")
@@ -100,26 +100,26 @@ class _Program:
         if isinstance(kernel, Nest):
             nest.emit(b, kernel, pointers, self.target, share)
         elif isinstance(kernel, Contraction):
-            emit = skipping.emit if kernel.tile.skipping else contraction.emit
+            emit = skipping.emit if kernel.tiling.skipping else contraction.emit
             emit(b, kernel, pointers, self.target, share)
         elif isinstance(kernel, Staged):
-            staged.emit(b, kernel, pointers, lambda part, places: self._emit_part(b, part, places), share)
+            staged.emit(b, kernel, pointers, lambda inner, pointers: self._emit_inner(b, inner, pointers), share)
         else:
             assert isinstance(kernel, Draw)
             philox.emit(b, kernel, pointers, self.target)
 
-    def _emit_part(self, b: Builder, part: Kernel, places: Sequence[ir.Value]) -> None:
-        """Run a part of a stage: by a function that equal parts share, unless its accesses are watched."""
+    def _emit_inner(self, b: Builder, inner: Kernel, pointers: Sequence[ir.Value]) -> None:
+        """Run a kernel of a stage: by a function that equal kernels share, unless its accesses are watched."""
         if self.checked:
-            self._emit(b, part, places, None)
+            self._emit(b, inner, pointers, None)
         else:
-            b.call(self._shared_function(part, False, len(places)), places)
+            b.call(self._shared_function(inner, False, len(pointers)), pointers)
 
     def _pointer(self, b: ir.IRBuilder, slots: ir.Value, buffer: Buffer) -> ir.Value:
-        if buffer.place == "arena":
+        if buffer.storage == "arena":
             arena = _load_pointer(b, slots, INDEX(self.slots["arena"]))
             return b.gep(arena, [INDEX(buffer.number)], source_etype=ir.IntType(8))
-        return _load_pointer(b, slots, INDEX(self.slots[buffer.place] + buffer.number))
+        return _load_pointer(b, slots, INDEX(self.slots[buffer.storage] + buffer.number))
 
     # ---------------------------------------------------------------------------------------- the loop over steps
     def build(self) -> None:
@@ -127,7 +127,7 @@ class _Program:
         function.linkage = "internal"
         function.attributes.add("noinline")
         self._entry(function)
-        slots, bases, gathered, rows, steps, until, status, clocks, self.thread, self.count, self.meeting = function.args
+        slots, bases, gathered, rows, steps, until, status, clocks, self.thread, self.count, self.barrier = function.args
         for argument in function.args[:4]:
             argument.add_attribute("noalias")
         b = ir.IRBuilder(function.append_basic_block("entry"))
@@ -139,27 +139,27 @@ class _Program:
         k = b.phi(INDEX)
         k.add_incoming(INDEX(0), start)
         self._move_on(b, k, slots, bases=bases, gathered=gathered, rows=rows)
-        for number, step in enumerate(self.plan.steps):
+        for number, call in enumerate(self.plan.calls):
             if number == self.plan.first_writer:
                 self._stop_if_done(b, slots, until, stopped)
-            arguments = [self._pointer(b, slots, buffer) for buffer in step.buffers]
+            arguments = [self._pointer(b, slots, buffer) for buffer in call.buffers]
             before = self._ticks(b)
-            if isinstance(step.kernel, Check):
-                self._together(b)
+            if isinstance(call.kernel, Check):
+                self._synchronise(b)
                 b.store(INDEX(number), status)
                 passed = function.append_basic_block("passed")
-                b.cbranch(b.call(self._function(step, number), [*arguments, status]), failed, passed)
+                b.cbranch(b.call(self._function(call, number), [*arguments, status]), failed, passed)
                 b.position_at_end(passed)
-            elif step.parallel:
-                self._together(b)
-                b.call(self._function(step, number), [*arguments, self.thread, self.count])
-                self._meet(b)
+            elif call.parallel:
+                self._synchronise(b)
+                b.call(self._function(call, number), [*arguments, self.thread, self.count])
+                self._wait_at_barrier(b)
             else:
-                self._alone(b, self._function(step, number), arguments)
+                self._on_one_thread(b, self._function(call, number), arguments)
             self._add_ticks(b, before, clocks, number)
-        if self.plan.first_writer == len(self.plan.steps):
+        if self.plan.first_writer == len(self.plan.calls):
             self._stop_if_done(b, slots, until, stopped)
-        self._together(b)
+        self._synchronise(b)
         following = b.add(k, INDEX(1))
         k.add_incoming(following, b.block)
         b.cbranch(b.icmp_signed("<", following, steps), head, after)
@@ -174,29 +174,29 @@ class _Program:
         """The function that is called: it takes the words of a job from memory."""
         function = ir.Function(self.module, ir.FunctionType(INDEX, [POINTER]), ENTRY)
         b = ir.IRBuilder(function.append_basic_block("entry"))
-        places = [b.gep(function.args[0], [INDEX(k)], source_etype=INDEX) for k in range(len(loop.args))]
-        words = [b.load(place, typ=word.type, align=8) for place, word in zip(places, loop.args, strict=True)]
+        pointers = [b.gep(function.args[0], [INDEX(k)], source_etype=INDEX) for k in range(len(loop.args))]
+        words = [b.load(pointer, typ=word.type, align=8) for pointer, word in zip(pointers, loop.args, strict=True)]
         b.ret(b.call(loop, words))
 
     # ---------------------------------------------------------------------------------------- threads
-    def _alone(self, b: ir.IRBuilder, function: ir.Function, arguments: Sequence[ir.Value]) -> None:
+    def _on_one_thread(self, b: ir.IRBuilder, function: ir.Function, arguments: Sequence[ir.Value]) -> None:
         """Have one thread call a kernel. The others go on, to where all have to be together."""
         if self.plan.threads == 1:
             b.call(function, arguments)
             return
         with b.if_then(b.icmp_signed("==", self.thread, INDEX(0))):
             b.call(function, arguments)
-        self.apart = True
+        self.unsynchronised = True
 
-    def _together(self, b: ir.IRBuilder) -> None:
+    def _synchronise(self, b: ir.IRBuilder) -> None:
         """Wait until what one thread did alone is done."""
-        if self.apart:
-            self._meet(b)
+        if self.unsynchronised:
+            self._wait_at_barrier(b)
 
-    def _meet(self, b: ir.IRBuilder) -> None:
+    def _wait_at_barrier(self, b: ir.IRBuilder) -> None:
         if self.plan.threads > 1:
-            b.call(barrier.function_of(self.module, self.target), [self.meeting, self.count])
-        self.apart = False
+            b.call(barrier.function_of(self.module, self.target), [self.barrier, self.count])
+        self.unsynchronised = False
 
     def _ticks(self, b: ir.IRBuilder) -> ir.Value | None:
         if not self.profile:
@@ -209,14 +209,14 @@ class _Program:
         after = self._ticks(b)
         if before is None or after is None:
             return
-        place = b.gep(clocks, [INDEX(number)], source_etype=INDEX)
-        b.store(b.add(b.load(place, typ=INDEX, align=8), b.sub(after, before)), place, align=8)
+        clock = b.gep(clocks, [INDEX(number)], source_etype=INDEX)
+        b.store(b.add(b.load(clock, typ=INDEX, align=8), b.sub(after, before)), clock, align=8)
 
     def _stop_if_done(self, b: ir.IRBuilder, slots: ir.Value, until: ir.Value, stopped: ir.Block) -> None:
         """Leave before state is written if the first output is not finite, or not above `until`."""
         if not self.plan.graph.outputs or self.plan.graph.outputs[0].size != 1:
             return
-        self._together(b)
+        self._synchronise(b)
         dtype = self.plan.graph.outputs[0].dtype
         pointer = _load_pointer(b, slots, INDEX(self.slots["output"]))
         value = b.load(pointer, typ=scalar.memory_type(dtype), align=dtype.itemsize)
@@ -247,13 +247,13 @@ class _Program:
                 with otherwise:
                     self._set_slot(b, slots, "input", number, _stepped(b, base, k, node))
         if any(node.ndim for node in inputs):
-            self._meet(b)
+            self._wait_at_barrier(b)
         for number, node in enumerate(self.plan.graph.outputs):
             base = _load_pointer(b, bases, INDEX(len(inputs) + number))
             self._set_slot(b, slots, "output", number, _stepped(b, base, k, node))
 
-    def _set_slot(self, b: ir.IRBuilder, slots: ir.Value, place: str, number: int, pointer: ir.Value) -> None:
-        b.store(pointer, b.gep(slots, [INDEX(self.slots[place] + number)], source_etype=POINTER), align=8)
+    def _set_slot(self, b: ir.IRBuilder, slots: ir.Value, storage: str, number: int, pointer: ir.Value) -> None:
+        b.store(pointer, b.gep(slots, [INDEX(self.slots[storage] + number)], source_etype=POINTER), align=8)
 
     def _gather_rows(self, node: Node) -> ir.Function:
         """A function that copies `table[rows[step]]`, or this thread's share of it, to out."""
@@ -273,21 +273,21 @@ class _Program:
         lanes = self.target.lanes(node.dtype)
 
         def row(i: ir.Value) -> None:
-            place = b.add(b.mul(step, INDEX(node.shape[0])), i)
-            number = b.load(b.gep(rows, [place], source_etype=INDEX), typ=INDEX, align=8)
+            position = b.add(b.mul(step, INDEX(node.shape[0])), i)
+            number = b.load(b.gep(rows, [position], source_etype=INDEX), typ=INDEX, align=8)
             source = b.gep(table, [b.mul(number, INDEX(width))], source_etype=element)
-            goal = b.gep(out, [b.mul(i, INDEX(width))], source_etype=element)
+            destination = b.gep(out, [b.mul(i, INDEX(width))], source_etype=element)
 
-            def move(at: ir.Value, part: Part) -> None:
-                place = b.add(at, INDEX(part.offset))
-                vector = load_vector(b, b.gep(source, [place], source_etype=element), node.dtype, part.lanes, part.active)
-                store_vector(b, vector, b.gep(goal, [place], source_etype=element), node.dtype, part.active)
+            def move(at: ir.Value, chunk: Chunk) -> None:
+                position = b.add(at, INDEX(chunk.offset))
+                vector = load_vector(b, b.gep(source, [position], source_etype=element), node.dtype, chunk.lanes, chunk.active)
+                store_vector(b, vector, b.gep(destination, [position], source_etype=element), node.dtype, chunk.active)
 
             main = width // lanes * lanes
             if main:
-                repeat(b, (INDEX(0), INDEX(main), lanes), lambda at: move(at, Part(0, lanes, lanes)))
-            for part in parts_of(width - main, lanes, False):
-                move(INDEX(main), part)
+                repeat(b, (INDEX(0), INDEX(main), lanes), lambda at: move(at, Chunk(0, lanes, lanes)))
+            for chunk in chunks_of(width - main, lanes, False):
+                move(INDEX(main), chunk)
 
         first, last = share_of(b, node.shape[0], Share(thread, count, self.plan.threads))
         with b.if_then(b.icmp_signed("<", first, last)):

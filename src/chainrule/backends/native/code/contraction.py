@@ -1,11 +1,43 @@
-"""Machine code for contractions: tiles of sums in registers.
+"""Machine code for contractions, C[m, n] = Σ_k A[m, k] B[k, n]: tiles of sums in registers.
 
-for each group of strips of columns:             (the panels of B that go with them are packed first, if the tile says so)
-    for each block of rows:
-        for each strip, for each tile of rows in the block:
-            for k: load v vectors of B; for each row: broadcast A and multiply-add to v sums
-            write the sums: to C, or to scratch memory if there is an epilogue
-        epilogue over the block
+How C is cut up (`plan.tiling` chooses the sizes; L is the number of lanes of a vector, v of vectors in a tile):
+
+                   columns n of C
+            │◄──────────────── group: so many strips ───────────────►│
+            │◄─── strip: v·L columns ──►│◄──────── strip ─────────►│ …
+         ┌──┼───────────────────────────┼───────────────────────────┼──
+    rows │  │ ┌───────────────────────┐ │                           │    ▲
+    m of │  │ │ tile: a few rows × v·L│ │                           │    │ block: rows whose sums wait in
+     C   │  │ ├───────────────────────┤ │                           │    │ the L1 cache for their epilogue
+         │  │ │ next tile             │ │                           │    ▼
+         ├──┼─┴───────────────────────┴─┼───────────────────────────┼──
+         │  │   next block              │                           │
+
+The loops, outermost first. Threads share out one of those that are marked, as `Contraction.split` says:
+
+    for each matrix of the stack                                               (split "batch")
+        for each group of columns                                              (split "columns")
+            pack the panels of B that belong to the group, if the tiling says so
+            for each block of rows                                             (split "rows")
+                pack the rows of A that belong to the block, if the tiling says so
+                for each strip in the group
+                    for each tile in the block
+                        for each k:                          the kernel of a tile
+                            load v vectors of B              v loads
+                            for each row m of the tile:      one broadcast of A[m, k], v multiply-adds
+                        write the sums: to C, or to scratch memory if there is an epilogue
+                run the epilogue over the block
+
+So a panel of B (depth · v·L elements) is read once per tile and stays in a cache while all blocks of rows pass over it, and the
+rows of A that a tile reads are read again for the next strip.
+
+A packed panel holds v·L elements of B for each k, one k after the other, so a tile reads it as one stream. Packed rows of A are
+laid out in the same way, after all panels of the group:
+
+    panel[strip][k][n]    at (strip · depth + k) · v·L + n
+    rows[tile][k][m]      at (tile · depth + k) · rows + m
+
+Every sum adds its products in the order of k, whoever computes it: so results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -20,29 +52,31 @@ from chainrule.backends.native.code import nest, scalar, transposing
 from chainrule.backends.native.code.bounds import Builder
 from chainrule.backends.native.code.loops import (
     INDEX,
-    Part,
+    Chunk,
     Share,
+    chunks_of,
     element_at,
     load_vector,
     loop,
-    parts_of,
     repeat,
     share_of,
     store_vector,
     sum_of,
 )
-from chainrule.backends.native.plan.kernels import SCRATCH, Access, Contraction, Nest, apart, map_accesses, simplified
-from chainrule.backends.native.plan.transposing import Turn
+from chainrule.backends.native.plan.kernels import SCRATCH, Access, Contraction, Nest, map_accesses, simplified, thread_stride
+from chainrule.backends.native.plan.transposing import TransposedCopy
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
-_LONGEST = 2048  # products that are added up one after the other, so that roundings do not pile up
-_LONGEST_IN_SLABS = 64 * _LONGEST  # the same where a sum goes on from slab to slab
+# Adding n products one after the other is off by up to n roundings. So at most so many are added in registers; then the sum is
+# added to one in memory, and a new one begins.
+_LONGEST = 2048
+_LONGEST_IN_SLABS = 64 * _LONGEST  # the same where a sum goes on from slab to slab, through memory anyway
 _UNROLLED = 3  # the last inner axis is written out up to this size: that of the usual kernels of convolutions
 
 
 def emit(b: Builder, kernel: Contraction, pointers: Sequence[ir.Value], target: Target, share: Share | None = None) -> None:
-    """Write the code of a contraction at the builder's place.
+    """Write the code of a contraction at the builder's position.
 
     Args:
         b: where to.
@@ -61,12 +95,12 @@ class Strip:
 
     column: ir.Value
     in_group: ir.Value
-    read: list[Part]
-    written: list[Part]
+    read: list[Chunk]
+    written: list[Chunk]
 
 
 @dataclass(frozen=True)
-class Place:
+class Tile:
     """Where a tile is: in which strip, its first row in the matrix and in the block, and how many rows it has."""
 
     strip: Strip
@@ -86,7 +120,7 @@ class Emitter:
         self.share = share
         self.pointers = list(pointers)
         self.target = target
-        self.tile = kernel.tile
+        self.tiling = kernel.tiling
         self.dtype: DType = kernel.a.dtype
         self.element = scalar.element_type(self.dtype)
         self.batch: list[ir.Value] = []
@@ -96,7 +130,9 @@ class Emitter:
     def run(self) -> None:
         """Write the whole of it."""
         self._own(self.kernel.scratch, self.kernel.sums, self.dtype)
-        self._own(self.kernel.panel, self.tile.panel(self.kernel.inner[-1]), self.dtype)
+        self._own(self.kernel.panel, self.tiling.panel(self.kernel.inner[-1]), self.dtype)
+        # The first inner axis outermost: a slab (an image of a batch, say) is read once and stays in a cache for all tiles, at
+        # the price of loading and storing every sum once per slab. It pays where C is small and the sum is long.
         if not self.kernel.accumulate or len(self.kernel.inner) == 1:
             self._over_batch()
             return
@@ -110,8 +146,8 @@ class Emitter:
     def _own(self, number: int, size: int, dtype: DType) -> None:
         """Move the pointer of a buffer for every thread's own use to this thread's piece."""
         if number >= 0 and self.share is not None:
-            place = self.b.mul(self.share.number, INDEX(apart(size, dtype)))
-            self.pointers[number] = self.b.gep(self.pointers[number], [place], source_etype=scalar.memory_type(dtype))
+            position = self.b.mul(self.share.number, INDEX(thread_stride(size, dtype)))
+            self.pointers[number] = self.b.gep(self.pointers[number], [position], source_etype=scalar.memory_type(dtype))
 
     def _over_batch(self) -> None:
         """All matrices of the stack, or this thread's."""
@@ -145,6 +181,8 @@ class Emitter:
 
     def _cut_share(self, size: int, step: int, body: Callable[[ir.Value, int], None]) -> None:
         b = self.b
+        # Only the thread that has the last unit has the shorter rest; which one that is, is known when the code runs. So the
+        # rest is written once more behind the loop over whole steps.
         units, whole = -(-size // step), size // step
         first, after = share_of(b, units, self.share)
         if whole:
@@ -158,121 +196,126 @@ class Emitter:
 
     # ---------------------------------------------------------------------------------------- strips, blocks, tiles
     def _strips(self) -> None:
-        self._cut(self.kernel.columns, self.tile.group, self._group, shared=self.kernel.split == "columns")
+        self._cut(self.kernel.columns, self.tiling.group, self._group, shared=self.kernel.split == "columns")
 
     def _group(self, column: ir.Value, width: int) -> None:
-        if self.tile.packing != "none":
+        if self.tiling.packing != "none":
             self._pack_group(column, width)
 
         def block(row: ir.Value, height: int) -> None:
-            if self.tile.rows_packed:
-                self._cut(height, self.tile.rows, lambda i, m: self._pack_a(sum_of(self.b, row, i), i, m))
-            self._cut(width, self.tile.columns, lambda at, n: self._tiles(self._strip(column, at, n), row, height))
+            if self.tiling.rows_packed:  # once per block, for all strips of the group
+                self._cut(height, self.tiling.rows, lambda i, m: self._pack_a(sum_of(self.b, row, i), i, m))
+            self._cut(width, self.tiling.columns, lambda at, n: self._tiles(self._strip(column, at, n), row, height))
             if self.kernel.epilogue is not None:
                 self._epilogue(row, height, column, width)
 
-        self._cut(self.kernel.rows, self.tile.block, block, shared=self.kernel.split == "rows")
+        self._cut(self.kernel.rows, self.tiling.block, block, shared=self.kernel.split == "rows")
 
     def _pack_group(self, column: ir.Value, width: int) -> None:
-        self._cut(width, self.tile.columns, lambda at, n: self._pack(self._strip(column, at, n), n))
+        self._cut(width, self.tiling.columns, lambda at, n: self._pack(self._strip(column, at, n), n))
 
     def _strip(self, column: ir.Value, at: ir.Value, width: int) -> Strip:
-        """The strip of so many columns that begins at a place in the group that begins at a column."""
-        read = written = parts_of(width, self.tile.lanes, self.target.masks)
-        if self.tile.packing != "none":
-            # The packed panel has room for whole vectors, so nothing needs masking there.
-            read = parts_of(-(-width // self.tile.lanes) * self.tile.lanes, self.tile.lanes, True)
-            written = [Part(p.offset, p.lanes, min(p.lanes, width - p.offset)) for p in read]
+        """The strip of so many columns that begins at a position in the group that begins at a column."""
+        read = written = chunks_of(width, self.tiling.lanes, self.target.masks)
+        if self.tiling.packing != "none":
+            # The packed panel has room for whole vectors, so nothing needs masking there. Lanes beyond the width hold nothing
+            # of meaning; their sums are never stored.
+            read = chunks_of(-(-width // self.tiling.lanes) * self.tiling.lanes, self.tiling.lanes, True)
+            written = [Chunk(p.offset, p.lanes, min(p.lanes, width - p.offset)) for p in read]
         return Strip(sum_of(self.b, column, at), at, read, written)
 
     def _tiles(self, strip: Strip, row: ir.Value, height: int) -> None:
-        self._cut(height, self.tile.rows, lambda i, m: self._tile(Place(strip, sum_of(self.b, row, i), i, m)))
+        self._cut(height, self.tiling.rows, lambda i, m: self._tile(Tile(strip, sum_of(self.b, row, i), i, m)))
 
-    def _tile(self, place: Place) -> None:
+    def _tile(self, tile: Tile) -> None:
         self.bases = (
-            self._in_rows(place.in_block) if self.tile.rows_packed else self._at(self.kernel.a, [*self.batch, place.row]),
-            self._at(self.kernel.b, [*self.batch, INDEX(0), place.strip.column]),
+            self._in_rows(tile.in_block) if self.tiling.rows_packed else self._at(self.kernel.a, [*self.batch, tile.row]),
+            self._at(self.kernel.b, [*self.batch, INDEX(0), tile.strip.column]),
         )
         in_slab = math.prod(self.kernel.inner[len(self.outer) :])
+        # The pointers of a tile are computed here, so that inside the loops over k only constants are added to them.
         if in_slab > _LONGEST or math.prod(self.kernel.inner) > _LONGEST_IN_SLABS:
-            self._tile_by_runs(place)
+            self._tile_in_runs(tile)
         else:
-            self._store(place, self._inner(list(self.outer), place, self._start(place)))
+            self._store(tile, self._inner(list(self.outer), tile, self._start(tile)))
 
-    def _store(self, place: Place, sums: Sequence[ir.Value]) -> None:
+    def _store(self, tile: Tile, sums: Sequence[ir.Value]) -> None:
         found = iter(sums)
-        for m in range(place.height):
-            for part in place.strip.written:
-                store_vector(self.b, next(found), self._out(place, m, part.offset), self.dtype, part.active)
+        for m in range(tile.height):
+            for chunk in tile.strip.written:
+                store_vector(self.b, next(found), self._out(tile, m, chunk.offset), self.dtype, chunk.active)
 
-    def _tile_by_runs(self, place: Place) -> None:
+    def _tile_in_runs(self, tile: Tile) -> None:
         """Add up at most `_LONGEST` products at a time in registers, and these sums in memory."""
         first, *rest = self.kernel.inner[len(self.outer) :]
         if not self.kernel.accumulate:
-            self._store(place, self._zeros(place))
+            self._store(tile, self._zeros(tile))  # every run adds to what is there, the first one too
 
         def run(start: ir.Value, length: int) -> None:
             stop = element_at(self.b, length, [start], [1])
-            sums = loop(self.b, (start, stop, 1), self._zeros(place), self._inner_body(list(self.outer), place))
-            self._store(place, [self.b.fadd(s, before) for s, before in zip(sums, self._there(place), strict=True)])
+            sums = loop(self.b, (start, stop, 1), self._zeros(tile), self._inner_body(list(self.outer), tile))
+            self._store(tile, [self.b.fadd(s, before) for s, before in zip(sums, self._there(tile), strict=True)])
 
         self._cut(first, min(first, max(1, _LONGEST // math.prod(rest))), run)
 
-    def _start(self, place: Place) -> list[ir.Value]:
+    def _start(self, tile: Tile) -> list[ir.Value]:
         """What the sums begin with: zeros, or what is there when they accumulate."""
-        return self._there(place) if self.kernel.accumulate else self._zeros(place)
+        return self._there(tile) if self.kernel.accumulate else self._zeros(tile)
 
-    def _zeros(self, place: Place) -> list[ir.Value]:
-        return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in range(place.height) for p in place.strip.read]
+    def _zeros(self, tile: Tile) -> list[ir.Value]:
+        return [scalar.fill(scalar.widened(self.element, p.lanes), 0.0) for _ in range(tile.height) for p in tile.strip.read]
 
-    def _there(self, place: Place) -> list[ir.Value]:
+    def _there(self, tile: Tile) -> list[ir.Value]:
         """The sums of a tile so far, from memory."""
-        rows, parts = range(place.height), place.strip.written
-        return [load_vector(self.b, self._out(place, m, p.offset), self.dtype, p.lanes, p.active) for m in rows for p in parts]
+        rows, chunks = range(tile.height), tile.strip.written
+        return [load_vector(self.b, self._out(tile, m, p.offset), self.dtype, p.lanes, p.active) for m in rows for p in chunks]
 
-    def _out(self, place: Place, m: int, offset: int) -> ir.Value:
+    def _out(self, tile: Tile, m: int, offset: int) -> ir.Value:
         """Where the sums of row m of a tile go, from a column of the strip on."""
         b = self.b
         if self.kernel.epilogue is not None:
-            group = self.tile.group
-            number = element_at(b, m * group + offset, [place.in_block, place.strip.in_group], [group, 1])
+            group = self.tiling.group
+            number = element_at(b, m * group + offset, [tile.in_block, tile.strip.in_group], [group, 1])
             return b.gep(self.pointers[self.kernel.scratch], [number], source_etype=self.element)
         assert self.kernel.c is not None, "without an epilogue, sums go to memory"
         row, column = self.kernel.c.strides[-2:]
-        return self._at(self.kernel.c, [*self.batch, place.row, place.strip.column], m * row + offset * column)
+        return self._at(self.kernel.c, [*self.batch, tile.row, tile.strip.column], m * row + offset * column)
 
     def _at(self, access: Access, index: Sequence[ir.Value], shift: int = 0) -> ir.Value:
         """Where an access is for an index of its first axes, and so many elements further."""
-        place = element_at(self.b, access.offset + shift, index, access.strides)
-        return self.b.gep(self.pointers[access.buffer], [place], source_etype=scalar.memory_type(access.dtype))
+        position = element_at(self.b, access.offset + shift, index, access.strides)
+        return self.b.gep(self.pointers[access.buffer], [position], source_etype=scalar.memory_type(access.dtype))
 
     # ---------------------------------------------------------------------------------------- the sums
-    def _inner(self, index: list[ir.Value], place: Place, sums: list[ir.Value]) -> list[ir.Value]:
+    def _inner(self, index: list[ir.Value], tile: Tile, sums: list[ir.Value]) -> list[ir.Value]:
         """The loops over the inner axes that have no index yet."""
         if len(index) == len(self.kernel.inner):
-            return self._multiply_add(index, place, sums)
+            return self._multiply_add(index, tile, sums)
 
-        body = self._inner_body(index, place)
+        body = self._inner_body(index, tile)
         size = self.kernel.inner[len(index)]
+        # Three by three weights: unrolled, the three multiply-adds need no counter, and their addresses are constants.
         if size > _UNROLLED or len(index) + 1 < len(self.kernel.inner):
             return loop(self.b, (INDEX(0), INDEX(size), 1), sums, body)
         for i in range(size):
             sums = body(INDEX(i), sums)
         return sums
 
-    def _inner_body(self, index: list[ir.Value], place: Place) -> Callable[[ir.Value, list[ir.Value]], list[ir.Value]]:
-        return lambda i, carried: self._inner([*index, i], place, carried)
+    def _inner_body(self, index: list[ir.Value], tile: Tile) -> Callable[[ir.Value, list[ir.Value]], list[ir.Value]]:
+        return lambda i, carried: self._inner([*index, i], tile, carried)
 
-    def _multiply_add(self, inner: list[ir.Value], place: Place, sums: list[ir.Value]) -> list[ir.Value]:
+    def _multiply_add(self, inner: list[ir.Value], tile: Tile, sums: list[ir.Value]) -> list[ir.Value]:
         b = self.b
         lead = len(self.kernel.batch) + 2
-        factors = [self._factor(inner, place.strip, part) for part in place.strip.read]
-        step, *steps = self.kernel.a.strides[lead - 2], *self.kernel.a.strides[lead:]
-        if self.tile.rows_packed:
-            step, steps = 1, [self.tile.rows]
+        # v vectors of B are loaded once and used by every row of the tile; each number of A is loaded once and used by v
+        # vectors. The tile is chosen so that its sums, these vectors and one broadcast fit the registers.
+        factors = [self._factor(inner, tile.strip, chunk) for chunk in tile.strip.read]
+        stride, *strides = self.kernel.a.strides[lead - 2], *self.kernel.a.strides[lead:]
+        if self.tiling.rows_packed:
+            stride, strides = 1, [self.tiling.rows]  # the rows of a tile lie side by side for each k
         found = []
-        for m in range(place.height):
-            number = element_at(b, step * m, inner, steps)
+        for m in range(tile.height):
+            number = element_at(b, stride * m, inner, strides)
             pointer = b.gep(self.bases[0], [number], source_etype=self.element)
             number = b.load(pointer, typ=self.element, align=self.dtype.itemsize)
             spread = {lanes: scalar.splat(b, number, lanes) for lanes in {scalar.lanes_of(f) for f in factors}}
@@ -280,27 +323,27 @@ class Emitter:
                 found.append(scalar.muladd(b, spread[scalar.lanes_of(factor)], factor, sums[m * len(factors) + k]))
         return found
 
-    def _factor(self, inner: list[ir.Value], strip: Strip, part: Part) -> ir.Value:
+    def _factor(self, inner: list[ir.Value], strip: Strip, chunk: Chunk) -> ir.Value:
         """A vector of B."""
         b = self.b
-        if self.tile.packing == "none":
+        if self.tiling.packing == "none":
             lead = len(self.kernel.batch) + 2
-            number = element_at(b, part.offset * self.kernel.b.strides[lead - 1], inner, self.kernel.b.strides[lead:])
+            number = element_at(b, chunk.offset * self.kernel.b.strides[lead - 1], inner, self.kernel.b.strides[lead:])
             pointer = b.gep(self.bases[1], [number], source_etype=self.element)
-            return load_vector(b, pointer, self.dtype, part.lanes, part.active)
+            return load_vector(b, pointer, self.dtype, chunk.lanes, chunk.active)
         (k,) = inner
-        place = self._in_panel(strip, k, INDEX(part.offset))
-        return b.load(place, typ=scalar.widened(self.element, part.lanes), align=self.dtype.itemsize)
+        position = self._in_panel(strip, k, INDEX(chunk.offset))
+        return b.load(position, typ=scalar.widened(self.element, chunk.lanes), align=self.dtype.itemsize)
 
     def _in_panel(self, strip: Strip, k: ir.Value, column: ir.Value) -> ir.Value:
         """Where a row of a strip's packed panel is, from a column of the strip on."""
         depth = self.kernel.inner[-1]
-        place = element_at(self.b, 0, [strip.in_group, k, column], [depth, self.tile.columns, 1])
-        return self.b.gep(self.pointers[self.kernel.panel], [place], source_etype=self.element)
+        position = element_at(self.b, 0, [strip.in_group, k, column], [depth, self.tiling.columns, 1])
+        return self.b.gep(self.pointers[self.kernel.panel], [position], source_etype=self.element)
 
     # ---------------------------------------------------------------------------------------- packing
     def _pack(self, strip: Strip, width: int) -> None:
-        if self.tile.packing == "straight":
+        if self.tiling.packing == "straight":
             self._pack_rows(strip, width)
         else:
             self._pack_transposed(strip, width)
@@ -308,48 +351,53 @@ class Emitter:
     def _in_rows(self, in_block: ir.Value) -> ir.Value:
         """Where the packed rows of A are, from a tile's first row in the block on: per step all rows of the tile."""
         depth = self.kernel.inner[-1]
-        start = self.tile.panel(depth) - depth * self.tile.block
-        place = element_at(self.b, start, [in_block], [depth])
-        return self.b.gep(self.pointers[self.kernel.panel], [place], source_etype=self.element)
+        start = self.tiling.panel(depth) - depth * self.tiling.block
+        position = element_at(self.b, start, [in_block], [depth])
+        return self.b.gep(self.pointers[self.kernel.panel], [position], source_etype=self.element)
 
     def _pack_a(self, row: ir.Value, in_block: ir.Value, height: int) -> None:
         """Copy the rows of a tile, which are neighbours in memory."""
-        goal = self._in_rows(in_block)
+        destination = self._in_rows(in_block)
         depth = self.kernel.inner[-1]
 
         def step(k: ir.Value) -> None:
-            for part in parts_of(height, self.tile.lanes, self.target.masks):
-                source = self._at(self.kernel.a, [*self.batch, row, INDEX(0), k], part.offset)
-                place = self.b.gep(goal, [element_at(self.b, part.offset, [k], [self.tile.rows])], source_etype=self.element)
-                vector = load_vector(self.b, source, self.dtype, part.lanes, part.active)
-                store_vector(self.b, vector, place, self.dtype, part.active)
+            for chunk in chunks_of(height, self.tiling.lanes, self.target.masks):
+                source = self._at(self.kernel.a, [*self.batch, row, INDEX(0), k], chunk.offset)
+                position = self.b.gep(
+                    destination, [element_at(self.b, chunk.offset, [k], [self.tiling.rows])], source_etype=self.element
+                )
+                vector = load_vector(self.b, source, self.dtype, chunk.lanes, chunk.active)
+                store_vector(self.b, vector, position, self.dtype, chunk.active)
 
         self._for(0, depth, 1, step)
 
     def _pack_rows(self, strip: Strip, width: int) -> None:
         """panel[k, :] = B[k, of the strip]."""
-        parts = parts_of(width, self.tile.lanes, True)
+        chunks = chunks_of(width, self.tiling.lanes, True)
 
         def row(k: ir.Value) -> None:
-            for part in parts:
-                pieces = [part] if self.target.masks else parts_of(part.active, part.lanes, False, part.offset)
-                for piece in pieces:
-                    source = self._at(self.kernel.b, [*self.batch, INDEX(0), strip.column, k], piece.offset)
-                    vector = load_vector(self.b, source, self.dtype, piece.lanes, piece.active)
-                    self.b.store(vector, self._in_panel(strip, k, INDEX(piece.offset)), align=self.dtype.itemsize)
+            for chunk in chunks:
+                # What lies behind the last column belongs to somebody else: without masks, it is read in shorter vectors.
+                narrow = [chunk] if self.target.masks else chunks_of(chunk.active, chunk.lanes, False, chunk.offset)
+                for p in narrow:
+                    source = self._at(self.kernel.b, [*self.batch, INDEX(0), strip.column, k], p.offset)
+                    vector = load_vector(self.b, source, self.dtype, p.lanes, p.active)
+                    self.b.store(vector, self._in_panel(strip, k, INDEX(p.offset)), align=self.dtype.itemsize)
 
         self._for(0, self.kernel.inner[0], 1, row)
 
     def _pack_transposed(self, strip: Strip, width: int) -> None:
         """The same where neighbours along k are neighbours in memory: square blocks, transposed in registers."""
-        lanes = self.tile.lanes if self.kernel.b.strides[-1] == 1 else 1
+        # Squares of lanes × lanes are read along k, where B is contiguous, and written along n. If it is contiguous along
+        # neither, every number is moved by itself.
+        lanes = self.tiling.lanes if self.kernel.b.strides[-1] == 1 else 1
         depth = self.kernel.inner[0]
         whole_k, whole_n = depth // lanes * lanes, width // lanes * lanes
 
         def square(k: ir.Value, n: ir.Value) -> None:
             step = self.kernel.b.strides[len(self.kernel.batch) + 1]
-            goal = self._in_panel(strip, k, n), self.tile.columns
-            transposing.turn_square(self.b, (self._along_k(strip, k, n), step), goal, self.dtype, lanes)
+            destination = self._in_panel(strip, k, n), self.tiling.columns
+            transposing.transpose_square(self.b, (self._along_k(strip, k, n), step), destination, self.dtype, lanes)
 
         def single(k: ir.Value, n: ir.Value) -> None:
             number = self.b.load(self._along_k(strip, k, n), typ=self.element, align=self.dtype.itemsize)
@@ -366,11 +414,11 @@ class Emitter:
 
     # ---------------------------------------------------------------------------------------- epilogue
     def _epilogue(self, row: ir.Value, height: int, column: ir.Value, width: int) -> None:
-        """Run the epilogue over one block: the same nest over fewer indices, with each access moved to the block's place."""
+        """Run the epilogue over one block: the same nest over fewer indices, with each access moved to the block's position."""
         assert self.kernel.epilogue is not None
-        sums, steps = self._turned(height, width) if self.kernel.turned else self._straight()
+        sums, strides_of_sums = self._transposed_sums(height, width) if self.kernel.transposed else self._sums_in_scratch()
         pointers: list[ir.Value] = []
-        known: dict[Access, int] = {}
+        known: dict[Access, int] = {}  # one pointer for all accesses that differ in their offset only: fewer live registers
         index = [*(i for i, n in zip(self.batch, self.kernel.batch, strict=True) if n != 1), row, column]
 
         def moved(access: Access) -> Access:
@@ -379,22 +427,25 @@ class Emitter:
             if base not in known:
                 known[base] = len(pointers)
                 pointers.append(sums if scratch else self._at(base, index))
-            strides = steps if scratch else access.strides[-2:]
+            strides = strides_of_sums if scratch else access.strides[-2:]
             return Access(known[base], access.dtype, access.offset, strides)
 
         plain = map_accesses(self.kernel.epilogue, moved)
-        part = Nest((height, width), (False, False), plain.values, plain.stores)
-        nest.emit(self.b, simplified(part), pointers, self.target)
+        block = Nest((height, width), (False, False), plain.values, plain.stores)
+        nest.emit(self.b, simplified(block), pointers, self.target)
 
-    def _straight(self) -> tuple[ir.Value, tuple[int, int]]:
+    def _sums_in_scratch(self) -> tuple[ir.Value, tuple[int, int]]:
         """Where the sums of a block are, and their strides."""
-        return self.pointers[self.kernel.scratch], (self.tile.group, 1)
+        return self.pointers[self.kernel.scratch], (self.tiling.group, 1)
 
-    def _turned(self, height: int, width: int) -> tuple[ir.Value, tuple[int, int]]:
+    def _transposed_sums(self, height: int, width: int) -> tuple[ir.Value, tuple[int, int]]:
         """The same after a copy in which neighbours along the rows lie side by side."""
-        source, steps = self._straight()
-        goal = self.b.gep(source, [INDEX(self.tile.block * self.tile.group)], source_etype=self.element)
-        turned = (1, self.tile.block)
-        places = Access(0, self.dtype, 0, steps), Access(1, self.dtype, 0, turned)
-        transposing.emit(self.b, Turn((height, width), *places, first=1, last=0), (source, goal), self.target, None)
-        return goal, turned
+        # The copy stays in the L1 cache. Without it every load of sums, or every access to state, would hop from row to row.
+        source, strides = self._sums_in_scratch()
+        destination = self.b.gep(source, [INDEX(self.tiling.block * self.tiling.group)], source_etype=self.element)
+        transposed = (1, self.tiling.block)
+        accesses = Access(0, self.dtype, 0, strides), Access(1, self.dtype, 0, transposed)
+        transposing.emit(
+            self.b, TransposedCopy((height, width), *accesses, first=1, last=0), (source, destination), self.target, None
+        )
+        return destination, transposed

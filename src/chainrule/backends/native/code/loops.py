@@ -16,31 +16,31 @@ Range = tuple[ir.Value, ir.Value, int]  # start, stop, step
 
 
 @dataclass(frozen=True)
-class Part:
-    """A vector's place in a piece of the vector axis: `lanes` of them from `offset`, of which the first `active` count."""
+class Chunk:
+    """One vector of a strip of the vector axis: `lanes` elements from `offset`, of which the first `active` count."""
 
     offset: int
     lanes: int
     active: int
 
 
-def parts_of(size: int, lanes: int, masks: bool, offset: int = 0) -> list[Part]:
+def chunks_of(size: int, lanes: int, masks: bool, offset: int = 0) -> list[Chunk]:
     """Cut `size` elements into vectors: whole ones, then one masked vector, or ever shorter ones where there are no masks."""
-    found = [Part(offset + k, lanes, lanes) for k in range(0, size - lanes + 1, lanes)]
+    found = [Chunk(offset + k, lanes, lanes) for k in range(0, size - lanes + 1, lanes)]
     done = len(found) * lanes
     while done < size:
         if masks:
-            found.append(Part(offset + done, lanes, size - done))
+            found.append(Chunk(offset + done, lanes, size - done))
             break
         width = 1 << ((size - done).bit_length() - 1)
-        found.append(Part(offset + done, width, width))
+        found.append(Chunk(offset + done, width, width))
         done += width
     return found
 
 
 @dataclass(frozen=True)
 class Share:
-    """Whose part of a kernel is computed.
+    """Which thread's share of a kernel is computed.
 
     Attributes:
         number, count: of this thread, and how many there are.

@@ -24,7 +24,7 @@ def object_code(plan: Plan, target: Target, written: ir.Module) -> bytes:
     builder = llvm.create_pass_builder(machine, options)
     # All of LLVM's passes, unrolling above all, pay where a whole step takes a microsecond. What they find in larger steps is
     # what the emitters did not hoist or fold themselves: next to nothing, in most of the time that compilation would take.
-    small = sum(work(step.kernel) for step in plan.steps) < _SMALL
+    small = sum(work(call.kernel) for call in plan.calls) < _SMALL
     passes = builder.getModulePassManager() if small else _few_passes()
     passes.run(module, builder)
     llvm.newpassmanagers.NewPassManager._dispose(passes)  # llvmlite 0.50 does not do it: it finds another `_dispose` first

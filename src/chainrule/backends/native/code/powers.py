@@ -35,8 +35,8 @@ from chainrule.backends.native.code.series import (
     exponential_tail,
     floor,
     log,
+    multiple_of_ln2,
     split,
-    turns_of,
     two_powers,
 )
 
@@ -213,9 +213,9 @@ def _exponential(b: Builder, x: Value, low: Value) -> Value:
     """e^(x + low), for low below half a unit in the last place of x."""
     type = x.type
     low = b.select(b.fcmp_ordered("<", magnitude(b, x), fill(type, 1024.0)), low, fill(type, 0.0))
-    x, turns, n = turns_of(b, x)
-    r = muladd(b, turns, fill(type, -LN2_HIGH[True]), x)
-    low = muladd(b, turns, fill(type, -LN2_LOW[True]), low)
+    x, multiple, n = multiple_of_ln2(b, x)
+    r = muladd(b, multiple, fill(type, -LN2_HIGH[True]), x)
+    low = muladd(b, multiple, fill(type, -LN2_LOW[True]), low)
     rounded = b.fadd(r, low)
     low = b.fsub(low, b.fsub(rounded, r))
     one = fill(type, 1.0)

@@ -35,7 +35,7 @@ LN2_HIGH = {False: 0.693359375, True: 6.93147180369123816490e-01}  # ends in zer
 LN2_LOW = {False: -2.12194440054690583e-4, True: 1.90821492927058770002e-10}
 
 
-def turns_of(b: Builder, x: Value) -> tuple[Value, Value, Value]:
+def multiple_of_ln2(b: Builder, x: Value) -> tuple[Value, Value, Value]:
     """(x within what has a finite exponential, n = x / ln 2 rounded, n as an integer)."""
     low, high = (-745.2, 709.8) if is_double(x.type) else (-104.0, 88.8)
     x = b.select(b.fcmp_ordered("<", x, fill(x.type, low)), fill(x.type, low), x)
@@ -57,9 +57,9 @@ def two_powers(b: Builder, n: Value, type: ir.Type) -> tuple[Value, Value]:
 def _reduced_exponential(b: Builder, x: Value) -> tuple[Value, Value, Value]:
     """(eʳ − 1, 2^a, 2^c) with x = (a + c) ln 2 + r."""
     double = is_double(x.type)
-    x, turns, n = turns_of(b, x)
-    r = muladd(b, turns, fill(x.type, -LN2_HIGH[double]), x)
-    r = muladd(b, turns, fill(x.type, -LN2_LOW[double]), r)
+    x, multiple, n = multiple_of_ln2(b, x)
+    r = muladd(b, multiple, fill(x.type, -LN2_HIGH[double]), x)
+    r = muladd(b, multiple, fill(x.type, -LN2_LOW[double]), r)
     less_one = muladd(b, b.fmul(r, r), exponential_tail(b, r), r)
     return less_one, *two_powers(b, n, x.type)
 

@@ -9,7 +9,7 @@ from llvmlite import ir
 from chainrule.backends.native.code import scalar
 from chainrule.backends.native.code.bounds import Builder
 from chainrule.backends.native.code.loops import INDEX, Share, element_at, repeat, share_of
-from chainrule.backends.native.plan.kernels import Contraction, Nest, Piece, Staged, apart
+from chainrule.backends.native.plan.kernels import Contraction, Nest, StageBuffer, Staged, thread_stride
 
 
 def emit(
@@ -19,37 +19,37 @@ def emit(
     run: Callable[[Nest | Contraction, Sequence[ir.Value]], None],
     share: Share | None,
 ) -> None:
-    """Write the code of all stages at the builder's place.
+    """Write the code of all stages at the builder's position.
 
     Args:
         b: where to.
         kernel: what.
         pointers: its buffers by number.
-        run: writes the code that runs a part on the places of its pieces.
+        run: writes the code that runs a kernel of a stage, given the pointers to its buffers.
         share: if given, only this thread's share of the stages is computed.
     """
 
-    def start_of(piece: Piece) -> ir.Value:
+    def start_of(buffer: StageBuffer) -> ir.Value:
         """A thread's own memory, or the whole buffer."""
-        if not piece.own or share is None:
-            return pointers[piece.buffer]
-        place = b.mul(share.number, INDEX(apart(piece.own, piece.dtype)))
-        return b.gep(pointers[piece.buffer], [place], source_etype=scalar.memory_type(piece.dtype))
+        if not buffer.private or share is None:
+            return pointers[buffer.buffer]
+        offset = b.mul(share.number, INDEX(thread_stride(buffer.private, buffer.dtype)))
+        return b.gep(pointers[buffer.buffer], [offset], source_etype=scalar.memory_type(buffer.dtype))
 
-    starts = [start_of(piece) for piece in kernel.pieces]
+    starts = [start_of(buffer) for buffer in kernel.buffers]
 
     def in_stage(number: int, index: Sequence[ir.Value]) -> ir.Value:
-        piece = kernel.pieces[number]
-        if not any(piece.strides):
+        buffer = kernel.buffers[number]
+        if not any(buffer.strides):
             return starts[number]
-        place = element_at(b, 0, index, piece.strides)
-        return b.gep(starts[number], [place], source_etype=scalar.memory_type(piece.dtype))
+        offset = element_at(b, 0, index, buffer.strides)
+        return b.gep(starts[number], [offset], source_etype=scalar.memory_type(buffer.dtype))
 
     def stages(index: list[ir.Value]) -> None:
         if len(index) == len(kernel.sizes):
-            places = [in_stage(number, index) for number in range(len(kernel.pieces))]
-            for part, numbers in zip(kernel.parts, kernel.uses, strict=True):
-                run(part, [places[n] for n in numbers])
+            starts_here = [in_stage(number, index) for number in range(len(kernel.buffers))]
+            for inner, numbers in zip(kernel.kernels, kernel.uses, strict=True):
+                run(inner, [starts_here[n] for n in numbers])
             return
         first, after = share_of(b, kernel.sizes[len(index)], None if index else share)
         with b.if_then(b.icmp_signed("<", first, after)):

@@ -1,6 +1,6 @@
-"""Machine code for copies that turn axes: what is in one piece in the source is scattered in the goal, and the other way round.
+"""Machine code for copies that transpose: what is contiguous in the source is scattered in the destination, and the reverse.
 
-Square blocks are read as vectors, turned in registers, and written as vectors.
+Square blocks are read as vectors, transposed in registers, and written as vectors.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from chainrule.backends.native.code import scalar
 from chainrule.backends.native.code.bounds import Builder
 from chainrule.backends.native.code.loops import INDEX, Share, element_at, load_vector, repeat, share_of, store_vector
 from chainrule.backends.native.plan.kernels import Access
-from chainrule.backends.native.plan.transposing import Turn, split_axis
+from chainrule.backends.native.plan.transposing import TransposedCopy, split_axis
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType
 
 Square = tuple[ir.Value, int]
 
 
-def emit(b: Builder, turn: Turn, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
-    """Write the code of a turning copy at the builder's place; with `share`, of this thread's share along `split_axis`."""
-    lanes = target.lanes(turn.source.dtype)
-    dtype = turn.source.dtype
+def emit(b: Builder, copy: TransposedCopy, pointers: Sequence[ir.Value], target: Target, share: Share | None) -> None:
+    """Write the code of a transposing copy at the builder's position: all of it, or this thread's share along `split_axis`."""
+    lanes = target.lanes(copy.source.dtype)
+    dtype = copy.source.dtype
     element = scalar.memory_type(dtype)
 
-    def place(access: Access, index: dict[int, ir.Value]) -> ir.Value:
+    def pointer(access: Access, index: dict[int, ir.Value]) -> ir.Value:
         total = element_at(b, access.offset, list(index.values()), [access.strides[axis] for axis in index])
         return b.gep(pointers[access.buffer], [total], source_etype=element)
 
     def block(index: dict[int, ir.Value], heights: tuple[int, int]) -> None:
-        """Turn one block, of so many elements along `first` and `last`: whole vectors, or the lanes that are left."""
+        """Copy one block, of so many elements along `first` and `last`: whole vectors, or the lanes that are left."""
         across, along = heights
         if heights == (lanes, lanes):
-            places = place(turn.source, index), place(turn.goal, index)
-            steps = turn.source.strides[turn.last], turn.goal.strides[turn.first]
-            turn_square(b, (places[0], steps[0]), (places[1], steps[1]), dtype, lanes)
+            source, destination = pointer(copy.source, index), pointer(copy.destination, index)
+            strides = copy.source.strides[copy.last], copy.destination.strides[copy.first]
+            transpose_square(b, (source, strides[0]), (destination, strides[1]), dtype, lanes)
             return
         width = lanes if max(heights) > 1 else 1
         rows = []
         for k in range(width):
-            moved = index | {turn.last: b.add(index[turn.last], INDEX(k))}
+            moved = index | {copy.last: b.add(index[copy.last], INDEX(k))}
             empty = scalar.fill(scalar.widened(element, width), 0)
-            rows.append(load_vector(b, place(turn.source, moved), dtype, width, across) if k < along else empty)
+            rows.append(load_vector(b, pointer(copy.source, moved), dtype, width, across) if k < along else empty)
         for k, vector in enumerate(transposed(b, rows)[:across]):
-            moved = index | {turn.first: b.add(index[turn.first], INDEX(k))}
-            store_vector(b, vector, place(turn.goal, moved), dtype, along)
+            moved = index | {copy.first: b.add(index[copy.first], INDEX(k))}
+            store_vector(b, vector, pointer(copy.destination, moved), dtype, along)
 
     def cut(size: int, body: Callable[[ir.Value, int], None]) -> None:
         """Whole vectors, then what is left: masked, or one by one."""
@@ -57,8 +57,8 @@ def emit(b: Builder, turn: Turn, pointers: Sequence[ir.Value], target: Target, s
             body(INDEX(whole), size - whole)
 
     def blocks(index: dict[int, ir.Value]) -> None:
-        n, m = turn.sizes[turn.first], turn.sizes[turn.last]
-        cut(m, lambda j, width: cut(n, lambda i, height: block(index | {turn.first: i, turn.last: j}, (height, width))))
+        n, m = copy.sizes[copy.first], copy.sizes[copy.last]
+        cut(m, lambda j, width: cut(n, lambda i, height: block(index | {copy.first: i, copy.last: j}, (height, width))))
         if target.masks:
             return
         whole_n, whole_m = n // lanes * lanes, m // lanes * lanes
@@ -70,38 +70,38 @@ def emit(b: Builder, turn: Turn, pointers: Sequence[ir.Value], target: Target, s
             return
         (i0, i1), (j0, j1) = ((INDEX(low), INDEX(high)) for low, high in (rows, columns))
         one = (1, 1)
-        repeat(b, (i0, i1, 1), lambda i: repeat(b, (j0, j1, 1), lambda j: block(index | {turn.first: i, turn.last: j}, one)))
+        repeat(b, (i0, i1, 1), lambda i: repeat(b, (j0, j1, 1), lambda j: block(index | {copy.first: i, copy.last: j}, one)))
 
     def over(axes: Sequence[int], index: dict[int, ir.Value]) -> None:
         if not axes:
             blocks(index)
             return
-        repeat(b, (INDEX(0), INDEX(turn.sizes[axes[0]]), 1), lambda i: over(axes[1:], index | {axes[0]: i}))
+        repeat(b, (INDEX(0), INDEX(copy.sizes[axes[0]]), 1), lambda i: over(axes[1:], index | {axes[0]: i}))
 
-    shared = None if share is None else split_axis(turn, share.most)
+    shared = None if share is None else split_axis(copy, share.most)
     if shared is None:
-        over(turn.others, {})
+        over(copy.others, {})
         return
-    start, stop = share_of(b, turn.sizes[shared], share)
-    rest = [a for a in turn.others if a != shared]
+    start, stop = share_of(b, copy.sizes[shared], share)
+    rest = [a for a in copy.others if a != shared]
     with b.if_then(b.icmp_signed("<", start, stop)):
         repeat(b, (start, stop, 1), lambda i: over(rest, {shared: i}))
 
 
-def turn_square(b: Builder, source: Square, goal: Square, dtype: DType, lanes: int) -> None:
-    """Copy a square of so many rows and columns, rows to columns; each place is a pointer and the elements from row to row."""
+def transpose_square(b: Builder, source: Square, destination: Square, dtype: DType, lanes: int) -> None:
+    """Copy a square of so many rows and columns, rows to columns; each is a pointer and the elements from row to row."""
 
     def write(b: Builder, values: Sequence[ir.Value]) -> None:
         element = scalar.memory_type(dtype)
 
-        def row(place: ir.Value, step: ir.Value, k: int) -> ir.Value:
-            return b.gep(place, [b.mul(step, INDEX(k))], source_etype=element)
+        def row(start: ir.Value, stride: ir.Value, k: int) -> ir.Value:
+            return b.gep(start, [b.mul(stride, INDEX(k))], source_etype=element)
 
         rows = [load_vector(b, row(values[0], values[1], k), dtype, lanes, lanes) for k in range(lanes)]
         for k, vector in enumerate(transposed(b, rows)):
             store_vector(b, vector, row(values[2], values[3], k), dtype, lanes)
 
-    b.shared(f"turn_{dtype}_{lanes}", write, [source[0], INDEX(source[1]), goal[0], INDEX(goal[1])])
+    b.shared(f"transpose_{dtype}_{lanes}", write, [source[0], INDEX(source[1]), destination[0], INDEX(destination[1])])
 
 
 def transposed(b: Builder, rows: list[ir.Value]) -> list[ir.Value]:

@@ -164,7 +164,7 @@ def _order(p: _Patches, *, rows_are_places: bool) -> tuple[int, ...]:
 
 
 def _weight_gradient(p: _Patches) -> Node:
-    """The result as (groups, *places, batch, out), summed image by image, and turned to its usual order."""
+    """The result as (groups, *places, batch, out), summed image by image, and transposed to its usual order."""
     batch, groups, _, *places = p.result
     if batch < places[-1] <= 4:
         return contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=True))
@@ -189,7 +189,7 @@ def _plain_convolution(p: _Patches) -> Node:
 def _padded(x: Node, padding: tuple[tuple[int, int], ...], spacing: tuple[int, ...]) -> Node:
     """x with gaps between neighbours and zeros around it; negative padding cuts off.
 
-    What is padded and then turned can often be shared with the forward pass, which pads the same image.
+    What is padded and then transposed can often be shared with the forward pass, which pads the same image.
     """
     if x.op == "transpose" and x.attributes["axes"] == (1, 0, *range(2, x.ndim)):
         return transpose(_padded(x.inputs[0], padding, spacing), x.attributes["axes"])

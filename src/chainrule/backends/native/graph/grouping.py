@@ -26,7 +26,7 @@ _IN_REGISTERS = INSTRUCTIONS | {"gather", "contract"}
 KNOWN = _IN_REGISTERS | REDUCTIONS | ASSEMBLIES | frozenset(["matmul", "convolution", "pad", "uniform", *MOVES, *LEAVES])
 
 Kind = Literal["nest", "contraction", "assembly", "draw", "check"]
-Target = tuple[Literal["output", "state"], int]
+Result = tuple[Literal["output", "state"], int]
 
 
 @dataclass(eq=False)
@@ -45,7 +45,7 @@ class Group:
     kind: Kind
     domain: Shape
     nodes: list[Node] = field(default_factory=list)
-    sinks: list[tuple[Node, Target]] = field(default_factory=list)
+    sinks: list[tuple[Node, Result]] = field(default_factory=list)
     reduced: frozenset[int] | None = None
     check: tuple[Node, Limits] | None = None
 
@@ -88,15 +88,15 @@ class _Grouping:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.groups: list[Group] = []
-        self.place: dict[Node, int] = {}
+        self.group_of: dict[Node, int] = {}
         self.waiting: set[Node] = set()
         self.checks: dict[tuple[Node, float, float, float | None], int] = {}
         self.readers: dict[Node, set[int]] = {}  # per node in memory, the groups that read it
         self.reads: dict[Node, dict[int, bool]] = {}  # per leaf, the groups that read it: True if only element by element
 
     def run(self) -> Groups:
-        self._place_numbers()
-        self._place_all(topological(self.graph.outputs))
+        self._assign_numbers()
+        self._assign_all(topological(self.graph.outputs))
         for k, node in enumerate(self.graph.outputs):
             self._sink(node, ("output", k), 0)
         pending = [(s, u, k) for k, (s, u) in enumerate(zip(self.graph.state, self.graph.updates, strict=True)) if s is not u]
@@ -106,11 +106,11 @@ class _Grouping:
         nodes = topological(u for _, u, _ in sorted(pending, key=lambda p: -depth[p[1]]))
         self._check_all(nodes)
         before_state = 1 + max([g for g in range(len(self.groups)) if self._needed_first(g)], default=-1)
-        self._place_all(nodes)
-        # Whatever reads a state has its place before places are found for writing.
+        self._assign_all(nodes)
+        # Whatever reads a state is assigned before groups are found for writing it.
         for base in (view(u).base for _, u, _ in pending):
             if base in self.waiting:
-                self._place(base)
+                self._assign(base)
         for s, u, k in pending:
             earliest = max([g + (not alike) for g, alike in self.reads.get(s, {}).items()], default=0)
             self._sink(u, ("state", k), max(before_state, earliest))
@@ -119,17 +119,17 @@ class _Grouping:
     def _needed_first(self, group: int) -> bool:
         return self.groups[group].kind == "check" or any(kind == "output" for _, (kind, _) in self.groups[group].sinks)
 
-    def _place_numbers(self) -> None:
+    def _assign_numbers(self) -> None:
         """Single numbers that depend on leaves only (corrections of moments, say) are computed first, for everybody."""
         known: set[Node] = set()
         for node in self.graph.nodes():
             simple = node.size == 1 and (node.op in INSTRUCTIONS or node.op in MOVES)
             if node.op in LEAVES or (simple and known.issuperset(node.inputs)):
                 known.add(node)
-        self._place_all(n for n in self.graph.nodes() if n in known and n.size == 1)
+        self._assign_all(n for n in self.graph.nodes() if n in known and n.size == 1)
 
-    def _place_all(self, nodes: Iterable[Node]) -> None:
-        """Place nodes in an order where operands come first.
+    def _assign_all(self, nodes: Iterable[Node]) -> None:
+        """Assign nodes to groups, in an order where operands come first.
 
         An elementwise node waits for its first reader if all it reads are leaves and at most one node that is in memory anyway:
         to compute it there (the mask of a ReLU, from its output) costs less than to keep it until then.
@@ -138,26 +138,26 @@ class _Grouping:
             limits = _limits(node)
             if limits is not None:
                 self._check_limits(node, limits)
-            if node.op in LEAVES or node.op in MOVES or node in self.place:
+            if node.op in LEAVES or node.op in MOVES or node in self.group_of:
                 continue
             if node.size > 1 and node.op in INSTRUCTIONS and self._can_wait(node):
                 self.waiting.add(node)
             else:
-                self._place(node)
+                self._assign(node)
 
     def _can_wait(self, node: Node) -> bool:
         computed = {found.base for _, found in self._reads(node) if found.base.op not in LEAVES and found.base.size > 1}
         return len(computed) <= 1 and computed <= self.readers.keys()
 
     def _settle(self, reader: Node) -> None:
-        """Place the waiting nodes that a reader does not take element by element, since it needs them in memory."""
+        """Assign the waiting nodes that a reader does not take element by element, since it needs them in memory."""
         for operand in reader.inputs:
             found = view(operand)
             if found.base in self.waiting:
                 if self._in_register(reader, found):
                     self._settle(found.base)
                 else:
-                    self._place(found.base)
+                    self._assign(found.base)
 
     def _reads(self, reader: Node) -> Iterator[tuple[Node, View]]:
         """What a node reads, with who reads it: itself, or a waiting node that will be computed along with it."""
@@ -173,15 +173,15 @@ class _Grouping:
         for node in nodes:
             limits = _limits(node)
             if limits is not None:
-                self._place_all(topological(node.inputs[1:]))
+                self._assign_all(topological(node.inputs[1:]))
                 self._check_limits(node, limits)
-            elif node.op in ("gather", "scatter_add") and node not in self.place:
-                self._place_all(topological(node.inputs[1:]))
+            elif node.op in ("gather", "scatter_add") and node not in self.group_of:
+                self._assign_all(topological(node.inputs[1:]))
                 self._settle(node)
                 self._check_positions(node)
 
     # ---------------------------------------------------------------------------------------- nodes
-    def _place(self, node: Node) -> None:
+    def _assign(self, node: Node) -> None:
         self.waiting.discard(node)
         self._settle(node)
         if node.op in ("gather", "scatter_add"):
@@ -202,7 +202,7 @@ class _Grouping:
     def _check_limits(self, node: Node, limits: Limits) -> None:
         base = view(node.inputs[1]).base
         if base in self.waiting:
-            self._place(base)
+            self._assign(base)
         self._check(node.inputs[1], limits)
 
     def _check(self, values: Node, limits: Limits) -> int:
@@ -226,13 +226,13 @@ class _Grouping:
                 self.waiting.discard(base)
                 self._add(base, group)
         self.groups[group].nodes.append(node)
-        self.place[node] = group
+        self.group_of[node] = group
         for operand in node.inputs:
             self._note_read(operand, group, node)
 
     def _note_read(self, operand: Node, group: int, reader: Node) -> None:
         found = view(operand)
-        if found.base.op != "constant" and self.place.get(found.base) != group:
+        if found.base.op != "constant" and self.group_of.get(found.base) != group:
             self.readers.setdefault(found.base, set()).add(group)
         if found.base.op in ("input", "variable"):
             alike = self.groups[group].kind in ("nest", "contraction") and element_by_element(reader, found)
@@ -240,7 +240,7 @@ class _Grouping:
             known[group] = known.get(group, True) and alike
 
     def _join(self, node: Node, domain: Shape, reduced: frozenset[int] | None) -> None:
-        found = None if _turns(node) else self._host(node, domain, reduced, self._earliest(node))
+        found = None if _transposes(node) else self._host(node, domain, reduced, self._earliest(node))
         group = self._new("nest", domain) if found is None else found
         if reduced is not None:
             self.groups[group].reduced = reduced
@@ -250,8 +250,8 @@ class _Grouping:
         """The first group that a node could be in: after its operands, or with them where they are in registers."""
         earliest = 0
         for reader, found in self._reads(node):
-            if found.base in self.place:
-                earliest = max(earliest, self.place[found.base] + (not self._in_register(reader, found)))
+            if found.base in self.group_of:
+                earliest = max(earliest, self.group_of[found.base] + (not self._in_register(reader, found)))
         if node.op == "gather":
             sizes = (node.inputs[0].shape[a] for a in node.attributes["axes"])
             checks = (self._check(i, positions("gather", n)) for i, n in zip(node.inputs[1:], sizes, strict=True))
@@ -270,7 +270,7 @@ class _Grouping:
         scattered = scattered or (node.op == "place" and len(node.inputs) > 1)
         for index in range(earliest, len(self.groups)):
             group = self.groups[index]
-            if group.domain != domain or group.kind not in ("nest", "contraction") or any(map(_turns, group.nodes)):
+            if group.domain != domain or group.kind not in ("nest", "contraction") or any(map(_transposes, group.nodes)):
                 continue
             if group.kind == "contraction" and scattered:
                 continue
@@ -278,7 +278,7 @@ class _Grouping:
                 continue
             if reduced is not None and (node.op.startswith("arg") or any(n.op.startswith("arg") for n in group.nodes)):
                 continue
-            computed = any(self.place.get(b) == index for b in bases)
+            computed = any(self.group_of.get(b) == index for b in bases)
             read = group.kind == "nest" and any(index in self.readers.get(b, ()) for b in bases)
             read = read and not any(n.op == "place" and n.attributes["staged"] for n in group.nodes)
             if computed or read or (domain == () and group.kind == "nest"):
@@ -286,21 +286,21 @@ class _Grouping:
         return None
 
     # ---------------------------------------------------------------------------------------- results
-    def _sink(self, node: Node, target: Target, earliest: int) -> None:
+    def _sink(self, node: Node, result: Result, earliest: int) -> None:
         base = view(node).base
         if base in self.waiting:  # an output that only moves or scales leaves
-            self._place(base)
+            self._assign(base)
         marker = Node("copy", (node,), {}, node.shape, node.dtype)
         domain = stripped(node.shape)
         group = self._host(marker, domain, None, max(earliest, self._earliest(marker)))
-        if group is None or (target[0] == "state" and not self._takes_state(group, base)):
+        if group is None or (result[0] == "state" and not self._takes_state(group, base)):
             group = self._new("nest", domain)
-        self.groups[group].sinks.append((node, target))
+        self.groups[group].sinks.append((node, result))
         self._note_read(node, group, marker)
 
     def _takes_state(self, group: int, base: Node) -> bool:
         """Whether state may be written by a group: it computes the new value, or does nothing but such writing."""
-        return self.place.get(base) == group or not self.groups[group].nodes
+        return self.group_of.get(base) == group or not self.groups[group].nodes
 
 
 def computed_over(node: Node) -> Shape:
@@ -318,7 +318,7 @@ def _limits(node: Node) -> Limits | None:
     return EXPONENTS if known is None or bool((known < 0).any()) else None
 
 
-def _turns(node: Node) -> bool:
+def _transposes(node: Node) -> bool:
     """Whether a node is a copy in another order, which is best done by itself."""
     return node.op == "copy" and not view(node.inputs[0]).plain
 

@@ -38,7 +38,7 @@ def prepare(graph: Graph, target: Target) -> Graph:
     graph = simplify(rewrite(graph, lambda node: _in_simpler_terms(node, target)), disable=("fold",))
     graph = simplify(read_where_placed(graph), disable=("fold",))
     shares: dict[Node, float] = {}
-    graph = rewrite(_with_turned_products(graph), lambda node: _with_contractions(node, target, shares))
+    graph = rewrite(_with_transposed_products(graph), lambda node: _with_contractions(node, target, shares))
     return _with_safe_updates(rewrite(graph, _with_copies))
 
 
@@ -139,8 +139,8 @@ def _matmul(node: Node) -> Node:
     return reshape(sum_of_products(left, right, 1), node.shape)
 
 
-def _with_turned_products(graph: Graph) -> Graph:
-    """(A B)ᵀ = Bᵀ Aᵀ wherever A B itself is not needed: the product comes out as it is read, and turning A and B is free."""
+def _with_transposed_products(graph: Graph) -> Graph:
+    """(A B)ᵀ = Bᵀ Aᵀ wherever A B itself is not needed: it comes out as it is read, and transposed A and B are views."""
     readers = Counter(i for node in graph.nodes() for i in node.inputs) + Counter(graph.results)
     originals = iter(graph.nodes())
 

@@ -10,7 +10,16 @@ the 16 places in a tile there is a matrix product over channels. The gradient by
 
     ∂C/∂g = Gᵀ [ (A ∂C/∂Y Aᵀ) ⊙ (Bᵀ d B) ] G,        added up over tiles and images.
 
-Transformations are elementwise work on strided slices; the products are `staged` contractions.
+With o results and c input channels, one tile of an image goes this way. Every box is one array per place in the 4 × 4 tile:
+
+    image            Bᵀ d B             products over channels             Aᵀ … A          result
+    4 × 4 inputs  ►  16 arrays (c)  ►   16 × [o × c] · [c × tiles]  ►  16 arrays (o)  ►  2 × 2 results
+      ↕ overlap by 2                            ▲                                         side by side
+                              weights  ►  G g Gᵀ: 16 × [o × c], once for all tiles
+
+Neighbouring tiles lie 2 apart and overlap by 2, so that transformed images take four times the memory of the images. They are
+never all there: `staged` contractions run image by image (or by a few, or some rows of one), so that a stage stays in the L2
+cache. Transformations are elementwise work on strided slices: place (a, b) of all tiles is the slice [a::2, b::2].
 """
 
 from __future__ import annotations
@@ -24,6 +33,7 @@ from chainrule.backends.native.graph.views import contiguous
 from chainrule.ir import Node, constant
 from chainrule.ops import lookup
 
+# Tiles of 6 × 6 inputs would save more, but their matrices hold numbers up to 8, and round worse.
 _TILE = 4  # rows and columns of inputs
 _PLACES = _TILE**2
 
@@ -53,10 +63,11 @@ def convolution(node: Node) -> Node:
     images, out, height, width = node.shape
     channels = padded.shape[1]
     stages = _Stages((images,), 1, _cuts(height // 2, width // 2, channels + out, padded.dtype.itemsize))
-    kernel = _stacked(_transformed(_KERNEL, _kernel_grid(weights)), lead=0)
+    kernel = _stacked(_transformed(_KERNEL, _kernel_grid(weights)), lead=0)  # once a step: it has no axes of stages
     image = _stacked(_transformed(_INPUT, stages.cut_all(_grid(padded, 4, step=2))), lead=stages.axes)
     kernel = reshape(kernel, (*(1,) * stages.axes, _PLACES, out, 1, channels))
     image = reshape(image, (*image.shape[: stages.axes + 2], -1))
+    # The contraction takes (…, 1, n, k): its columns n are the tiles, which stay contiguous in memory.
     image = _expanded(_swapped(image), stages.axes + 1)
     products = contract(kernel, image, 1, tuple(range(stages.axes + 3)), staged=True)
     tiles = (*stages.shape, out, height // 2 // stages.cuts, width // 2)
@@ -70,12 +81,13 @@ def gradient(node: Node) -> Node:
     out, channels = node.shape[:2]
     stages = _Stages.with_images_together(upstream, channels + out)
     image = _transformed(_INPUT, stages.cut_all(_grid(padded, 4, step=2)))
-    change = _transformed(_turned(_OUTPUT), stages.cut_all(_grid(upstream, 2, step=2)))
+    change = _transformed(_transposed(_OUTPUT), stages.cut_all(_grid(upstream, 2, step=2)))
     a = stages.factor(_stacked(change, lead=stages.axes), rows=True)
     b = stages.factor(_stacked(image, lead=stages.axes), rows=False)
     sums = contract(a, b, stages.axes, (0, 1, 2, 3), accumulate=True, staged=True)
+    # The parts of the batch were summed apart, always the same ones, so that the bits do not depend on the number of threads.
     total = lookup("sum")(sums, axis=(0,))
-    kernel = _stacked(_transformed(_turned(_KERNEL), _squared(_unstacked(total, axis=0))), lead=0)
+    kernel = _stacked(_transformed(_transposed(_KERNEL), _squared(_unstacked(total, axis=0))), lead=0)
     return copy(transpose(reshape(kernel, (3, 3, out, channels)), (2, 3, 0, 1)))
 
 
@@ -100,6 +112,7 @@ class _Stages:
         cuts = _cuts(height // 2, width // 2, channels, upstream.dtype.itemsize)
         parts = _largest_divisor(images, _MOST_PARTS)
         fitting = _fitting_tiles(channels, upstream.dtype.itemsize) // (height * width // 4)
+        # Small images are taken together until a stage is full; a large one is cut instead.
         together = _largest_divisor(images // parts, fitting) if cuts == 1 else 1
         return _Stages((parts, images // parts // together), together, cuts)
 
@@ -118,6 +131,7 @@ class _Stages:
         return [[self._cut(x) for x in row] for row in grid]
 
     def _cut(self, x: Node) -> Node:
+        # A reshape and a transpose that a view can express: nothing is copied.
         _, channels, rows, columns = x.shape
         count = len(self.groups)
         if self.cuts == self.images == 1:
@@ -134,6 +148,8 @@ class _Stages:
 
     def put_together(self, grid: Grid, node: Node) -> Node:
         """Results by their places in tiles, (*stages, channels, rows, columns) each, where they belong in a node's value."""
+        # Result (a, b) of tile (i, j) lies at (2 i + a, 2 j + b). The 2 × 2 arrays interleave, so that stores of two
+        # neighbours become one store of alternating lanes (`loops.store_alternating`).
         size = len(grid)
         image, channel, row, column = contiguous(node.shape)
         rows = grid[0][0].shape[-2]
@@ -162,7 +178,8 @@ def _largest_divisor(n: int, most: int) -> int:
 # ------------------------------------------------------------------------------------------------ transformations
 def _transformed(matrix: Matrix, grid: Grid) -> Grid:
     """M X Mᵀ."""
-    return _turned_grid(_rows_combined(matrix, _turned_grid(_rows_combined(matrix, grid))))
+    # Rows first, then columns: for Bᵀ that takes 32 additions for the 16 places, both at once would take 48.
+    return _transposed_grid(_rows_combined(matrix, _transposed_grid(_rows_combined(matrix, grid))))
 
 
 def _rows_combined(matrix: Matrix, grid: Grid) -> Grid:
@@ -171,6 +188,7 @@ def _rows_combined(matrix: Matrix, grid: Grid) -> Grid:
 
 def _combined(weights: Sequence[float], terms: Sequence[Node]) -> Node:
     """Σ weight · term."""
+    # Nodes are made directly: all shapes and dtypes are equal, so there is nothing for `ops` to prepare.
     total: Node | None = None
     for weight, term in sorted(zip(weights, terms, strict=True), key=lambda pair: -pair[0]):  # those with a minus come last
         if weight == 0:
@@ -189,11 +207,11 @@ def _instruction(op: str, x: Node, *others: Node) -> Node:
     return Node(op, (x, *others), {}, x.shape, x.dtype)
 
 
-def _turned(matrix: Matrix) -> Matrix:
+def _transposed(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix, strict=True))
 
 
-def _turned_grid(grid: Grid) -> Grid:
+def _transposed_grid(grid: Grid) -> Grid:
     return [list(column) for column in zip(*grid, strict=True)]
 
 
@@ -212,9 +230,9 @@ def _grid(x: Node, size: int, *, step: int) -> Grid:
 
 
 def _kernel_grid(weights: Node) -> Grid:
-    """The same of a kernel (out, in, 3, 3), as (out, in) each: turned first, so that neighbours are neighbours in memory."""
-    turned = copy(transpose(weights, (2, 3, 0, 1)))
-    return [_unstacked(row, axis=0) for row in _unstacked(turned, axis=0)]
+    """The same of a kernel (out, in, 3, 3), as (out, in) each: copied first, so that (out, in) is contiguous."""
+    moved = copy(transpose(weights, (2, 3, 0, 1)))
+    return [_unstacked(row, axis=0) for row in _unstacked(moved, axis=0)]
 
 
 def _stacked(grid: Grid, *, lead: int) -> Node:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from chainrule.backends.native.plan.kernels import SCRATCH, Access, Check, Contraction, Draw, Kernel, Nest, Staged
 from chainrule.backends.native.plan.memory import lives_of
-from chainrule.backends.native.plan.plans import Plan, Step
+from chainrule.backends.native.plan.plans import KernelCall, Plan
 from chainrule.errors import GraphError
 
 
@@ -21,19 +21,19 @@ def check_plan(plan: Plan) -> None:
     Raises:
         GraphError: an access outside its buffer, or two buffers in one place: a defect of this package.
     """
-    for step in plan.steps:
-        for access, sizes in _accesses(step.kernel):
-            _check_access(access, sizes, step)
+    for call in plan.calls:
+        for access, sizes in _accesses(call.kernel):
+            _check_access(access, sizes, call)
     _check_places(plan)
 
 
 def _accesses(kernel: Kernel) -> Iterator[tuple[Access, tuple[int, ...]]]:
     if isinstance(kernel, Staged):
-        for part, numbers in zip(kernel.parts, kernel.uses, strict=True):
-            for access, sizes in _accesses(part):
-                piece = kernel.pieces[numbers[access.buffer]]
-                strides = (*piece.strides, *access.strides)
-                yield replace(access, buffer=piece.buffer, strides=strides), (*kernel.sizes, *sizes)
+        for inner, numbers in zip(kernel.kernels, kernel.uses, strict=True):
+            for access, sizes in _accesses(inner):
+                stage_buffer = kernel.buffers[numbers[access.buffer]]
+                strides = (*stage_buffer.strides, *access.strides)
+                yield replace(access, buffer=stage_buffer.buffer, strides=strides), (*kernel.sizes, *sizes)
     elif isinstance(kernel, Nest):
         yield from ((a, kernel.sizes) for a in kernel.accesses())
     elif isinstance(kernel, Check):
@@ -51,21 +51,21 @@ def _accesses(kernel: Kernel) -> Iterator[tuple[Access, tuple[int, ...]]]:
         yield Access(1, kernel.dtype, 0, (1,)), (kernel.count,)
 
 
-def _check_access(access: Access, sizes: Sequence[int], step: Step) -> None:
+def _check_access(access: Access, sizes: Sequence[int], call: KernelCall) -> None:
     if not all(sizes):
         return
     reach = [s * (n - 1) for s, n in zip(access.strides, sizes, strict=True)]
     first = access.offset + sum(r for r in reach if r < 0)
     last = access.offset + sum(r for r in reach if r > 0) + sum(d.stride * (d.size - 1) for d in access.dynamic)
-    buffer = step.buffers[access.buffer]
-    own = {p.buffer: p.own for p in step.kernel.pieces if p.own} if isinstance(step.kernel, Staged) else {}
-    size = own.get(access.buffer, buffer.size)
+    buffer = call.buffers[access.buffer]
+    private = {p.buffer: p.private for p in call.kernel.buffers if p.private} if isinstance(call.kernel, Staged) else {}
+    size = private.get(access.buffer, buffer.size)
     if first < 0 or last >= size or access.dtype != buffer.dtype:
-        raise GraphError(f"{step.label} reaches elements {first} … {last} of {buffer.label}, which has {size}.")
+        raise GraphError(f"{call.label} reaches elements {first} … {last} of {buffer.label}, which has {size}.")
 
 
 def _check_places(plan: Plan) -> None:
-    lives = lives_of([step.buffers for step in plan.steps])
+    lives = lives_of([call.buffers for call in plan.calls])
     found = sorted(lives, key=lambda b: b.number)
     for k, buffer in enumerate(found):
         if buffer.number % 64 or buffer.number + buffer.bytes > plan.arena_bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from chainrule.backends.native.plan.tiling import Split, Tile
+from chainrule.backends.native.plan.tiling import Split, Tiling
 from chainrule.ir import DType
 from chainrule.ops.requirement import Limits
 
@@ -141,14 +141,15 @@ class Contraction:
     Attributes:
         batch, rows, columns, inner: sizes; batch and inner may have several axes.
         a, b: accesses over the domain (*batch, m, n, *inner); A does not depend on n, nor B on m.
-        tile: how it is cut up.
+        tiling: how it is cut up.
         c: access over the domain (*batch, m, n) to where sums are put, if there is no epilogue.
         epilogue: a nest over (*batch, m, n), axes of size 1 left out, that finds sums in the buffer `SCRATCH`; or None.
         scratch: buffer for the sums of a block of rows, if there is an epilogue.
-        panel: buffer for a packed strip of B, if the tile says so.
+        panel: buffer for a packed strip of B, if the tiling says so.
         nonzero: buffer for the bits of A's elements that are not zero, if those that are zero are skipped.
         split: what threads share out, if there are several.
-        turned: the epilogue's memory is in order along the rows, so sums are turned for it; scratch is twice as large.
+        transposed: the epilogue's memory is contiguous along the rows, so sums are transposed for it, which takes
+            scratch memory twice as large.
         accumulate: sums are added to what is in c; the first of several inner axes is the outermost loop.
     """
 
@@ -158,20 +159,20 @@ class Contraction:
     inner: tuple[int, ...]
     a: Access
     b: Access
-    tile: Tile
+    tiling: Tiling
     c: Access | None = None
     epilogue: Nest | None = None
     scratch: int = -1
     panel: int = -1
     nonzero: int = -1
     split: Split = "none"
-    turned: bool = False
+    transposed: bool = False
     accumulate: bool = False
 
     @property
     def sums(self) -> int:
         """Elements of scratch memory for a block of sums."""
-        return self.tile.block * self.tile.group * (1 + self.turned)
+        return self.tiling.block * self.tiling.group * (1 + self.transposed)
 
 
 @dataclass(frozen=True)
@@ -192,21 +193,21 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Piece:
+class StageBuffer:
     """What of a buffer belongs to a stage.
 
     Attributes:
         buffer: number of the kernel's argument.
         dtype: of its elements.
         strides: elements from one stage to the next along each axis of stages.
-        own: if not 0, the buffer holds what one part of a stage leaves to the next, in so many elements, and every
+        private: if not 0, the buffer holds what one kernel of a stage leaves to the next, in so many elements, and every
             thread has its own.
     """
 
     buffer: int
     dtype: DType
     strides: Strides
-    own: int = 0
+    private: int = 0
 
 
 @dataclass(frozen=True)
@@ -215,21 +216,21 @@ class Staged:
 
     Attributes:
         sizes: of the axes of stages. Threads share out the first.
-        parts: the kernels of one stage.
-        pieces: what of its buffers belongs to a stage.
-        uses: per part, the pieces that the numbers of its buffers stand for.
+        kernels: of one stage, in order.
+        buffers: what of the program's buffers belongs to a stage.
+        uses: per kernel, which of `buffers` the numbers of its own buffers stand for.
     """
 
     sizes: tuple[int, ...]
-    parts: tuple[Nest | Contraction, ...]
-    pieces: tuple[Piece, ...]
+    kernels: tuple[Nest | Contraction, ...]
+    buffers: tuple[StageBuffer, ...]
     uses: tuple[tuple[int, ...], ...]
 
 
 Kernel = Nest | Contraction | Staged | Draw | Check
 
 
-def apart(size: int, dtype: DType) -> int:
+def thread_stride(size: int, dtype: DType) -> int:
     """From one thread's own piece of a buffer to the next, in elements: pieces must not lie so close that what a processor
     fetches along with its own piece belongs to another's."""
     page = _PAGE_BYTES // dtype.itemsize
@@ -242,7 +243,7 @@ def work(kernel: Kernel) -> int:
         instructions = sum(isinstance(v, Apply) for v in kernel.values)
         return math.prod(kernel.sizes) * (instructions + len(kernel.reductions))
     if isinstance(kernel, Staged):
-        return math.prod(kernel.sizes) * sum(map(work, kernel.parts))
+        return math.prod(kernel.sizes) * sum(map(work, kernel.kernels))
     if isinstance(kernel, Contraction):
         products = math.prod((*kernel.batch, kernel.rows, kernel.columns, *kernel.inner))
         return 2 * products + (work(kernel.epilogue) if kernel.epilogue is not None else 0)
@@ -254,7 +255,7 @@ def traffic(kernel: Kernel) -> int:
     if isinstance(kernel, Nest):
         return sum(_bytes(a, kernel.sizes) for a in kernel.accesses())
     if isinstance(kernel, Staged):
-        return math.prod(kernel.sizes) * sum(map(traffic, kernel.parts))
+        return math.prod(kernel.sizes) * sum(map(traffic, kernel.kernels))
     if isinstance(kernel, Contraction):
         sizes = (*kernel.batch, kernel.rows, kernel.columns, *kernel.inner)
         own = [kernel.a, kernel.b] + ([kernel.c] if kernel.c is not None else [])
@@ -271,10 +272,10 @@ def _bytes(access: Access, sizes: Sequence[int]) -> int:
 def cycles(kernel: Kernel, lanes: int) -> float:
     """A rough guess at the processor's cycles, to decide whether threads pay."""
     if isinstance(kernel, Staged):
-        return math.prod(kernel.sizes) * sum(cycles(part, lanes) for part in kernel.parts)
+        return math.prod(kernel.sizes) * sum(cycles(inner, lanes) for inner in kernel.kernels)
     if isinstance(kernel, Contraction):
         rest = cycles(kernel.epilogue, lanes) if kernel.epilogue is not None else 0.0
-        return kernel.tile.cycles + rest
+        return kernel.tiling.cycles + rest
     return work(kernel) / lanes + traffic(kernel) / 32
 
 

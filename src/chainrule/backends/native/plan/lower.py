@@ -34,30 +34,31 @@ from chainrule.backends.native.plan.kernels import (
     Reduction,
     Staged,
     Store,
-    apart,
     cycles,
     reordered,
     simplified,
+    thread_stride,
 )
-from chainrule.backends.native.plan.plans import Buffer, Plan, Step
+from chainrule.backends.native.plan.plans import Buffer, KernelCall, Plan
 from chainrule.backends.native.plan.schedule import split_axis
+from chainrule.backends.native.plan.tiling import Tiling
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType, Graph, Node, Shape
 
-_WORTH_A_MEETING = 6_000  # cycles of a kernel from which on threads share it
-_WORTH_A_CREW = 40_000  # cycles of such kernels in a step from which on there are threads at all
+_WORTH_SHARING = 6_000  # cycles of a kernel from which on threads share it
+_WORTH_THREADS = 40_000  # cycles of such kernels in a step from which on there are threads at all
 
 
 def plan_of(graph: Graph, target: Target, threads: int) -> Plan:
-    """The plan of a graph, where only that is wanted: the first three steps of `compiler.compile_graph`."""
+    """The plan of a graph, where only that is wanted: the first three stages of `compiler.compile_graph`."""
     return lower(group_graph(rewrite.prepare(graph, target)), target, threads)
 
 
 def lower(groups: Groups, target: Target, threads: int = 1) -> Plan:
     """Plan groups of nodes for a processor, for so many threads, or one if they do not pay."""
     plan = _Lowering(groups, target, threads).run()
-    shared = sum(cycles(s.kernel, target.vector_bytes // 4) for s in plan.steps if s.parallel)
-    return plan if threads == 1 or shared >= _WORTH_A_CREW else _Lowering(groups, target, 1).run()
+    shared = sum(cycles(s.kernel, target.vector_bytes // 4) for s in plan.calls if s.parallel)
+    return plan if threads == 1 or shared >= _WORTH_THREADS else _Lowering(groups, target, 1).run()
 
 
 class _Lowering:
@@ -67,19 +68,19 @@ class _Lowering:
         self.threads = threads
         self.plan = Plan(graph, threads)
         self.groups, self.before_state = groups.groups, groups.before_state
-        self.home: dict[Node, int] = {n: g for g, group in enumerate(self.groups) for n in group.nodes}
+        self.group_of: dict[Node, int] = {n: g for g, group in enumerate(self.groups) for n in group.nodes}
         self.buffers: dict[Node, Buffer] = {}
         self.external: dict[tuple[str, int], Buffer] = {}
         self.stored: set[Node] = set()
-        for place, leaves in (("input", graph.inputs), ("state", graph.state)):
+        for storage, leaves in (("input", graph.inputs), ("state", graph.state)):
             for k, leaf in enumerate(leaves):
-                self.buffers.setdefault(leaf, self._outside(place, k, leaf))
+                self.buffers.setdefault(leaf, self._callers_array(storage, k, leaf))
         for k, node in enumerate(graph.outputs):
-            self._outside("output", k, node)
+            self._callers_array("output", k, node)
 
-    def _outside(self, place: Any, number: int, node: Node) -> Buffer:
-        found = Buffer(place, number, node.dtype, node.size, node.name or f"{place} {number}")
-        self.external[place, number] = found
+    def _callers_array(self, storage: Any, number: int, node: Node) -> Buffer:
+        found = Buffer(storage, number, node.dtype, node.size, node.name or f"{storage} {number}")
+        self.external[storage, number] = found
         return found
 
     def run(self) -> Plan:
@@ -88,18 +89,18 @@ class _Lowering:
         for number, group in enumerate(self.groups):
             if group.nodes and group.nodes[0].attributes.get("staged"):
                 staging.put_in_stages(made, number, self.threads)
-        self.plan.first_writer = sum(len(steps) for steps in made[: self.before_state])
-        self.plan.steps = [self._finished(step) for steps in made for step in steps]
-        self.plan.arena_bytes = memory.lay_out([step.buffers for step in self.plan.steps])
+        self.plan.first_writer = sum(len(calls) for calls in made[: self.before_state])
+        self.plan.calls = [self._finished(call) for calls in made for call in calls]
+        self.plan.arena_bytes = memory.lay_out([call.buffers for call in self.plan.calls])
         return self.plan
 
-    def _finished(self, step: Step) -> Step:
-        kernel = simplified(step.kernel) if isinstance(step.kernel, Nest) else step.kernel
-        return replace(step, kernel=kernel, parallel=self._pays(kernel))
+    def _finished(self, call: KernelCall) -> KernelCall:
+        kernel = simplified(call.kernel) if isinstance(call.kernel, Nest) else call.kernel
+        return replace(call, kernel=kernel, parallel=self._pays(kernel))
 
     def _pays(self, kernel: Kernel) -> bool:
-        """Whether threads share a kernel: it takes longer than they need to meet, and there is something to share."""
-        if self.threads == 1 or cycles(kernel, self.target.vector_bytes // 4) < _WORTH_A_MEETING:
+        """Whether threads share a kernel: it takes longer than a barrier, and there is something to share."""
+        if self.threads == 1 or cycles(kernel, self.target.vector_bytes // 4) < _WORTH_SHARING:
             return False
         if isinstance(kernel, Contraction):
             return kernel.split != "none"
@@ -117,13 +118,13 @@ class _Lowering:
                 readers.append((Node("check", (index,), {}, index.shape, index.dtype), index))
             for reader, operand in readers:
                 base = view(operand).base
-                if base in self.home and not self.in_register(reader, operand, number):
+                if base in self.group_of and not self.in_register(reader, operand, number):
                     self.stored.add(base)
 
     def in_register(self, reader: Node, operand: Node, group: int) -> bool:
         """Whether a node computed in a group finds its operand there."""
         found = view(operand)
-        if self.home.get(found.base) != group or found.base.op in REDUCTIONS or found.base.op == "place":
+        if self.group_of.get(found.base) != group or found.base.op in REDUCTIONS or found.base.op == "place":
             return False
         return element_by_element(reader, found)
 
@@ -152,20 +153,20 @@ class _KernelsOf:
         self.values: list[Instruction] = []
         self.known: dict[Any, int] = {}
 
-    def make(self) -> list[Step]:
+    def make(self) -> list[KernelCall]:
         makers = {
-            "nest": self._nest_step,
-            "contraction": self._contraction_step,
-            "draw": self._draw_step,
-            "check": self._check_step,
-            "assembly": self._assembly_steps,
+            "nest": self._nest_call,
+            "contraction": self._contraction_call,
+            "draw": self._draw_call,
+            "check": self._check_call,
+            "assembly": self._assembly_calls,
         }
         fills = [self._filled(n, n.attributes["fill"]) for n in self.group.nodes if n.op == "place" and n.attributes["fill"]]
         self._restart()
         return fills + makers[self.group.kind]()
 
-    def _step(self, kernel: Kernel) -> Step:
-        return Step(kernel, tuple(self.used), ", ".join(n.name or n.op for n in self.group.nodes) or "copy")
+    def _call(self, kernel: Kernel) -> KernelCall:
+        return KernelCall(kernel, tuple(self.used), ", ".join(n.name or n.op for n in self.group.nodes) or "copy")
 
     # ---------------------------------------------------------------------------------------- accesses
     def _argument(self, buffer: Buffer) -> int:
@@ -263,8 +264,8 @@ class _KernelsOf:
         return Access(plain.buffer, plain.dtype, plain.offset, plain.strides, tuple(dynamic))
 
     # ---------------------------------------------------------------------------------------- kernels
-    def _nest_step(self) -> list[Step]:
-        return [self._step(self._nest(self._compute()))]
+    def _nest_call(self) -> list[KernelCall]:
+        return [self._call(self._nest(self._compute()))]
 
     def _nest(self, reductions: list[Reduction]) -> Nest:
         domain = self.group.domain
@@ -272,14 +273,14 @@ class _KernelsOf:
         stores = tuple(self._stores())  # which may load what is only passed on
         return Nest(domain, reduced, tuple(self.values), stores, tuple(reductions))
 
-    def _contraction_step(self) -> list[Step]:
+    def _contraction_call(self) -> list[KernelCall]:
         """A contraction, and what is done to its elements; plain sums that are read elsewhere are one of the stores."""
         node = self.group.nodes[0]
         order = node.attributes["axes"]
         alone = len(self.group.nodes) == 1 and not self.group.sinks and contiguous(node.shape)[order[-1]] == 1
         product = self._contraction(node, epilogue=not alone)
         if alone:
-            return [self._step(product)]
+            return [self._call(product)]
         sums = Access(SCRATCH, node.dtype, 0, (0,) * len(self.group.domain))
         self.known[node] = self._emit(node, Load(sums))
         self._compute()
@@ -288,7 +289,7 @@ class _KernelsOf:
         kept = [a for a, n in enumerate(node.shape) if n != 1]
         epilogue = reordered(epilogue, [kept.index(a) for a in order if node.shape[a] != 1])
         scratch = self._temporary("block of sums", product.sums, node.dtype)
-        return [self._step(replace(product, epilogue=epilogue, scratch=scratch))]
+        return [self._call(replace(product, epilogue=epilogue, scratch=scratch))]
 
     def _contraction(self, node: Node, *, epilogue: bool, accumulate: bool = False) -> Contraction:
         a, b = (view(i) for i in node.inputs)
@@ -297,40 +298,40 @@ class _KernelsOf:
         inner = a.shape[-count:]
         domain = (*batch, rows, columns, *inner)
         left, right = self._factor(a, domain), self._factor(b, domain)
-        turned = node.attributes["skipping"] and order[-1] < order[-2]
-        updates = any(kind == "state" for _, (kind, _) in self.group.sinks) and not turned
-        tile = self._tile(node, left, right, domain, epilogue=epilogue, updates=updates)
+        transposed = node.attributes["skipping"] and order[-1] < order[-2]
+        updates = any(kind == "state" for _, (kind, _) in self.group.sinks) and not transposed
+        cut = self._tiling(node, left, right, domain, epilogue=epilogue, updates=updates)
         threads = 1 if node.attributes["staged"] else self.all.threads
-        tile, split = tiling.share_out(tile, math.prod(batch), rows, columns, threads, updates=updates)
-        steps = contiguous(node.shape)
+        cut, split = tiling.share_out(cut, math.prod(batch), rows, columns, threads, updates=updates)
+        strides = contiguous(node.shape)
         c = (
-            Access(self._argument(self.all.buffer(node)), node.dtype, 0, tuple(steps[a] for a in order))
+            Access(self._argument(self.all.buffer(node)), node.dtype, 0, tuple(strides[a] for a in order))
             if not epilogue
             else None
         )
         sizes = tuple(batch), rows, columns, inner
-        found = Contraction(*sizes, left, right, tile, c, split=split, turned=turned, accumulate=accumulate)
-        packed, words = tile.panel(inner[-1]), rows * tile.words(inner[-1])
+        found = Contraction(*sizes, left, right, cut, c, split=split, transposed=transposed, accumulate=accumulate)
+        packed, words = cut.panel(inner[-1]), rows * cut.words(inner[-1])
         panel = self._temporary("packed panel", packed, node.dtype) if packed else -1
         nonzero = self._temporary("bits of what is not zero", words, np.dtype(np.int64)) if words else -1
         return replace(found, panel=panel, nonzero=nonzero)
 
-    def _tile(self, node: Node, left: Access, right: Access, domain: Shape, *, epilogue: bool, updates: bool) -> tiling.Tile:
+    def _tiling(self, node: Node, left: Access, right: Access, domain: Shape, *, epilogue: bool, updates: bool) -> Tiling:
         """How a contraction over (*batch, m, n, *inner) is cut up."""
         count, staged = node.attributes["inner"], node.attributes["staged"]
         *batch, rows, columns = domain[:-count]
         inner, lead = domain[-count:], len(batch)
         summed = count - 1 if staged else 0  # axes that are loops around the product
-        steps_of_b = (right.strides[lead + 1], *right.strides[lead + 2 + summed :])
+        strides_of_b = (right.strides[lead + 1], *right.strides[lead + 2 + summed :])
         dtype, target = node.dtype, self.all.target
         if node.attributes["skipping"]:
-            return tiling.choose_skipping(rows, columns, inner[0], steps_of_b, dtype=dtype, target=target, updates=updates)
+            return tiling.choose_skipping(rows, columns, inner[0], strides_of_b, dtype=dtype, target=target, updates=updates)
         return tiling.choose(
             rows,
             columns,
             inner[summed:],
             (left.strides[lead], *left.strides[lead + 2 + summed :]),
-            steps_of_b,
+            strides_of_b,
             dtype=dtype,
             target=target,
             epilogue=epilogue,
@@ -338,34 +339,34 @@ class _KernelsOf:
             repeats=batch[-1] if staged else math.prod(batch),
         )
 
-    def _accumulate(self, node: Node) -> list[Step]:
+    def _accumulate(self, node: Node) -> list[KernelCall]:
         first = self._filled(node, 0)
         self._restart()
-        return [first, self._step(self._contraction(node, epilogue=False, accumulate=True))]
+        return [first, self._call(self._contraction(node, epilogue=False, accumulate=True))]
 
     def _temporary(self, label: str, size: int, dtype: DType) -> int:
         """Memory for this kernel alone, as much for every thread."""
         threads = self.all.threads
-        return self._argument(Buffer("arena", 0, dtype, size if threads == 1 else threads * apart(size, dtype), label))
+        return self._argument(Buffer("arena", 0, dtype, size if threads == 1 else threads * thread_stride(size, dtype), label))
 
     def _factor(self, found: View, domain: Shape) -> Access:
         """A factor of a contraction over its whole domain, axes of size 1 included."""
         return Access(self._argument(self.all.buffer(found.base)), found.base.dtype, found.offset, found.broadcast(domain))
 
-    def _draw_step(self) -> list[Step]:
+    def _draw_call(self) -> list[KernelCall]:
         (node,) = self.group.nodes
         key = view(node.inputs[0])
         key_buffer = self._access(key, key.shape)
         out = self._access(whole(node), node.shape)
         assert (key_buffer.buffer, key_buffer.offset, out.buffer) == (0, 0, 1), "rewrite.prepare copies other keys"
-        return [self._step(Draw(node.size, node.dtype))]
+        return [self._call(Draw(node.size, node.dtype))]
 
-    def _check_step(self) -> list[Step]:
+    def _check_call(self) -> list[KernelCall]:
         assert self.group.check is not None
         values, limits = self.group.check
-        return [self._step(Check(self.group.domain, self._access(view(values), values.shape), limits))]
+        return [self._call(Check(self.group.domain, self._access(view(values), values.shape), limits))]
 
-    def _assembly_steps(self) -> list[Step]:
+    def _assembly_calls(self) -> list[KernelCall]:
         (node,) = self.group.nodes
         return {
             "concatenate": self._concatenate,
@@ -374,21 +375,21 @@ class _KernelsOf:
             "accumulate": self._accumulate,
         }[node.op](node)
 
-    def _concatenate(self, node: Node) -> list[Step]:
+    def _concatenate(self, node: Node) -> list[KernelCall]:
         axis = node.attributes["axis"]
         out = contiguous(node.shape)
-        steps, start = [], 0
+        calls, start = [], 0
         for x in node.inputs:
-            steps.append(self._placed(x, View(node, start * out[axis], x.shape, out)))
+            calls.append(self._placed(x, View(node, start * out[axis], x.shape, out)))
             start += x.shape[axis]
-        return steps
+        return calls
 
-    def _windows_sum(self, node: Node) -> list[Step]:
+    def _windows_sum(self, node: Node) -> list[KernelCall]:
         x = node.inputs[0]
         target = View(node, 0, x.shape, window_strides(contiguous(node.shape), node.attributes))
         return [self._filled(node, 0), self._placed(x, target, add=True)]
 
-    def _scatter_add(self, node: Node) -> list[Step]:
+    def _scatter_add(self, node: Node) -> list[KernelCall]:
         values, *indices = node.inputs
         axes = node.attributes["axes"]
         out = whole(node)
@@ -399,25 +400,25 @@ class _KernelsOf:
         target = self._indexed(out, indices, axes, rest, values.shape)
         domain = stripped(values.shape)
         adding = Nest(domain, (False,) * len(domain), tuple(self.values), (Store(value, target, add=True),))
-        return [first, self._step(adding)]
+        return [first, self._call(adding)]
 
     def _restart(self) -> None:
         self.used, self.values, self.known = [], [], {}
 
-    def _filled(self, node: Node, number: Any) -> Step:
+    def _filled(self, node: Node, number: Any) -> KernelCall:
         self._restart()
         access = self._access(whole(node), node.shape)
         domain = stripped(node.shape)
         value = Immediate(node.dtype.type(number).item(), node.dtype)
-        return self._step(Nest(domain, (False,) * len(domain), (value,), (Store(0, access),)))
+        return self._call(Nest(domain, (False,) * len(domain), (value,), (Store(0, access),)))
 
-    def _placed(self, x: Node, target: View, *, add: bool = False) -> Step:
+    def _placed(self, x: Node, target: View, *, add: bool = False) -> KernelCall:
         """x written to, or added to, where a view of another buffer says."""
         self._restart()
         value = self._operand(Node("copy", (x,), {}, x.shape, x.dtype), x, x.shape)
         domain = stripped(x.shape)
         access = self._access(target, x.shape)
-        return self._step(Nest(domain, (False,) * len(domain), tuple(self.values), (Store(value, access, add=add),)))
+        return self._call(Nest(domain, (False,) * len(domain), tuple(self.values), (Store(value, access, add=add),)))
 
 
 def _uniform_number(node: Node) -> Any:

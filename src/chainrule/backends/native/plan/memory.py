@@ -13,7 +13,7 @@ def lay_out(uses: Sequence[Sequence[Buffer]]) -> int:
     """Give every arena buffer an offset, by decreasing size, each at the lowest place that is free during its life.
 
     Args:
-        uses: per step, the buffers that it reads or writes.
+        uses: per call of a kernel, the buffers that it reads or writes.
 
     Returns:
         Bytes in all.
@@ -41,13 +41,13 @@ def lay_out(uses: Sequence[Sequence[Buffer]]) -> int:
 
 
 def lives_of(uses: Sequence[Sequence[Buffer]]) -> dict[Buffer, tuple[int, int]]:
-    """The first and the last step in which each arena buffer is needed; all steps for those that are kept."""
+    """The first and the last call in which each arena buffer is needed; all calls for those that are kept."""
     lives: dict[Buffer, tuple[int, int]] = {}
-    for step, buffers in enumerate(uses):
+    for call, buffers in enumerate(uses):
         for buffer in buffers:
-            if buffer.place == "arena":
-                first, _ = lives.get(buffer, (step, step))
-                lives[buffer] = (0, len(uses)) if buffer.kept else (first, step)
+            if buffer.storage == "arena":
+                first, _ = lives.get(buffer, (call, call))
+                lives[buffer] = (0, len(uses)) if buffer.kept else (first, call)
     return lives
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from chainrule.backends.native.plan.kernels import Kernel
 from chainrule.ir import Array, DType, Graph
 
-Place = Literal["input", "state", "output", "constant", "arena"]
+Storage = Literal["input", "state", "output", "constant", "arena"]
 
 
 @dataclass(eq=False)
@@ -16,14 +16,14 @@ class Buffer:
     """A piece of memory that kernels name.
 
     Attributes:
-        place: where it lies: an array of the caller, a constant of the program, or the arena.
+        storage: where it lies: an array of the caller, a constant of the program, or the arena.
         number: which input, state, output or constant; for the arena its byte offset.
         dtype, size: of its elements.
         label: for people.
         kept: whether its bytes in the arena are its own for good. They are zero at first, and what no kernel writes stays so.
     """
 
-    place: Place
+    storage: Storage
     number: int
     dtype: DType
     size: int
@@ -37,8 +37,8 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One kernel with the buffers that its numbers stand for. If `parallel`, threads share it, else one runs it."""
+class KernelCall:
+    """A kernel with the buffers that its numbers stand for. If `parallel`, threads share it, else one thread runs it."""
 
     kernel: Kernel
     buffers: tuple[Buffer, ...]
@@ -53,15 +53,15 @@ class Plan:
     Attributes:
         graph: what was planned, in its prepared form.
         threads: how many run it.
-        steps: in the order in which they run.
-        first_writer: how many of the steps run before state may be written.
+        calls: of its kernels, in the order in which they run.
+        first_writer: how many of the calls come any state is written.
         constants: arrays that the kernels read.
         arena_bytes: memory for everything in between.
     """
 
     graph: Graph
     threads: int = 1
-    steps: list[Step] = field(default_factory=list)
+    calls: list[KernelCall] = field(default_factory=list)
     first_writer: int = 0
     constants: list[Array] = field(default_factory=list)
     arena_bytes: int = 0

@@ -18,7 +18,7 @@ from chainrule.backends.native.plan.kernels import (
     traffic,
     work,
 )
-from chainrule.backends.native.plan.plans import Plan, Step
+from chainrule.backends.native.plan.plans import KernelCall, Plan
 from chainrule.backends.native.plan.schedule import schedule
 from chainrule.backends.native.target import Target
 
@@ -40,9 +40,9 @@ class Measured:
 
 def describe(plan: Plan, target: Target, measured: Measured | None = None) -> str:
     """The plan as text, one line a kernel; with the time that each took and its share of the peak, if they were measured."""
-    operations = sum(work(s.kernel) for s in plan.steps)
+    operations = sum(work(s.kernel) for s in plan.calls)
     lines = [
-        f"{len(plan.steps)} kernels for {target.level} ({target.cpu}) on {plan.threads} thread{'s' * (plan.threads > 1)}; "
+        f"{len(plan.calls)} kernels for {target.level} ({target.cpu}) on {plan.threads} thread{'s' * (plan.threads > 1)}; "
         f"{operations:,} operations a step; {plan.arena_bytes:,} bytes for what lies between"
     ]
     if measured is not None:
@@ -53,38 +53,38 @@ def describe(plan: Plan, target: Target, measured: Measured | None = None) -> st
         )
     heading = f"{'cycles':>9}" if measured is None else f"{'µs':>9} {'of peak':>7}"
     lines.append(f"{'':>4} {heading} {'operations':>13} {'bytes':>12}  kernel")
-    for number, step in enumerate(plan.steps):
+    for number, call in enumerate(plan.calls):
         if number == plan.first_writer:
             lines.append("     ---- all outputs are known: from here on, state is written ----")
-        kernel = step.kernel
+        kernel = call.kernel
         time = f"{cycles(kernel, target.vector_bytes // 4):9,.0f}" if measured is None else _time(number, kernel, measured)
-        lines.append(f"{number:>4} {time} {work(kernel):>13,} {traffic(kernel):>12,}  {_kernel(kernel, target)}{_rest(step)}")
-    return "\n".join([*lines, *(_by_sort(plan, measured) if measured is not None else [])])
+        lines.append(f"{number:>4} {time} {work(kernel):>13,} {traffic(kernel):>12,}  {_kernel(kernel, target)}{_rest(call)}")
+    return "\n".join([*lines, *(_by_kind(plan, measured) if measured is not None else [])])
 
 
-def _by_sort(plan: Plan, measured: Measured) -> list[str]:
-    """The time of each sort of kernels, and its share of the whole and of the peak."""
+def _by_kind(plan: Plan, measured: Measured) -> list[str]:
+    """The time of each kind of kernels, and its share of the whole and of the peak."""
     seconds: dict[str, float] = {}
     operations: dict[str, int] = {}
-    for step, taken in zip(plan.steps, measured.seconds, strict=True):
-        sort = _sort(step)
-        seconds[sort] = seconds.get(sort, 0.0) + taken
-        operations[sort] = operations.get(sort, 0) + work(step.kernel)
+    for call, taken in zip(plan.calls, measured.seconds, strict=True):
+        kind = _kind(call)
+        seconds[kind] = seconds.get(kind, 0.0) + taken
+        operations[kind] = operations.get(kind, 0) + work(call.kernel)
     total = sum(seconds.values())
     return [
-        f"{seconds[sort] * 1e6:14,.2f} {operations[sort] / max(seconds[sort], 1e-9) / measured.peak:7.0%} "
-        f"{operations[sort]:>13,} {seconds[sort] / total:>11.0%}  {sort}"
-        for sort in sorted(seconds, key=lambda sort: -seconds[sort])
+        f"{seconds[kind] * 1e6:14,.2f} {operations[kind] / max(seconds[kind], 1e-9) / measured.peak:7.0%} "
+        f"{operations[kind]:>13,} {seconds[kind] / total:>11.0%}  {kind}"
+        for kind in sorted(seconds, key=lambda kind: -seconds[kind])
     ]
 
 
-def _sort(step: Step) -> str:
-    if isinstance(step.kernel, Staged):
+def _kind(call: KernelCall) -> str:
+    if isinstance(call.kernel, Staged):
         return "of the time in convolutions in stages"
-    if not isinstance(step.kernel, Contraction):
+    if not isinstance(call.kernel, Contraction):
         return "of the time in all else"
-    written = step.kernel.epilogue.stores if step.kernel.epilogue is not None else ()
-    updates = any(step.buffers[s.access.buffer].place == "state" for s in written if s.access.buffer != SCRATCH)
+    written = call.kernel.epilogue.stores if call.kernel.epilogue is not None else ()
+    updates = any(call.buffers[s.access.buffer].storage == "state" for s in written if s.access.buffer != SCRATCH)
     return "of the time in products that update state" if updates else "of the time in products"
 
 
@@ -94,9 +94,9 @@ def _time(number: int, kernel: Kernel, measured: Measured) -> str:
     return f"{seconds * 1e6:9.2f} {share:7.0%}"
 
 
-def _rest(step: Step) -> str:
-    label = step.label if len(step.label) <= _LONGEST_LABEL else step.label[: _LONGEST_LABEL - 1] + "…"
-    return f"{' shared by threads' if step.parallel else ''}: {label}"
+def _rest(call: KernelCall) -> str:
+    label = call.label if len(call.label) <= _LONGEST_LABEL else call.label[: _LONGEST_LABEL - 1] + "…"
+    return f"{' shared by threads' if call.parallel else ''}: {label}"
 
 
 def _kernel(kernel: Kernel, target: Target) -> str:
@@ -105,7 +105,7 @@ def _kernel(kernel: Kernel, target: Target) -> str:
     if isinstance(kernel, Contraction):
         return _contraction(kernel)
     if isinstance(kernel, Staged):
-        return f"in {_sizes(kernel.sizes)} stages: " + "; ".join(_kernel(part, target) for part in kernel.parts)
+        return f"in {_sizes(kernel.sizes)} stages: " + "; ".join(_kernel(inner, target) for inner in kernel.kernels)
     if isinstance(kernel, Draw):
         return f"draw {kernel.count} random {kernel.dtype}"
     assert isinstance(kernel, Check)
@@ -125,14 +125,14 @@ def _nest(nest: Nest, target: Target) -> str:
 
 
 def _contraction(kernel: Contraction) -> str:
-    tile = kernel.tile
+    tiling = kernel.tiling
     batch = f"{_sizes(kernel.batch)} × " if kernel.batch else ""
     parts = [f"product {batch}[{kernel.rows} × {kernel.columns}] over {_sizes(kernel.inner)}"]
-    parts.append(f"tile {tile.rows} × {tile.vectors} vectors of {tile.lanes}")
-    if tile.skipping:
+    parts.append(f"tile {tiling.rows} × {tiling.vectors} vectors of {tiling.lanes}")
+    if tiling.skipping:
         parts.append("zeros skipped")
-    if tile.packing != "none":
-        parts.append(f"{tile.packing} panels")
+    if tiling.packing != "none":
+        parts.append(f"{tiling.packing} panels")
     if kernel.accumulate:
         parts.append("added up slab by slab")
     if kernel.split != "none":

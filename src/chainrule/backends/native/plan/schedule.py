@@ -83,21 +83,21 @@ def alternates(access: Access, axis: int) -> bool:
 
 def split_axis(nest: Nest, target: Target, threads: int) -> int | None:
     """The axis whose indices threads can share out; None if there is none that keeps them busy and out of each other's way."""
-    turn = transposing.turn_of(nest)
-    if turn is not None:
-        return transposing.split_axis(turn, threads)
+    copy = transposing.transposed_copy_of(nest)
+    if copy is not None:
+        return transposing.split_axis(copy, threads)
     vector = schedule(nest, target).axis
     kept = [a for a, reduced in enumerate(nest.reduced) if not reduced and a != vector]
     for axis in kept:
         size = nest.sizes[axis]
-        if (size >= 4 * threads or size % threads == 0) and all(_apart(s, nest.sizes, axis) for s in nest.stores):
+        if (size >= 4 * threads or size % threads == 0) and all(_disjoint(s, nest.sizes, axis) for s in nest.stores):
             return axis
     if vector is None or nest.reduced[vector] or any(s.add for s in nest.stores):
         return None
     return vector if nest.sizes[vector] >= 8 * threads * ACCUMULATORS * _lanes(nest, target) else None
 
 
-def _apart(store: Store, sizes: Sequence[int], axis: int) -> bool:
+def _disjoint(store: Store, sizes: Sequence[int], axis: int) -> bool:
     """Whether stores that add go to different elements for different indices of an axis: its stride spans all other axes."""
     if not store.add:
         return True

@@ -23,7 +23,7 @@ _ABOUT = 0.95  # shares that differ by less than this are taken as equal
 
 
 @dataclass(frozen=True)
-class Tile:
+class Tiling:
     """A way to cut up a contraction.
 
     Attributes:
@@ -70,21 +70,21 @@ def choose(
     rows: int,
     columns: int,
     inner: tuple[int, ...],
-    steps_of_a: tuple[int, ...],
-    steps_of_b: tuple[int, ...],
+    strides_of_a: tuple[int, ...],
+    strides_of_b: tuple[int, ...],
     *,
     dtype: DType,
     target: Target,
     epilogue: bool,
     updates: bool = False,
     repeats: int = 1,
-) -> Tile:
+) -> Tiling:
     """The tile with the least expected time.
 
     Args:
         rows, columns, inner: sizes.
-        steps_of_a: elements from one row of A to the next, and from one index of each inner axis to the next.
-        steps_of_b: elements from one column of B to the next, and from one index of each inner axis to the next.
+        strides_of_a: elements from one row of A to the next, and from one index of each inner axis to the next.
+        strides_of_b: elements from one column of B to the next, and from one index of each inner axis to the next.
         dtype: float32 or float64.
         target: the processor.
         epilogue: whether finished tiles are computed on.
@@ -94,9 +94,9 @@ def choose(
     depth = math.prod(inner)
     lanes = lanes_for(columns, dtype, target)
     total = math.ceil(columns / lanes)
-    most = _rows_that_fit_the_cache(steps_of_a, dtype.itemsize)
+    most = _rows_that_fit_the_cache(strides_of_a, dtype.itemsize)
     cycles, m, vectors = fewest_cycles(rows, total, depth, target, most)
-    packing = _packing(rows // m, depth * vectors * lanes * dtype.itemsize, steps_of_b, dtype.itemsize)
+    packing = _packing(rows // m, depth * vectors * lanes * dtype.itemsize, strides_of_b, dtype.itemsize)
     assert packing == "none" or len(inner) == 1, "only matrix products need packing; convolutions are given neighbours"
     block, strips = rows, 1
     if epilogue:
@@ -104,62 +104,64 @@ def choose(
         block = min(rows, max(1, _BLOCK_BYTES // width // m) * m)
         if updates and rows * columns * dtype.itemsize > _LARGE_BYTES:
             strips = max(1, min(_PIECE_BYTES // width, math.ceil(total / vectors)))
-    rows_packed = strips > 1 and steps_of_a[0] == 1 and steps_of_a[-1] * dtype.itemsize >= _SCATTERED_BYTES
-    return Tile(m, vectors, lanes, block, packing, cycles * repeats, strips, rows_packed)
+    rows_packed = strips > 1 and strides_of_a[0] == 1 and strides_of_a[-1] * dtype.itemsize >= _SCATTERED_BYTES
+    return Tiling(m, vectors, lanes, block, packing, cycles * repeats, strips, rows_packed)
 
 
 def choose_skipping(
-    rows: int, columns: int, depth: int, steps_of_b: tuple[int, ...], *, dtype: DType, target: Target, updates: bool = False
-) -> Tile:
+    rows: int, columns: int, depth: int, strides_of_b: tuple[int, ...], *, dtype: DType, target: Target, updates: bool = False
+) -> Tiling:
     """The tile of a product that skips zeros: two rows, and columns of B that stay in the L1 cache for `WORD_BITS` indices.
 
     Args:
         rows, columns, depth: sizes.
-        steps_of_b, dtype, target, updates: see `choose`.
+        strides_of_b, dtype, target, updates: see `choose`.
     """
     lanes = lanes_for(columns, dtype, target)
     cycles, vectors = fewest_cycles_skipping(rows, columns, depth, MOST_NONZERO, dtype=dtype, target=target)
     strips = 1
     if updates and rows * columns * dtype.itemsize > _LARGE_BYTES:
         strips = max(1, min(_SKIPPING_PIECE_BYTES // (vectors * lanes * dtype.itemsize), math.ceil(columns / lanes / vectors)))
-    packing: Packing = "straight" if steps_of_b[0] == 1 else "transposed"
-    return Tile(2, vectors, lanes, min(rows, _SKIPPING_BLOCK), packing, cycles, strips, skipping=True)
+    packing: Packing = "straight" if strides_of_b[0] == 1 else "transposed"
+    return Tiling(2, vectors, lanes, min(rows, _SKIPPING_BLOCK), packing, cycles, strips, skipping=True)
 
 
-def _rows_that_fit_the_cache(steps_of_a: tuple[int, ...], itemsize: int) -> int:
+def _rows_that_fit_the_cache(strides_of_a: tuple[int, ...], itemsize: int) -> int:
     """Rows of A that can be read side by side. Those a multiple of 4096 bytes apart all want the same places in the first-level
     cache, of which there are 8 to 12."""
-    return 8 if steps_of_a[-1] == 1 and steps_of_a[0] * itemsize % 4096 == 0 else 14
+    return 8 if strides_of_a[-1] == 1 and strides_of_a[0] * itemsize % 4096 == 0 else 14
 
 
-def _packing(tiles: int, panel_bytes: int, steps_of_b: tuple[int, ...], itemsize: int) -> Packing:
+def _packing(tiles: int, panel_bytes: int, strides_of_b: tuple[int, ...], itemsize: int) -> Packing:
     """Packing costs a pass over B. It is needed where columns are not neighbours, and pays where a panel is read many times
     but is too scattered to stay in the first-level cache."""
-    if steps_of_b[0] != 1:
+    if strides_of_b[0] != 1:
         return "transposed"
-    spread = steps_of_b[1] * itemsize
-    alone = len(steps_of_b) == 2
+    spread = strides_of_b[1] * itemsize
+    alone = len(strides_of_b) == 2
     scattered = spread >= _SCATTERED_BYTES and (panel_bytes > L1_BYTES or spread % 4096 == 0)
     return "straight" if alone and tiles >= 8 and scattered else "none"
 
 
-def share_out(tile: Tile, batch: int, rows: int, columns: int, threads: int, *, updates: bool = False) -> tuple[Tile, Split]:
+def share_out(
+    tiling: Tiling, batch: int, rows: int, columns: int, threads: int, *, updates: bool = False
+) -> tuple[Tiling, Split]:
     """What several threads share out, so that the one with the most has the least; splitting rows may need other blocks.
 
     Products that update a matrix are shared out by rows if that is about as good: then each thread writes the rows that it
     reads in the forward pass (the columns of the result there), and need not take them from another processor's cache.
     """
     if threads == 1:
-        return tile, "none"
-    share = math.ceil(rows / threads / tile.rows) * tile.rows
-    block = math.ceil(share / math.ceil(share / tile.block) / tile.rows) * tile.rows
+        return tiling, "none"
+    share = math.ceil(rows / threads / tiling.rows) * tiling.rows
+    block = math.ceil(share / math.ceil(share / tiling.block) / tiling.rows) * tiling.rows
     largest: dict[Split, float] = {
         "batch": _largest_share(batch, 1, threads),
-        "columns": _largest_share(columns, tile.group, threads),
+        "columns": _largest_share(columns, tiling.group, threads),
         "rows": _largest_share(rows, block, threads) * (_ABOUT if updates else 1.0),
     }
     best = min(largest, key=lambda name: largest[name])
-    return (replace(tile, block=block), "rows") if best == "rows" else (tile, best)
+    return (replace(tiling, block=block), "rows") if best == "rows" else (tiling, best)
 
 
 def _largest_share(size: int, step: int, threads: int) -> float:

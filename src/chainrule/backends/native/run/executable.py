@@ -26,7 +26,7 @@ class Executable:
     Attributes:
         code: an object file with the function `run`.
         threads: how many may run it.
-        steps: how many kernels it calls.
+        calls: how many kernels it calls.
         arena_bytes: memory for everything in between; zeros before the first run.
         constants: arrays that the kernels read.
         checks: per number of a kernel that checks values, their limits.
@@ -35,7 +35,7 @@ class Executable:
 
     code: bytes
     threads: int
-    steps: int
+    calls: int
     arena_bytes: int
     constants: list[Array] = field(default_factory=list)
     checks: dict[int, Limits] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Executable:
         """Everything in one piece; `from_bytes` reads it."""
         header = {
             "threads": self.threads,
-            "steps": self.steps,
+            "calls": self.calls,
             "arena_bytes": self.arena_bytes,
             "checks": [[number, asdict(limits)] for number, limits in self.checks.items()],
             "constants": [[array.dtype.str, array.shape] for array in self.constants],
@@ -79,4 +79,4 @@ class Executable:
             constants.append(array)
             start += array.nbytes
         checks = {number: Limits(**limits) for number, limits in header["checks"]}
-        return Executable(rest[start:], header["threads"], header["steps"], header["arena_bytes"], constants, checks)
+        return Executable(rest[start:], header["threads"], header["calls"], header["arena_bytes"], constants, checks)

@@ -16,5 +16,5 @@ def generate(plan: Plan, target: Target, *, profile: bool = False, checked: bool
     With `profile` it takes the time of every kernel; if `checked`, it watches every access (see `codegen.module_of`).
     """
     code = object_code(plan, target, codegen.module_of(plan, target, profile=profile, checked=checked))
-    checks = {k: s.kernel.limits for k, s in enumerate(plan.steps) if isinstance(s.kernel, Check)}
-    return Executable(code, plan.threads, len(plan.steps), plan.arena_bytes, plan.constants, checks, checked)
+    checks = {k: call.kernel.limits for k, call in enumerate(plan.calls) if isinstance(call.kernel, Check)}
+    return Executable(code, plan.threads, len(plan.calls), plan.arena_bytes, plan.constants, checks, checked)

@@ -51,7 +51,7 @@ class NativeProgram:
         self._busy = RLock()
         self._plan: Plan | None = None
         self._choice = Choice(executable.threads)
-        self.clocks = np.zeros((executable.threads, executable.steps), np.int64)
+        self.clocks = np.zeros((executable.threads, executable.calls), np.int64)
         _PROGRAMS.add(self)
 
     @property
@@ -187,17 +187,17 @@ class NativeProgram:
         flags = np.array([k < gathered for k in range(len(inputs))], np.int64)
         count = POOL.start(threads_used or self._executable.threads)
         status = np.zeros((self._executable.threads, 2), np.int64)
-        meeting = _aligned_bytes(8 * BARRIER_WORDS)
+        barrier = _aligned_bytes(8 * BARRIER_WORDS)
         common = bases.ctypes.data, flags.ctypes.data, 0 if rows is None else rows.ctypes.data, steps, until
         jobs = [
-            JOB.pack(slot, *common, said, clock, thread, count, meeting.ctypes.data)
+            JOB.pack(slot, *common, said, clock, thread, count, barrier.ctypes.data)
             for thread, (slot, said, clock) in enumerate(zip(*map(_rows, (slots, status, self.clocks)), strict=False))
         ][:count]
         with self._busy:
             done = self._code.run(jobs[0]) if count == 1 else POOL.run(self._code.address, jobs)
         if self._code.outside.value:
-            step = self.plan.steps[self._code.outside.value - 1]
-            raise GraphError(f"{step.label} reaches outside its buffers: this is a defect of chainrule; please report it.")
+            call = self.plan.calls[self._code.outside.value - 1]
+            raise GraphError(f"{call.label} reaches outside its buffers: this is a defect of chainrule; please report it.")
         for given, used in zip(state, state_arrays, strict=True):
             if used is not given:
                 np.copyto(given, used)
