@@ -1,4 +1,4 @@
-"""Random graphs over the table of primitives, for tests of passes and backends: ordinary ones with their gradients, and wild
+"""Random graphs over the table of primitives, for tests of passes and backends: ordinary ones with their gradients, and extreme
 ones, with zero sizes, −0, NaN, ∞, extreme magnitudes, integers and booleans."""
 
 from functools import partial
@@ -71,7 +71,7 @@ def evaluate(graph, arrays):
     return [values[n] for n in graph.outputs]
 
 
-# ------------------------------------------------------------------------------------------------ wild graphs
+# ------------------------------------------------------------------------------------------------ extreme graphs
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, np.inf, -np.inf, np.nan, 5e-324, -1e-310, 1e-40, 1e-30, -1e30, 1e38, 3.5e38]
 FLOATS += [1e300, -1.7e308, 2.0**53, 1e7, np.pi / 2, -22.0, 709.5, -745.0]
 SIZES = [(), (1,), (3,), (17,), (2, 3), (3, 1), (2, 1, 5), (1, 4), (40,), (0,), (2, 0), (0, 3), (7, 19, 41), (700, 11)]
@@ -79,7 +79,7 @@ DTYPES = ["float64", "float32", "int64", "int32", "uint8", "bool"]
 CHANCES = [0.35, 0.3, 0.12, 0.08, 0.05, 0.1]
 
 
-def wild_array(rng, shape, dtype):
+def extreme_array(rng, shape, dtype):
     """Special numbers and ordinary ones in turn."""
     dtype = np.dtype(dtype)
     if dtype == np.bool_:
@@ -181,13 +181,13 @@ def _number(rng, dtype):
     return float(rng.choice([*FLOATS[:7], 2.0, 5.0, -3.0])) if dtype.kind == "f" else int(rng.integers(-1, 8))
 
 
-def wild_graph(rng, steps=5):
+def extreme_graph(rng, steps=5):
     """A graph with the values of all its nodes as outputs, and its input arrays."""
     inputs, arrays = [], []
     shape = SIZES[int(rng.integers(len(SIZES)))]
     for _ in range(int(rng.integers(1, 4))):
         own = shape if rng.random() < 0.7 else SIZES[int(rng.integers(len(SIZES)))]
-        arrays.append(wild_array(rng, own, str(rng.choice(DTYPES, p=CHANCES))))
+        arrays.append(extreme_array(rng, own, str(rng.choice(DTYPES, p=CHANCES))))
         inputs.append(ir.placeholder("input", own, arrays[-1].dtype))
     nodes = list(inputs)
     for _ in range(4 * steps):

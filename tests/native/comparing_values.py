@@ -38,7 +38,7 @@ def differences(graphs):
     Those with arrays of no elements run as one program, and all others as another; those that the reference refuses run alone.
 
     Args:
-        graphs: inputs, nodes and arrays of each, as `wild_graph` gives them.
+        graphs: inputs, nodes and arrays of each, as `extreme_graph` gives them.
     """
     found, full, empty = [], [], []
     for inputs, nodes, arrays in graphs:

@@ -189,12 +189,12 @@ def test_long_sums(shape, axis, dtype, level):
 
 @pytest.mark.parametrize("shape", [(133, 7, 40), (5, 19, 140), (3, 270, 41), (700, 3, 3)], ids=str)
 def test_long_sums_over_axes_that_do_not_merge(shape, level):
-    """A part of an array, turned, so that its axes are loops of their own, with remainders everywhere."""
+    """A part of an array, transposed, so that its axes are loops of their own, with remainders everywhere."""
     x = np.random.default_rng(0).normal(size=shape)
     leaf = ir.placeholder("input", shape, x.dtype)
     part = ops.lookup("slice")(leaf, (1, 1, 1), shape, (1, 1, 1))
-    turned = ops.lookup("transpose")(part, axes=(2, 0, 1))
-    outputs = [ops.lookup("sum")(y * y, axis=a) for y in (part, turned) for a in (None, 0, (0, 1), (1, 2), (0, 2))]
+    transposed = ops.lookup("transpose")(part, axes=(2, 0, 1))
+    outputs = [ops.lookup("sum")(y * y, axis=a) for y in (part, transposed) for a in (None, 0, (0, 1), (1, 2), (0, 2))]
     values = x[1:, 1:, 1:]
     wanted = [(y * y).sum(axis=a) for y in (values, values.transpose(2, 0, 1)) for a in (None, 0, (0, 1), (1, 2), (0, 2))]
     for found, exact in zip(compiled(ir.Graph((leaf,), tuple(outputs))).run([x], []), wanted, strict=True):

@@ -402,12 +402,12 @@ def _sum_over(**attributes):
     return ir.Graph((x,), (ops.lookup("sum")(x, **attributes),))
 
 
-def _difference(*, turned=False, shared=True, as_state=False, written=True):
+def _difference(*, swapped=False, shared=True, as_state=False, written=True):
     """f(x) − f(y), in variants that differ in their wiring alone."""
     x, y = (ir.placeholder("variable" if as_state else "input", (4,), np.float32) for _ in range(2))
     e = ops.lookup("exp")(x)
     d = e - y
-    outputs = (y - e if turned else d, (e if shared else ops.lookup("exp")(x)) * 3.0)
+    outputs = (y - e if swapped else d, (e if shared else ops.lookup("exp")(x)) * 3.0)
     return ir.Graph((), outputs, (x, y), (d if written else x, y)) if as_state else ir.Graph((x, y), outputs)
 
 
@@ -422,7 +422,7 @@ def test_graphs_that_differ_have_names_that_differ():
         _sum_over(axis=0),
         _sum_over(axis=1),
         _sum_over(axis=0, keepdims=True),
-        *(_difference(turned=turned, shared=shared) for turned in (False, True) for shared in (False, True)),
+        *(_difference(swapped=swapped, shared=shared) for swapped in (False, True) for shared in (False, True)),
         *(_difference(as_state=True, written=written) for written in (False, True)),
     ]
     x, y = _leaf(), _leaf()

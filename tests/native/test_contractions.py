@@ -1,4 +1,4 @@
-"""Matrix products of many shapes, turned operands included, with and without something done to the result."""
+"""Matrix products of many shapes, transposed operands included, with and without something done to the result."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ from chainrule.backends.native.target import host
 SHAPES = [(2, 2, 1), (2, 3, 5), (7, 17, 3), (33, 16, 20), (5, 100, 40), (64, 10, 33), (13, 65, 70), (130, 48, 300)]
 
 
-def _factor(shape, dtype, turned, rng):
+def _factor(shape, dtype, transposed, rng):
     """A leaf with its array, and a node of the shape: the leaf itself or its transpose."""
-    own = shape[::-1] if turned else shape
+    own = shape[::-1] if transposed else shape
     leaf = ir.placeholder("input", own, dtype)
-    return leaf, rng.normal(size=own).astype(dtype), ops.lookup("transpose")(leaf, axes=(1, 0)) if turned else leaf
+    return leaf, rng.normal(size=own).astype(dtype), ops.lookup("transpose")(leaf, axes=(1, 0)) if transposed else leaf
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -70,10 +70,10 @@ def test_update_of_weights_happens_in_the_product_that_makes_the_gradient():
     assert len(product.epilogue.stores) == 2
 
 
-def test_a_product_that_is_only_read_turned_is_made_turned():
+def test_a_product_that_is_only_read_transposed_is_made_transposed():
     x, g = (ir.placeholder("input", s, np.float64) for s in ((8, 20), (8, 30)))
-    turned = ops.lookup("transpose")(ops.lookup("transpose")(x, axes=(1, 0)) @ g, axes=(1, 0))
-    graph = ir.Graph((x, g), (turned,))
+    transposed = ops.lookup("transpose")(ops.lookup("transpose")(x, axes=(1, 0)) @ g, axes=(1, 0))
+    graph = ir.Graph((x, g), (transposed,))
     assert len(planned(graph).calls) == 1
     rng = np.random.default_rng(0)
     assert_same_run(graph, [rng.normal(size=(8, 20)), rng.normal(size=(8, 30))])

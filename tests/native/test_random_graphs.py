@@ -1,4 +1,4 @@
-"""Random graphs on both backends: ordinary ones with their gradients, and wild ones, whose refusals are compared as well."""
+"""Random graphs on both backends: ordinary ones with their gradients, and extreme ones, whose refusals are compared as well."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from native_levels import LEVELS
 
 from chainrule.backends.native.code import object_code
-from random_graphs import random_graph, wild_graph
+from random_graphs import extreme_graph, random_graph
 
-TOGETHER = 20  # wild graphs in one program, most of whose cost is its compilation
+TOGETHER = 20  # extreme graphs in one program, most of whose cost is its compilation
 PROGRAMS = 3  # by default: 60 graphs, at every vector length that there is
 
 
@@ -29,21 +29,21 @@ def test_random_graphs(count):
     _random_graphs(count)
 
 
-def _wild(program):
-    return [wild_graph(np.random.default_rng([program, k])) for k in range(TOGETHER)]
+def _extreme(program):
+    return [extreme_graph(np.random.default_rng([program, k])) for k in range(TOGETHER)]
 
 
 @pytest.mark.parametrize("program", [*range(PROGRAMS), *(pytest.param(k, marks=pytest.mark.slow) for k in range(PROGRAMS, 12))])
-def test_wild_graphs(program, monkeypatch):
+def test_extreme_graphs(program, monkeypatch):
     """Values of every node, and refusals, at every vector length in turn; with LLVM's few passes, which take less time."""
     monkeypatch.setenv("CHAINRULE_CPU", LEVELS[program % len(LEVELS)])
     monkeypatch.setattr(object_code, "_SMALL", 0)
-    assert differences(_wild(program)) == []
+    assert differences(_extreme(program)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.fuzz
 @pytest.mark.parametrize("program", range(100, 150))
-def test_many_wild_graphs(program, level):
+def test_many_extreme_graphs(program, level):
     """1,000 graphs at every vector length."""
-    assert differences(_wild(program)) == []
+    assert differences(_extreme(program)) == []

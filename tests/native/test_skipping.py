@@ -23,13 +23,13 @@ SHAPES = {
 SHARES = {"half": 0.5, "none": 0.0, "all": 1.0, "few": 0.05, "most": 0.9}
 
 
-def _product(shape, dtype, *, turned=False):
-    """relu(x) · w + b; turned, relu(x)ᵀ · w + b, as in a gradient by weights."""
+def _product(shape, dtype, *, transposed=False):
+    """relu(x) · w + b; transposed, relu(x)ᵀ · w + b, as in a gradient by weights."""
     rows, columns, depth = shape
-    x = ir.placeholder("input", (depth, rows) if turned else (rows, depth), dtype)
+    x = ir.placeholder("input", (depth, rows) if transposed else (rows, depth), dtype)
     w, b = ir.placeholder("input", (depth, columns), dtype), ir.placeholder("input", (columns,), dtype)
     kept = ops.lookup("maximum")(x, 0.0)
-    left = ops.lookup("transpose")(kept, axes=(1, 0)) if turned else kept
+    left = ops.lookup("transpose")(kept, axes=(1, 0)) if transposed else kept
     return ir.Graph((x, w, b), (left @ w + b,))
 
 
@@ -49,23 +49,23 @@ def always(monkeypatch):
     monkeypatch.setattr(rewrite.costs, "skipping_pays", lambda *sizes, share, **_: share <= 0.5)
 
 
-@pytest.mark.parametrize("turned", [False, True], ids=["as it is", "turned"])
+@pytest.mark.parametrize("transposed", [False, True], ids=["as it is", "transposed"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_products(dtype, shape, turned, level, always):
-    graph = _product(shape, dtype, turned=turned)
+def test_products(dtype, shape, transposed, level, always):
+    graph = _product(shape, dtype, transposed=transposed)
     (kernel,) = _contractions(graph)
     assert kernel.tiling.skipping
     assert_same_run(graph, _arrays(graph, 0.5))
 
 
-@pytest.mark.parametrize("turned", [False, True], ids=["as it is", "turned"])
+@pytest.mark.parametrize("transposed", [False, True], ids=["as it is", "transposed"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_the_code_stays_inside_its_buffers(shape, turned, level, always, monkeypatch):
+def test_the_code_stays_inside_its_buffers(shape, transposed, level, always, monkeypatch):
     monkeypatch.setenv("CHAINRULE_CHECK_BOUNDS", "1")
     monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     monkeypatch.setenv("CHAINRULE_THREADS", "3")
-    graph = _product(shape, np.float32, turned=turned)
+    graph = _product(shape, np.float32, transposed=transposed)
     assert_same_run(graph, _arrays(graph, 0.5))
 
 
@@ -112,7 +112,7 @@ def test_what_is_not_finite_in_the_factor_with_zeros(level, always):
 @pytest.mark.parametrize(("threads", "watched"), [("1", "0"), ("3", "1")], ids=["one thread", "three threads, watched"])
 @pytest.mark.parametrize("sizes", [(70, 90, 600), (130, 300, 210)], ids=str)
 def test_the_factor_on_the_right_has_the_zeros(sizes, threads, watched, level, always, monkeypatch):
-    """A gradient by weights of which the inputs have zeros: made turned, and its update with it."""
+    """A gradient by weights of which the inputs have zeros: made transposed, and its update with it."""
     monkeypatch.setenv("CHAINRULE_CHECK_BOUNDS", watched)
     monkeypatch.setattr(lower, "_WORTH_THREADS", 0)
     monkeypatch.setenv("CHAINRULE_THREADS", threads)

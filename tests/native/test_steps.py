@@ -105,12 +105,12 @@ def test_state_that_is_exchanged():
 
 
 def test_state_read_in_every_way_beside_its_update():
-    """The old value is read turned, as a factor, and broadcast, whatever the order of the kernels is."""
+    """The old value is read transposed, as a factor, and broadcast, whatever the order of the kernels is."""
     w = _leaf("variable", (4, 4))
-    turned = ops.lookup("transpose")(w, axes=(1, 0))
-    product = ops.lookup("matmul")(w, turned)
-    update = product * 0.1 + turned + ops.lookup("sum")(w, axis=0)
-    graph = ir.Graph((), (ops.lookup("sum")(turned * w), w), (w,), (update,))
+    transposed = ops.lookup("transpose")(w, axes=(1, 0))
+    product = ops.lookup("matmul")(w, transposed)
+    update = product * 0.1 + transposed + ops.lookup("sum")(w, axis=0)
+    graph = ir.Graph((), (ops.lookup("sum")(transposed * w), w), (w,), (update,))
     state = [np.random.default_rng(0).normal(size=(4, 4))]
     theirs = [state[0].copy()]
     found, wanted = compiled(graph).run([], state), REFERENCE.compile(graph).run([], theirs)

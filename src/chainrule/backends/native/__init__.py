@@ -1,14 +1,17 @@
 """The native backend: a whole training step as machine code.
 
-    rewrite    graph to graph: every operation in the few forms that kernels have
-    views      movement as another way to step through a buffer
-    grouping   which nodes are computed together, and in which order
-    lower      groups to kernels over buffers: the plan        (kernels: what kernels are; memory: where buffers lie)
-    codegen    the plan as LLVM IR                              (nest, contraction, draw; loops, scalar)
-    compiler   all of that, and LLVM IR to an executable        (target: for which processor)
-    cache      executables kept on disk                         (digest: under which name; executable: what is in one)
-    engine     machine code in memory                           (room: whether there is memory for it)
-    program    arrays in, machine code, arrays out              (threads: how many; crew: those that run it together)
+`compiler.compile_graph` is the whole way in five lines. Its stages are folders; each knows only the ones above it here:
+
+    target, costs   the processor that code is made for, and what products cost on it
+    graph           rewrite: every operation in the few forms that kernels have  (placing, convolution, winograd, zeros)
+                    grouping: which nodes are computed together, in which order  (views: data movement as strides)
+    plan            lower: groups as kernels over buffers                        (kernels, plans: what these are)
+                    tiling, schedule, staging, transposing, memory: how kernels are run, and where buffers lie
+    code            codegen: a plan as LLVM IR                                   (nest, contraction, skipping, staged, philox)
+                    instructions: what is done to one number                     (series, angles, powers)
+                    object_code: LLVM IR as an object file
+    run             executable, engine: object code, and its way into memory     (cache, digest: kept on disk)
+                    program: arrays in, machine code, arrays out                 (threads, thread_pool)
 
 docs/native-backend.md goes the whole way with an example.
 """

@@ -11,7 +11,7 @@ from chainrule.backends.native.code import scalar
 from chainrule.backends.native.target import Target
 
 _INDEX = ir.IntType(64)
-_SPINS = 4000  # about 20 µs of waiting before the core is offered to somebody else
+_SPINS = 4000  # about 20 µs of waiting before the core is offered to other threads
 _GENERATION = 8  # where the generation is in the memory of the barrier
 
 

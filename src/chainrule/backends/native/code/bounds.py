@@ -35,7 +35,7 @@ def wanted() -> bool:
 
 
 class Builder(ir.IRBuilder):  # type: ignore[misc]  # llvmlite has no types
-    """Writes the code of kernels. What `guarded` does to a pointer is decided by whoever makes one."""
+    """Writes the code of kernels. What `guarded` does to a pointer is decided by the subclass."""
 
     def guarded(self, pointer: ir.Value, size: int) -> ir.Value:
         """The pointer to use for an access of so many bytes."""

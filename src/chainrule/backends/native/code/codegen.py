@@ -1,18 +1,13 @@
 """From a plan to one LLVM module: a function per different kernel, and `run`, which loops over training steps.
 
-`run(job)` gives the number of steps run, or −1 after a failed check. The words of a job (`abi.JOB`):
+    run(job):
+        for each step:
+            point the slots of inputs and outputs to what belongs to the step; gather the rows of the batch
+            call the kernels that come before any state is written
+            stop if the first output says so
+            call the kernels that write state
 
-    slots     pointers that the kernels use: arena, constants, inputs, state, outputs, staging of gathered inputs; `run` moves
-              those of inputs and outputs on from step to step
-    bases     per input and output, the pointer for step 0
-    gathered  per input, 1 if its rows are to be gathered from a table, 0 if it has one value per step
-    rows      row numbers (steps, batch)
-    until     the first output at which to stop; NaN: do not look at it at all
-    status    where a failed check leaves its number and the value that was refused
-    clocks    per kernel, to which the ticks that it took are added; only in modules made for profiling
-    thread    number of the calling thread; every one has its own slots and status
-    threads   how many call; at most as many as the plan is for
-    barrier   memory of the barrier where threads wait for each other
+`abi` says what a job is. `run` gives the number of steps run, or −1 after a failed check.
 """
 
 from __future__ import annotations

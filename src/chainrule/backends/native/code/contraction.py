@@ -377,7 +377,7 @@ class Emitter:
 
         def row(k: ir.Value) -> None:
             for chunk in chunks:
-                # What lies behind the last column belongs to somebody else: without masks, it is read in shorter vectors.
+                # What lies behind the last column is no part of B: without masks, it is read in shorter vectors.
                 narrow = [chunk] if self.target.masks else chunks_of(chunk.active, chunk.lanes, False, chunk.offset)
                 for p in narrow:
                     source = self._at(self.kernel.b, [*self.batch, INDEX(0), strip.column, k], p.offset)

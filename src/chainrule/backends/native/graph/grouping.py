@@ -34,7 +34,7 @@ class Group:
     """Nodes that are computed together.
 
     Attributes:
-        kind: what sort of kernel it becomes.
+        kind: what kind of kernel it becomes.
         domain: the indices that it runs over, without axes of size 1.
         nodes: in the order of computation.
         sinks: values that go to outputs or state, with where they go.

@@ -1,4 +1,4 @@
-"""What a graph is lowered to: kernels, as data that can be printed, compared and turned into machine code.
+"""What a graph is lowered to: kernels, as data that can be printed, compared and made into machine code.
 
 A `Nest` is a loop over every index of a domain. At each index it loads numbers, computes with them, stores results, and feeds
 reductions. Every access is affine: element offset + Σ stride · index, plus, for gathers, index values loaded from elsewhere.

@@ -54,7 +54,7 @@ class Plan:
         graph: what was planned, in its prepared form.
         threads: how many run it.
         calls: of its kernels, in the order in which they run.
-        first_writer: how many of the calls come any state is written.
+        first_writer: how many of the calls come before any state is written.
         constants: arrays that the kernels read.
         arena_bytes: memory for everything in between.
     """

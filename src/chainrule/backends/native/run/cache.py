@@ -1,7 +1,7 @@
 """Executables kept on disk, so that the second run of a program starts at once.
 
 A file is named after all that the executable depends on (see `digest`), and holds a checksum of its name and contents. A broken
-file is ignored and written anew; files are put in place whole, so that any number of processes may read and write at the same
+file is ignored and written again; files are put in place whole, so that any number of processes may read and write at the same
 time.
 
 The folder is `CHAINRULE_CACHE`, or else chainrule/native in the user's cache folder; `CHAINRULE_CACHE=off` keeps nothing. What

@@ -32,7 +32,7 @@ class ThreadPool:
         self.forget()
 
     def forget(self) -> None:
-        """Start anew: after a fork, the child has none of the threads."""
+        """Start over: after a fork, the child has none of the threads."""
         self._mailboxes: list[Array] = []
         self._busy = threading.RLock()
 
