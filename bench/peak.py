@@ -1,8 +1,8 @@
-"""How many float32 operations per second this machine can do at most: multiply-adds on registers, with no memory in the way.
+"""How many float32 operations per second this machine can do at most: multiply-adds on registers, without any memory access.
 
     python -m bench.peak
 
-`chainrule.backends.native.run.peak` has the loop; `CHAINRULE_CPU` restricts the vectors.
+`chainrule.backends.native.code.peak_loop` is the loop; `CHAINRULE_CPU` restricts the vectors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Machine code that does nothing but multiply-adds on registers, with no memory in the way: the peak of a processor.
+"""Machine code that does nothing but multiply-adds on registers, without any memory access: the peak of a processor.
 
 As many independent sums as there are registers for hide the latency of the multiply-add.
 """
