@@ -282,7 +282,7 @@ def test_a_trainer_says_where_its_time_goes_and_trains_nothing():
     X, y = rng.normal(size=(20, 6)).astype(np.float32), rng.integers(0, 3, 20)
     before = {name: np.array(value) for name, value in model.state_dict().items()}
     text = trainer.profile(X, y, batch_size=8, steps=3)
-    for sort in ("products", "products that update state", "all else"):
+    for sort in ("products", "products that update state", "everything else"):
         assert f"of the time in {sort}\n" in f"{text}\n"
     assert "product [8 × 5] over 6" in text
     for name, value in model.state_dict().items():

@@ -79,9 +79,9 @@ def _one_by_one(b: Builder, x: Value, large: Value, plain: tuple[Value, ...]) ->
     for k in range(lanes):
         lane = ir.IntType(32)(k)
         reduced = b.call(_reduction(b), [x if lanes == 1 else b.extract_element(x, lane)])
-        for place in range(3):
-            number = b.extract_value(reduced, place)
-            found[place] = number if lanes == 1 else b.insert_element(found[place], number, lane)
+        for item in range(3):
+            number = b.extract_value(reduced, item)
+            found[item] = number if lanes == 1 else b.insert_element(found[item], number, lane)
     return [b.select(large, exact, usual) for exact, usual in zip(found, plain, strict=True)]
 
 
@@ -143,8 +143,8 @@ def _three_words(b: Builder, start: Value) -> list[Value]:
     first, shift = b.lshr(start, _WORD(6)), b.and_(start, _WORD(63))
     loaded = []
     for k in range(4):
-        place = b.gep(table, [_WORD(0), b.add(first, _WORD(k))], source_etype=table.value_type)
-        loaded.append(ir.IRBuilder.load(b, place, typ=_WORD, align=8))
+        pointer = b.gep(table, [_WORD(0), b.add(first, _WORD(k))], source_etype=table.value_type)
+        loaded.append(ir.IRBuilder.load(b, pointer, typ=_WORD, align=8))
     funnel = declared(b, "llvm.fshl.i64", ir.FunctionType(_WORD, [_WORD] * 3))
     return [b.call(funnel, [high, low, shift]) for high, low in pairwise(loaded)]
 

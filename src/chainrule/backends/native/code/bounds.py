@@ -2,7 +2,7 @@
 
 `checking.check_plan` proves that the accesses of a plan stay inside their buffers. This mode also tries the code made from it,
 with all its vectors, masks and remainders: before each load and store the address is compared with the buffer that it was made
-from. One that is outside is noted, and led to a place where it does no harm. It costs several times the speed.
+from. An access outside is noted, and redirected to memory where it does no harm. Programs are several times slower.
 """
 
 from __future__ import annotations
@@ -99,12 +99,12 @@ class CheckedBuilder(Builder):
         write(self, arguments)
 
     def guarded(self, pointer: ir.Value, size: int) -> ir.Value:
-        """The pointer itself, or if it leads outside, one to where nobody is."""
+        """The pointer itself, or, if it is outside, one to memory that is used for nothing else."""
         buffer = self._buffers.get(pointer)
         if buffer is None:
             return pointer
-        start, place = (self.ptrtoint(p, _INDEX) for p in (buffer, pointer))
-        offset = self.sub(place, start)
+        start, address = (self.ptrtoint(p, _INDEX) for p in (buffer, pointer))
+        offset = self.sub(address, start)
         low = self.icmp_signed(">=", offset, _INDEX(0))
         inside = self.and_(low, self.icmp_signed("<=", offset, _INDEX(self._sizes[buffer] - size)))
         found = _global(self.module, FOUND, _INDEX)

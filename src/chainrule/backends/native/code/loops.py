@@ -207,12 +207,12 @@ def store_alternating(b: Builder, values: tuple[ir.Value, ir.Value], pointer: ir
         if count <= 0:
             break
         mixed = b.shuffle_vector(*values, _order([start + k // 2 + (k % 2) * lanes for k in range(lanes)]))
-        place = b.gep(pointer, [INDEX(2 * start)], source_etype=scalar.memory_type(dtype))
-        store_vector(b, mixed, place, dtype, count)
+        target = b.gep(pointer, [INDEX(2 * start)], source_etype=scalar.memory_type(dtype))
+        store_vector(b, mixed, target, dtype, count)
 
 
-def _order(places: Sequence[int]) -> ir.Constant:
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
+def _order(lanes: Sequence[int]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
 
 
 def _mask(lanes: int, active: int) -> ir.Constant:

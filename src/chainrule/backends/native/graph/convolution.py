@@ -1,7 +1,7 @@
 """Convolutions in the forms that kernels have: padding, and contractions of windows of the padded image with the weights.
 
-Windows are views with more axes than the image, so patches are never put together in memory. Which of the axes are rows of a
-product and which are columns depends on the shape; some convolutions can do with fewer products (`winograd`).
+Windows are views with more axes than the image, so patches are never copied into a matrix. Which axes are rows of the product
+and which are columns depends on the shape. Some convolutions need fewer multiplications (`winograd`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chainrule.ops import lookup
 
 
 def in_products(node: Node, target: Target) -> Node:
-    """A `convolution` in simpler terms."""
+    """A `convolution` as padding and contractions, or by Winograd's algorithm."""
     x, w = node.inputs
     a = node.attributes
     groups, axes = a["groups"], x.ndim - 2
@@ -71,7 +71,7 @@ def _by_phases(node: Node, target: Target) -> Node | None:
     for phase in itertools.product(*map(range, spacing)):
         first = [(low - p) % d for p, d, (low, _) in zip(phase, spacing, a["padding"], strict=True)]
         if any(k >= n for k, n in zip(first, w.shape[2:], strict=True)):
-            continue  # only zeros meet weights
+            continue  # in this phase all weights are multiplied by zeros
         taps = lookup("slice")(w, (0, 0, *first), w.shape, (1, 1, *spacing))
         padding = []
         for axis, (p, k, d) in enumerate(zip(phase, first, spacing, strict=True), 2):
@@ -86,40 +86,43 @@ def _by_phases(node: Node, target: Target) -> Node | None:
 
 @dataclass(frozen=True)
 class _Patches:
-    """The factors of a convolution: windows (batch, groups, in, *places, *kernel) and weights (groups, out, in, *kernel)."""
+    """The factors of a convolution: windows (batch, groups, in, *positions, *kernel) and weights (groups, out, in, *kernel)."""
 
     windows: Node
     weights: Node
     axes: int
 
     @property
-    def places(self) -> tuple[int, ...]:
+    def positions(self) -> tuple[int, ...]:
         """Spatial sizes of the result."""
         return self.windows.shape[3 : 3 + self.axes]
 
     @property
     def result(self) -> tuple[int, ...]:
-        """(batch, groups, out, *places)."""
-        return (*self.windows.shape[:2], self.weights.shape[1], *self.places)
+        """(batch, groups, out, *positions)."""
+        return (*self.windows.shape[:2], self.weights.shape[1], *self.positions)
 
 
 def _convolved(p: _Patches, lanes: int) -> Node:
     """The result of a convolution, by the contraction whose vectors have the fewest idle lanes.
 
-    Columns are output channels or neighbouring places; rows the other ones. A convolution with a kernel as large as the image
-    is a gradient by weights: few places, a long sum over images; its rows are the images, which there stand for channels.
+    Columns are output channels or neighbouring positions; rows are the other ones. A convolution with a kernel as large as the
+    image is a gradient by weights: few positions, and a long sum over images. Its batch axis holds the channels, and is its
+    rows.
     """
-    batch, _, out, *places = p.result
+    batch, _, out, *positions = p.result
     kernel = p.weights.shape[3:]
-    if math.prod(kernel) > math.prod(places):
-        return _weight_gradient(p) if out > 1 and max(batch, places[-1]) > 1 else _plain_convolution(p)
-    if out == 1 or places[-1] == 1:
+    if math.prod(kernel) > math.prod(positions):
+        return _weight_gradient(p) if out > 1 and max(batch, positions[-1]) > 1 else _plain_convolution(p)
+    if out == 1 or positions[-1] == 1:
         return _plain_convolution(p)
     last = p.windows.ndim - len(kernel) - 1
     neighbours = _view_strides(p.windows)[last] == 1
-    if neighbours and _busy(places[-1], lanes) >= 0.8 * _busy(out, lanes):
-        return contract(_weights_for(p, rows=True), _windows_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=False))
-    return contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=True))
+    if neighbours and _busy(positions[-1], lanes) >= 0.8 * _busy(out, lanes):
+        return contract(
+            _weights_for(p, rows=True), _windows_for(p, rows=False), 1 + p.axes, _order(p, rows_are_positions=False)
+        )
+    return contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_positions=True))
 
 
 def _view_strides(node: Node) -> tuple[int, ...]:
@@ -134,7 +137,7 @@ def _busy(size: int, lanes: int) -> float:
 
 
 def _windows_for(p: _Patches, *, rows: bool) -> Node:
-    """Windows as (batch, groups, *places but the last, m, n, in, *kernel): the last place is m (rows) or n, the other 1."""
+    """Windows as (batch, groups, *positions but the last, m, n, in, *kernel): the last one is m (rows) or n, the other is 1."""
     ndim = p.windows.ndim
     view = transpose(p.windows, (0, 1, *range(3, 3 + p.axes), 2, *range(3 + p.axes, ndim)))
     cut = 2 + p.axes
@@ -157,17 +160,17 @@ def _channels_last(w: Node) -> Node:
     return transpose(last, (0, w.ndim - 1, *range(1, w.ndim - 1)))
 
 
-def _order(p: _Patches, *, rows_are_places: bool) -> tuple[int, ...]:
-    """Where (batch, groups, *places but the last, m, n) lie in (batch, groups, out, *places)."""
+def _order(p: _Patches, *, rows_are_positions: bool) -> tuple[int, ...]:
+    """Where (batch, groups, *positions but the last, m, n) lie in (batch, groups, out, *positions)."""
     last = 2 + p.axes
-    return (0, 1, *range(3, last), *((last, 2) if rows_are_places else (2, last)))
+    return (0, 1, *range(3, last), *((last, 2) if rows_are_positions else (2, last)))
 
 
 def _weight_gradient(p: _Patches) -> Node:
-    """The result as (groups, *places, batch, out), summed image by image, and transposed to its usual order."""
-    batch, groups, _, *places = p.result
-    if batch < places[-1] <= 4:
-        return contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_places=True))
+    """The result as (groups, *positions, batch, out), summed image by image, and transposed to its usual order."""
+    batch, groups, _, *positions = p.result
+    if batch < positions[-1] <= 4:
+        return contract(_windows_for(p, rows=True), _weights_for(p, rows=False), 1 + p.axes, _order(p, rows_are_positions=True))
     ndim = p.windows.ndim
     rows = transpose(p.windows, (1, *range(3, 3 + p.axes), 0, 2, *range(3 + p.axes, ndim)))
     rows = reshape(rows, (*rows.shape[: 2 + p.axes], 1, *rows.shape[2 + p.axes :]))
@@ -181,7 +184,7 @@ def _plain_convolution(p: _Patches) -> Node:
     groups, out, *inner = p.weights.shape
     batch = p.windows.shape[0]
     view = transpose(p.windows, (0, 1, *range(3, 3 + p.axes), 2, *range(3 + p.axes, p.windows.ndim)))
-    view = reshape(view, (batch, groups, 1, *p.places, *inner))
+    view = reshape(view, (batch, groups, 1, *p.positions, *inner))
     weights = reshape(p.weights, (1, groups, out, *(1,) * p.axes, *inner))
     return sum_of_products(view, weights, 1 + p.axes)
 

@@ -1,4 +1,4 @@
-"""Operations that only this backend knows, as nodes; and shorter names for those it often uses.
+"""Operations that only this backend has, as nodes; and short names for those that it uses often.
 
 A graph that was prepared for kernels may have
 
@@ -59,8 +59,8 @@ def contract(
 
     a is of shape (*batch, m, 1, *inner) and b of (*batch, 1, n, *inner), where batch axes may be 1; the result has its axes
     (*batch, m, n) at the places `axes`. With `accumulate` the first inner axis is the outermost loop, so that what
-    belongs to one of its indices stays in the cache. If `staged`, the operands are made for this product alone, and are
-    best made piece by piece: for one index of all batch axes but the last (and of all inner axes but the last) at a time.
+    belongs to one of its indices stays in the cache. If `staged`, the operands are made for this product alone, and should be
+    made stage by stage: for one index of all batch axes but the last (and of all inner axes but the last) at a time.
     With `skipping`, zeros of a are not multiplied.
     """
     domain = np.broadcast_shapes(a.shape, b.shape)[: a.ndim - inner]
@@ -79,7 +79,7 @@ def place(
     *,
     staged: bool = False,
 ) -> Node:
-    """An array in which part i lies at element offset + Σ stride · index, and `fill` wherever none of them does.
+    """An array in which part i is at element offset + Σ stride · index, and `fill` wherever none of them is.
 
     Args:
         parts: all of one shape.

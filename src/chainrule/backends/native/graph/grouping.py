@@ -60,8 +60,8 @@ def view(node: Node) -> View:
 def reduced_axes(node: Node) -> frozenset[int]:
     """The axes that a reduction runs over, counted in the domain of its operand, which has no axes of size 1."""
     shape = node.inputs[0].shape
-    places = [a for a, n in enumerate(shape) if n != 1]
-    return frozenset(places.index(a) for a in node.attributes["axis"] if shape[a] != 1)
+    kept = [a for a, n in enumerate(shape) if n != 1]
+    return frozenset(kept.index(a) for a in node.attributes["axis"] if shape[a] != 1)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class _Grouping:
         return self.groups[group].kind == "check" or any(kind == "output" for _, (kind, _) in self.groups[group].sinks)
 
     def _assign_numbers(self) -> None:
-        """Single numbers that depend on leaves only (corrections of moments, say) are computed first, for everybody."""
+        """Single numbers that depend on leaves only (bias corrections of moments, say) are computed first, for all groups."""
         known: set[Node] = set()
         for node in self.graph.nodes():
             simple = node.size == 1 and (node.op in INSTRUCTIONS or node.op in MOVES)
@@ -265,7 +265,7 @@ class _Grouping:
         """The group to join: one that has an operand in registers, else one that reads the same memory."""
         reads = list(self._reads(node))
         bases = {found.base for _, found in reads}
-        # What hops through memory is no work for the small blocks in which products are finished.
+        # Strided loads and several stores take long beside the small blocks in which the epilogue of a product runs.
         scattered = any(found.base.op not in LEAVES and found.strides[-1:] > (1,) for _, found in reads)
         scattered = scattered or (node.op == "place" and len(node.inputs) > 1)
         for index in range(earliest, len(self.groups)):

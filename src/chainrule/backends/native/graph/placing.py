@@ -1,12 +1,8 @@
-"""Graph to graph: windows written out, and what is put together in place.
+"""Graph to graph: small windows written out, and `place` for padding and what comes back from windows.
 
 Pooling looks at few elements per window. Their axis is written out: work on an array of windows becomes the same work on one
 strided slice of the image per element, and reductions over the elements become chains. The way back (`windows_sum`, where
-windows do not overlap) and padding become `place`: values go straight from where they are computed to where they belong.
-
-    place(x₀, x₁, …)   an array in which xᵢ lies at element offset + Σ stride · index, and `fill` wherever none of them does;
-                       attributes: `places`, (offset, strides) per input, all inputs of one shape; `fill`, None if they cover
-                       everything. Zeros are there from the start, as nobody else writes to the memory of such an array.
+windows do not overlap) and padding become `place` (see `forms.place`): values are stored directly where they belong.
 """
 
 from __future__ import annotations

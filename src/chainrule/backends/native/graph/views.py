@@ -90,7 +90,7 @@ def _reshaped_strides(old: Shape, strides: Strides, new: Shape) -> Strides | Non
     """Strides that give the same elements in another shape, if there are any: group by group of axes with equal products."""
     axes = [(n, s) for n, s in zip(old, strides, strict=True) if n != 1]
     found = []
-    place = 0
+    used = 0
     pending: list[tuple[int, int]] = []
     todo = [n for n in new if n != 1]
     at = 0
@@ -101,11 +101,11 @@ def _reshaped_strides(old: Shape, strides: Strides, new: Shape) -> Strides | Non
         at += 1
         while count != product:
             if count < product:
-                if place == len(axes):
+                if used == len(axes):
                     return None
-                pending.append(axes[place])
-                count *= axes[place][0]
-                place += 1
+                pending.append(axes[used])
+                count *= axes[used][0]
+                used += 1
             else:
                 if at == len(todo):
                     return None

@@ -5,12 +5,12 @@ Two by two neighbouring results need four by four inputs d. With constant matric
 
     Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A
 
-takes 16 multiplications per input channel in place of 36. Channels are added up before the outer transformation, so for each of
-the 16 places in a tile there is a matrix product over channels. The gradient by the weights is the same, read backwards:
+takes 16 multiplications per input channel instead of 36. Channels are added up before the outer transformation, so for each of
+the 16 positions in a tile there is a matrix product over channels. The gradient by the weights is the same, read backwards:
 
     ∂C/∂g = Gᵀ [ (A ∂C/∂Y Aᵀ) ⊙ (Bᵀ d B) ] G,        added up over tiles and images.
 
-With o results and c input channels, one tile of an image goes this way. Every box is one array per place in the 4 × 4 tile:
+With o results and c input channels, one tile of an image goes this way. Every box is one array per position in the 4 × 4 tile:
 
     image            Bᵀ d B             products over channels             Aᵀ … A          result
     4 × 4 inputs  ►  16 arrays (c)  ►   16 × [o × c] · [c × tiles]  ►  16 arrays (o)  ►  2 × 2 results
@@ -19,7 +19,7 @@ With o results and c input channels, one tile of an image goes this way. Every b
 
 Neighbouring tiles lie 2 apart and overlap by 2, so that transformed images take four times the memory of the images. They are
 never all there: `staged` contractions run image by image (or by a few, or some rows of one), so that a stage stays in the L2
-cache. Transformations are elementwise work on strided slices: place (a, b) of all tiles is the slice [a::2, b::2].
+cache. Transformations are elementwise work on strided slices: position (a, b) of all tiles is the slice [a::2, b::2].
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from chainrule.ops import lookup
 
 # Tiles of 6 × 6 inputs would save more, but their matrices hold numbers up to 8, and round worse.
 _TILE = 4  # rows and columns of inputs
-_PLACES = _TILE**2
+_POSITIONS = _TILE**2
 
-Grid = list[list[Node]]  # one array per place in a tile
+Grid = list[list[Node]]  # one array per position in a tile
 Matrix = tuple[tuple[float, ...], ...]
 
 _INPUT: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # Bᵀ
@@ -65,7 +65,7 @@ def convolution(node: Node) -> Node:
     stages = _Stages((images,), 1, _cuts(height // 2, width // 2, channels + out, padded.dtype.itemsize))
     kernel = _stacked(_transformed(_KERNEL, _kernel_grid(weights)), lead=0)  # once a step: it has no axes of stages
     image = _stacked(_transformed(_INPUT, stages.cut_all(_grid(padded, 4, step=2))), lead=stages.axes)
-    kernel = reshape(kernel, (*(1,) * stages.axes, _PLACES, out, 1, channels))
+    kernel = reshape(kernel, (*(1,) * stages.axes, _POSITIONS, out, 1, channels))
     image = reshape(image, (*image.shape[: stages.axes + 2], -1))
     # The contraction takes (…, 1, n, k): its columns n are the tiles, which stay contiguous in memory.
     image = _expanded(_swapped(image), stages.axes + 1)
@@ -141,13 +141,13 @@ class _Stages:
         return transpose(x, (*range(count), count + 1, count, count + 2, count + 3))
 
     def factor(self, x: Node, *, rows: bool) -> Node:
-        """(*stages, place, channels, …) as a factor of a contraction: (part, place, m, n, *other stages, tile)."""
+        """(*stages, position, channels, …) as a factor of a contraction: (part, position, m, n, *other stages, tile)."""
         x = reshape(x, (*x.shape[: self.axes + 2], -1))
         x = transpose(x, (0, self.axes, self.axes + 1, *range(1, self.axes), self.axes + 2))
         return _expanded(x, 3 if rows else 2)
 
     def put_together(self, grid: Grid, node: Node) -> Node:
-        """Results by their places in tiles, (*stages, channels, rows, columns) each, where they belong in a node's value."""
+        """Results by their positions in tiles, (*stages, channels, rows, columns) each, where they belong in a node's value."""
         # Result (a, b) of tile (i, j) lies at (2 i + a, 2 j + b). The 2 × 2 arrays interleave, so that stores of two
         # neighbours become one store of alternating lanes (`loops.store_alternating`).
         size = len(grid)
@@ -160,7 +160,7 @@ class _Stages:
 
 def _fitting_tiles(channels: int, itemsize: int) -> int:
     """Tiles of so many channels, before and after the products, that a stage can hold."""
-    return max(1, _STAGE_BYTES // (_PLACES * channels * itemsize))
+    return max(1, _STAGE_BYTES // (_POSITIONS * channels * itemsize))
 
 
 def _cuts(rows: int, columns: int, channels: int, itemsize: int) -> int:
@@ -178,7 +178,7 @@ def _largest_divisor(n: int, most: int) -> int:
 # ------------------------------------------------------------------------------------------------ transformations
 def _transformed(matrix: Matrix, grid: Grid) -> Grid:
     """M X Mᵀ."""
-    # Rows first, then columns: for Bᵀ that takes 32 additions for the 16 places, both at once would take 48.
+    # Rows first, then columns: for Bᵀ that takes 32 additions for the 16 positions, both at once would take 48.
     return _transposed_grid(_rows_combined(matrix, _transposed_grid(_rows_combined(matrix, grid))))
 
 
@@ -215,15 +215,15 @@ def _transposed_grid(grid: Grid) -> Grid:
     return [list(column) for column in zip(*grid, strict=True)]
 
 
-# ------------------------------------------------------------------------------------------------ places in tiles
+# ------------------------------------------------------------------------------------------------ positions in tiles
 def _grid(x: Node, size: int, *, step: int) -> Grid:
-    """Per place in a tile of `size` rows and columns, the elements of x (…, height, width) that lie there."""
+    """Per position in a tile of `size` rows and columns, the elements of x (…, height, width) that lie there."""
     *lead, height, width = x.shape
     counts = [(n - size) // step + 1 for n in (height, width)]
 
-    def at(place: tuple[int, int]) -> Node:
-        start = (*(0,) * len(lead), *place)
-        stop = (*lead, *(p + (n - 1) * step + 1 for p, n in zip(place, counts, strict=True)))
+    def at(position: tuple[int, int]) -> Node:
+        start = (*(0,) * len(lead), *position)
+        stop = (*lead, *(p + (n - 1) * step + 1 for p, n in zip(position, counts, strict=True)))
         return lookup("slice")(x, start, stop, (*(1,) * len(lead), step, step))
 
     return [[at((a, b)) for b in range(size)] for a in range(size)]
@@ -236,7 +236,7 @@ def _kernel_grid(weights: Node) -> Grid:
 
 
 def _stacked(grid: Grid, *, lead: int) -> Node:
-    """All places in a tile in one array, along a new axis after the first `lead` ones, which are those of stages."""
+    """All positions in a tile in one array, along a new axis after the first `lead` ones, which are those of stages."""
     parts = [x for row in grid for x in row]
     shape = parts[0].shape
     whole = (*shape[:lead], len(parts), *shape[lead:])

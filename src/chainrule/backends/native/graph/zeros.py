@@ -1,7 +1,7 @@
 """How many elements of a node are probably not zero: what a ReLU or a dropout lets through, and gradients behind them.
 
-A product need not multiply zeros (`skipping`). That pays where about half of a factor's elements are zero, whatever the data:
-behind max(x, 0), and behind masks. Of inputs and weights nothing is known before they are there.
+A product can skip zeros (`code.skipping`). That pays if about half of a factor's elements are zero, whatever the data: behind
+max(x, 0), and behind masks. About inputs and weights nothing is known when code is made.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.ir import Node, is_zero
 
-_HALF = 0.5  # a mask or a ReLU lets through, for want of better knowledge
+_HALF = 0.5  # the share that a mask or a ReLU is assumed to let through
 _PASSED_ON = frozenset(["negative", "reshape", "transpose", "copy", "slice"])
 
 

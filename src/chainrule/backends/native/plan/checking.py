@@ -1,4 +1,4 @@
-"""Checks of a plan: that no kernel reaches beyond a buffer, and that buffers alive at the same time do not overlap.
+"""Checks of a plan: no kernel reaches beyond a buffer, and buffers that are in use at the same time do not overlap.
 
 Addresses are affine in the loop counters, so the first and the last element that an access can reach are known without running.
 Positions that are loaded are kept in their range by `Check` kernels, which run before.
@@ -16,15 +16,15 @@ from chainrule.errors import GraphError
 
 
 def check_plan(plan: Plan) -> None:
-    """Check every access of every kernel, and the places in the arena.
+    """Check every access of every kernel, and the offsets in the arena.
 
     Raises:
-        GraphError: an access outside its buffer, or two buffers in one place: a defect of this package.
+        GraphError: an access outside its buffer, or two buffers that overlap: a defect of this package.
     """
     for call in plan.calls:
         for access, sizes in _accesses(call.kernel):
             _check_access(access, sizes, call)
-    _check_places(plan)
+    _check_offsets(plan)
 
 
 def _accesses(kernel: Kernel) -> Iterator[tuple[Access, tuple[int, ...]]]:
@@ -64,7 +64,7 @@ def _check_access(access: Access, sizes: Sequence[int], call: KernelCall) -> Non
         raise GraphError(f"{call.label} reaches elements {first} … {last} of {buffer.label}, which has {size}.")
 
 
-def _check_places(plan: Plan) -> None:
+def _check_offsets(plan: Plan) -> None:
     lives = lives_of([call.buffers for call in plan.calls])
     found = sorted(lives, key=lambda b: b.number)
     for k, buffer in enumerate(found):

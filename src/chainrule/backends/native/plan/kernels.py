@@ -78,7 +78,7 @@ class Immediate:
 
 @dataclass(frozen=True)
 class Apply:
-    """A scalar instruction on values before it, by their places in the nest."""
+    """A scalar instruction on earlier values of the nest, by their numbers."""
 
     op: str
     arguments: tuple[int, ...]
@@ -231,8 +231,9 @@ Kernel = Nest | Contraction | Staged | Draw | Check
 
 
 def thread_stride(size: int, dtype: DType) -> int:
-    """From one thread's own piece of a buffer to the next, in elements: pieces must not lie so close that what a processor
-    fetches along with its own piece belongs to another's."""
+    """From the private memory of one thread to that of the next, in elements. Whole pages lie between, since a processor
+    prefetches
+    what lies behind the memory that it reads, and must not take it from another's cache."""
     page = _PAGE_BYTES // dtype.itemsize
     return (-(-size // page) + 1) * page
 
@@ -251,7 +252,7 @@ def work(kernel: Kernel) -> int:
 
 
 def traffic(kernel: Kernel) -> int:
-    """Bytes loaded and stored, if nothing but what a tile or an index needs were read twice."""
+    """Bytes loaded and stored, if every element of an operand were read once."""
     if isinstance(kernel, Nest):
         return sum(_bytes(a, kernel.sizes) for a in kernel.accesses())
     if isinstance(kernel, Staged):
@@ -270,7 +271,7 @@ def _bytes(access: Access, sizes: Sequence[int]) -> int:
 
 
 def cycles(kernel: Kernel, lanes: int) -> float:
-    """A rough guess at the processor's cycles, to decide whether threads pay."""
+    """A rough estimate of the cycles, to decide whether threads pay."""
     if isinstance(kernel, Staged):
         return math.prod(kernel.sizes) * sum(cycles(inner, lanes) for inner in kernel.kernels)
     if isinstance(kernel, Contraction):

@@ -1,7 +1,7 @@
 """From groups of nodes to kernels over numbered buffers: the plan of a program.
 
-Everything is decided here that machine code is made from: which values live in memory and where, what every kernel reads and
-writes, and in which order they run. `Plan` is plain data.
+This decides which values are in memory and where, what every kernel reads and writes, and in which order they run. `Plan` is
+plain data.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from chainrule.backends.native.plan.tiling import Tiling
 from chainrule.backends.native.target import Target
 from chainrule.ir import DType, Graph, Node, Shape
 
-_WORTH_SHARING = 6_000  # cycles of a kernel from which on threads share it
-_WORTH_THREADS = 40_000  # cycles of such kernels in a step from which on there are threads at all
+_WORTH_SHARING = 6_000  # cycles: threads share kernels that take longer
+_WORTH_THREADS = 40_000  # cycles: a step in which such kernels take less runs on one thread
 
 
 def plan_of(graph: Graph, target: Target, threads: int) -> Plan:
@@ -109,7 +109,7 @@ class _Lowering:
         return isinstance(kernel, Nest) and split_axis(kernel, self.target, self.threads) is not None
 
     def _find_stored(self) -> None:
-        """The nodes that are read from outside their group, and so need memory."""
+        """The nodes that are read from outside their group, or not element by element, and so need memory."""
         for number, group in enumerate(self.groups):
             readers = [(n, i) for n in group.nodes for i in n.inputs]
             readers += [(Node("copy", (n,), {}, n.shape, n.dtype), n) for n, _ in group.sinks]
@@ -345,7 +345,7 @@ class _KernelsOf:
         return [first, self._call(self._contraction(node, epilogue=False, accumulate=True))]
 
     def _temporary(self, label: str, size: int, dtype: DType) -> int:
-        """Memory for this kernel alone, as much for every thread."""
+        """Memory for this kernel alone, the same amount for every thread."""
         threads = self.all.threads
         return self._argument(Buffer("arena", 0, dtype, size if threads == 1 else threads * thread_stride(size, dtype), label))
 

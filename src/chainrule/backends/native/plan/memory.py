@@ -1,4 +1,4 @@
-"""Where in the arena each buffer lies: two whose lives do not overlap may share bytes."""
+"""Where in the arena each buffer is: two buffers may share bytes if their lifetimes do not overlap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ALIGNMENT = 64
 
 
 def lay_out(uses: Sequence[Sequence[Buffer]]) -> int:
-    """Give every arena buffer an offset, by decreasing size, each at the lowest place that is free during its life.
+    """Give every arena buffer an offset, by decreasing size, each at the lowest offset that is free during its lifetime.
 
     Args:
         uses: per call of a kernel, the buffers that it reads or writes.

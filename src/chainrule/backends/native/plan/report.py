@@ -1,4 +1,4 @@
-"""A plan in words: kernels in order with their loops, tiles, operations and bytes; and, from a profile, the time of each."""
+"""A plan as text: its kernels with their loops, tiles, operations and bytes, and, from a profile, the time of each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def describe(plan: Plan, target: Target, measured: Measured | None = None) -> st
     operations = sum(work(s.kernel) for s in plan.calls)
     lines = [
         f"{len(plan.calls)} kernels for {target.level} ({target.cpu}) on {plan.threads} thread{'s' * (plan.threads > 1)}; "
-        f"{operations:,} operations a step; {plan.arena_bytes:,} bytes for what lies between"
+        f"{operations:,} operations a step; {plan.arena_bytes:,} bytes of intermediate results"
     ]
     if measured is not None:
         total = sum(measured.seconds)
@@ -82,7 +82,7 @@ def _kind(call: KernelCall) -> str:
     if isinstance(call.kernel, Staged):
         return "of the time in convolutions in stages"
     if not isinstance(call.kernel, Contraction):
-        return "of the time in all else"
+        return "of the time in everything else"
     written = call.kernel.epilogue.stores if call.kernel.epilogue is not None else ()
     updates = any(call.buffers[s.access.buffer].storage == "state" for s in written if s.access.buffer != SCRATCH)
     return "of the time in products that update state" if updates else "of the time in products"

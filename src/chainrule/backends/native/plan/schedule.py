@@ -1,4 +1,4 @@
-"""How a nest is run: the axis that becomes vectors, and the one that threads share out, by a rough count of instructions."""
+"""How a nest is run: the axis that becomes vectors, and the one that threads share, by a rough count of instructions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from chainrule.backends.native.plan.kernels import Access, Nest, Store
 from chainrule.backends.native.target import Target
 
 ACCUMULATORS = 4  # partial results side by side, to hide the latency of additions
-_LANEWISE = 2.0  # cost of moving one lane by itself, against 1 for a whole vector
-_ALTERNATING = 3.0  # of a vector of every second element
+_LANEWISE = 2.0  # cost of moving a single lane, relative to a whole vector
+_ALTERNATING = 3.0  # cost of a vector of every second element: two loads and a shuffle
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def _lanes(nest: Nest, target: Target) -> int:
 def _can_be_vector(nest: Nest, axis: int) -> bool:
     if any(r.kind.startswith("arg") for r in nest.reductions) and nest.reduced[axis]:
         return False
-    # Lanes that add to one place would lose all but one addition.
+    # If several lanes add to one address, all additions but one are lost.
     return not any(
         s.add and (not s.access.strides[axis] or any(axis in d.position.axes for d in s.access.dynamic)) for s in nest.stores
     )

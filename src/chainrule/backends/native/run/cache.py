@@ -41,11 +41,11 @@ def folder() -> Path | None:
     if chosen == "off":
         return None
     try:
-        place = Path(chosen).expanduser() if chosen else _base() / "chainrule" / "native"
+        directory = Path(chosen).expanduser() if chosen else _base() / "chainrule" / "native"
     except RuntimeError:  # there is no home
-        place = Path(chosen)
-    if place.is_absolute():
-        return place
+        directory = Path(chosen)
+    if directory.is_absolute():
+        return directory
     if chosen:
         _warn(f"CHAINRULE_CACHE is {chosen!r}, which is not an absolute path, so compiled code is not kept.")
     return None
@@ -63,12 +63,12 @@ def _base() -> Path:
 
 def load(name: str | None) -> Executable | None:
     """The executable of that name, if it is there, whole and the user's own; None for a graph without a name."""
-    place = folder()
-    if place is None or name is None:
+    directory = folder()
+    if directory is None or name is None:
         return None
-    path = place / (name + _SUFFIX)
+    path = directory / (name + _SUFFIX)
     try:
-        if not _is_own(place, place.stat()):
+        if not _is_own(directory, directory.stat()):
             return None
         # Of what is found here a link is not followed, and a pipe not waited for.
         handle = os.open(
@@ -91,24 +91,24 @@ def save(name: str | None, executable: Executable) -> None:
 
     Where that is not possible (a full disk, no permission) nothing happens.
     """
-    place = folder()
-    if place is None or name is None:
+    directory = folder()
+    if directory is None or name is None:
         return
     contents = executable.to_bytes()
     with contextlib.suppress(OSError):
-        _make(place)
-        if not _is_own(place, place.stat()):
+        _make(directory)
+        if not _is_own(directory, directory.stat()):
             return
-        handle, temporary = tempfile.mkstemp(dir=place, prefix=_UNFINISHED, suffix=_SUFFIX)
+        handle, temporary = tempfile.mkstemp(dir=directory, prefix=_UNFINISHED, suffix=_SUFFIX)
         try:
             with os.fdopen(handle, "wb") as file:
                 Path(temporary).chmod(0o600)  # whatever the umask
                 file.write(_head(name, contents) + contents)
-            Path(temporary).replace(place / (name + _SUFFIX))
+            Path(temporary).replace(directory / (name + _SUFFIX))
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _tidy(place)
+        _tidy(directory)
 
 
 def _head(name: str, contents: bytes) -> bytes:
@@ -116,12 +116,12 @@ def _head(name: str, contents: bytes) -> bytes:
     return _MAGIC + hashlib.sha256(name.encode() + contents).digest()
 
 
-def _make(place: Path) -> None:
+def _make(directory: Path) -> None:
     """Make a folder, and those that it lies in, for the user alone, whatever the umask."""
-    if not place.exists():
-        _make(place.parent)
-        place.mkdir(mode=0o700, exist_ok=True)
-        place.chmod(0o700)
+    if not directory.exists():
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        directory.chmod(0o700)
 
 
 def _is_own(path: Path, found: os.stat_result) -> bool:
@@ -150,17 +150,17 @@ def _warn(text: str) -> None:
         warnings.warn(text, stacklevel=2)
 
 
-def _tidy(place: Path) -> None:
+def _tidy(directory: Path) -> None:
     """Delete the oldest files if there are too many, and what processes that were killed left; only what this module wrote."""
-    names = [name for name in os.listdir(place) if name.endswith(_SUFFIX)]  # noqa: PTH208 -- names are all that is needed
-    kept = [place / name for name in names if re.fullmatch(r"[0-9a-f]{64}", name.removesuffix(_SUFFIX))]
+    names = [name for name in os.listdir(directory) if name.endswith(_SUFFIX)]  # noqa: PTH208 -- names are all that is needed
+    kept = [directory / name for name in names if re.fullmatch(r"[0-9a-f]{64}", name.removesuffix(_SUFFIX))]
     if len(kept) > _MOST_FILES:
         kept.sort(key=_modified)
         for path in kept[: len(kept) - _MOST_FILES]:
             path.unlink(missing_ok=True)
     for name in names:
-        if name.startswith(_UNFINISHED) and _modified(place / name) < time.time() - _ABANDONED_AFTER:
-            (place / name).unlink(missing_ok=True)
+        if name.startswith(_UNFINISHED) and _modified(directory / name) < time.time() - _ABANDONED_AFTER:
+            (directory / name).unlink(missing_ok=True)
 
 
 def _modified(path: Path) -> float:

@@ -1,4 +1,4 @@
-"""What a program needs to run, apart from the graph itself: machine code, and what must be known of the memory around it.
+"""What a program needs to run, apart from the graph itself: object code, constants, and the sizes of its memory.
 
 It can be written to bytes and read back, so that a program found on disk runs without being planned again (see `cache`). The
 bytes are a line of JSON and then the arrays and the code, one after the other.

@@ -1,6 +1,6 @@
 """How many threads run a program.
 
-Which thread computes an element never changes how it is computed, so results do not depend on the number of threads.
+How an element is computed does not depend on the thread that does it, so results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def available() -> int:
 class Choice:
     """Whether several threads or one run a program: what was faster lately.
 
-    Several are faster while every one has a processor; when other programs take one of them, all wait at every barrier. So both
-    ways are measured a few times at first, and the slower one again and again for a small share of the time.
+    Several are faster as long as each has a processor of its own. If another program takes one, all wait for it at every
+    barrier. So both ways are timed a few times at first, and later the slower one is tried again for a small share of the
+    time.
     """
 
     def __init__(self, threads: int) -> None:
