@@ -231,9 +231,11 @@ Kernel = Nest | Contraction | Staged | Draw | Check
 
 
 def thread_stride(size: int, dtype: DType) -> int:
-    """From the private memory of one thread to that of the next, in elements. Whole pages lie between, since a processor
-    prefetches
-    what lies behind the memory that it reads, and must not take it from another's cache."""
+    """Elements from the private memory of one thread to that of the next.
+
+    At least a page lies between: a processor prefetches what lies behind the memory that it reads, and should not fetch
+    what another one writes.
+    """
     page = _PAGE_BYTES // dtype.itemsize
     return (-(-size // page) + 1) * page
 
