@@ -129,8 +129,8 @@ class Emitter:
 
     def run(self) -> None:
         """Write the whole of it."""
-        self._own(self.kernel.scratch, self.kernel.sums, self.dtype)
-        self._own(self.kernel.panel, self.tiling.panel(self.kernel.inner[-1]), self.dtype)
+        self._private(self.kernel.scratch, self.kernel.sums, self.dtype)
+        self._private(self.kernel.panel, self.tiling.panel(self.kernel.inner[-1]), self.dtype)
         # The first inner axis outermost: a slab (an image of a batch, say) is read once and stays in a cache for all tiles, at
         # the price of loading and storing every sum once per slab. It pays where C is small and the sum is long.
         if not self.kernel.accumulate or len(self.kernel.inner) == 1:
@@ -143,8 +143,8 @@ class Emitter:
 
         self._for(0, self.kernel.inner[0], 1, slab)
 
-    def _own(self, number: int, size: int, dtype: DType) -> None:
-        """Move the pointer of a buffer for every thread's own use to this thread's piece."""
+    def _private(self, number: int, size: int, dtype: DType) -> None:
+        """Move the pointer of a buffer that is private to every thread to this thread's part of it."""
         if number >= 0 and self.share is not None:
             position = self.b.mul(self.share.number, INDEX(thread_stride(size, dtype)))
             self.pointers[number] = self.b.gep(self.pointers[number], [position], source_etype=scalar.memory_type(dtype))
@@ -228,12 +228,12 @@ class Emitter:
         self._cut(height, self.tiling.rows, lambda i, m: self._tile(Tile(strip, sum_of(self.b, row, i), i, m)))
 
     def _tile(self, tile: Tile) -> None:
+        # Computed once for a tile: inside the loops over k only the part of an address that depends on k is added.
         self.bases = (
             self._in_rows(tile.in_block) if self.tiling.rows_packed else self._at(self.kernel.a, [*self.batch, tile.row]),
             self._at(self.kernel.b, [*self.batch, INDEX(0), tile.strip.column]),
         )
         in_slab = math.prod(self.kernel.inner[len(self.outer) :])
-        # The pointers of a tile are computed here, so that inside the loops over k only constants are added to them.
         if in_slab > _LONGEST or math.prod(self.kernel.inner) > _LONGEST_IN_SLABS:
             self._tile_in_runs(tile)
         else:
@@ -332,8 +332,8 @@ class Emitter:
             pointer = b.gep(self.bases[1], [number], source_etype=self.element)
             return load_vector(b, pointer, self.dtype, chunk.lanes, chunk.active)
         (k,) = inner
-        position = self._in_panel(strip, k, INDEX(chunk.offset))
-        return b.load(position, typ=scalar.widened(self.element, chunk.lanes), align=self.dtype.itemsize)
+        pointer = self._in_panel(strip, k, INDEX(chunk.offset))
+        return b.load(pointer, typ=scalar.widened(self.element, chunk.lanes), align=self.dtype.itemsize)
 
     def _in_panel(self, strip: Strip, k: ir.Value, column: ir.Value) -> ir.Value:
         """Where a row of a strip's packed panel is, from a column of the strip on."""
@@ -349,25 +349,25 @@ class Emitter:
             self._pack_transposed(strip, width)
 
     def _in_rows(self, in_block: ir.Value) -> ir.Value:
-        """Where the packed rows of A are, from a tile's first row in the block on: per step all rows of the tile."""
+        """Where the packed rows of A are, from a tile's first row in the block on: all rows of the tile for each k."""
         depth = self.kernel.inner[-1]
         start = self.tiling.panel(depth) - depth * self.tiling.block
         position = element_at(self.b, start, [in_block], [depth])
         return self.b.gep(self.pointers[self.kernel.panel], [position], source_etype=self.element)
 
     def _pack_a(self, row: ir.Value, in_block: ir.Value, height: int) -> None:
-        """Copy the rows of a tile, which are neighbours in memory."""
+        """Copy the rows of a tile, which are contiguous in memory."""
         destination = self._in_rows(in_block)
         depth = self.kernel.inner[-1]
 
         def step(k: ir.Value) -> None:
             for chunk in chunks_of(height, self.tiling.lanes, self.target.masks):
                 source = self._at(self.kernel.a, [*self.batch, row, INDEX(0), k], chunk.offset)
-                position = self.b.gep(
+                pointer = self.b.gep(
                     destination, [element_at(self.b, chunk.offset, [k], [self.tiling.rows])], source_etype=self.element
                 )
                 vector = load_vector(self.b, source, self.dtype, chunk.lanes, chunk.active)
-                store_vector(self.b, vector, position, self.dtype, chunk.active)
+                store_vector(self.b, vector, pointer, self.dtype, chunk.active)
 
         self._for(0, depth, 1, step)
 
@@ -387,7 +387,7 @@ class Emitter:
         self._for(0, self.kernel.inner[0], 1, row)
 
     def _pack_transposed(self, strip: Strip, width: int) -> None:
-        """The same where neighbours along k are neighbours in memory: square blocks, transposed in registers."""
+        """The same where B is contiguous along k: square blocks, transposed in registers."""
         # Squares of lanes × lanes are read along k, where B is contiguous, and written along n. If it is contiguous along
         # neither, every number is moved by itself.
         lanes = self.tiling.lanes if self.kernel.b.strides[-1] == 1 else 1
@@ -395,9 +395,9 @@ class Emitter:
         whole_k, whole_n = depth // lanes * lanes, width // lanes * lanes
 
         def square(k: ir.Value, n: ir.Value) -> None:
-            step = self.kernel.b.strides[len(self.kernel.batch) + 1]
+            stride = self.kernel.b.strides[len(self.kernel.batch) + 1]
             destination = self._in_panel(strip, k, n), self.tiling.columns
-            transposing.transpose_square(self.b, (self._along_k(strip, k, n), step), destination, self.dtype, lanes)
+            transposing.transpose_square(self.b, (self._along_k(strip, k, n), stride), destination, self.dtype, lanes)
 
         def single(k: ir.Value, n: ir.Value) -> None:
             number = self.b.load(self._along_k(strip, k, n), typ=self.element, align=self.dtype.itemsize)
@@ -439,7 +439,7 @@ class Emitter:
         return self.pointers[self.kernel.scratch], (self.tiling.group, 1)
 
     def _transposed_sums(self, height: int, width: int) -> tuple[ir.Value, tuple[int, int]]:
-        """The same after a copy in which neighbours along the rows lie side by side."""
+        """The same after a copy that is contiguous along the rows."""
         # The copy stays in the L1 cache. Without it every load of sums, or every access to state, would hop from row to row.
         source, strides = self._sums_in_scratch()
         destination = self.b.gep(source, [INDEX(self.tiling.block * self.tiling.group)], source_etype=self.element)

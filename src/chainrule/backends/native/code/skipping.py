@@ -70,7 +70,7 @@ class _Skipping(Emitter):
     def run(self) -> None:
         """Write the whole of it."""
         self.words = self.tiling.words(self.kernel.inner[-1])
-        self._own(self.kernel.nonzero, self.kernel.rows * self.words, _BITS)
+        self._private(self.kernel.nonzero, self.kernel.rows * self.words, _BITS)
         super().run()
 
     def _strips(self) -> None:
