@@ -19,6 +19,8 @@ import llvmlite.binding as llvm
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import DType
 
+CACHE_LINE = 64  # bytes; every buffer begins at one
+
 
 @dataclass(frozen=True)
 class Target:

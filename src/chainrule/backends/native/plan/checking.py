@@ -12,6 +12,7 @@ from dataclasses import replace
 from chainrule.backends.native.plan.kernels import SCRATCH, Access, Check, Contraction, Draw, Kernel, Nest, Staged
 from chainrule.backends.native.plan.memory import lives_of
 from chainrule.backends.native.plan.plans import KernelCall, Plan
+from chainrule.backends.native.target import CACHE_LINE
 from chainrule.errors import GraphError
 
 
@@ -68,7 +69,7 @@ def _check_offsets(plan: Plan) -> None:
     lives = lives_of([call.buffers for call in plan.calls])
     found = sorted(lives, key=lambda b: b.number)
     for k, buffer in enumerate(found):
-        if buffer.number % 64 or buffer.number + buffer.bytes > plan.arena_bytes:
+        if buffer.number % CACHE_LINE or buffer.number + buffer.bytes > plan.arena_bytes:
             raise GraphError(f"{buffer.label} lies at {buffer.number} in an arena of {plan.arena_bytes} bytes.")
         for other in found[k + 1 :]:
             together = lives[buffer][0] <= lives[other][1] and lives[other][0] <= lives[buffer][1]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.backends.native.plan.plans import Buffer
-
-ALIGNMENT = 64
+from chainrule.backends.native.target import CACHE_LINE
 
 
 def lay_out(uses: Sequence[Sequence[Buffer]]) -> int:
@@ -53,4 +52,4 @@ def lives_of(uses: Sequence[Sequence[Buffer]]) -> dict[Buffer, tuple[int, int]]:
 
 def aligned(size: int) -> int:
     """`size` rounded up to whole cache lines."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+    return -(-size // CACHE_LINE) * CACHE_LINE

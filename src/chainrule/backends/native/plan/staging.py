@@ -20,8 +20,8 @@ from chainrule.backends.native.plan.kernels import (
     simplified,
     thread_stride,
 )
-from chainrule.backends.native.plan.memory import ALIGNMENT
 from chainrule.backends.native.plan.plans import Buffer, KernelCall
+from chainrule.backends.native.target import CACHE_LINE
 
 
 def put_in_stages(made: list[list[KernelCall]], group: int, threads: int) -> None:
@@ -70,7 +70,7 @@ class _Private:
     @staticmethod
     def of(access: Access, kernel: Contraction) -> _Private:
         """A row for every matrix in a stage that a contraction reads or writes with an access."""
-        return _Private(kernel.batch[-1], access.strides[len(kernel.batch) - 1], ALIGNMENT // access.dtype.itemsize)
+        return _Private(kernel.batch[-1], access.strides[len(kernel.batch) - 1], CACHE_LINE // access.dtype.itemsize)
 
     @property
     def size(self) -> int:

@@ -13,12 +13,11 @@ from weakref import WeakSet
 import numpy as np
 
 from chainrule.backends.native.code.abi import BARRIER_WORDS, JOB
-from chainrule.backends.native.plan import memory
 from chainrule.backends.native.run import engine
 from chainrule.backends.native.run.executable import Executable
 from chainrule.backends.native.run.thread_pool import POOL
 from chainrule.backends.native.run.threads import Choice
-from chainrule.backends.native.target import Target
+from chainrule.backends.native.target import CACHE_LINE, Target
 from chainrule.errors import GraphError, ShapeError, message
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.requirement import positions as allowed
@@ -258,6 +257,6 @@ def _rows(array: Array) -> range:
 
 def _aligned_bytes(size: int) -> Array:
     """Bytes that begin at a cache line."""
-    raw = np.zeros(size + memory.ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % memory.ALIGNMENT
+    raw = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + size]
