@@ -33,7 +33,7 @@ from bench.environment import machine
 from chainrule.data import FeatureEncoder, Table, TargetEncoder, read_table
 from chainrule.data.builtin_sets import TARGET, builtin
 from chainrule.ir import Array
-from chainrule.job import Problem, train
+from chainrule.job import PreparedData, train
 from chainrule.job.config import Config
 
 TITANIC = Path(__file__).resolve().parents[2] / "shared" / "data" / "titanic" / "titanic.csv"
@@ -88,7 +88,7 @@ def ours(task: Task, fold: tuple[Array, Array], repeat: int) -> Scores:
     config = Config(seed=repeat)
     started = time.perf_counter()
     # The rows that are judged must choose nothing: `chainrule train` may go back to the epoch that is best on held-out rows.
-    problem = replace(Problem.from_table(task.table, task.target, config, split=fold), held_out=False)
+    problem = replace(PreparedData.of(task.table, replace(config, target=task.target), split=fold), held_out=False)
     metrics = train(problem, config).metrics
     seconds = time.perf_counter() - started
     if task.regression:

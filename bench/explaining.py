@@ -19,7 +19,7 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.derivations import explain
 from chainrule.job.config import Config
-from chainrule.job.problem import Problem
+from chainrule.job.prepared import PreparedData
 from chainrule.job.report import report_html
 from chainrule.job.training import train
 
@@ -36,7 +36,7 @@ def median_seconds(action: Callable[[], object], repeats: int = 5) -> float:
 def digits_report() -> float:
     """Seconds for the report page of a finished run on scikit-learn's digits."""
     config = Config(epochs=2)
-    problem = Problem.load("digits", config)
+    problem = PreparedData.load("digits", config)
     result = train(problem, config)
     return median_seconds(lambda: report_html(result, problem), 3)
 

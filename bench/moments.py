@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import Table
-from chainrule.job import Config, Problem, train
+from chainrule.job import Config, PreparedData, train
 
 Floats = NDArray[np.float64]
 Moments = Mapping[str, Floats]
@@ -58,7 +59,9 @@ def score(way: str, moment: Moments, sales: Floats, seed: int) -> float:
     for part in WAYS[way]:
         columns |= part(moment)
     config = Config(seed=seed)
-    return train(Problem.from_table(Table.from_columns({**columns, "sales": sales}), "sales", config), config).metrics["r2"]
+    return train(
+        PreparedData.of(Table.from_columns({**columns, "sales": sales}), replace(config, target="sales")), config
+    ).metrics["r2"]
 
 
 def main() -> None:

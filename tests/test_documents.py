@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,14 +20,15 @@ def name(page: Path) -> str:
 @pytest.mark.parametrize("page", WITH_CODE, ids=name)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from chainrule import nn, ops
+    from chainrule.job.inputs import ENCODERS
 
     monkeypatch.chdir(tmp_path)
-    layers, primitives = dict(nn.LAYERS), dict(ops.PRIMITIVES)
+    tables: list[tuple[dict[str, Any], dict[str, Any]]] = [(t, dict(t)) for t in (nn.LAYERS, ops.PRIMITIVES, ENCODERS)]
     code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
     try:
-        exec(compile(code, str(page), "exec"), {"__name__": "__page__"})
+        exec(compile(code, str(page), "exec", dont_inherit=True), {"__name__": "__page__"})
     finally:
-        for table, before in ((nn.LAYERS, layers), (ops.PRIMITIVES, primitives)):
+        for table, before in tables:
             for added in set(table) - set(before):
                 del table[added]
 

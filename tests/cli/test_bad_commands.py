@@ -272,5 +272,5 @@ def test_a_defect_of_the_system_is_told_in_one_line(monkeypatch):
         def fail(*arguments, error=error, **settings):
             raise error
 
-        monkeypatch.setattr("chainrule.cli.commands.Problem.load", fail)
+        monkeypatch.setattr("chainrule.job.PreparedData.load", fail)
         assert text in failure("train", "t.csv", "-t", "answer")

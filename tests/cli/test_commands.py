@@ -13,7 +13,7 @@ from cli_data import FAST, chainrule, write_idx, write_npz, write_pictures, writ
 from chainrule import __version__
 from chainrule.cli import main
 from chainrule.job import Config
-from chainrule.job.training import CURVES_FILE, RUN_FILES
+from chainrule.job.folders import CURVES_FILE, RUN_FILES
 
 pytest.importorskip("pyarrow", reason="tables are read with pyarrow")
 

@@ -14,8 +14,8 @@ from chainrule import nn
 from chainrule.cli.output import shown
 from chainrule.errors import OutputError
 from chainrule.fileio import write_file
+from chainrule.job.folders import run_folder, run_lock
 from chainrule.job.locking import locked
-from chainrule.job.training import run_folder, run_lock
 from chainrule.train import load_model, save_model
 
 pytest.importorskip("pyarrow", reason="tables are read with pyarrow")

@@ -64,10 +64,11 @@ def test_ctrl_c_saves_what_was_learnt_and_exits_with_130():
 SLOW_START = """
 import sys, time
 import chainrule.cli.commands as cli
+from chainrule.job import PreparedData
 def slow(*arguments, **settings):
     print("reading", flush=True)
     time.sleep(60)
-cli.Problem.load = slow
+PreparedData.load = slow
 cli.main(["train", "iris"])
 """
 
@@ -124,7 +125,7 @@ AS_NOBODY = """
 import os
 import numpy, safetensors.numpy
 import chainrule as cr
-from chainrule.job.training import run_folder
+from chainrule.job.folders import run_folder
 os.setgid(65534)
 os.setuid(65534)
 for action in (lambda: run_folder(None, "t.csv").__enter__(), lambda: cr.save_model(cr.nn.Linear(1, 1), "m.safetensors")):

@@ -13,7 +13,7 @@ from cli_data import FAST, chainrule
 
 from chainrule import nn
 from chainrule.data import load
-from chainrule.job import Config, Predictor, Problem
+from chainrule.job import Config, Predictor, PreparedData
 
 
 def train(*arguments):
@@ -24,7 +24,7 @@ def train(*arguments):
 
 def untrained(path, target, **settings):
     """A run folder with a network that has learnt nothing, for what is read and written around it."""
-    problem = Problem.load(path, Config(target=target, **settings))
+    problem = PreparedData.load(path, Config(target=target, **settings))
     network = nn.Linear(problem.X.shape[1], problem.outputs)
     Path("run").mkdir()
     Predictor(network, problem.features, problem.target, {}).save("run/model.safetensors")
@@ -73,7 +73,7 @@ def test_an_order_of_dates_can_be_said(here):
     assert "--kind 'd=date:day/month/year'" in " ".join(chainrule("info", "d.csv").stdout.split())
     for order, last in (("day/month/year", "2024-04-06"), ("month/day/year", "2024-06-04")):
         assert line(chainrule("info", "d.csv", "--kind", f"d=date:{order}").stdout, "d").split()[1:3] == ["date", "2024-01-01"]
-        problem = Problem.load("d.csv", Config(target="y", kinds=(f"d=date:{order}",)))
+        problem = PreparedData.load("d.csv", Config(target="y", kinds=(f"d=date:{order}",)))
         assert last in load("d.csv", kinds={"d": f"date:{order}"})["d"].texts()
         assert problem.features.kinds == {"d": f"date:{order}"}
     untrained("d.csv", "y", kinds=("d=date:day/month/year",))
@@ -119,11 +119,11 @@ def test_words_for_gaps_mean_the_same_all(here, word, kind):
         pa.parquet.write_table(
             pa.table({c[0]: pa.array([v if c[0] == "x" else float(v) for v in c[1:]]) for c in columns}), "t.parquet"
         )
-    problem = Problem.load(f"t.{kind}", Config(target="y"))
+    problem = PreparedData.load(f"t.{kind}", Config(target="y"))
     report = problem.features.describe()[0]
     assert (report.kind, report.missing, report.note) == ("numeric", 23, f"34 cells say '{word}'")
     (here / "e.csv").write_text(text.replace(f"{word},", ","), encoding="utf-8")
-    empty = Problem.load("e.csv", Config(target="y"))
+    empty = PreparedData.load("e.csv", Config(target="y"))
     np.testing.assert_array_equal(problem.X, empty.X)
     np.testing.assert_allclose(problem.y, empty.y)
 
@@ -168,7 +168,7 @@ def test_numbers_with_signs_are_understood_on_both_sides(here):
     assert answers[0] == "income"
     assert np.isfinite(np.array(answers[1:], float)).all()
     assert chainrule("evaluate", "run", "m.csv").exit_code == 0
-    assert [r.kind for r in Problem.load("m.csv", Config(target="y")).features.describe()] == ["numeric", "numeric"]
+    assert [r.kind for r in PreparedData.load("m.csv", Config(target="y")).features.describe()] == ["numeric", "numeric"]
 
 
 def test_copied_columns_are_as_they_were_written(here):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from chainrule.data import read_images
 from chainrule.errors import DataError
-from chainrule.job import Config, Problem
+from chainrule.job import Config, PreparedData
 
 MNIST = Path(__file__).resolve().parents[2] / "../shared/data/mnist-10k"
 
@@ -76,7 +76,7 @@ def test_folders_without_classes(tmp_path):
     Image.new("L", (2, 2)).save(tmp_path / "only" / "a.png")
     assert read_images(tmp_path).classes == ["only"]
     with pytest.raises(DataError, match=r"has 1 class\(es\); at least two"):
-        Problem.from_images(read_images(tmp_path), Config())
+        PreparedData.of(read_images(tmp_path), Config())
     with pytest.raises(DataError, match="does not exist"):
         read_images(tmp_path / "nowhere")
 

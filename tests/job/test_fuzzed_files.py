@@ -10,6 +10,7 @@ import resource
 import sys
 import zipfile
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from chainrule.errors import ChainruleError
 from chainrule.fitting.files import read, write
 from chainrule.grading import read_homework
 from chainrule.grading.homework import TEMPLATE
-from chainrule.job import Config, Predictor, Problem, train
+from chainrule.job import Config, Predictor, PreparedData, train
 from chainrule.job.resuming import load_run
 from chainrule.train import History
 
@@ -189,7 +190,7 @@ TABLE = Table.from_columns({"a": np.arange(30.0), "b": np.tile(["u", "v", "w"], 
 
 def model_file(folder):
     config = Config(target="y", epochs=1, hidden=(4,), backend="reference")
-    problem = Problem.from_table(TABLE, "y", config, "iris")
+    problem = PreparedData.of(TABLE, replace(config, target="y"), "iris")
     train(problem, config).predictor.save(folder / "m.safetensors")
     return (folder / "m.safetensors").read_bytes()
 

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 import chainrule as cr
 from chainrule.data import Table, TargetEncoder
 from chainrule.errors import ArgumentError, DataError, ModelFileError, NonFiniteLoss, OutputError
-from chainrule.job import Config, Predictor, Problem, train
+from chainrule.job import Config, Predictor, PreparedData, train
+from chainrule.job.building import resolved
 from chainrule.job.config import ACTIVATIONS, OPTIMIZERS, SCHEDULES
-from chainrule.job.predictor import baseline, measure, measure_text, worse_than_constant
-from chainrule.job.training import RUN_FILES, resolved, run_folder
+from chainrule.job.folders import RUN_FILES, run_folder
+from chainrule.job.measures import baseline, measure, measure_text, worse_than_constant
 
 FAST = {"epochs": 2, "hidden": (8,)}
 
@@ -29,7 +31,7 @@ def table(n=40, seed=0):
 
 def problem(target="answer", **settings):
     config = Config(target=target, **(FAST | settings))
-    return Problem.from_table(table(), target, config), config
+    return PreparedData.of(table(), replace(config, target=target)), config
 
 
 def run(tmp_path, name="run", target="answer", **settings):
@@ -59,7 +61,7 @@ def test_the_same_configuration_gives_the_same_model_bit_for_bit(tmp_path):
     first = run(tmp_path, "a", dropout=0.3)
     again = Config.from_toml(tmp_path / "a" / "config.toml")
     with run_folder(tmp_path / "b", "x") as folder:
-        train(Problem.from_table(table(), "answer", again), again, folder)
+        train(PreparedData.of(table(), replace(again, target="answer")), again, folder)
     one, two = (tmp_path / name / "model.safetensors" for name in "ab")
     assert one.read_bytes() == two.read_bytes()
     third = run(tmp_path, "c", dropout=0.3, seed=1)
@@ -81,7 +83,7 @@ def test_probabilities_are_computed_a_few_rows_at_a_time(tmp_path, monkeypatch):
     predictor = run(tmp_path).predictor
     outputs = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
     whole = predictor.probabilities(outputs)
-    monkeypatch.setattr("chainrule.job.predictor._NUMBERS_AT_ONCE", 5)
+    monkeypatch.setattr("chainrule.job.measures._NUMBERS_AT_ONCE", 5)
     np.testing.assert_array_equal(predictor.probabilities(outputs), whole)
     np.testing.assert_allclose(whole[:, 1], 1 / (1 + np.exp(-outputs[:, 0].astype(np.float64))), rtol=1e-12)
 
@@ -117,7 +119,7 @@ def test_weights_are_averaged_where_there_are_enough_epochs_and_none_is_chosen(s
 def test_the_report_says_that_weights_were_averaged(settings, averaged, tmp_path):
     config = Config(target="answer", **(FAST | settings))
     with run_folder(tmp_path / "run", "x") as folder:  # with too few rows to hold any out, so that none can choose an epoch
-        result = train(Problem.from_table(table(19), "answer", config), config, folder)
+        result = train(PreparedData.of(table(19), replace(config, target="answer")), config, folder)
     assert result.averaged == averaged
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert ("weights were averaged at the end" in page) == averaged
@@ -138,7 +140,7 @@ def test_the_network_has_the_layers_asked_for(hidden, dropout, layers):
 @pytest.mark.parametrize("rows, held_out", [(19, False), (20, True)])
 def test_few_rows_are_not_held_out_and_have_no_validation_columns(rows, held_out):
     config = Config(**FAST, patience=5, schedule="plateau")
-    found = Problem.from_table(table(rows), "number", config)
+    found = PreparedData.of(table(rows), replace(config, target="number"))
     assert found.held_out == held_out
     columns = train(found, config).history.columns
     assert ("val_loss" in columns) == held_out
@@ -147,7 +149,7 @@ def test_few_rows_are_not_held_out_and_have_no_validation_columns(rows, held_out
 def test_many_small_classes_leave_nothing_to_hold_out():
     names = [f"c{k}" for k in range(12)] * 2
     words = Table.from_columns({"x": np.arange(24.0) ** 0.5, "y": names})
-    found = Problem.from_table(words, "y", Config(target="y"))
+    found = PreparedData.of(words, Config(target="y"))
     assert not found.held_out
     assert len(found.X_held) == 24
     train(found, Config(**FAST))
@@ -176,17 +178,16 @@ def test_settings_that_would_do_nothing(source, settings, text, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     np.savez("p.npz", X=np.zeros((4, 3, 3), np.uint8), y=np.array([0, 1, 0, 1]))
     with pytest.raises(ArgumentError) as error:
-        Problem.load(source, Config(**settings))
+        PreparedData.load(source, Config(**settings))
     assert text in str(error.value)
 
 
 # ---------------------------------------------------------------------------------------- measures
 def test_measures_of_classes_by_hand():
     target = TargetEncoder("t", "multiclass", ("a", "b", "c"), 0.0, 1.0, "categorical")
-    predictor = Predictor(cr.nn.Linear(1, 3), None, target, {})
     outputs = np.log([[0.5, 0.25, 0.25], [0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.2, 0.2, 0.6]])
     y = np.array([0, 1, 1, 2])
-    assert measure(predictor, outputs, y) == pytest.approx(
+    assert measure(target, outputs, y) == pytest.approx(
         {"accuracy": 0.75, "balanced_accuracy": (1 + 0.5 + 1) / 3, "log_loss": -np.log([0.5, 0.6, 0.1, 0.6]).mean()}
     )
     # Of 3 training rows one is of class a, two are of b, none of c: (1 + 1, 2 + 1, 0 + 1) / (3 + 3).
@@ -198,10 +199,9 @@ def test_measures_of_classes_by_hand():
 
 def test_measures_of_numbers_by_hand():
     target = TargetEncoder("t", "regression", (), 10.0, 2.0, "numeric")
-    predictor = Predictor(cr.nn.Linear(1, 1), None, target, {})
     outputs, y = np.array([[0.0], [1.0]]), np.array([1.0, 1.0])  # 10 and 12 where 12 and 12 are right
-    assert measure(predictor, outputs, y) == {"mae": 1.0, "rmse": 2**0.5}
-    assert measure(predictor, outputs, np.array([1.0, 0.0]))["r2"] == -3.0
+    assert measure(target, outputs, y) == {"mae": 1.0, "rmse": 2**0.5}
+    assert measure(target, outputs, np.array([1.0, 0.0]))["r2"] == -3.0
     # Training targets 10, 10, 16 have the median 10 and the mean 12; the truth is 11 and 12.
     assert baseline(target, np.array([0.0, 0.0, 3.0]), np.array([0.5, 1.0])) == pytest.approx(
         {"mae": 1.5, "rmse": 0.5**0.5, "r2": -1.0}
@@ -211,9 +211,8 @@ def test_measures_of_numbers_by_hand():
 @pytest.mark.parametrize("std", [1e300, 1e-300])
 def test_measures_of_very_large_and_very_small_numbers_are_right(std):
     target = TargetEncoder("y", "regression", (), 0.0, std, "numeric")
-    predictor = Predictor(cr.nn.Identity(), None, target, {})
     y = np.array([1.0, 3.0], np.float32)
-    found = measure(predictor, np.array([[2.0], [3.0]], np.float32), y)
+    found = measure(target, np.array([[2.0], [3.0]], np.float32), y)
     assert found == pytest.approx({"mae": 0.5 * std, "rmse": 0.5**0.5 * std, "r2": 0.5}, rel=1e-12)
     assert baseline(target, y, y) == pytest.approx({"mae": std, "rmse": std, "r2": 0.0}, rel=1e-12)
 
@@ -246,7 +245,7 @@ def test_balanced_weights_find_a_rare_class():
     rare = 2 * X[:, 0] + rng.normal(size=400) > 3.2
     data = Table.from_columns({"a": X[:, 0], "y": np.where(rare, "yes", "no")}, "the table")
     configs = [Config(target="y", hidden=(8,), class_weight=weight) for weight in (None, "balanced")]
-    plain, weighted = (train(Problem.from_table(data, "y", config), config).metrics for config in configs)
+    plain, weighted = (train(PreparedData.of(data, replace(config, target="y")), config).metrics for config in configs)
     assert weighted["balanced_accuracy"] > plain["balanced_accuracy"] + 0.1
 
 
@@ -257,7 +256,7 @@ def test_noise_is_not_learnt_in_silence(tmp_path):
     data = Table.from_columns({**columns, "y": np.where(rng.normal(size=300) > 1.5, "yes", "no")}, "the table")
     config = Config(target="y")
     with run_folder(tmp_path / "run", "x") as folder:
-        result = train(Problem.from_table(data, "y", config), config, folder)
+        result = train(PreparedData.of(data, replace(config, target="y")), config, folder)
     assert result.best_epoch == int(np.argmin(result.history["val_loss"])) + 1
     assert not result.averaged
     assert result.diagnosis is not None

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,10 +19,10 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.data import ImageSet, Table
 from chainrule.errors import OutputError
-from chainrule.job import Config, Predictor, Problem, train
+from chainrule.job import Config, Predictor, PreparedData, train
+from chainrule.job.folders import REPORT_FILE
 from chainrule.job.report import quality, report_html, words, write_report
 from chainrule.job.report.sample import picture, sample_section, worst_row
-from chainrule.job.training import REPORT_FILE
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -51,11 +52,11 @@ def problem_of(task):
     settings = {"epochs": 2, "patience": 1, "exclude": ("constant",), "backend": "reference"}
     if task in ("pictures", "colours"):
         config = Config(epochs=1, hidden=(4,), backend="reference")
-        return Problem.from_images(pictures(1 if task == "pictures" else 3), config), config
+        return PreparedData.of(pictures(1 if task == "pictures" else 3), config), config
     config = Config(**settings | {"hidden": () if task == "plain" else (5,)})
     three = ("red", "green", "blue")
     data = table(12 if task == "few" else 60, three if task in ("multiclass", "plain") else ("no", "yes"))
-    return Problem.from_table(data, "number" if task == "regression" else "answer", config), config
+    return PreparedData.of(data, replace(config, target="number" if task == "regression" else "answer")), config
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +244,7 @@ def test_the_trained_network_is_left_as_it_was(reports):
 @needs_math
 def test_names_and_labels_are_escaped():
     config = Config(target="answer", epochs=1, hidden=(3,), backend="reference")
-    problem = Problem.from_table(table(labels=(NASTY, "<b>"), nasty=NASTY), "answer", config, f"x{NASTY}.csv")
+    problem = PreparedData.of(table(labels=(NASTY, "<b>"), nasty=NASTY), replace(config, target="answer"), f"x{NASTY}.csv")
     parser = seen(report_html(train(problem, config), problem))
     assert not {"script", "b"} & set(parser.tags)
     for text in parser.text.values():
@@ -255,7 +256,7 @@ def test_many_columns_and_classes_are_summed_up():
     columns = {f"column {k}": rng.normal(size=300) for k in range(40)}
     columns["answer"] = np.array([f"class {k}" for k in range(30)] * 10)
     config = Config(target="answer", epochs=1, hidden=(3,), task="classification", backend="reference")
-    problem = Problem.from_table(Table.from_columns(columns, "t"), "answer", config)
+    problem = PreparedData.of(Table.from_columns(columns, "t"), replace(config, target="answer"))
     page = report_html(train(problem, config), problem)
     assert "column 0, column 1, …, column 39" in page
     assert "column 20" not in page.split('id="sample"')[0]
@@ -412,7 +413,7 @@ def test_short_runs_of_large_and_deep_networks_are_bounded():
 def test_a_deep_network_is_not_derived():
     rows = table(30)
     config = Config(epochs=1, hidden=(2,) * 21, backend="reference")
-    problem = Problem.from_table(rows, "answer", config)
+    problem = PreparedData.of(rows, replace(config, target="answer"))
     result = train(problem, config)
     outputs = result.predictor.model.predict(problem.X_held, backend="reference")
     assert "The network has 22 layers" in sample_section(result, problem, outputs).body

@@ -1,10 +1,13 @@
 """The command line: `chainrule COMMAND`.
 
-commands      `main`, and the commands that train, use and describe a model
+commands      `main`, with all commands
+  train       train, resume
   answers     predict
+  describe    evaluate, info
   diagnose    diagnose
   explain     explain, check, draw
   reading     the options that say how a table is read
+  showing     tables and counts as they are printed
   output      what is printed, and where
 """
 

@@ -51,7 +51,7 @@ def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool,
         refuse_overwriting(out, model, data)
     predictor = Predictor.load(model)
     read = predictor.read(data, labelled=False, keep=keep, **how)
-    show_notes(read)
+    show_notes(predictor.features.notes(read))
     names = predictor.row_names(read, keep)
     found = predictor.predict(read)
     answer = predictor.target.name

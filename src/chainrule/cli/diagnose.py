@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from chainrule.cli.explain import LANGUAGES
 from chainrule.cli.output import echo
+from chainrule.language import LANGUAGES
 
 FOUND = 1
 

@@ -15,6 +15,7 @@ import click
 
 from chainrule.cli.output import echo
 from chainrule.errors import ArgumentError, message
+from chainrule.language import LANGUAGES
 from chainrule.optim import OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from chainrule.grading import Homework
 
 FORMS = ("graph", "path", "matrix", "update", "attribution")
-LANGUAGES = ("en", "zh")
 PICTURES = ("graph", "network", "curves", "regions", "gradient-flow")
 WRONG_CLAIMS, NOT_GRADED = 1, 3
 _NEGATIVE_FORMULA = re.compile(r"-(?!o)[\w(.].")  # no option has one minus and several letters but -oFILE

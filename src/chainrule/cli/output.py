@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -28,9 +28,9 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     click.echo(shown(text), err=err, nl=nl)
 
 
-def show_notes(data: object) -> None:
+def show_notes(notes: Iterable[str]) -> None:
     """What was not read, or read in another way than it stands there; on standard error, as standard output has the answers."""
-    for note in getattr(data, "notes", ()):
+    for note in notes:
         echo(f"Note: {note}", err=True)
 
 

@@ -43,7 +43,7 @@ class Dataset:
         """The same data as a table whose last column, called `target`, holds class labels or numbers."""
         columns: dict[str, Any] = dict(zip(self.feature_names, self.X.T, strict=True))
         columns[TARGET] = self.y if self.classes is None else np.array(self.classes)[self.y]
-        return replace(Table.from_columns(columns, "the data set"), target=TARGET)
+        return replace(Table.from_columns(columns, "the data set"), target=TARGET, description=self.description)
 
 
 def builtin(name: str, seed: int = 0) -> Dataset:

@@ -106,7 +106,12 @@ def read_images(
     return ImageSet(X, y.astype(np.int64), [str(label) for label in classes.tolist()])
 
 
-def is_idx(path: Path) -> bool:
+def holds_pictures(path: Path) -> bool:
+    """Whether a path is what `read_images` reads: a folder, an .npz file, or an IDX file."""
+    return path.is_dir() or path.suffix == ".npz" or _is_idx(path)
+
+
+def _is_idx(path: Path) -> bool:
     """Whether the file starts like an IDX file of bytes, plain or gzip."""
     try:
         with open_bytes(path) as stream:

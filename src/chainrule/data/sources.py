@@ -8,7 +8,7 @@ from typing import Any
 
 from chainrule.data.builtin_sets import BUILTIN, TARGET, Dataset, builtin
 from chainrule.data.files import did_you_mean, existing_file
-from chainrule.data.images import ImageSet, is_idx, read_images
+from chainrule.data.images import ImageSet, holds_pictures, read_images
 from chainrule.data.tables import Table, read_table
 from chainrule.errors import DataError, message
 
@@ -51,7 +51,9 @@ def load(
                 near if near.startswith("Did") else "Check the spelling.",
             )
         )
-    if path.is_dir() or path.suffix == ".npz" or is_idx(existing_file(path)):
+    if not path.is_dir():
+        existing_file(path)
+    if holds_pictures(path):
         if target is not None:
             raise DataError(message(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out."))
         return read_images(path, image_size)

@@ -38,11 +38,13 @@ class Table:
         columns: the columns; their keys are their names.
         source: where the table came from, for messages.
         target: the column to predict, where the data itself says which; None where that is to be chosen.
+        description: a sentence on the data, where it brings one.
     """
 
     columns: Mapping[str, Column]
     source: str
     target: str | None = None
+    description: str = ""
 
     @property
     def n_rows(self) -> int:

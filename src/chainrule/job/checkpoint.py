@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from chainrule.job.config import Config
-from chainrule.job.problem import Problem
+from chainrule.job.folders import CHECKPOINT_FILE
+from chainrule.job.prepared import PreparedData
 from chainrule.train import Callback, save_trainer
 
 if TYPE_CHECKING:
     from chainrule.train import Trainer
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
 _PAUSE = 20.0  # times as long as the last write took: writing takes at most a twentieth of the run
 
 
@@ -27,15 +27,15 @@ class RunCheckpoint(Callback):
 
     Args:
         folder: of the run.
-        problem: what is trained on; a digest of it is kept, to know it again.
+        prepared: what is trained on; a digest of it is kept, to know it again.
         config: resolved settings.
     """
 
     saves: ClassVar[bool] = True
 
-    def __init__(self, folder: Path, problem: Problem, config: Config) -> None:
+    def __init__(self, folder: Path, prepared: PreparedData, config: Config) -> None:
         self.path = folder / CHECKPOINT_FILE
-        self._extras = {"source": problem.source, "config": _settings(config), "digest": digest(problem)}
+        self._extras = {"source": prepared.source, "config": _settings(config), "digest": digest(prepared)}
         self._due = 0.0
 
     def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
@@ -51,10 +51,10 @@ class RunCheckpoint(Callback):
         self._due = finished + _PAUSE * (finished - started)
 
 
-def digest(problem: Problem) -> str:
+def digest(prepared: PreparedData) -> str:
     """A number that tells whether a run is given the data that it was trained on."""
     found = hashlib.sha256()
-    for array in (problem.X, problem.y, problem.X_held, problem.y_held):
+    for array in (prepared.X, prepared.y, prepared.X_held, prepared.y_held):
         found.update(f"{array.dtype}{array.shape}".encode())
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()

@@ -5,37 +5,37 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from chainrule.data import FeatureEncoder
-from chainrule.diagnosis import Diagnosis, diagnose_problem
-from chainrule.diagnosis import Problem as Studied
+from chainrule.diagnosis import Diagnosis, Problem, diagnose_problem
+from chainrule.job.building import make_loss, make_optimizer
 from chainrule.job.config import Config
-from chainrule.job.predictor import MODEL_FILE, Predictor
-from chainrule.job.problem import Problem
-from chainrule.job.training import CONFIG_FILE, HISTORY_FILE, Result, make_loss, make_optimizer
+from chainrule.job.folders import CONFIG_FILE, HISTORY_FILE, MODEL_FILE
+from chainrule.job.predictor import Predictor
+from chainrule.job.prepared import PreparedData
+from chainrule.job.results import Result
 from chainrule.language import Language
 from chainrule.train import History
 
 
-def diagnose_run(result: Result, problem: Problem) -> Diagnosis:
+def diagnose_run(result: Result, prepared: PreparedData) -> Diagnosis:
     """What is wrong with the network of a run, seen on its training data, the held-out data, and its history.
 
     Args:
         result: the run; its network and optimiser are not changed.
-        problem: the data that it was trained and judged on.
+        prepared: the data that it was trained and judged on.
     """
     config = result.config
-    studied = Studied(
+    studied = Problem(
         result.predictor.model,
-        make_loss(config, problem.target.task),
-        problem.X,
-        problem.y,
+        make_loss(config, prepared.target.task),
+        prepared.X,
+        prepared.y,
         result.optimizer,
-        (problem.X_held, problem.y_held) if problem.held_out else None,
+        (prepared.X_held, prepared.y_held) if prepared.held_out else None,
         result.history,
-        config.batch_size or len(problem.X),
+        config.batch_size or len(prepared.X),
         trained=True,
-        feature_names=_names(result.predictor),
-        class_names=problem.target.classes,
+        feature_names=tuple(result.predictor.features.feature_names),
+        class_names=prepared.target.classes,
     )
     return diagnose_problem(studied, seed=config.seed).for_interface("command line")
 
@@ -58,8 +58,8 @@ def diagnose_saved(path: str | Path, source: str | Path, language: Language = "e
     predictor = Predictor.load(path)
     X, y = predictor.labelled(predictor.read(source, labelled=True))
     loss = make_loss(Config(), predictor.target.task)
-    names, classes = _names(predictor), predictor.target.classes
-    studied = Studied(predictor.model, loss, X, y, trained=True, feature_names=names, class_names=classes)
+    names, classes = tuple(predictor.features.feature_names), predictor.target.classes
+    studied = Problem(predictor.model, loss, X, y, trained=True, feature_names=names, class_names=classes)
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     if (folder / MODEL_FILE).exists() and (folder / CONFIG_FILE).exists():
         config = Config.from_toml(folder / CONFIG_FILE)
@@ -71,8 +71,3 @@ def diagnose_saved(path: str | Path, source: str | Path, language: Language = "e
             batch_size=config.batch_size or studied.batch_size,
         )
     return diagnose_problem(studied, language=language).for_interface("command line")
-
-
-def _names(predictor: Predictor) -> tuple[str, ...]:
-    features = predictor.features
-    return tuple(features.feature_names) if isinstance(features, FeatureEncoder) else ()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chainrule.data.picture_files import SUFFIXES
 from chainrule.errors import OutputError, message
-from chainrule.job.checkpoint import CHECKPOINT_FILE
-from chainrule.job.predictor import MODEL_FILE
+from chainrule.job.folders import CHECKPOINT_FILE, CURVES_FILE, MODEL_FILE, RUN_FILES
+from chainrule.job.inputs import ENCODERS
 
-_OF_A_RUN = (MODEL_FILE, CHECKPOINT_FILE, "config.toml", "history.csv", "metrics.json", "report.html")
+_OF_A_RUN = frozenset(RUN_FILES) - {CURVES_FILE}  # which is drawn again, if need be in another language or theme
 
 
 def refuse_overwriting(out: str | Path, *inputs: str | Path | None) -> None:
@@ -34,8 +33,9 @@ def _needed(path: Path, inputs: list[Path]) -> str:
     """What the file is needed for; "" if nothing."""
     if any(path.samefile(given) for given in inputs if given.is_file()):
         return "what is read"
-    if path.suffix.lower() in SUFFIXES and any(given in path.parents for given in inputs):
-        return "one of the pictures that are read"
+    for encoder in ENCODERS.values():
+        if path.suffix.lower() in encoder.suffixes and any(given in path.parents for given in inputs):
+            return f"one of the {encoder.noun} that are read"
     if path.suffix == ".safetensors":
         return "a model"
     of_run = any((path.parent / name).exists() for name in (MODEL_FILE, CHECKPOINT_FILE))

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from chainrule import nn
-from chainrule.data import FeatureEncoder
 from chainrule.data.files import existing_file
 from chainrule.drawing import Drawing, draw
 from chainrule.drawing.dispatch import Kind
@@ -15,9 +13,10 @@ from chainrule.drawing.picture import Look, Theme
 from chainrule.drawing.regions import Plane, plane_drawing, regions_drawing
 from chainrule.errors import ArgumentError, DataError, message
 from chainrule.ir import Array
-from chainrule.job.config import LOSSES, Config
+from chainrule.job.building import make_loss
+from chainrule.job.config import Config
+from chainrule.job.folders import CONFIG_FILE, HISTORY_FILE
 from chainrule.job.predictor import Predictor
-from chainrule.job.training import CONFIG_FILE, HISTORY_FILE
 from chainrule.language import Language
 from chainrule.train import History
 
@@ -55,9 +54,7 @@ def draw_run(
     if kind == "regions":
         return draw_regions(predictor, X, y, Look(theme, language))
     config = Config.from_toml(existing_file(Path(run) / CONFIG_FILE))
-    assert config.loss is not None
-    loss = getattr(nn, LOSSES[predictor.target.task][config.loss])()
-    return draw(predictor.model, X, y, loss=loss, theme=theme, language=language)
+    return draw(predictor.model, X, y, loss=make_loss(config, predictor.target.task), theme=theme, language=language)
 
 
 def draw_regions(predictor: Predictor, X: Array, y: Array, look: Look) -> Drawing:
@@ -88,10 +85,9 @@ def draw_regions(predictor: Predictor, X: Array, y: Array, look: Look) -> Drawin
 def plane_of(predictor: Predictor, X: Array, y: Array) -> Plane | None:
     """The plane of the two columns of numbers that a network reads, with the rows that have both; None if it reads others."""
     features, target = predictor.features, predictor.target
-    scales = features.scales if isinstance(features, FeatureEncoder) else None
+    scales = features.scales
     if scales is None or len(scales) != 2:
         return None
-    assert isinstance(features, FeatureEncoder)
     points = features.to_numbers(X)
     whole = ~np.isnan(points).any(axis=1)
     first, second = scales
@@ -107,10 +103,7 @@ def plane_of(predictor: Predictor, X: Array, y: Array) -> Plane | None:
 
 def _nothing(predictor: Predictor) -> Array:
     """Two samples of zeros, which tell the shape; of a single one the picture would show the values."""
-    features = predictor.features
-    if isinstance(features, FeatureEncoder):
-        return np.zeros((2, len(features.feature_names)), np.float32)
-    return np.zeros((2, features.channels, features.height, features.width), np.float32)
+    return np.zeros((2, *predictor.features.shape), np.float32)
 
 
 def _history(folder: Path, predictor: Predictor) -> History:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from chainrule.errors import ArgumentError, DataError, ModelFileError, message
 from chainrule.fileio import parsing
-from chainrule.job.checkpoint import CHECKPOINT_FILE, digest
+from chainrule.job.checkpoint import digest
 from chainrule.job.config import Config
-from chainrule.job.problem import Problem
+from chainrule.job.folders import CHECKPOINT_FILE
+from chainrule.job.prepared import PreparedData
 from chainrule.train import Trainer, load_model, load_trainer
 
 
-def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | None = None) -> tuple[Trainer, Problem, Config]:
+def load_run(
+    folder: str | Path, epochs: int | None = None, data: str | Path | None = None
+) -> tuple[Trainer, PreparedData, Config]:
     """The training in a run folder as it was after its last whole epoch that was saved; `train_on` goes on with it.
 
     Args:
@@ -49,14 +52,14 @@ def load_run(folder: str | Path, epochs: int | None = None, data: str | Path | N
         source = Path(extras["source"])
     _check_unfinished(folder, trainer, config, epochs)
     try:
-        problem = Problem.load(data or str(source), config)
+        prepared = PreparedData.load(data or str(source), config)
     except (DataError, ArgumentError):
         if data is None and source.exists():
             raise _other_data(source, folder) from None
         raise
-    if digest(problem) != extras["digest"]:
-        raise _other_data(problem.source, folder)
-    return trainer, problem, replace(config, epochs=epochs or config.epochs)
+    if digest(prepared) != extras["digest"]:
+        raise _other_data(prepared.source, folder)
+    return trainer, prepared, replace(config, epochs=epochs or config.epochs)
 
 
 def _other_data(source: str | Path, folder: str | Path) -> DataError:

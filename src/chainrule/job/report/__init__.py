@@ -12,20 +12,17 @@ sample      the backward pass of one sample, derived step by step
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chainrule.fileio import write_file
-from chainrule.job.problem import Problem
+from chainrule.job.prepared import PreparedData
 from chainrule.job.report import data, findings, network, quality, sample
 from chainrule.job.report.pages import page
-
-if TYPE_CHECKING:
-    from chainrule.job.training import Result
+from chainrule.job.results import Result
 
 __all__ = ["report_html", "write_report"]
 
 
-def report_html(result: Result, problem: Problem) -> str:
+def report_html(result: Result, prepared: PreparedData) -> str:
     """The report of a run: data, settings, learning curves, measures, network, gradient flow, diagnosis, one derivation.
 
     The page asks for nothing from outside, follows the reader's light or dark setting, prints, and holds both languages with a
@@ -33,26 +30,26 @@ def report_html(result: Result, problem: Problem) -> str:
 
     Args:
         result: the finished run; its network is not changed.
-        problem: the data that it was trained and judged on.
+        prepared: the data that it was trained and judged on.
     """
-    outputs = result.predictor.model.predict(problem.X_held, backend=result.config.backend)
+    outputs = result.predictor.model.predict(prepared.X_held, backend=result.config.backend)
     parts = [
-        data.data_section(problem),
+        data.data_section(prepared),
         data.settings_section(result.config),
         quality.curves_section(result.history),
-        quality.quality_section(result, problem, outputs),
-        network.network_section(result, problem, outputs),
-        network.flow_section(result, problem),
-        findings.diagnosis_section(result, problem),
-        sample.sample_section(result, problem, outputs),
+        quality.quality_section(result, prepared, outputs),
+        network.network_section(result, prepared, outputs),
+        network.flow_section(result, prepared),
+        findings.diagnosis_section(result, prepared),
+        sample.sample_section(result, prepared, outputs),
     ]
-    return page(problem.target.name, Path(problem.source).name, parts)
+    return page(prepared.target.name, Path(prepared.source).name, parts)
 
 
-def write_report(result: Result, problem: Problem, path: str | Path) -> None:
+def write_report(result: Result, prepared: PreparedData, path: str | Path) -> None:
     """Write `report_html` to a file.
 
     Raises:
         OutputError: the file could not be written.
     """
-    write_file(path, report_html(result, problem).encode(errors="backslashreplace"))
+    write_file(path, report_html(result, prepared).encode(errors="backslashreplace"))

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import html
 import math
-from typing import TYPE_CHECKING
 
 from chainrule.diagnosis import Diagnosis, Finding
 from chainrule.diagnosis.rule import Value
 from chainrule.drawing.chart import label
 from chainrule.job.diagnosing import diagnose_run
-from chainrule.job.problem import Problem
-from chainrule.job.report.pages import Part, attempt, paragraph, table
+from chainrule.job.prepared import PreparedData
+from chainrule.job.report.pages import ReportSection, attempt, paragraph, table
 from chainrule.job.report.words import both, say
-
-if TYPE_CHECKING:
-    from chainrule.job.training import Result
+from chainrule.job.results import Result
 
 _COLUMNS = ("rms-z", "rms-dw", "update", "delta", "weight-factor", "slope-factor", "dead", "saturated", "rank")
 _NUMBERS = ("z", "gradient", "update", "delta", "weight_factor", "slope_factor", "dead", "saturated", "rank")
 _SHARES = ("dead", "saturated")
 
 
-def diagnosis_section(result: Result, problem: Problem) -> Part:
+def diagnosis_section(result: Result, prepared: PreparedData) -> ReportSection:
     """The findings, worst first, and the numbers of every layer."""
     found = result.diagnosis
-    return Part("diagnosis", attempt(lambda: _body(diagnose_run(result, problem) if found is None else found), ""))
+    return ReportSection("diagnosis", attempt(lambda: _body(diagnose_run(result, prepared) if found is None else found), ""))
 
 
 def _body(diagnosis: Diagnosis) -> str:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chainrule import nn
 from chainrule.fitting.inputs import targets_array
 from chainrule.ir import Array
+from chainrule.job.building import activation_of, make_loss
 from chainrule.job.config import ACTIVATIONS
-from chainrule.job.problem import Problem
-from chainrule.job.training import make_loss
+from chainrule.job.prepared import PreparedData
+from chainrule.job.results import Result
 from chainrule.nn.module import observing
 from chainrule.nn.table import from_config, to_config
 from chainrule.tensors import Tensor, tensor
-
-if TYPE_CHECKING:
-    from chainrule.job.training import Result
 
 
 @dataclass(frozen=True)
@@ -28,20 +25,20 @@ class Run:
     Attributes:
         model: a copy of the trained network, in evaluation mode.
         loss: L, the mean over the rows.
-        flattened: the feature maps in a row per sample, of a network with convolutions.
+        read: what the dense layers read, of a network that begins with others; the feature maps of a picture in a row.
     """
 
     model: nn.Sequential
     loss: Tensor
-    flattened: Tensor | None
+    read: Tensor | None
 
 
-def run(result: Result, problem: Problem, X: Array, y: Array, *, named: bool = False) -> Run:
+def run(result: Result, prepared: PreparedData, X: Array, y: Array, *, named: bool = False) -> Run:
     """Run a copy of the trained network.
 
     Args:
         result: what was trained.
-        problem: its data.
+        prepared: its data.
         X, y: rows of it, encoded.
         named: whether layers get names: z¹, a¹, p¹ (pooled), f (flattened), W¹, b¹, …
     """
@@ -51,13 +48,18 @@ def run(result: Result, problem: Problem, X: Array, y: Array, *, named: bool = F
         output = model(tensor(X).named("x"))
     if named:
         _name(model, outputs)
-    flattened = next((outputs[layer] for layer in model if isinstance(layer, nn.Flatten)), None)
-    return Run(model, loss_of(result, problem, model, output, y), flattened)
+    count = first_layers(result, prepared)
+    return Run(model, loss_of(result, prepared, model, output, y), outputs[list(model)[count - 1]] if count else None)
 
 
-def loss_of(result: Result, problem: Problem, model: nn.Module, output: Tensor, y: Array) -> Tensor:
+def first_layers(result: Result, prepared: PreparedData) -> int:
+    """How many layers a network begins with for its kind of input."""
+    return len(prepared.features.layers(activation_of(result.config))[0])
+
+
+def loss_of(result: Result, prepared: PreparedData, model: nn.Module, output: Tensor, y: Array) -> Tensor:
     """The loss that was trained with, named L, of outputs (n, outputs) and encoded targets (n,)."""
-    loss = make_loss(result.config, problem.target.task)
+    loss = make_loss(result.config, prepared.target.task)
     target = tensor(targets_array(model, loss, output.shape, y, len(y))).named("y")
     found: Tensor = loss(output, target)
     return found.named("L")

@@ -69,7 +69,7 @@ code { font-size: .92em; white-space: nowrap; }
 
 
 @dataclass(frozen=True)
-class Part:
+class ReportSection:
     """One section of a report.
 
     Attributes:
@@ -81,7 +81,7 @@ class Part:
     body: str
 
 
-def page(target: str, source: str, parts: Sequence[Part]) -> str:
+def page(target: str, source: str, parts: Sequence[ReportSection]) -> str:
     """The whole page."""
     names = dict(zip(LANGUAGES, ("English", "中文"), strict=True))
     radios = "".join(

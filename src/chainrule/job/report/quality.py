@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,23 +14,21 @@ from chainrule.drawing.picture import Look
 from chainrule.drawing.regions import plane_drawing
 from chainrule.drawing.shapes import Point
 from chainrule.ir import Array
+from chainrule.job.measures import measure_text, worse_than_constant
 from chainrule.job.pictures import plane_of
-from chainrule.job.predictor import measure_text, worse_than_constant
-from chainrule.job.problem import Problem
-from chainrule.job.report.pages import Part, in_both, paragraph, table
+from chainrule.job.prepared import PreparedData
+from chainrule.job.report.pages import ReportSection, in_both, paragraph, table
 from chainrule.job.report.words import say, translated
+from chainrule.job.results import Result
 from chainrule.language import Language
 from chainrule.train import History
-
-if TYPE_CHECKING:
-    from chainrule.job.training import Result
 
 _MOST_CLASSES = 20  # in a confusion matrix
 _MOST_PAIRS = 20
 _MOST_POINTS = 1000
 
 
-def curves_section(history: History) -> Part:
+def curves_section(history: History) -> ReportSection:
     """Loss, metric and learning rate by epoch."""
     count, seconds = len(history), f"{sum(history['seconds']):.1f}"
     said = paragraph("one-epoch", seconds=seconds) if count == 1 else paragraph("epochs", count=f"{count:,}", seconds=seconds)
@@ -40,7 +37,7 @@ def curves_section(history: History) -> Part:
     if "rmse" in history.columns:
         said += paragraph("standardised")
     figures = in_both(lambda language: _figures(curve_drawings(history, Look(language=language))))
-    return Part("curves", said + figures)
+    return ReportSection("curves", said + figures)
 
 
 def _figures(drawings: Sequence[Drawing]) -> str:
@@ -48,24 +45,24 @@ def _figures(drawings: Sequence[Drawing]) -> str:
     return f'<div class="charts">{figures}</div>'
 
 
-def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
+def quality_section(result: Result, prepared: PreparedData, outputs: Array) -> ReportSection:
     """Measures beside the baseline; for classes the confusion matrix, for numbers the residuals.
 
     Args:
         result: the run.
-        problem: its data.
-        outputs: (n, outputs) of the network for `problem.X_held`.
+        prepared: its data.
+        outputs: (n, outputs) of the network for `prepared.X_held`.
     """
-    count = f"{len(problem.X_held):,}"
-    body = [paragraph("judged" if problem.held_out else "judged-training", count=count)]
+    count = f"{len(prepared.X_held):,}"
+    body = [paragraph("judged" if prepared.held_out else "judged-training", count=count)]
     rows = [
         (say(name), measure_text(value), measure_text(result.baseline[name]) if name in result.baseline else "")
         for name, value in result.metrics.items()
     ]
     body.append(table([say("measure"), say("of-network"), say("baseline")], rows, ("", "n", "n")))
-    numbers = problem.target.task == "regression"
+    numbers = prepared.target.task == "regression"
     body.append(paragraph("baseline-mean" if numbers else "baseline-class"))
-    if result.config.patience and problem.held_out:
+    if result.config.patience and prepared.held_out:
         body.append(paragraph("chose"))
     if result.averaged:
         body.append(paragraph("averaged"))
@@ -74,36 +71,36 @@ def quality_section(result: Result, problem: Problem, outputs: Array) -> Part:
     worse = worse_than_constant(result.metrics, result.baseline)
     if worse:
         body.append(f"<p><strong>{say('worse')}</strong> {', '.join(map(say, worse))}.</p>")
-    body.append(_residuals(problem, outputs) if numbers else _confusion(result, problem, outputs))
-    body.append(_regions(result, problem))
-    return Part("quality", "\n".join(body))
+    body.append(_residuals(prepared, outputs) if numbers else _confusion(result, prepared, outputs))
+    body.append(_regions(result, prepared))
+    return ReportSection("quality", "\n".join(body))
 
 
-def _regions(result: Result, problem: Problem) -> str:
+def _regions(result: Result, prepared: PreparedData) -> str:
     """The answers all over the plane, of a network that reads two columns of numbers and has not too many classes to tell."""
-    if len(problem.target.classes) > _MOST_CLASSES:
+    if len(prepared.target.classes) > _MOST_CLASSES:
         return ""
-    plane = plane_of(result.predictor, problem.X_held, problem.y_held)
+    plane = plane_of(result.predictor, prepared.X_held, prepared.y_held)
     if plane is None or not len(plane.points):
         return ""
 
     def figure(language: Language) -> str:
-        drawing = plane_drawing(result.predictor.model, plane, Look(language=language), problem.target.classes or None)
+        drawing = plane_drawing(result.predictor.model, plane, Look(language=language), prepared.target.classes or None)
         return f"<figure>{drawing.to_img('chart')}</figure>"
 
     return f"<h3>{say('regions')}</h3>{paragraph('regions-what')}{in_both(figure)}"
 
 
 # -------------------------------------------------------------------------------------------- classes
-def _confusion(result: Result, problem: Problem, outputs: Array) -> str:
+def _confusion(result: Result, prepared: PreparedData, outputs: Array) -> str:
     probabilities = result.predictor.probabilities(outputs)
     assert probabilities is not None
-    classes = problem.target.classes
+    classes = prepared.target.classes
     answers = probabilities.argmax(axis=1)
     if len(classes) > _MOST_CLASSES:
-        return _pairs(problem.y_held, answers, classes)
+        return _pairs(prepared.y_held, answers, classes)
     counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (problem.y_held, answers), 1)
+    np.add.at(counts, (prepared.y_held, answers), 1)
     return _matrix(counts, classes)
 
 
@@ -138,10 +135,10 @@ def _pairs(truth: Array, answers: Array, classes: Sequence[str]) -> str:
 
 
 # -------------------------------------------------------------------------------------------- numbers
-def _residuals(problem: Problem, outputs: Array) -> str:
+def _residuals(prepared: PreparedData, outputs: Array) -> str:
     """Answers by truth, and residuals by answer, in the target's own unit."""
-    answers = problem.target.decode(outputs)
-    truth = problem.y_held.astype(np.float64) * problem.target.std + problem.target.mean
+    answers = prepared.target.decode(outputs)
+    truth = prepared.target.decode(prepared.y_held)
     finite = np.flatnonzero(np.isfinite(answers))
     shown = finite[:: -(-len(finite) // _MOST_POINTS) or 1]
     if not len(shown):

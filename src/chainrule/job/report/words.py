@@ -32,10 +32,6 @@ PHRASES: dict[str, Phrase] = {
         "“{target}” is a number; over the training rows its mean is {mean} and its standard deviation {std}.",
         "“{target}” 是数值; 在训练数据上均值为 {mean}, 标准差为 {std}。",
     ),
-    "pixels": (
-        "Every row is a picture: {channels} × {height} × {width} (channels, height, width).",
-        "每行是一张图片: {channels} × {height} × {width} (通道, 高, 宽)。",
-    ),
     "number-of": ("number", "数量"),
     "columns": ("columns", "列"),
     "column": ("column", "列"),

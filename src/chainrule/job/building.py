@@ -1,0 +1,141 @@
+"""How a configuration becomes a network, a loss, an optimiser and a schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from chainrule import nn, optim
+from chainrule.errors import ArgumentError, message
+from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
+from chainrule.job.prepared import PreparedData
+from chainrule.tensors import manual_seed
+from chainrule.train import Trainer
+
+# The reasons for these, with measurements: docs/decisions/0003-training-defaults.md.
+_HIDDEN = (128, 128)
+_DROPOUT = 0.1
+_LEAST_BATCH, _MOST_BATCH = 16, 256  # √rows between these
+_LEAST_STEPS, _STEPS_PER_ROOT_ROW = 600, 30
+_LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "rmsprop": 2e-3, "adadelta": 1.0}
+_OTHER_LEARNING_RATE = 0.05
+_SHRINKAGE, _MOST_SHRINKAGE = 80.0, 4.0  # see _weight_decay
+_OTHER_L2 = 1e-4
+_LEAST_EPOCHS_TO_AVERAGE = 20
+
+
+def resolved(config: Config, prepared: PreparedData) -> Config:
+    """The configuration with every open setting chosen from the data."""
+    rows = len(prepared.X)
+    batch = config.batch_size or max(_LEAST_BATCH, min(_MOST_BATCH, 2 ** round(math.log2(math.sqrt(rows)))))
+    steps_per_epoch = -(-rows // batch)
+    steps = max(_LEAST_STEPS, _STEPS_PER_ROOT_ROW * math.sqrt(rows))
+    epochs = config.epochs or max(1, round(steps / steps_per_epoch))
+    rate = config.learning_rate or _LEARNING_RATES.get(config.optimizer, _OTHER_LEARNING_RATE)
+    decay = _weight_decay(prepared, rate, epochs * steps_per_epoch) if config.optimizer == "adamw" else _OTHER_L2
+    chosen = {
+        **prepared.features.used_settings(prepared.target),
+        "hidden": _HIDDEN if config.hidden is None else config.hidden,
+        "dropout": _DROPOUT if config.dropout is None else config.dropout,
+        "schedule": config.schedule or ("average" if epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience else "cosine"),
+        "loss": config.loss or next(iter(LOSSES[prepared.target.task])),
+        "learning_rate": rate,
+        "l2": decay if config.l2 is None else config.l2,
+        "batch_size": batch,
+        "epochs": epochs,
+    }
+    return replace(config, **chosen)
+
+
+def _weight_decay(prepared: PreparedData, rate: float, steps: int) -> float:
+    """The λ of AdamW with which a run pulls weights towards 0 the more, the more inputs there are per row.
+
+    AdamW multiplies weights by 1 − ηλ in each step: what counts is ηλ · steps (Wang, Aitchison 2024, "How to set AdamW's weight
+    decay as you scale model and dataset size"). It is 80 · inputs / rows, but at most 4.
+    """
+    shrinkage = min(_SHRINKAGE * prepared.X[0].size / len(prepared.X), _MOST_SHRINKAGE)
+    # A run of a few steps must not pull so hard that weights change sign.
+    return float(f"{shrinkage / (rate * max(steps, _LEAST_STEPS)):.3g}")
+
+
+def build(config: Config, prepared: PreparedData) -> nn.Module:
+    """The network for a resolved configuration: what the kind of input begins with, then dense layers."""
+    assert config.hidden is not None and config.dropout is not None
+    activation = activation_of(config)
+    layers, width = prepared.features.layers(activation)
+    for units in config.hidden:
+        layers += [nn.Linear(width, units), activation()]
+        if config.dropout:
+            layers.append(nn.Dropout(config.dropout))
+        width = units
+    return nn.Sequential(*layers, nn.Linear(width, prepared.outputs))
+
+
+def activation_of(config: Config) -> Callable[[], nn.Module]:
+    """What makes the activations of the hidden layers."""
+    found: Callable[[], nn.Module] = getattr(nn, ACTIVATIONS[config.activation])
+    return found
+
+
+def make_trainer(config: Config, prepared: PreparedData) -> Trainer:
+    """Model, loss, optimiser and schedule for a resolved configuration."""
+    manual_seed(config.seed)
+    model = build(config, prepared)
+    task = prepared.target.task
+    if config.loss not in LOSSES[task]:
+        raise ArgumentError(
+            message(
+                f"the loss {config.loss!r} was chosen for {prepared.target.name!r}",
+                f"its task is {task}, which has the losses {', '.join(LOSSES[task])}",
+                "Choose one of them, or another --task.",
+            )
+        )
+    if config.class_weight and task == "regression":
+        raise ArgumentError(
+            message(
+                f"class_weight={config.class_weight!r} was given, and {prepared.target.name!r} holds numbers",
+                "only classes can be weighted",
+                "Leave it out, or learn classes with --task classification.",
+            )
+        )
+    metrics = ["rmse"] if task == "regression" else ["accuracy"]
+    return Trainer(model, make_loss(config, task), make_optimizer(config, model), metrics=metrics, backend=config.backend)
+
+
+def make_loss(config: Config, task: str) -> nn.Loss:
+    """The loss that a configuration names; the usual one of the task if it names none."""
+    found: nn.Loss = getattr(nn, LOSSES[task][config.loss or next(iter(LOSSES[task]))])()
+    return found
+
+
+def make_optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
+    """L2 acts on weights; biases and normalisation are left alone."""
+    decayed = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
+    others = [(name, p) for name, p in model.named_parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.l2}, {"params": others, "weight_decay": 0.0}]
+    extra: dict[str, Any] = {}
+    if config.optimizer in ("momentum", "nesterov"):
+        extra = {"momentum": 0.9, "nesterov": config.optimizer == "nesterov"}
+    make: Callable[..., optim.Optimizer] = getattr(optim, OPTIMIZERS[config.optimizer])
+    return make(groups, lr=config.learning_rate, **extra)
+
+
+def make_schedule(config: Config, steps: int) -> optim.Schedule | None:
+    """The schedule over all steps of the run."""
+    assert config.learning_rate is not None
+    schedules: dict[str, optim.Schedule] = {
+        "cosine": optim.CosineAnnealingLR(T_max=steps, interval="step"),
+        "one-cycle": optim.OneCycleLR(max_lr=config.learning_rate, total_steps=steps),
+        "step": optim.StepLR(step_size=max(1, steps // 3), gamma=0.1, interval="step"),
+        "exponential": optim.ExponentialLR(gamma=0.01 ** (1 / steps), interval="step"),
+        "warm-up": optim.LinearLR(start_factor=0.01, total_iters=max(1, steps // 10), interval="step"),
+        "plateau": optim.ReduceLROnPlateau(factor=0.5, patience=5),
+    }
+    return schedules.get(config.schedule or "")  # none for "constant" and "average"
+
+
+def epochs_not_averaged(config: Config) -> int:
+    """How many epochs there are before those whose weights are averaged, with the schedule "average"."""
+    return (config.epochs or 0) // 2
