@@ -3,12 +3,15 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from chainrule.cli import main
+from chainrule.cli.explain import PICTURES
+from chainrule.drawing.dispatch import Kind
 
 TWO_SIGMOID_UNITS = (
     "x3 = x1*w13 + x2*w23; x4 = x1*w14 + x2*w24; O3 = sigmoid(x3); O4 = sigmoid(x4); "
@@ -186,3 +189,7 @@ def test_the_exit_code_of_check(tmp_path):
     ):  # fmt: skip
         file.write_text(text + claims, encoding="utf-8")
         run("check", str(file), code=code)
+
+
+def test_the_command_line_offers_every_kind_of_drawing():
+    assert get_args(Kind) == PICTURES  # repeated, as what draws takes a while to load

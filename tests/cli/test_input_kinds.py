@@ -10,7 +10,9 @@ import pytest
 from cli_data import FAST, chainrule, write_idx, write_table
 
 from chainrule import nn
+from chainrule.data import read_images
 from chainrule.data.records import is_count, is_positive, read_record
+from chainrule.errors import DataError
 from chainrule.job import Config, PreparedData, train
 from chainrule.job.inputs import ENCODERS, LabelledEncoder, encoder_for
 
@@ -143,3 +145,14 @@ def test_a_source_has_one_kind(series):
     kinds = [encoder_for(source).kind for source in ("t.csv", "iris", "nothing", write_idx(Path("idx")), Path("idx"), series)]
     assert kinds == ["table", "table", "table", "pixels", "pixels", "series"]
     assert PreparedData.load(series, Config()).features.shape == (1, 1, 6)
+
+
+def test_data_of_another_kind_is_refused_in_python(series):
+    config = Config(epochs=1, hidden=(4,), backend="reference")
+    predictor = train(PreparedData.load(series, config), config).predictor
+    pictures = read_images(write_idx(Path("idx")))
+    for use in (predictor.predict, predictor.evaluate, predictor.row_names):
+        with pytest.raises(DataError, match="the data holds pictures; the model was trained on series"):
+            use(pictures)
+        with pytest.raises(DataError, match="the data is of the type int; it must be one of Table, ImageSet, Recordings"):
+            use(3)

@@ -13,6 +13,7 @@ import click
 
 from chainrule.cli.output import echo, show_notes
 from chainrule.cli.reading import delimiter, encoding
+from chainrule.data.delimited import is_number
 from chainrule.fileio import is_stream, write_file
 from chainrule.job import Predictions, Predictor
 from chainrule.job.outputs import refuse_overwriting
@@ -78,15 +79,7 @@ def _answers(found: Predictions) -> list[list[str]]:
 
 def _escaped(texts: Sequence[str]) -> list[str]:
     """With an apostrophe before what a spreadsheet would run as a formula."""
-    return [f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text for text in texts]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return [f"'{text}" if text.startswith(_FORMULA) and not is_number(text) else text for text in texts]
 
 
 def _csv(header: Sequence[str], columns: Sequence[Sequence[str]]) -> str:

@@ -9,11 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from chainrule.cli.output import echo
+from chainrule.derivations.forms import Form
 from chainrule.errors import ArgumentError, message
 from chainrule.language import LANGUAGES
 from chainrule.optim import OPTIMIZERS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from chainrule.drawing import Drawing
     from chainrule.grading import Homework
 
-FORMS = ("graph", "path", "matrix", "update", "attribution")
+FORMS = get_args(Form)
 PICTURES = ("graph", "network", "curves", "regions", "gradient-flow")
 WRONG_CLAIMS, NOT_GRADED = 1, 3
 _NEGATIVE_FORMULA = re.compile(r"-(?!o)[\w(.].")  # no option has one minus and several letters but -oFILE

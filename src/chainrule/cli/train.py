@@ -14,10 +14,11 @@ from chainrule.cli.output import echo, read_or_not
 from chainrule.cli.reading import how_to_read
 from chainrule.cli.showing import count, show_inputs, show_measures
 from chainrule.data.columns import in_unit
+from chainrule.data.targets import TASKS
 from chainrule.job import Config, PreparedData, Result
 from chainrule.job import train as run
 from chainrule.job.building import resolved
-from chainrule.job.config import ACTIVATIONS, CLASS_WEIGHTS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS
+from chainrule.job.config import ACTIVATIONS, CLASS_WEIGHTS, LOSSES, OPTIMIZERS, SCHEDULES
 from chainrule.job.folders import CHECKPOINT_FILE, CURVES_FILE, REPORT_FILE, run_folder, run_lock
 from chainrule.job.measures import worse_than_constant
 from chainrule.job.resuming import load_run

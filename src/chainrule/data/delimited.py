@@ -308,7 +308,7 @@ def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
             ) from error
     names = tuple(cell.strip() for cell in cells)
     check_names(path, names)
-    if all(_is_number(name) for name in names) and names not in _countings(len(names)):
+    if all(is_number(name) for name in names) and names not in _countings(len(names)):
         raise DataError(
             message(
                 f"{path}, line 1: every name is a number ({', '.join(names[:5])}), so the header seems to be missing",
@@ -348,7 +348,8 @@ def _countings(n: int) -> tuple[tuple[str, ...], ...]:
     return tuple(map(str, range(n))), tuple(map(str, range(1, n + 1)))
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Whether Python reads the word as a number."""
     try:
         float(word)
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import tomllib
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.data.columns import check_kind
+from chainrule.data.files import did_you_mean
+from chainrule.data.targets import TASKS
 from chainrule.errors import ArgumentError, message
 from chainrule.fileio import parsing
 
@@ -42,7 +43,6 @@ LOSSES = {
     "multiclass": {"cross-entropy": "CrossEntropyLoss"},
 }
 CLASS_WEIGHTS = ("balanced",)
-TASKS = ("auto", "regression", "classification")
 
 
 @dataclass(frozen=True)
@@ -173,12 +173,11 @@ class Config:
         known = [f.name for f in fields(self)]
         for name in values:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
                 raise ArgumentError(
                     message(
                         f"there is no setting {name!r}",
                         f"the settings are {', '.join(known)}",
-                        f"Did you mean {near[0]!r}?" if near else "Check the spelling.",
+                        did_you_mean(name, known, "Check the spelling."),
                     )
                 )
         return replace(self, **{name: _typed(name, value) for name, value in values.items()})
@@ -231,12 +230,11 @@ def _is_list_of(value: Any, kind: type) -> bool:
 
 def _one_of(name: str, value: str, allowed: Any) -> None:
     if value not in allowed:
-        near = difflib.get_close_matches(value, list(allowed), 1)
         raise ArgumentError(
             message(
                 f"the setting {name} is {value!r}",
                 f"it must be one of {', '.join(allowed)}",
-                f"Did you mean {near[0]!r}?" if near else "Choose one of them.",
+                did_you_mean(value, allowed, "Choose one of them."),
             )
         )
 

@@ -105,9 +105,12 @@ class Predictor:
         Raises:
             DataError: a table where the model was trained on pictures, or the other way; columns or sizes that do not fit.
         """
+        self._check(data)
+        return self.features.transform(data)
+
+    def _check(self, data: Any) -> None:
         if not isinstance(data, self.features.data):
             raise other_kind(getattr(data, "source", "the data"), encoder_of(data), type(self.features))
-        return self.features.transform(data)
 
     def row_names(self, data: Any, keep: Sequence[str] = ()) -> dict[str, list[str]]:
         """What tells one row from another, to put beside the answers: identifiers as they were in training, where `data` has
@@ -120,6 +123,7 @@ class Predictor:
         Raises:
             DataError: a column to keep that is not there.
         """
+        self._check(data)
         return self.features.row_names(data, keep)
 
     def predict(self, data: Any) -> Predictions:
@@ -162,6 +166,7 @@ class Predictor:
         Raises:
             DataError: data that does not fit, or has no target.
         """
+        self._check(data)
         rows, truth = self.features.truth(data, self.target)
         return self.inputs(data)[rows], truth
 

@@ -6,6 +6,7 @@ them begins, and what people are told. The classes stand in one table, `chainrul
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from chainrule import nn
 from chainrule.data import TargetEncoder
+from chainrule.data.targets import TASKS
 from chainrule.errors import DataError, message
 from chainrule.ir import Array
 from chainrule.job.config import Config
@@ -94,7 +96,7 @@ class Encoder(ABC, Generic[Data]):
     noun: ClassVar[str]
     examples: ClassVar[str]
     settings: ClassVar[frozenset[str]] = frozenset()
-    tasks: ClassVar[tuple[str, ...]] = ("auto", "regression", "classification")
+    tasks: ClassVar[tuple[str, ...]] = TASKS
     suffixes: ClassVar[frozenset[str]] = frozenset()
     begins_with: ClassVar[str] = ""
 
@@ -214,7 +216,7 @@ class Encoder(ABC, Generic[Data]):
 
     def layers(self, activation: Activation) -> tuple[list[nn.Module], int]:
         """How a network begins that reads encoded rows, and how many numbers per row the dense layers after that read."""
-        return [], int(np.prod(self.shape))
+        return [nn.Flatten()] if len(self.shape) > 1 else [], math.prod(self.shape)
 
     def used_settings(self, target: TargetEncoder) -> dict[str, Any]:
         """Settings that were found out from the data."""
@@ -274,13 +276,20 @@ class Labelled(Protocol):
     """
 
     @property
-    def y(self) -> Array | None: ...  # noqa: D102
+    def y(self) -> Array | None:
+        """See the class."""
+
     @property
-    def classes(self) -> Sequence[str]: ...  # noqa: D102
+    def classes(self) -> Sequence[str]:
+        """See the class."""
+
     @property
-    def files(self) -> Sequence[str]: ...  # noqa: D102
+    def files(self) -> Sequence[str]:
+        """See the class."""
+
     @property
-    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
+    def notes(self) -> tuple[str, ...]:
+        """See the class."""
 
 
 LabelledData = TypeVar("LabelledData", bound=Labelled)

@@ -24,7 +24,7 @@ class TableEncoder(FeatureEncoder, Encoder[Table]):
     noun: ClassVar[str] = "a table"
     examples: ClassVar[str] = "a table"
     settings: ClassVar[frozenset[str]] = frozenset(
-        {"target", "include", "exclude", "kinds", "missing", "delimiter", "encoding"},
+        {"target", "include", "exclude", "kinds", "missing", "delimiter", "encoding"}
     )
 
     @classmethod

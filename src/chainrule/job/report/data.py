@@ -54,7 +54,9 @@ def _target(prepared: PreparedData) -> str:
 
 def _inputs(prepared: PreparedData) -> str:
     described = prepared.features.description()
-    return _columns(described.shortened()) if isinstance(described, Listing) else f"<p>{both(*described)}</p>"
+    if isinstance(described, Listing):
+        return _columns(described.shortened())
+    return f"<p>{both(*map(html.escape, described))}</p>"
 
 
 def _columns(listing: Listing) -> str:

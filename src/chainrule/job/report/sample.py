@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -83,18 +84,19 @@ def _derived(result: Result, prepared: PreparedData, X: Array, y: Array) -> str:
     """All gradients, then one weight; of a network that begins with layers of its kind of input, such as convolutions, node by
     node, and one weight of its dense layers.
     """
-    if not prepared.features.begins_with:
+    if not first_layers(result, prepared):
         sample = run(result, prepared, X, y)
         weights = sample.model.parameters()
         everything = in_both(lambda language: _all_sections(_matrix(sample.loss, weights, language)))
-        return paragraph("all-layers") + everything + _one_weight(sample.loss, sample.model, prepared)
+        names = [name for name, _ in prepared.features.sample(X[0]).values]
+        return paragraph("all-layers") + everything + _one_weight(sample.loss, sample.model, names)
     sample = run(result, prepared, X, y, named=True)
     weights = sample.model.parameters()
     everything = in_both(
         lambda language: _all_sections(explain(sample.loss, weights, detail="named", language=language, precision=_PRECISION))
     )
     head, loss = _head(result, prepared, run(result, prepared, X, y), y)
-    return paragraph("all-layers") + everything + _one_weight(loss, head, prepared)
+    return paragraph("all-layers") + everything + _one_weight(loss, head)
 
 
 def _head(result: Result, prepared: PreparedData, sample: Run, y: Array) -> tuple[nn.Sequential, Tensor]:
@@ -105,15 +107,14 @@ def _head(result: Result, prepared: PreparedData, sample: Run, y: Array) -> tupl
     return head, loss_of(result, prepared, head, output, y)
 
 
-def _one_weight(loss: Tensor, model: nn.Sequential, prepared: PreparedData) -> str:
-    """The weight of the first layer of `model` whose gradient is largest."""
+def _one_weight(loss: Tensor, model: nn.Sequential, names: Sequence[str] | None = None) -> str:
+    """The weight of the first layer of `model` whose gradient is largest; `names` are those of its inputs."""
     weight = model.parameters()[0]
     unit, column = largest(grad(loss, [weight])[0].numpy())
-    if not prepared.features.begins_with:
-        names = [name for name, _ in prepared.features.sample(prepared.X[0]).values]
-        what = paragraph("weight-of-table", column=column, name=names[column], unit=unit)
-    else:
+    if names is None:
         what = paragraph("weight-of-head", column=column, unit=unit)
+    else:
+        what = paragraph("weight-of-table", column=column, name=names[column], unit=unit)
 
     def element(language: Language) -> str:
         derivation = _matrix(loss, [weight[unit, column]], language)
