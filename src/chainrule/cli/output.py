@@ -76,7 +76,7 @@ def read_or_not(stream: TextIO) -> Iterator[None]:
 
 
 def discard(stream: TextIO | Any) -> None:
-    """For when the reader of our output (head, less) has seen enough: what is left of it has nowhere to go."""
+    """Drop what is left of the output, when its reader (head, less) has ended."""
     try:
         handle = stream.fileno()
     except (OSError, ValueError):  # no file of the system

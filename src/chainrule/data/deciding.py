@@ -90,7 +90,7 @@ def _decided(survey: Survey, file: Source, marks: Collection[str | None]) -> Rul
 
 
 def _mark(survey: Survey) -> str | None:
-    """The format that numbers of the column are certainly in; None where they fit both, or are none."""
+    """The format that the numbers of the column must be in; None where both fit, or there are no numbers."""
     fits = [name for name in FORMATS if name in survey.trials and survey.trials[name].complete]
     return fits[0] if len(fits) == 1 and survey.present else None
 

@@ -1,4 +1,4 @@
-"""What must hold of a delimited text file before its cells are read, and where it does not.
+"""Checks of a delimited text file before its cells are read: encoding, header, quotes, length of rows.
 
 The checks run on lines of text and on records of the standard csv module, so that a message can name the line.
 """

@@ -1,4 +1,4 @@
-"""Finding and opening data files, and saying what is near when a name is wrong."""
+"""Finding and opening data files, and suggesting the right spelling of a wrong name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes again in time: hour of day, weekday, month.
+"""Cycles in time: hour of day, weekday, month.
 
 Hour and month are points on a circle, so that December is near January; three harmonics of the hour can show two rush hours. A
 weekday is one of seven. Which is best was measured: docs/tables.md.
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Cycle:
-    """Something in a date that comes again.
+    """Something in a date that repeats.
 
     Attributes:
         names: of its features.

@@ -113,7 +113,7 @@ def floats(numbers: Array) -> NDArray[np.float64]:
 
 
 def matches_any(words: Array, pattern: str) -> bool:
-    """Whether any word matches: much faster than to look for the parts of a pattern."""
+    """Whether any word matches: much faster than extracting the groups of a pattern."""
     return bool(pc.any(pc.match_substring_regex(words, pattern)).as_py())
 
 

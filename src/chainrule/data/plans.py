@@ -53,7 +53,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Plan:
-    """What all plans know of their column: name, kind, how `read_table` reads it (kind, unit, words for gaps), missing training
+    """What every plan knows of its column: name, kind, how `read_table` reads it (kind, unit, words for gaps), missing training
     rows, and a remark.
     """
 
@@ -198,7 +198,7 @@ class Scale(Plan):
 
 @dataclass(frozen=True)
 class Moment(Scale):
-    """A date: the time elapsed as a number, and what comes again (`moments.CYCLES`), as far as it varies in training."""
+    """A date: the time elapsed as a number, and those cycles (`moments.CYCLES`) that vary in training."""
 
     parts: tuple[str, ...]
 
@@ -225,7 +225,7 @@ class Moment(Scale):
         return "; beside it ".join(filter(None, [super().treatment(), ", ".join(self.parts)]))
 
     def write(self, out: NDArray[np.float32], numbers: Floats) -> None:
-        """See `Scale`; what comes again stands behind it, 0 where the date is missing."""
+        """See `Scale`; the cycles follow it, 0 where the date is missing."""
         first = len(super().feature_names)
         super().write(out[:, :first], numbers)
         known = ~np.isnan(numbers)

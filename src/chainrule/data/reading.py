@@ -39,7 +39,7 @@ _TWO_CAPITALS = re.compile(r"[A-Z]{2}")
 
 @dataclass(frozen=True)
 class How:
-    """What was said about reading a file: see `tables.read_table`."""
+    """How a file is to be read; see `tables.read_table`."""
 
     kinds: Mapping[str, str]
     missing: Sequence[str] | Mapping[str, Sequence[str]]
@@ -87,7 +87,7 @@ def _survey(source: Source, surveys: list[Survey]) -> int:
 
 
 def _state(path: Path) -> tuple[int, int, int]:
-    """What is another when a file has been written to."""
+    """What changes when a file is written to."""
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
 

@@ -51,7 +51,7 @@ class Seen:
 
 @dataclass
 class Trial:
-    """How one parser fares: cells that it reads, words that it does not, and units beside its numbers."""
+    """What one parser made of a column: cells that it reads, words that it does not, and units beside its numbers."""
 
     read: int = 0
     failed: dict[str, Seen] = field(default_factory=dict)

@@ -76,7 +76,7 @@ def _r2(error: Array, truth: Array) -> dict[str, float]:
 
 
 def baseline(target: TargetEncoder, y: Array, y_held: Array) -> dict[str, float]:
-    """What the best constant answer reaches: for each measure, the one that the training rows suggest.
+    """The measures of the best constant answer, chosen on the training rows for each measure.
 
     Args:
         target: says what the targets mean.

@@ -41,7 +41,7 @@ class Predictor:
         model: takes what `features` makes of data, float32 (n, …); gives (n, outputs).
         features: fitted encoder of the inputs.
         target: fitted encoder of the targets.
-        facts: JSON-able things worth knowing about how it was trained.
+        facts: about its training, as JSON data.
     """
 
     model: Module
@@ -83,11 +83,11 @@ class Predictor:
         delimiter: str | None = None,
         encoding: str | None = None,
     ) -> Any:
-        """Read data for this model: columns in the way they were read for training, and the target if `labelled`.
+        """Read data for this model, in the way the training data was read, and the target if `labelled`.
 
         Args:
-            source: as in `chainrule.data.load`.
-            labelled: whether the target, or the class of pictures, is needed.
+            source: a file, a folder or a built-in data set, of the kind that the model was trained on.
+            labelled: whether the target is needed.
             keep: columns for `row_names`.
             delimiter, encoding: of a text table, as in `read_table`; None takes those that training was told. (A file that is
                 UTF-8 is read as such even where the training data was not.)
@@ -103,7 +103,7 @@ class Predictor:
         """What the network reads.
 
         Raises:
-            DataError: a table where the model was trained on pictures, or the other way; columns or sizes that do not fit.
+            DataError: data of another kind than the model was trained on; columns or sizes that do not fit.
         """
         self._check(data)
         return self.features.transform(data)
@@ -113,8 +113,8 @@ class Predictor:
             raise other_kind(getattr(data, "source", "the data"), encoder_of(data), type(self.features))
 
     def row_names(self, data: Any, keep: Sequence[str] = ()) -> dict[str, list[str]]:
-        """What tells one row from another, to put beside the answers: identifiers as they were in training, where `data` has
-        them, and the columns to keep, both by name; for pictures from a folder "file".
+        """What tells one row from another, to put beside the answers: of a table the identifiers that it has, as they were in
+        training, and the columns to keep; of files in a folder their names, as "file".
 
         Args:
             data: from `read`.
@@ -127,7 +127,7 @@ class Predictor:
         return self.features.row_names(data, keep)
 
     def predict(self, data: Any) -> Predictions:
-        """Answers for every row or picture."""
+        """Answers for every row."""
         return self.answers(self.outputs(self.inputs(data)))
 
     def outputs(self, inputs: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What is to be learnt from what: data understood, split, and encoded."""
+"""Data as training takes it: read, split and encoded."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class PreparedData:
 
 
 def _refuse_idle_settings(source: str | Path, data: Any, config: Config) -> None:
-    """Settings on reading data that would change nothing are mistakes."""
+    """ArgumentError for a setting that has no effect on this data."""
     kind = encoder_of(data)
     idle = frozenset().union(*(encoder.settings for encoder in ENCODERS.values())) - kind.used(data)
     given = [name for name in sorted(idle) if getattr(config, name)]

@@ -1,4 +1,4 @@
-"""What a run leaves in memory."""
+"""The result of a run, in memory."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Result:
         predictor: the trained network with its preprocessing.
         history: values per epoch.
         metrics: measures on the held-out data (see `measure`).
-        baseline: the same measures, as far as they make sense, of a guess that does not look at the inputs.
+        baseline: the same measures of the best constant answer (see `baseline`).
         config: every setting, as used.
         optimizer: as training left it.
         interrupted: whether Ctrl-C ended training early.
         best_epoch: the epoch whose weights were taken, as they are clearly better on the held-out rows; None for those at the
             end.
-        diagnosis: what is wrong with the network, if anything; None where it was not looked at, or could not be judged.
+        diagnosis: what is wrong with the network, if anything; None where it was not diagnosed, or cannot be.
     """
 
     predictor: Predictor
@@ -44,7 +44,7 @@ class Result:
 
     @property
     def averaged(self) -> bool:
-        """Whether the weights are a mean of those that the history tells of."""
+        """Whether the weights are the mean over the second half of the epochs."""
         return (
             self.best_epoch is None
             and self.config.schedule == "average"

@@ -1,4 +1,4 @@
-"""What is said of a run, and writing it into its folder."""
+"""Diagnosing a run, and writing everything about it into its folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chainrule.job.results import Result
 
 
 def diagnosed(result: Result, prepared: PreparedData) -> Result:
-    """The result with what is wrong with the network, as far as it can be judged."""
+    """The result with its diagnosis; without one where the network cannot be diagnosed."""
     with suppress(ChainruleError):
         return replace(result, diagnosis=diagnose_run(result, prepared))
     return result

@@ -1,4 +1,4 @@
-"""What was learnt from, and with which settings."""
+"""The data of a run, and its settings."""
 
 from __future__ import annotations
 
