@@ -76,19 +76,19 @@ Data = TypeVar("Data")
 
 
 class Encoder(ABC, Generic[Data]):
-    """A kind of input, and an instance of it what turns data of this kind into arrays, fitted on training rows.
+    """A kind of input. An instance is fitted on training rows, and turns data of this kind into arrays.
 
-    `Data` is what `read` returns; what is in it is known to the class alone.
+    `Data` is the type that `read` returns; only the class itself looks inside.
 
     Attributes:
         kind: its key in ENCODERS, and its name in model files.
-        data: the type that `read` returns.
-        noun: what such data is called: "the model was trained on <noun>".
-        examples: what can be given: "Give it <examples>."
-        settings: settings of `Config` that have a use for such data, of those that are about reading it.
-        tasks: values of the setting `task` that such data can have.
-        suffixes: endings of the files in a folder that are read.
-        begins_with: what the layers of `layers` are called; empty where there are none.
+        data: `Data`.
+        noun: for messages: "the model was trained on <noun>".
+        examples: for messages: "Give it <examples>."
+        settings: fields of `Config` on reading data that this kind uses. One that some kind uses is refused for all others.
+        tasks: the values of the setting `task` that this kind allows.
+        suffixes: of the files that are read from a folder; answers are not written over them.
+        begins_with: a name for what `layers` returns; empty where that is nothing.
     """
 
     kind: ClassVar[str]
@@ -127,12 +127,12 @@ class Encoder(ABC, Generic[Data]):
 
     @classmethod
     def called(cls, data: Data) -> str:
-        """What the data is called where a setting has no use for it."""
+        """A noun for this data, in the message on a setting that it does not use."""
         return cls.noun
 
     @classmethod
     def used(cls, data: Data) -> frozenset[str]:
-        """The `settings` that have a use for this data."""
+        """Those of `settings` that this data uses."""
         return cls.settings
 
     @classmethod
@@ -167,7 +167,7 @@ class Encoder(ABC, Generic[Data]):
     @classmethod
     @abstractmethod
     def fit_inputs(cls, data: Data, target: TargetEncoder, rows: Array, config: Config) -> Self:
-        """The encoder fitted on the training rows, int (n,)."""
+        """An encoder fitted on the training rows, int (n,)."""
 
     # ------------------------------------------------------------------------------------ data to answer for
     @abstractmethod
@@ -186,7 +186,7 @@ class Encoder(ABC, Generic[Data]):
             target: what is to be read beside the inputs; None where only answers are wanted.
             keep: columns that `row_names` is to give.
             said: settings on reading that were given now.
-            facts: those that were given in training, and others.
+            facts: of the training, among them such settings (`Predictor.facts`).
 
         Raises:
             DataError: it cannot be read, or lacks the target.
@@ -215,7 +215,7 @@ class Encoder(ABC, Generic[Data]):
         """Of one encoded row."""
 
     def layers(self, activation: Activation) -> tuple[list[nn.Module], int]:
-        """How a network begins that reads encoded rows, and how many numbers per row the dense layers after that read."""
+        """The first layers of a network that reads encoded rows, and the number of values per row that they give."""
         return [nn.Flatten()] if len(self.shape) > 1 else [], math.prod(self.shape)
 
     def used_settings(self, target: TargetEncoder) -> dict[str, Any]:
