@@ -14,6 +14,7 @@ from typing import Any
 from chainrule.data import BUILTIN
 from chainrule.data.files import existing_file
 from chainrule.errors import DataError, ModelFileError, message
+from chainrule.job.config import Config
 from chainrule.job.inputs.encoder import Encoder, LabelledEncoder, Listing, Sample
 from chainrule.job.inputs.pictures import PictureEncoder
 from chainrule.job.inputs.tables import TableEncoder
@@ -56,10 +57,13 @@ def encoder_of(data: object) -> type[Encoder[Any]]:
 def check_kind_of(source: str | Path, wanted: type[Encoder[Any]]) -> None:
     """DataError unless the source is of the kind that a model was trained on."""
     found = encoder_for(source)
-    if found is not wanted:
-        if not Path(source).is_dir() and str(source) not in BUILTIN:
-            existing_file(source)
-        raise other_kind(str(source), found, wanted)
+    if found is wanted:
+        return
+    if found is not TableEncoder:
+        found.read(source, Config())  # a folder may hold nothing of this kind
+    elif str(source) not in BUILTIN:
+        existing_file(source)
+    raise other_kind(str(source), found, wanted)
 
 
 def other_kind(what: str, found: type[Encoder[Any]], wanted: type[Encoder[Any]]) -> DataError:
