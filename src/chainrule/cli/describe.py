@@ -18,7 +18,6 @@ from chainrule.job.inputs import Listing, encoder_for
 from chainrule.job.measures import measure_text
 
 
-# -------------------------------------------------------------------------------------------- evaluate, info
 @click.command(short_help="Measure a trained network on data with known answers.")
 @click.argument("model", type=click.Path())
 @click.argument("data")

@@ -27,7 +27,6 @@ from chainrule.job.training import train_on
 INTERRUPTED = 130  # exit code
 
 
-# -------------------------------------------------------------------------------------------- train
 def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """`128,64` as numbers; an empty text for none."""
     if value is None:
