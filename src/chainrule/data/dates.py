@@ -9,17 +9,15 @@ Only `reading` imports this module: pyarrow is optional.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from chainrule.data.blocks import Array
 from chainrule.data.columns import TIME_OF_DAY
 from chainrule.data.numbers import matches_any, normalised, parse_plain
-
-Array = Any  # a pyarrow Array: pyarrow has no types
 
 _CLOCK = (
     r"(?P<part>上午|下午)?(?P<hour>\d{1,2})[:时點点](?P<minute>\d{2})(?:[:分](?:(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?秒?)?)?"

@@ -11,16 +11,13 @@ Only `reading` imports this module: pyarrow is optional.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from chainrule.data.blocks import Array
 from chainrule.data.numbers import Numbers, matches_any, normalised
-
-Array = Any  # a pyarrow Array: pyarrow has no types
 
 UNIT = "h"
 _HOURS = {"weeks": 168.0, "days": 24.0, "hours": 1.0, "minutes": 1 / 60, "seconds": 1 / 3600}

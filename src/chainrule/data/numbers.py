@@ -15,16 +15,15 @@ Only `reading` imports this module: pyarrow is optional.
 from __future__ import annotations
 
 import unicodedata
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from chainrule.data.blocks import Array
 from chainrule.data.columns import NUMBER_FORMATS
-
-Array = Any  # a pyarrow Array: pyarrow has no types
 
 POINT, COMMA = NUMBER_FORMATS
 
