@@ -1,0 +1,95 @@
+"""What imports what: every module, the imports inside functions included."""
+
+import ast
+import graphlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import chainrule as cr
+
+SOURCE = Path(cr.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# From the top down: a part imports from the parts below it, and from nothing above or beside it.
+PARTS = ["cli", "job", "drawing", "grading", "train", "derivations", "diagnosis", "fitting", "data", "nn", "optim"]
+PARTS += ["numpy_functions", "functional", "testing", "capture", "reads", "turns", "tensors", "backends", "passes", "autodiff"]
+PARTS += ["ops", "ir", "fileio", "language", "checks", "elsewhere", "version", "errors"]
+LEVEL = {name: level for level, name in enumerate(PARTS)}
+HEAVY = ["torch", "sklearn", "pyarrow", "matplotlib", "PIL", "pandas", "scipy", "llvmlite", "rich", "click", "jax", "resvg_py"]
+
+
+def module_name(path, source=SOURCE):
+    """`chainrule.nn.linear` for nn/linear.py, `chainrule.nn` for nn/__init__.py."""
+    return ".".join(["chainrule", *path.relative_to(source).with_suffix("").parts]).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def part_of(module):
+    """The top-level part of the package that a module belongs to: `nn` for chainrule.nn.linear."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported(text, modules=MODULES, *, types=True):
+    """The modules of chainrule that source text imports anywhere; `types=False` leaves out what only annotations need."""
+    found, waiting = set(), [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "import by the full name"
+            full = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in modules else str(node.module) for name in full}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not types:
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return {name for name in found if name.split(".")[0] == "chainrule"}
+
+
+def circle_in(imports):
+    """A circle among modules, or None: `imports` has the modules that each imports."""
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_every_part_has_a_place():
+    assert {part_of(module) for module in MODULES} - {"", "__main__"} == set(PARTS), "a new part needs a place in PARTS"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if part_of(name) in LEVEL])
+def test_imports_point_one_way(module):
+    level = LEVEL[part_of(module)]
+    parts = {part_of(name) for name in imported(MODULES[module].read_text("utf-8"))}
+    above = {name for name in parts & set(LEVEL) if LEVEL[name] < level}
+    assert not above, f"{module} must not import {', '.join(sorted(above))}"
+
+
+def test_there_is_no_circle():
+    circle = circle_in({name: imported(path.read_text("utf-8"), types=False) - {name} for name, path in MODULES.items()})
+    assert circle is None, " → ".join(circle)
+
+
+def test_these_tests_can_fail():
+    lazy = "if TYPE_CHECKING:\n    from chainrule.b import B\ndef f():\n    from chainrule import c\n    import chainrule.d\n"
+    modules = {"chainrule.b", "chainrule.c", "chainrule.d"}
+    assert imported(lazy, modules) == modules
+    assert imported(lazy, modules, types=False) == {"chainrule.c", "chainrule.d"}
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}}) is not None
+    assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
+
+
+def test_importing_chainrule_imports_nothing_heavy():
+    script = "import sys, chainrule; print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.split())
+    assert "numpy" in loaded
+    assert not loaded & set(HEAVY)
