@@ -12,13 +12,13 @@ import numpy as np
 
 from chainrule.diagnosis.expected import expected_loss
 from chainrule.diagnosis.layer_numbers import measured_layers
-from chainrule.diagnosis.layers import Layer
 from chainrule.diagnosis.one_pass import OnePass
 from chainrule.diagnosis.problem import Problem, arrays, targets_for
 from chainrule.diagnosis.relation import Relation, related
 from chainrule.diagnosis.remedies import Remedy, drawn, fitting_initialisers, replace_activations
 from chainrule.diagnosis.trials import Trial, Trials
 from chainrule.ir import Array
+from chainrule.layers import Layer
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.optim import Adam
 from chainrule.tensors import Tensor

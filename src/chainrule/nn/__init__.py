@@ -7,6 +7,7 @@ from chainrule.nn import init
 from chainrule.nn.activations import (
     ELU,
     GELU,
+    Activation,
     Identity,
     LeakyReLU,
     LogSoftmax,
@@ -63,6 +64,7 @@ __all__ = [
     "INITIALISERS",
     "LAYERS",
     "LOSSES",
+    "Activation",
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
