@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from chainrule import __version__, nn
+from chainrule import __version__, extend, nn, optim
 from chainrule.cli.answers import predict
+from chainrule.cli.choices import OneOf
 from chainrule.cli.diagnose import diagnose
 from chainrule.cli.explain import check, draw, explain
 from chainrule.cli.output import discard, echo, messages_shown, open_standard_streams, read_or_not, show_notes, shown, use_utf8
@@ -30,7 +31,7 @@ from chainrule.errors import ChainruleError
 from chainrule.job import Config, Predictor, Problem, Result
 from chainrule.job import train as run
 from chainrule.job.checkpoint import CHECKPOINT_FILE
-from chainrule.job.config import ACTIVATIONS, CLASS_WEIGHTS, LOSSES, OPTIMIZERS, SCHEDULES, TASKS
+from chainrule.job.config import CLASS_WEIGHTS, TASKS, activations, losses, schedules
 from chainrule.job.predictor import MODEL_FILE, measure_text, worse_than_constant
 from chainrule.job.resuming import load_run
 from chainrule.job.training import CURVES_FILE, REPORT_FILE, resolved, run_folder, run_lock, train_on
@@ -80,7 +81,15 @@ def _fail(message: str) -> NoReturn:
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="chainrule")
-def main() -> None:
+@click.option(
+    "--extension",
+    "extensions",
+    multiple=True,
+    metavar="MODULE",
+    envvar="CHAINRULE_EXTENSIONS",
+    help="Import a Python module that registers layers, losses, … of your own (see chainrule.extend). May be repeated.",
+)
+def main(extensions: tuple[str, ...]) -> None:
     """Train neural networks by backpropagation, and see the work.
 
     \b
@@ -96,6 +105,9 @@ def main() -> None:
 
     `chainrule COMMAND --help` shows the options of a command, with examples.
     """
+    extend.load_installed()
+    for module in extensions:
+        extend.load(module)
 
 
 # -------------------------------------------------------------------------------------------- train
@@ -119,8 +131,8 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     return int(found[1]), int(found[2])
 
 
-def _choice(name: str, allowed: Iterable[str], text: str) -> Callable[..., Any]:
-    return click.option(name, type=click.Choice(list(allowed)), help=text)
+def _choice(name: str, allowed: Callable[[], Iterable[str]], text: str) -> Callable[..., Any]:
+    return click.option(name, type=OneOf(allowed), help=text)
 
 
 def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str | None:
@@ -131,13 +143,10 @@ def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[s
     return value[0] if value else None
 
 
-_ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
-
-
 @main.command(short_help="Train a network on a table, pictures, or a built-in data set.")
 @click.argument("data")
 @click.option("--target", "-t", multiple=True, callback=_only_one, metavar="COLUMN", help="Column to predict.")
-@_choice("--task", TASKS, "Whether the target is a number or a class; found out from the column by default.")
+@_choice("--task", lambda: TASKS, "Whether the target is a number or a class; found out from the column by default.")
 @click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. May be repeated.")
 @how_to_read
@@ -145,17 +154,17 @@ _ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
     "--image-size", callback=_size, metavar="HxW", help="Height and width that pictures are stretched to, e.g. 64x64."
 )
 @click.option("--hidden", callback=_numbers, metavar="N,N,…", help="Units per hidden layer, e.g. 128,64; '' for none.")
-@_choice("--activation", ACTIVATIONS, "Of the hidden layers. [default: relu]")
+@_choice("--activation", activations, "Of the hidden layers. [default: relu]")
 @click.option("--dropout", type=float, help="Share of hidden units left out in each step.")
-@_choice("--loss", _ALL_LOSSES, "What is made small; must fit the task.")
-@_choice("--optimizer", OPTIMIZERS, "[default: adamw]")
+@_choice("--loss", losses, "What is made small; must fit the task.")
+@_choice("--optimizer", optim.commands, "[default: adamw]")
 @click.option("--learning-rate", "--lr", type=float, help="Learning rate; the largest one of a schedule.")
-@_choice("--schedule", SCHEDULES, "How the learning rate changes. [default: average]")
+@_choice("--schedule", schedules, "How the learning rate changes. [default: average]")
 @click.option("--l2", type=float, help="L2 penalty on weights (decoupled weight decay for adamw).")
 @click.option("--batch-size", type=int, help="Samples per step.")
 @click.option("--epochs", type=int, help="Times through the data.")
 @click.option("--validation", type=float, help="Share of the rows that is held out. [default: 0.2]")
-@_choice("--class-weight", CLASS_WEIGHTS, "Let rare classes count as much as frequent ones.")
+@_choice("--class-weight", lambda: CLASS_WEIGHTS, "Let rare classes count as much as frequent ones.")
 @click.option("--patience", type=int, help="Stop early after so many epochs without improvement on the held-out rows.")
 @click.option("--seed", type=int, help="Of everything random. [default: 0]")
 @click.option("--backend", help="What runs the graph. [default: auto]")

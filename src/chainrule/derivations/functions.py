@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from chainrule import functional
-from chainrule.tensors import Tensor, TensorLike
+from chainrule.ops import PRIMITIVES, SHIPPED
+from chainrule.tensors import Tensor, TensorLike, apply
 
 Bound = Mapping[str, inspect.Parameter]
 
@@ -143,6 +144,17 @@ PRINTED: dict[str, Function] = {
 def function_named(name: str) -> Function | None:
     """The function that a formula calls by this name, if there is one."""
     return FUNCTIONS.get(name) or PRINTED.get(name)
+
+
+def function_named(name: str) -> Function | None:
+    """The function that a formula means by a name: one of `FUNCTIONS`, or one of one value that somebody registered."""
+    if name in FUNCTIONS or name in SHIPPED or name not in PRIMITIVES or PRIMITIVES[name].partials is None:
+        return FUNCTIONS.get(name)
+
+    def registered(x: TensorLike) -> Tensor:
+        return apply(name, x)
+
+    return Function(registered)
 
 
 def meant(name: str) -> str | None:

@@ -120,9 +120,9 @@ def layer_notation(calc: Calculation) -> tuple[dict[str, Node], dict[str, Node]]
     """
     layers = find_layers(calc)
     names: dict[str, Node] = {}
-    terms = {error_term(layer): layer.weighted for layer in layers}
+    terms = {error_term(layer): layer.z for layer in layers}
     for layer in layers:
-        terms.setdefault(f"delta^{layer.number}", layer.weighted)
+        terms.setdefault(f"delta^{layer.number}", layer.z)
     for letter, members in _roles(layers).items():
         for number, node in members.items():
             names |= {f"{letter}^{number}": node, f"{letter}{number}": node}

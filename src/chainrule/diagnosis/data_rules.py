@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.diagnosis.expected import REGRESSION
 from chainrule.diagnosis.measuring import Measurements
 from chainrule.diagnosis.remedies import Remedy, remedy
 from chainrule.diagnosis.rule import Rule, Sign, Urgency, Value
 from chainrule.ir import Array
 from chainrule.nn import Sequential
+from chainrule.nn.losses import usual_loss
 from chainrule.ops import lookup
 from chainrule.ops.facts import REAL_LINE
 
@@ -57,7 +57,7 @@ def _class_shares(m: Measurements) -> Array | None:
     """Share of each class, where targets are classes."""
     t = m.t
     if t.dtype.kind == "f":
-        if _loss_name(m) not in ("BCELoss", "BCEWithLogitsLoss", "HingeLoss") or t.size != len(t):
+        if not m.problem.loss.per_label or t.size != len(t):
             return None
         t = (t > 0.5).astype(np.int64)
     return np.bincount(t.ravel()) / t.size
@@ -75,7 +75,7 @@ def _class_name(m: Measurements, number: int) -> str | int:
 
 
 def _classes_as_numbers(m: Measurements) -> Iterator[Sign]:
-    if _loss_name(m) not in REGRESSION or m.t.ndim != 2:
+    if m.problem.loss.outputs != "numbers" or m.t.ndim != 2:
         return
     t = m.t
     # Least squares on one-hot targets with linear outputs learns well; with squashed ones σ' takes the gradient away.
@@ -85,40 +85,46 @@ def _classes_as_numbers(m: Measurements) -> Iterator[Sign]:
     classes = t.shape[1] if one_hot else len(values)
     if not (one_hot or counting) or classes > 20 or len(t) < 10 * classes:
         return
-    fitting = "CrossEntropyLoss" if one_hot else "BCEWithLogitsLoss" if classes == 2 else ""
+    many, two = usual_loss("multiclass").__name__, usual_loss("binary").__name__
+    fitting = many if one_hot else two if classes == 2 else ""
     change = None
     if fitting and m.ending is None:
         change = remedy("replace-loss", loss=fitting)
     elif fitting and _range(m) == (0.0, 1.0):
         change = _without_last(m, ("replace-loss", {"loss": fitting}))
-    yield Sign(evidence={"classes": classes, "loss": _loss_name(m), "fitting": fitting or "CrossEntropyLoss"}, remedy=change)
+    yield Sign(evidence={"classes": classes, "loss": _loss_name(m), "fitting": fitting or many}, remedy=change)
 
 
 # -------------------------------------------------------------------------------------------- loss and output
 def _mismatch(m: Measurements) -> Iterator[Sign]:
-    name, ending, output = _loss_name(m), m.ending, m.output
+    loss, ending, output = m.problem.loss, m.ending, m.output
     evidence: dict[str, Value] = {
-        "loss": name,
+        "loss": _loss_name(m),
         "output": ending or "linear",
         "low": float(output.min()),
         "high": float(output.max()),
     }
-    if name in ("CrossEntropyLoss", "BCEWithLogitsLoss") and _squashed(m):
+    replaced = [] if loss.on_scores is None else [("replace-loss", {"loss": loss.on_scores.__name__})]
+    if loss.outputs == "scores" and _squashed(m):
         yield Sign(evidence=evidence | {"wants": "scores (−∞, ∞)"}, remedy=_without_last(m))
-    elif name == "BCELoss" and (output.min() < 0 or output.max() > 1):
-        change = remedy("replace-loss", loss="BCEWithLogitsLoss") if ending is None else None
+    elif loss.outputs == "probabilities" and (output.min() < 0 or output.max() > 1):
+        change = Remedy(tuple(replaced)) if ending is None and replaced else None
         yield Sign(evidence=evidence | {"wants": "probabilities [0, 1]"}, remedy=change)
-    elif name == "NLLLoss" and not np.allclose(np.exp(output.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3):
-        replaced = ("replace-loss", {"loss": "CrossEntropyLoss"})
-        change = Remedy((replaced,)) if ending is None else _without_last(m, replaced)
+    elif loss.outputs == "log-probabilities" and not _is_distribution(output):
+        change = Remedy(tuple(replaced)) if ending is None and replaced else _without_last(m, *replaced)
         yield Sign(evidence=evidence | {"wants": "log-probabilities, Σ eᵒ = 1"}, remedy=change)
     elif _of_several_units(m) and output.shape[-1] == 1:
-        more = [("replace-loss", {"loss": "BCEWithLogitsLoss"})] if name == "BCELoss" else []
+        more = replaced if loss.outputs == "probabilities" else []
         yield Sign(evidence=evidence | {"wants": "an output that can change"}, remedy=_without_last(m, *more))
 
 
+def _is_distribution(output: Array) -> bool:
+    """Whether outputs are logarithms of probabilities that add up to 1 over the classes."""
+    return np.allclose(np.exp(output.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3)
+
+
 def _out_of_reach(m: Measurements) -> Iterator[Sign]:
-    if _loss_name(m) not in REGRESSION or m.ending is None:
+    if m.problem.loss.outputs != "numbers" or m.ending is None:
         return
     low, high = _range(m)
     outside = float(((m.t < low - 1e-6) | (m.t > high + 1e-6)).mean())
@@ -129,7 +135,7 @@ def _out_of_reach(m: Measurements) -> Iterator[Sign]:
 
 # -------------------------------------------------------------------------------------------- scales
 def _unscaled_targets(m: Measurements) -> Iterator[Sign]:
-    if _loss_name(m) not in REGRESSION:
+    if m.problem.loss.outputs != "numbers":
         return
     mean, deviation = float(m.t.mean()), float(m.t.std())
     if max(abs(mean), deviation) > 10.0 and deviation > 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from chainrule.diagnosis.expected import REGRESSION
 from chainrule.diagnosis.layer_numbers import LayerNumbers
 from chainrule.diagnosis.measuring import Measurements
 from chainrule.diagnosis.remedies import Remedy, fitting_initialisers, remedy
@@ -164,7 +163,7 @@ def _collapsed(m: Measurements) -> Iterator[Sign]:
 def _missing_bias(m: Measurements) -> Iterator[Sign]:
     vectors = [p for p in m.problem.model.parameters() if p.ndim == 1]
     mean, deviation = float(m.t.mean()), float(m.t.std())
-    if type(m.problem.loss).__name__ in REGRESSION and m.layers and not vectors and abs(mean) > 0.5 * deviation > 0:
+    if m.problem.loss.outputs == "numbers" and m.layers and not vectors and abs(mean) > 0.5 * deviation > 0:
         change = remedy("standardise-targets", mean=mean, scale=deviation)
         yield Sign(m.layers[-1].name, {"mean": mean, "deviation": deviation}, change)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from chainrule import nn
 from chainrule.data import FeatureEncoder
 from chainrule.data.files import existing_file
 from chainrule.drawing import Drawing, draw
@@ -15,9 +14,9 @@ from chainrule.drawing.picture import Look, Theme
 from chainrule.drawing.regions import Plane, plane_drawing, regions_drawing
 from chainrule.errors import ArgumentError, DataError, message
 from chainrule.ir import Array
-from chainrule.job.config import LOSSES, Config
+from chainrule.job.config import Config
 from chainrule.job.predictor import Predictor
-from chainrule.job.training import CONFIG_FILE, HISTORY_FILE
+from chainrule.job.training import CONFIG_FILE, HISTORY_FILE, make_loss
 from chainrule.language import Language
 from chainrule.train import History
 
@@ -55,8 +54,7 @@ def draw_run(
     if kind == "regions":
         return draw_regions(predictor, X, y, Look(theme, language))
     config = Config.from_toml(existing_file(Path(run) / CONFIG_FILE))
-    assert config.loss is not None
-    loss = getattr(nn, LOSSES[predictor.target.task][config.loss])()
+    loss = make_loss(config, predictor.target.task)
     return draw(predictor.model, X, y, loss=loss, theme=theme, language=language)
 
 

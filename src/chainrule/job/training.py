@@ -9,18 +9,28 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, ChainruleError, MissingDependency, NonFiniteLoss, OutputError, message
 from chainrule.fileio import remove_leftovers, write_file
 from chainrule.job.checkpoint import CHECKPOINT_FILE, RunCheckpoint
-from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
+from chainrule.job.config import AVERAGE, Config, activations, schedules
 from chainrule.job.locking import locked, unusable
 from chainrule.job.predictor import MODEL_FILE, Predictor, baseline, measure
 from chainrule.job.problem import Problem
 from chainrule.tensors import manual_seed
-from chainrule.train import BestEpoch, Callback, CSVLog, EarlyStopping, History, LearningRate, Trainer, WeightAveraging
+from chainrule.train import (
+    BestEpoch,
+    Callback,
+    CSVLog,
+    EarlyStopping,
+    History,
+    LearningRate,
+    Trainer,
+    WeightAveraging,
+    metrics_for,
+)
 
 if TYPE_CHECKING:
     from chainrule.diagnosis import Diagnosis
@@ -34,8 +44,6 @@ _HIDDEN = (128, 128)
 _DROPOUT = 0.1
 _LEAST_BATCH, _MOST_BATCH = 16, 256  # √rows between these
 _LEAST_STEPS, _STEPS_PER_ROOT_ROW = 600, 30
-_LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "rmsprop": 2e-3, "adadelta": 1.0}
-_OTHER_LEARNING_RATE = 0.05
 _SHRINKAGE, _MOST_SHRINKAGE = 80.0, 4.0  # see _weight_decay
 _OTHER_L2 = 1e-4
 _LEAST_EPOCHS_TO_AVERAGE = 20
@@ -73,7 +81,7 @@ class Result:
         """Whether the weights are a mean of those that the history tells of."""
         return (
             self.best_epoch is None
-            and self.config.schedule == "average"
+            and self.config.schedule == AVERAGE
             and len(self.history) > _epochs_not_averaged(self.config)
         )
 
@@ -85,15 +93,17 @@ def resolved(config: Config, problem: Problem) -> Config:
     steps_per_epoch = -(-rows // batch)
     steps = max(_LEAST_STEPS, _STEPS_PER_ROOT_ROW * math.sqrt(rows))
     epochs = config.epochs or max(1, round(steps / steps_per_epoch))
-    rate = config.learning_rate or _LEARNING_RATES.get(config.optimizer, _OTHER_LEARNING_RATE)
-    decay = _weight_decay(problem, rate, epochs * steps_per_epoch) if config.optimizer == "adamw" else _OTHER_L2
+    optimizer, _ = optim.commands()[config.optimizer]
+    rate = config.learning_rate or optimizer.usual_lr
+    decay = _weight_decay(problem, rate, epochs * steps_per_epoch) if optimizer.decoupled_decay else _OTHER_L2
+    enough = epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience
     chosen = {
         "target": problem.target.name if config.target is None and problem.X.ndim == 2 else config.target,
         "image_size": problem.X.shape[2:] if problem.X.ndim == 4 else None,
         "hidden": _HIDDEN if config.hidden is None else config.hidden,
         "dropout": _DROPOUT if config.dropout is None else config.dropout,
-        "schedule": config.schedule or ("average" if epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience else "cosine"),
-        "loss": config.loss or next(iter(LOSSES[problem.target.task])),
+        "schedule": config.schedule or (AVERAGE if enough else optim.CosineAnnealingLR.command),
+        "loss": config.loss or next(iter(nn.losses_for(problem.target.task))),
         "learning_rate": rate,
         "l2": decay if config.l2 is None else config.l2,
         "batch_size": batch,
@@ -116,7 +126,7 @@ def _weight_decay(problem: Problem, rate: float, steps: int) -> float:
 def build(config: Config, problem: Problem) -> nn.Module:
     """The network for a resolved configuration: dense layers for tables, convolutions before them for pictures."""
     assert config.hidden is not None and config.dropout is not None
-    activation = getattr(nn, ACTIVATIONS[config.activation])
+    activation = activations()[config.activation]
     layers: list[nn.Module] = []
     width = problem.X.shape[1]
     if problem.X.ndim == 4:
@@ -148,11 +158,11 @@ def make_trainer(config: Config, problem: Problem) -> Trainer:
     manual_seed(config.seed)
     model = build(config, problem)
     task = problem.target.task
-    if config.loss not in LOSSES[task]:
+    if config.loss not in nn.losses_for(task):
         raise ArgumentError(
             message(
                 f"the loss {config.loss!r} was chosen for {problem.target.name!r}",
-                f"its task is {task}, which has the losses {', '.join(LOSSES[task])}",
+                f"its task is {task}, which has the losses {', '.join(nn.losses_for(task))}",
                 "Choose one of them, or another --task.",
             )
         )
@@ -164,14 +174,14 @@ def make_trainer(config: Config, problem: Problem) -> Trainer:
                 "Leave it out, or learn classes with --task classification.",
             )
         )
-    metrics = ["rmse"] if task == "regression" else ["accuracy"]
-    return Trainer(model, make_loss(config, task), make_optimizer(config, model), metrics=metrics, backend=config.backend)
+    return Trainer(
+        model, make_loss(config, task), make_optimizer(config, model), metrics=metrics_for(task), backend=config.backend
+    )
 
 
 def make_loss(config: Config, task: str) -> nn.Loss:
     """The loss that a configuration names; the usual one of the task if it names none."""
-    found: nn.Loss = getattr(nn, LOSSES[task][config.loss or next(iter(LOSSES[task]))])()
-    return found
+    return nn.losses_for(task)[config.loss]() if config.loss else nn.usual_loss(task)()
 
 
 def make_optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
@@ -179,25 +189,16 @@ def make_optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
     decayed = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
     others = [(name, p) for name, p in model.named_parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.l2}, {"params": others, "weight_decay": 0.0}]
-    extra: dict[str, Any] = {}
-    if config.optimizer in ("momentum", "nesterov"):
-        extra = {"momentum": 0.9, "nesterov": config.optimizer == "nesterov"}
-    make: Callable[..., optim.Optimizer] = getattr(optim, OPTIMIZERS[config.optimizer])
-    return make(groups, lr=config.learning_rate, **extra)
+    cls, settings = optim.commands()[config.optimizer]
+    make: Callable[..., optim.Optimizer] = cls
+    return make(groups, lr=config.learning_rate, **settings)
 
 
 def _schedule(config: Config, steps: int) -> optim.Schedule | None:
     """The schedule over all steps of the run."""
     assert config.learning_rate is not None
-    schedules: dict[str, optim.Schedule] = {
-        "cosine": optim.CosineAnnealingLR(T_max=steps, interval="step"),
-        "one-cycle": optim.OneCycleLR(max_lr=config.learning_rate, total_steps=steps),
-        "step": optim.StepLR(step_size=max(1, steps // 3), gamma=0.1, interval="step"),
-        "exponential": optim.ExponentialLR(gamma=0.01 ** (1 / steps), interval="step"),
-        "warm-up": optim.LinearLR(start_factor=0.01, total_iters=max(1, steps // 10), interval="step"),
-        "plateau": optim.ReduceLROnPlateau(factor=0.5, patience=5),
-    }
-    return schedules.get(config.schedule or "")  # none for "constant" and "average"
+    kind = schedules()[config.schedule or AVERAGE]
+    return None if kind is None else kind.over_run(steps, config.learning_rate)
 
 
 def train(
@@ -271,7 +272,7 @@ def _callbacks(config: Config, problem: Problem, folder: Path | None) -> list[Ca
     watched = "val_loss" if problem.held_out else "loss"
     schedule = _schedule(config, config.epochs * -(-len(problem.X) // config.batch_size))
     found: list[Callback] = [] if schedule is None else [LearningRate(schedule, watched)]
-    if config.schedule == "average":
+    if config.schedule == AVERAGE:
         found.append(WeightAveraging(_epochs_not_averaged(config)))
     if config.patience is not None:
         found.append(EarlyStopping(config.patience, watched))

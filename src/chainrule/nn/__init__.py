@@ -18,6 +18,7 @@ from chainrule.nn.activations import (
     Softplus,
     Step,
     Tanh,
+    activation_layers,
 )
 from chainrule.nn.containers import Residual, Sequential
 from chainrule.nn.convolution import (
@@ -47,6 +48,9 @@ from chainrule.nn.losses import (
     MSELoss,
     NLLLoss,
     loss_from_config,
+    losses_for,
+    register_loss,
+    usual_loss,
 )
 from chainrule.nn.module import Module, observing
 from chainrule.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
@@ -106,11 +110,15 @@ __all__ = [
     "Step",
     "Summary",
     "Tanh",
+    "activation_layers",
     "from_config",
     "init",
     "loss_from_config",
+    "losses_for",
     "observing",
     "register_layer",
+    "register_loss",
     "summary",
     "to_config",
+    "usual_loss",
 ]

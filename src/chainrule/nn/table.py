@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from chainrule import registry
 from chainrule.errors import ArgumentError, ModelFileError, message
 from chainrule.nn.module import Module
 
@@ -21,18 +22,7 @@ def register_layer(cls: M) -> M:
     Raises:
         ArgumentError: the name is taken by another class.
     """
-    name = cls.__name__
-    # A class defined again, in a notebook cell or by a reload, takes its own place.
-    known = LAYERS.get(name)
-    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise ArgumentError(
-            message(
-                f"a layer named {name} was registered twice",
-                f"the name belongs to {known.__module__}.{known.__qualname__}",
-                "Choose another class name.",
-            )
-        )
-    LAYERS[name] = cls
+    registry.enter(LAYERS, "layer", cls.__name__, cls, cls)
     return cls
 
 

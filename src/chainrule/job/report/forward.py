@@ -10,7 +10,6 @@ import numpy as np
 from chainrule import nn
 from chainrule.fitting.inputs import targets_array
 from chainrule.ir import Array
-from chainrule.job.config import ACTIVATIONS
 from chainrule.job.problem import Problem
 from chainrule.job.training import make_loss
 from chainrule.nn.module import observing
@@ -80,7 +79,7 @@ def _copy(model: nn.Module) -> nn.Sequential:
 
 
 def _name(model: nn.Sequential, outputs: dict[nn.Module, Tensor]) -> None:
-    activations = tuple(getattr(nn, name) for name in ACTIVATIONS.values())
+    activations = nn.Activation
     number = 0
     for layer in model:
         if isinstance(layer, nn.Linear | nn.Conv2d):
