@@ -95,7 +95,9 @@ def resolved(config: Config, problem: Problem) -> Config:
     epochs = config.epochs or max(1, round(steps / steps_per_epoch))
     optimizer, _ = optim.commands()[config.optimizer]
     rate = config.learning_rate or optimizer.usual_lr
-    decay = _weight_decay(problem, rate, epochs * steps_per_epoch) if optimizer.decoupled_decay else _OTHER_L2
+    decay = _OTHER_L2 if _decays(optimizer) else 0.0
+    if optimizer.decoupled_decay:
+        decay = _weight_decay(problem, rate, epochs * steps_per_epoch)
     enough = epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience
     chosen = {
         "target": problem.target.name if config.target is None and problem.X.ndim == 2 else config.target,
@@ -110,6 +112,11 @@ def resolved(config: Config, problem: Problem) -> Config:
         "epochs": epochs,
     }
     return replace(config, **chosen)  # type: ignore[arg-type]
+
+
+def _decays(optimizer: type[optim.Optimizer]) -> bool:
+    """Whether an optimiser has weight decay."""
+    return "weight_decay" in optim.RULES[optimizer.__name__].settings
 
 
 def _weight_decay(problem: Problem, rate: float, steps: int) -> float:
@@ -188,9 +195,11 @@ def make_optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
     """L2 acts on weights; biases and normalisation are left alone."""
     decayed = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
     others = [(name, p) for name, p in model.named_parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": config.l2}, {"params": others, "weight_decay": 0.0}]
     cls, settings = optim.commands()[config.optimizer]
     make: Callable[..., optim.Optimizer] = cls
+    if not config.l2 and not _decays(cls):
+        return make(decayed + others, lr=config.learning_rate, **settings)
+    groups = [{"params": decayed, "weight_decay": config.l2}, {"params": others, "weight_decay": 0.0}]
     return make(groups, lr=config.learning_rate, **settings)
 
 

@@ -49,7 +49,7 @@ def _update_adamw(dW: Tensor, state: State, W: Tensor, settings: Settings, step:
 _SETTINGS = EVERY | {"betas": BETAS, "eps": NON_NEGATIVE, "amsgrad": FLAG}
 
 
-_ADAMW = Rule("AdamW", _SETTINGS, _init, _update_adamw)
+_ADAMW = Rule("AdamW", _SETTINGS, _init, _update_adamw, corrected=True)
 
 
 @register_optimizer(_ADAMW)
@@ -87,7 +87,7 @@ class AdamW(Optimizer):
         super().__init__(params, _ADAMW, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
 
-_ADAM = Rule("Adam", _SETTINGS, _init, _update_adam)
+_ADAM = Rule("Adam", _SETTINGS, _init, _update_adam, corrected=True)
 
 
 @register_optimizer(_ADAM)

@@ -75,6 +75,7 @@ class Rule:
         init: (W, settings) ↦ the state that goes with W, by PyTorch's names.
         update: (dW, state, W, settings, step) ↦ new W and new state; the arguments are not changed.
         check: raises ArgumentError for settings that do not go together.
+        corrected: whether moving means are corrected for their start at 0.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Rule:
     init: Callable[[Tensor, Settings], State]
     update: Callable[[Tensor, State, Tensor, Settings, Tensor], tuple[Tensor, State]]
     check: Callable[[Settings], None] = _anything_goes
+    corrected: bool = False
 
     def __reduce__(self) -> Any:
         """For copies and pickles: the rule of the table by its name."""
