@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kept_tables import kept_tables
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md"]
 WITH_CODE = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
@@ -18,17 +20,10 @@ def name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=name)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chainrule import nn, ops
-
     monkeypatch.chdir(tmp_path)
-    layers, primitives = dict(nn.LAYERS), dict(ops.PRIMITIVES)
     code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
-    try:
+    with kept_tables():
         exec(compile(code, str(page), "exec"), {"__name__": "__page__"})
-    finally:
-        for table, before in ((nn.LAYERS, layers), (ops.PRIMITIVES, primitives)):
-            for added in set(table) - set(before):
-                del table[added]
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])

@@ -21,18 +21,18 @@ def enter(table: dict[str, Any], what: str, name: str, thing: Any, origin: Any) 
     Raises:
         ArgumentError: the name is taken by something else.
     """
-    known = _ORIGINS.get((id(table), name))
+    known = ORIGINS.get((id(table), name))
     if name in table and known != _home(origin):
         owner = "chainrule itself" if known is None else ".".join(known)
         raise ArgumentError(
             message(f"a second {what} named {name} was registered", f"the name belongs to {owner}", "Choose another name.")
         )
-    _ORIGINS[id(table), name] = _home(origin)
+    ORIGINS[id(table), name] = _home(origin)
     table[name] = thing
 
 
 # Where each entry was defined.
-_ORIGINS: dict[tuple[int, str], tuple[str, str]] = {}
+ORIGINS: dict[tuple[int, str], tuple[str, str]] = {}
 
 
 def _home(origin: Any) -> tuple[str, str]:

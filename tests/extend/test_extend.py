@@ -10,30 +10,25 @@ import pytest
 from click.testing import CliRunner
 
 import chainrule as cr
-from chainrule import backends, extend, nn, ops, optim, registry
+from chainrule import extend, nn, ops
 from chainrule.cli import main
 from chainrule.errors import ArgumentError, ModelFileError
 from chainrule.ir import topological
 from chainrule.layers import layers_of_calculation
 from chainrule.testing import check_primitive
-from chainrule.train import METRICS
+from kept_tables import kept_tables
 
 HERE = Path(__file__).parent
-TABLES = [ops.PRIMITIVES, nn.LAYERS, nn.LOSSES, METRICS, optim.OPTIMIZERS, optim.RULES, backends._OTHERS, registry._ORIGINS]
 
 
 @pytest.fixture(scope="module")
 def mine():
     """The extension, imported as `chainrule --extension my_extension` does in its folder; gone afterwards."""
-    before = [dict(table) for table in TABLES]
-    with pytest.MonkeyPatch.context() as patch:
+    with kept_tables(), pytest.MonkeyPatch.context() as patch:
         patch.chdir(HERE)
         extend.load("my_extension")
-    yield sys.modules["my_extension"]
+        yield sys.modules["my_extension"]
     del sys.modules["my_extension"]
-    for table, entries in zip(TABLES, before, strict=True):
-        table.clear()
-        table.update(entries)
 
 
 def _xy(rows=60):

@@ -16,14 +16,14 @@ BACKENDS = {
 }
 
 # Registered by `register_backend`.
-_OTHERS: dict[str, Backend] = {}
+OTHERS: dict[str, Backend] = {}
 
-__all__ = ["BACKENDS", "Backend", "Program", "available", "check_threads", "get", "register_backend"]
+__all__ = ["BACKENDS", "OTHERS", "Backend", "Program", "available", "check_threads", "get", "register_backend"]
 
 
 def available() -> list[str]:
     """Names of the backends whose packages are installed, the fastest first; then those that were registered."""
-    return [*(name for name, (_, _, package) in BACKENDS.items() if find_spec(package) is not None), *_OTHERS]
+    return [*(name for name, (_, _, package) in BACKENDS.items() if find_spec(package) is not None), *OTHERS]
 
 
 def check_threads(threads: int | None) -> int | None:
@@ -48,10 +48,10 @@ def get(name: str = "auto") -> Backend:
     """
     if name == "auto":
         name = available()[0]
-    if name in _OTHERS:
-        return _OTHERS[name]
+    if name in OTHERS:
+        return OTHERS[name]
     if name not in BACKENDS:
-        known = ", ".join([*BACKENDS, *_OTHERS])
+        known = ", ".join([*BACKENDS, *OTHERS])
         raise ArgumentError(
             message(f"the backend {name!r} was asked for", f"there are {known}", "Use one of these, or 'auto'.")
         )
@@ -68,5 +68,5 @@ def register_backend(name: str, backend: Backend) -> Backend:
     """
     if name in (*BACKENDS, "auto"):
         raise ArgumentError(message(f"a backend named {name} was registered", "chainrule has one", "Choose another name."))
-    registry.enter(_OTHERS, "backend", name, backend, type(backend))
+    registry.enter(OTHERS, "backend", name, backend, type(backend))
     return backend
