@@ -25,15 +25,15 @@ from chainrule.backends import register_backend as backend
 from chainrule.errors import ArgumentError, message
 from chainrule.fitting.metrics import register_metric as metric
 from chainrule.ir import Node
-from chainrule.nn import Activation, register_layer, register_loss
+from chainrule.nn import Activation
+from chainrule.nn.losses import register_loss as loss
+from chainrule.nn.table import register_layer as layer
 from chainrule.ops import define as op
 from chainrule.ops import elementwise
 from chainrule.ops.facts import Activation as Known
 from chainrule.ops.facts import Facts
-from chainrule.optim import Optimizer, Rule, register_optimizer
-
-layer = register_layer
-loss = register_loss
+from chainrule.optim import Optimizer, Rule
+from chainrule.optim.optimizer import register_optimizer
 
 GROUP = "chainrule.extensions"
 
@@ -77,7 +77,7 @@ def activation(
     )
     title = "".join(part.capitalize() for part in name.split("_"))
     own = {"__doc__": summary or f"y = {name}(x).", "__module__": body.__module__, "function": name}
-    return register_layer(type(title, (Activation,), own))
+    return layer(type(title, (Activation,), own))
 
 
 def _derived(body: Callable[[Node], Node]) -> Callable[..., Node | float]:

@@ -147,10 +147,15 @@ def test_what_is_not_there_is_refused(mine, tmp_path):
         nn.loss_from_config({"loss": "Gone"})
 
 
-def test_installed_packages_name_theirs_as_entry_points(monkeypatch):
-    loaded = []
-    monkeypatch.setattr(extend, "load", loaded.append)
-    found = [type("Entry", (), {"name": "mine", "value": "my_package.mine"})]
-    monkeypatch.setattr(extend, "entry_points", lambda group: found if group == "chainrule.extensions" else [])
-    assert extend.load_installed() == ["mine"]
-    assert loaded == ["my_package.mine"]
+def test_installed_packages_name_theirs_as_entry_points(tmp_path, monkeypatch):
+    (tmp_path / "their_layers.py").write_text("from chainrule import extend, nn\n\n@extend.layer\nclass Their(nn.ReLU): ...\n")
+    information = tmp_path / "theirs-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[chainrule.extensions]\ntheirs = their_layers\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with kept_tables():
+        assert "theirs" in extend.load_installed()
+        assert nn.LAYERS["Their"].__module__ == "their_layers"
+        assert "Their" in str(nn.to_config(nn.Sequential(nn.LAYERS["Their"]())))
+    del sys.modules["their_layers"]

@@ -49,13 +49,12 @@ from chainrule.nn.losses import (
     NLLLoss,
     loss_from_config,
     losses_for,
-    register_loss,
     usual_loss,
 )
 from chainrule.nn.module import Module, observing
 from chainrule.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from chainrule.nn.summaries import Summary, summary
-from chainrule.nn.table import LAYERS, from_config, register_layer, to_config
+from chainrule.nn.table import LAYERS, from_config, to_config
 
 
 def __getattr__(name: str) -> Any:
@@ -116,8 +115,6 @@ __all__ = [
     "loss_from_config",
     "losses_for",
     "observing",
-    "register_layer",
-    "register_loss",
     "summary",
     "to_config",
     "usual_loss",

@@ -57,7 +57,7 @@ def _written(module: Module) -> dict[str, Any]:
             message(
                 f"the layer {name} is not known to chainrule",
                 "a saved model holds no code, so every layer in it must be in chainrule.nn.LAYERS",
-                f"Decorate the class with @nn.register_layer, or load its state_dict into a {name} built by your own code.",
+                f"Decorate the class with @extend.layer, or load its state_dict into a {name} built by your own code.",
             )
         )
     found = {"layer": name, **module.config()}
@@ -86,7 +86,7 @@ def from_config(config: Mapping[str, Any]) -> Module:
             message(
                 f"the model has a layer {config['layer']!r}",
                 f"the layers known here are {', '.join(sorted(LAYERS))}",
-                "Import the module that defines it (with @nn.register_layer) before loading, or update chainrule.",
+                "Import the module that registers it (with @extend.layer) before loading, or name it with --extension.",
             )
         )
     children = config.get("children", {})

@@ -7,7 +7,7 @@ from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adagrad import Adagrad
 from chainrule.optim.adam import Adam, AdamW
 from chainrule.optim.clipping import clip_by_norm, clip_by_value, clip_grad_norm_, clip_grad_value_
-from chainrule.optim.optimizer import OPTIMIZERS, Group, Optimizer, commands, from_config, register_optimizer
+from chainrule.optim.optimizer import OPTIMIZERS, Group, Optimizer, commands, from_config
 from chainrule.optim.rmsprop import RMSprop
 from chainrule.optim.rules import RULES, Rule, Setting
 from chainrule.optim.schedules import (
@@ -58,5 +58,4 @@ __all__ = [
     "clip_grad_value_",
     "commands",
     "from_config",
-    "register_optimizer",
 ]

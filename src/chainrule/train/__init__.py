@@ -1,7 +1,7 @@
 """Training: the loop, what happens between epochs, what is measured, and saving."""
 
 from chainrule.fitting.history import History
-from chainrule.fitting.metrics import METRICS, Metric, metrics_for, register_metric
+from chainrule.fitting.metrics import METRICS, Metric, metrics_for
 from chainrule.train.callbacks import BestEpoch, Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, WeightAveraging
 from chainrule.train.resuming import load_trainer
 from chainrule.train.saving import load_model, save_model, save_trainer
@@ -22,7 +22,6 @@ __all__ = [
     "load_model",
     "load_trainer",
     "metrics_for",
-    "register_metric",
     "save_model",
     "save_trainer",
 ]

@@ -50,7 +50,7 @@ def loss_from_config(config: Mapping[str, Any]) -> Loss:
             message(
                 f"the model has the loss {name!r}",
                 f"the losses known here are {', '.join(LOSSES)}",
-                "Import the module that registers it before loading, or update chainrule.",
+                "Import the module that registers it (with @extend.loss) before loading, or name it with --extension.",
             )
         )
     return settings.construct(cls, "loss", **{key: value for key, value in config.items() if key != "loss"})
