@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrule.ir import LEAVES, Node, topological
-from chainrule.ops.primitive import facts, handed_on
+from chainrule.ops.primitive import facts, handed_on, is_function
 
 Readers = Mapping[Node, Sequence[Node]]
 
@@ -194,8 +194,9 @@ def _activation_behind(z: Node, readers: Readers) -> Node | None:
 
 
 def _only_reader(z: Node, readers: Readers) -> Node | None:
-    """σ(z), if an activation function is the only reader of z."""
+    """σ(z), if a function of one value is the only reader of z, and no square, which is a loss's."""
     found = readers.get(z, ())
     if len(found) != 1 or len(found[0].inputs) != 1 or found[0].size == 1 != z.size:
         return None
-    return found[0] if facts(found[0]).activation is not None else None
+    known = facts(found[0])
+    return found[0] if known.activation is not None or (is_function(found[0]) and not known.bound) else None

@@ -583,5 +583,5 @@ clip = elementwise(
 )  # fmt: skip
 square = elementwise(
     "square", "y = x²", Notation("<0!>^2", "{<0!>}^{2}", POWER, "x²"), body=lambda x: x * x, partials=(lambda x, y: 2.0 * x,),
-    result="number",
+    result="number", facts=Facts(bound="square"),
 )  # fmt: skip
