@@ -142,14 +142,10 @@ PRINTED: dict[str, Function] = {
 
 
 def function_named(name: str) -> Function | None:
-    """The function that a formula calls by this name, if there is one."""
-    return FUNCTIONS.get(name) or PRINTED.get(name)
-
-
-def function_named(name: str) -> Function | None:
-    """The function that a formula means by a name: one of `FUNCTIONS`, or one of one value that somebody registered."""
-    if name in FUNCTIONS or name in SHIPPED or name not in PRIMITIVES or PRIMITIVES[name].partials is None:
-        return FUNCTIONS.get(name)
+    """The function that a formula calls by this name, if there is one: one of ours, or of one value that somebody registered."""
+    found = FUNCTIONS.get(name) or PRINTED.get(name)
+    if found is not None or name in SHIPPED or name not in PRIMITIVES or PRIMITIVES[name].partials is None:
+        return found
 
     def registered(x: TensorLike) -> Tensor:
         return apply(name, x)

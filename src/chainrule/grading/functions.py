@@ -12,8 +12,9 @@ LOGARITHMS = {"log₁₀": math.log(10.0), "log₂": math.log(2.0)}
 
 
 def written_name(function: Primitive) -> str:
-    """What a function is called in formulas, as σ."""
-    return function.notation.sign or function.name
+    """What a function is called in formulas, as σ; its name where it is written otherwise, as √x is."""
+    text = function.notation.text
+    return text.removesuffix("(#0)") if text.endswith("(#0)") else function.name
 
 
 def function_name(node: Node) -> str:

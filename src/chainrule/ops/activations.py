@@ -52,7 +52,7 @@ softplus = elementwise(
     facts=Facts(logarithm=True, activation=Activation(range=_POSITIVE)),
 )
 relu = elementwise(
-    "relu", "y = max(x, 0)", function("relu", r"\operatorname{ReLU}"), body=lambda x: maximum(x, 0),
+    "relu", "y = max(x, 0)", function("relu", r"\operatorname{ReLU}", sign="ReLU"), body=lambda x: maximum(x, 0),
     partials=(lambda x, y: to_dtype(exceeds(x, 0.0), x.dtype),), result="number", kinks="at 0: 0", kink_distance=from_zero,
     facts=Facts(exact=True, corner="zero", activation=Activation(range=_POSITIVE, dies=True, classic=True)),
 )  # fmt: skip
