@@ -30,8 +30,7 @@ from chainrule.nn.losses import register_loss as loss
 from chainrule.nn.table import register_layer as layer
 from chainrule.ops import define as op
 from chainrule.ops import elementwise
-from chainrule.ops.facts import Activation as Known
-from chainrule.ops.facts import Facts
+from chainrule.ops.facts import ActivationFacts, Facts
 from chainrule.optim import Optimizer, Rule
 from chainrule.optim.optimizer import register_optimizer
 
@@ -46,7 +45,7 @@ def activation(
     *,
     summary: str = "",
     partial: Callable[..., Node | float] | None = None,
-    known: Known | None = None,
+    known: ActivationFacts | None = None,
 ) -> type[Activation]:
     """Register an activation function of one value: a primitive of this name, and a layer that applies it.
 
@@ -73,7 +72,7 @@ def activation(
         elementwise.function(name, rf"\operatorname{{{name}}}"),
         body=body,
         partials=(partial or _derived(body),),
-        facts=Facts(activation=known or Known()),
+        facts=Facts(activation=known or ActivationFacts()),
     )
     title = "".join(part.capitalize() for part in name.split("_"))
     own = {"__doc__": summary or f"y = {name}(x).", "__module__": body.__module__, "function": name}

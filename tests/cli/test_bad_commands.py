@@ -73,7 +73,10 @@ def test_a_table_without_a_target_chosen():
 
 OPTIONS = [
     (["--epoch", "3"], "Error: No such option '--epoch'. Did you mean '--epochs'?"),
-    (["--optimizer", "adma"], "Error: Invalid value for '--optimizer': 'adma' is not one of 'adadelta', 'adagrad', 'adamw', 'adam',"),
+    (
+        ["--optimizer", "adma"],
+        "Error: Invalid value for '--optimizer': 'adma' is not one of 'adadelta', 'adagrad', 'adamw', 'adam',",
+    ),
     (["--epochs", "many"], "Error: Invalid value for '--epochs': 'many' is not a valid integer."),
     (["--epochs", "0"], "Error: the setting epochs is 0; it must be at least 1. Correct it."),
     (["--hidden", "a,b"], "Error: Invalid value for '--hidden': 'a,b' is not a list of whole numbers such as 128,64."),

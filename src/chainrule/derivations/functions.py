@@ -142,7 +142,7 @@ PRINTED: dict[str, Function] = {
 
 
 def function_named(name: str) -> Function | None:
-    """The function that a formula calls by this name, if there is one: one of ours, or of one value that somebody registered."""
+    """The function that a formula calls by this name, if there is one: ours, or of one value that somebody registered."""
     found = FUNCTIONS.get(name) or PRINTED.get(name)
     if found is not None or name in SHIPPED or name not in PRIMITIVES or PRIMITIVES[name].partials is None:
         return found

@@ -119,8 +119,8 @@ def _mismatch(m: Measurements) -> Iterator[Sign]:
 
 
 def _is_distribution(output: Array) -> bool:
-    """Whether outputs are logarithms of probabilities that add up to 1 over the classes."""
-    return np.allclose(np.exp(output.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3)
+    """Whether outputs (n, classes, …) are logarithms of probabilities that add up to 1 over the classes."""
+    return output.ndim < 2 or np.allclose(np.exp(output.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3)
 
 
 def _out_of_reach(m: Measurements) -> Iterator[Sign]:

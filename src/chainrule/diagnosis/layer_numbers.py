@@ -18,7 +18,7 @@ from chainrule import ir
 from chainrule.diagnosis.one_pass import OnePass
 from chainrule.ir import Array, Node
 from chainrule.layers import Layer
-from chainrule.ops.facts import Activation
+from chainrule.ops.facts import ActivationFacts
 from chainrule.ops.primitive import facts, lookup
 from chainrule.optim import Optimizer
 from chainrule.tensors import no_grad, tensor
@@ -173,10 +173,10 @@ def _flat_share(one: OnePass, layer: Layer) -> float:
     return float(np.mean(np.asarray(slopes) < _FLAT * known.steepest))
 
 
-def _known(layer: Layer) -> Activation:
+def _known(layer: Layer) -> ActivationFacts:
     """What is known of the activation function of a layer; of none, that it neither saturates nor dies."""
     found = None if layer.activation is None else facts(layer.activation).activation
-    return found or Activation()
+    return found or ActivationFacts()
 
 
 def _participation(values: Array) -> float:

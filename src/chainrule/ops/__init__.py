@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from chainrule.ops import activations, blocks, convolution, elementwise, indexing, linear, random, reduction, requirement, shape
-from chainrule.ops.facts import Activation, AffinePart, Facts
+from chainrule.ops.facts import ActivationFacts, AffinePart, Facts
 from chainrule.ops.notation import formula
 from chainrule.ops.primitive import PRIMITIVES, Case, Notation, Primitive, define, infer, lookup
 
@@ -26,7 +26,7 @@ SHIPPED: Mapping[str, Primitive] = MappingProxyType(dict(PRIMITIVES))
 __all__ = [
     "PRIMITIVES",
     "SHIPPED",
-    "Activation",
+    "ActivationFacts",
     "AffinePart",
     "Case",
     "Facts",

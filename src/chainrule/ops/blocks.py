@@ -16,7 +16,7 @@ from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.activations import sigmoid
 from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, promote, sqrt, weighted, where
 from chainrule.ops.elementwise import abs as absolute
-from chainrule.ops.facts import NOTHING_MORE, Activation, AffinePart, Facts
+from chainrule.ops.facts import NOTHING_MORE, ActivationFacts, AffinePart, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -126,7 +126,7 @@ softmax = _block(
     infer=_like_first,
     body=_softmax,
     pullback=pullbacks(_softmax_pullback),
-    facts=Facts(activation=Activation(steepest=None, range=(0.0, 1.0))),
+    facts=Facts(activation=ActivationFacts(steepest=None, range=(0.0, 1.0))),
     settings={"axis": -1},
     cases=_axis_case,
 )
@@ -150,7 +150,7 @@ log_softmax = _block(
     infer=_like_first,
     body=_log_softmax,
     pullback=pullbacks(_log_softmax_pullback),
-    facts=Facts(logarithm=True, activation=Activation(steepest=None, range=(-math.inf, 0.0))),
+    facts=Facts(logarithm=True, activation=ActivationFacts(steepest=None, range=(-math.inf, 0.0))),
     settings={"axis": -1},
     cases=_axis_case,
 )

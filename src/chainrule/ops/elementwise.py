@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape, as_dtype
-from chainrule.ops.facts import NOTHING_MORE, Activation, Facts
+from chainrule.ops.facts import NOTHING_MORE, ActivationFacts, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -498,12 +498,12 @@ sqrt = elementwise(
 )  # fmt: skip
 sin = elementwise(
     "sin", "y = sin x", function("sin"), evaluate=np.sin, partials=(lambda x, y: cos(x),),
-    facts=Facts(activation=Activation(range=(-1.0, 1.0))),  # of networks for signals (Sitzmann et al. 2020)
+    facts=Facts(activation=ActivationFacts(range=(-1.0, 1.0))),  # of networks for signals (Sitzmann et al. 2020)
 )  # fmt: skip
 cos: Primitive = elementwise("cos", "y = cos x", function("cos"), evaluate=np.cos, partials=(lambda x, y: -sin(x),))
 tanh = elementwise(
     "tanh", "y = tanh x", function("tanh"), evaluate=np.tanh, partials=(lambda x, y: 1.0 - y * y,),
-    facts=Facts(activation=Activation(range=(-1.0, 1.0), saturates=True, classic=True)),
+    facts=Facts(activation=ActivationFacts(range=(-1.0, 1.0), saturates=True, classic=True)),
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ REAL_LINE: Range = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Activation:
+class ActivationFacts:
     """What is known of an activation function σ.
 
     Attributes:
@@ -95,7 +95,7 @@ class Facts:
     ties: Literal["shared", "first"] | None = None
     undefined: Callable[[Sequence[float]], str] | None = None
     logarithm: bool = False
-    activation: Activation | None = None
+    activation: ActivationFacts | None = None
     affine: AffinePart | None = None
 
 
