@@ -111,7 +111,7 @@ HOMONYMS: dict[str, set[str]] = {
     "grading/result.py": {"normal"},
     "nn/losses/classes.py": {"mean", "sum"},
     "nn/losses/regression.py": {"mse"},
-    "ops/activations.py": {"LeakyReLU"},
+    "ops/activations.py": {"LeakyReLU", "ReLU"},  # how they are written
     "ops/array_notation.py": {"step"},
     "ops/random.py": {"normal"},
     "ops/shape.py": {"step"},
