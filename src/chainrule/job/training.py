@@ -96,7 +96,7 @@ def resolved(config: Config, problem: Problem) -> Config:
     optimizer, _ = optim.commands()[config.optimizer]
     rate = config.learning_rate or optimizer.usual_lr
     decay = _OTHER_L2 if _decays(optimizer) else 0.0
-    if optimizer.decoupled_decay:
+    if optim.RULES[optimizer.__name__].decoupled:
         decay = _weight_decay(problem, rate, epochs * steps_per_epoch)
     enough = epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience
     chosen = {

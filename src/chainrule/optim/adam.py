@@ -49,7 +49,7 @@ def _update_adamw(dW: Tensor, state: State, W: Tensor, settings: Settings, step:
 _SETTINGS = EVERY | {"betas": BETAS, "eps": NON_NEGATIVE, "amsgrad": FLAG}
 
 
-_ADAMW = Rule("AdamW", _SETTINGS, _init, _update_adamw, corrected=True)
+_ADAMW = Rule("AdamW", _SETTINGS, _init, _update_adamw, corrected=True, decoupled=True)
 
 
 @register_optimizer(_ADAMW)
@@ -72,7 +72,6 @@ class AdamW(Optimizer):
     """
 
     usual_lr = 2e-3
-    decoupled_decay = True
 
     def __init__(
         self,

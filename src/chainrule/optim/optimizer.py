@@ -77,7 +77,6 @@ class Optimizer(Noted, elsewhere.Explaining):
         groups: the groups of parameters, one if none were given.
         variants: names on the command line beside its own, each with the settings that it stands for.
         usual_lr: the learning rate that `chainrule train` begins with.
-        decoupled_decay: whether weight_decay pulls at weights directly, and not through the gradient.
 
     Raises:
         ArgumentError: no parameters, a Tensor that is none, one given twice, or a setting out of its range.
@@ -85,7 +84,6 @@ class Optimizer(Noted, elsewhere.Explaining):
 
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
     usual_lr: ClassVar[float] = 0.05
-    decoupled_decay: ClassVar[bool] = False
 
     def __init__(self, params: Parameters, rule: Rule, **settings: Any) -> None:
         self.rule = rule

@@ -76,6 +76,7 @@ class Rule:
         update: (dW, state, W, settings, step) ↦ new W and new state; the arguments are not changed.
         check: raises ArgumentError for settings that do not go together.
         corrected: whether moving means are corrected for their start at 0.
+        decoupled: whether weight_decay pulls at weights directly, and not through the gradient.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Rule:
     update: Callable[[Tensor, State, Tensor, Settings, Tensor], tuple[Tensor, State]]
     check: Callable[[Settings], None] = _anything_goes
     corrected: bool = False
+    decoupled: bool = False
 
     def __reduce__(self) -> Any:
         """For copies and pickles: the rule of the table by its name."""
