@@ -26,7 +26,6 @@ from bench.diagnosis_cases import AILMENTS, HEALTHY, Case, changed, constant_col
 from bench.diagnosis_trained import AFTER_TRAINING, TRAINED, NotLearntError
 from chainrule import nn, optim
 from chainrule.diagnosis import Problem, diagnose_problem
-from chainrule.diagnosis.expected import expected_loss
 from chainrule.fitting.metrics import is_right
 from chainrule.train import Trainer
 
@@ -139,7 +138,7 @@ def relative_loss(found: Problem) -> float:
         return float("inf")
     output = trainer.predict(found.X)
     y = np.asarray(found.y).reshape(output.shape) if np.size(found.y) == output.size else np.asarray(found.y)
-    expected = expected_loss(found.loss, output.shape, y)
+    expected = found.loss.untrained(output.shape, y)
     return trainer.evaluate(found.X, found.y)["loss"] / expected.constant if expected else float("inf")
 
 

@@ -32,7 +32,6 @@ from bench.diagnosis_cases import (
 )
 from chainrule import nn, optim
 from chainrule.diagnosis import Problem
-from chainrule.diagnosis.expected import expected_loss
 
 
 # -------------------------------------------------------------------------------------------- ailments, seen after training
@@ -120,7 +119,7 @@ def healthy_and_trained(name: str, architecture: str, seed: int) -> Problem:
     for attempt in range(5):
         found = _trained_usually(name, architecture, seed + 1000 * attempt)
         t = np.asarray(found.y)
-        expected = expected_loss(found.loss, (len(t), int(t.max()) + 1), t.reshape(-1, 1) if _binary(found) else t)
+        expected = found.loss.untrained((len(t), int(t.max()) + 1), t.reshape(-1, 1) if _binary(found) else t)
         if expected is not None and found.history is not None and found.history["loss"][-1] < 0.6 * expected.constant:
             return found
     raise NotLearntError

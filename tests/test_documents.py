@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from kept_tables import kept_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md"]
@@ -19,18 +20,10 @@ def name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=name)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chainrule import nn, ops
-    from chainrule.job.inputs import ENCODERS
-
     monkeypatch.chdir(tmp_path)
-    tables: list[tuple[dict[str, Any], dict[str, Any]]] = [(t, dict(t)) for t in (nn.LAYERS, ops.PRIMITIVES, ENCODERS)]
     code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
-    try:
+    with kept_tables():
         exec(compile(code, str(page), "exec", dont_inherit=True), {"__name__": "__page__"})
-    finally:
-        for table, before in tables:
-            for added in set(table) - set(before):
-                del table[added]
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])

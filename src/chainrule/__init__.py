@@ -6,7 +6,7 @@ One graph is run, differentiated and explained. Arrays follow NumPy, networks Py
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from chainrule import data, elsewhere, errors, functional, nn, numpy_functions, ops, optim, testing, train
+from chainrule import data, elsewhere, errors, extend, functional, nn, numpy_functions, ops, optim, testing, train
 from chainrule.capture import compile, hessian, jacobian, value_and_grad
 from chainrule.errors import ChainruleError
 from chainrule.functional import (
@@ -194,6 +194,7 @@ __all__ = [
     "explain",
     "expm1",
     "expression",
+    "extend",
     "eye",
     "flip",
     "floor",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from types import FunctionType
 from typing import Any, NoReturn, Self, TypeVar
@@ -286,7 +286,7 @@ def _wrong_arguments(function: Callable[..., Any], args: Any, kwargs: Mapping[st
         translated = (f"Write {_KEYWORDS[k]}= in place of {k}=." for k in kwargs if _KEYWORDS.get(k) in takes)
         expected = f"it takes {', '.join(takes) or 'no arguments'}"
         return CallError(
-            message(f"{_called(function)} was called wrongly ({error})", expected, next(translated, "Check the call."))
+            message(f"{_called(function, args)} was called wrongly ({error})", expected, next(translated, "Check the call."))
         )
     return None
 
@@ -311,9 +311,11 @@ class Explaining:
                 setattr(cls, name, explaining_calls(vars(cls)[name]))
 
 
-def _called(function: Callable[..., Any]) -> str:
+def _called(function: Callable[..., Any], args: Sequence[Any]) -> str:
     """What is written to call a function; for the constructor of a class and what its objects do when called, the class."""
     name = getattr(function, "__name__", type(function).__name__)
+    if name == "forward" and args:  # it may be inherited
+        return type(args[0]).__name__
     return function.__qualname__.split(".")[-2] if name in _CALLS and "." in function.__qualname__ else name
 
 

@@ -10,11 +10,9 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from chainrule import ir
 from chainrule.ir import LEAVES, Graph, Node
-from chainrule.ops.primitive import lookup
+from chainrule.ops.primitive import facts, lookup
 
 Rule = Callable[[Node], Node]
 _LARGEST_FOLDED = 4096
@@ -90,45 +88,23 @@ def fold() -> Rule:
 def identities() -> Rule:
     """Leave out what does nothing: x − 0, x · 1, x / 1, x¹, −(−x), moves that move nothing, and stops of gradients.
 
-    Of floating numbers, −0 + 0 is 0: only x + (−0) is x, and only x − 0.
-    So a graph is differentiated first and simplified then.
+    A graph is differentiated first and simplified then, as a stop of a gradient does nothing to values only.
     """
     return _without_effect
 
 
-# For each operand, the number that leaves the other one as it is; −0.0 is told from 0.0 where numbers have a sign of 0.
-_NEUTRAL = {"add": (-0.0, -0.0), "subtract": (None, 0.0), "multiply": (1.0, 1.0), "divide": (None, 1.0), "power": (None, 1.0)}
-_MOVES = ("reshape", "broadcast_to", "cast", "slice", "pad", "stop_gradient")
-
-
 def _without_effect(node: Node) -> Node:
-    if node.op in _NEUTRAL:
-        for position, neutral in enumerate(_NEUTRAL[node.op]):
-            other = node.inputs[1 - position]
-            if neutral is not None and _is_constant(node.inputs[position], neutral) and _same_type(other, node):
-                return other
-    elif node.op == "negative" and node.inputs[0].op == "negative":
-        return node.inputs[0].inputs[0]
-    elif (node.op in _MOVES and _same_type(node.inputs[0], node)) or (
-        node.op == "transpose" and node.attributes["axes"] == tuple(range(node.ndim))
-    ):
-        return node.inputs[0]
-    elif node.op == "transpose" and node.inputs[0].op == "transpose":
-        inner = node.inputs[0]
-        if tuple(inner.attributes["axes"][a] for a in node.attributes["axes"]) == tuple(range(node.ndim)):
-            return inner.inputs[0]
-    return node
+    if node.op in LEAVES:
+        return node
+    known = facts(node)
+    if known.redundant is not None:
+        return known.redundant(node) or node
+    unmoved = known.moves not in (None, "reorders") and len(node.inputs) == 1 and _same_type(node.inputs[0], node)
+    return node.inputs[0] if unmoved else node
 
 
 def _same_type(a: Node, b: Node) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype
-
-
-def _is_constant(node: Node, number: float) -> bool:
-    """Whether every element is a number, with the same sign if it is a floating 0."""
-    if node.op != "constant" or node.value is None or not node.size or not bool(np.all(node.value == number)):
-        return False
-    return node.dtype.kind != "f" or bool(np.all(np.signbit(node.value) == np.signbit(number)))
 
 
 PASSES: dict[str, Callable[[], Rule]] = {"fold": fold, "identities": identities, "share": share}

@@ -73,7 +73,10 @@ def test_a_table_without_a_target_chosen():
 
 OPTIONS = [
     (["--epoch", "3"], "Error: No such option '--epoch'. Did you mean '--epochs'?"),
-    (["--optimizer", "adma"], "Error: Invalid value for '--optimizer': 'adma' is not one of 'adamw', 'adam',"),
+    (
+        ["--optimizer", "adma"],
+        "Error: Invalid value for '--optimizer': 'adma' is not one of 'adadelta', 'adagrad', 'adamw', 'adam',",
+    ),
     (["--epochs", "many"], "Error: Invalid value for '--epochs': 'many' is not a valid integer."),
     (["--epochs", "0"], "Error: the setting epochs is 0; it must be at least 1. Correct it."),
     (["--hidden", "a,b"], "Error: Invalid value for '--hidden': 'a,b' is not a list of whole numbers such as 128,64."),
@@ -114,7 +117,7 @@ def test_wrong_options(options, text):
     [
         ("epoch = 3", "Error: there is no setting 'epoch'; the settings are target, task,"),
         ("epochs = 'x'", "Error: the setting epochs is 'x'; it must be a whole number. Correct it."),
-        ("optimizer = 'adma'", "Error: the setting optimizer is 'adma'; it must be one of adamw, adam,"),
+        ("optimizer = 'adma'", "Error: the setting optimizer is 'adma'; it must be one of adadelta, adagrad, adamw, adam,"),
         ("epochs 3", "Error: the configuration c.toml could not be read (Expected '=' after a key"),
     ],
 )

@@ -14,9 +14,9 @@ SOURCE = Path(cr.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the top down: a part imports from the parts below it, and from nothing above or beside it.
-PARTS = ["cli", "job", "drawing", "grading", "train", "derivations", "diagnosis", "fitting", "data", "nn", "optim"]
+PARTS = ["cli", "job", "drawing", "grading", "extend", "train", "derivations", "diagnosis", "fitting", "data", "nn", "optim"]
 PARTS += ["numpy_functions", "functional", "testing", "capture", "reads", "turns", "tensors", "backends", "passes", "autodiff"]
-PARTS += ["ops", "ir", "fileio", "language", "checks", "elsewhere", "version", "errors"]
+PARTS += ["layers", "ops", "ir", "fileio", "language", "checks", "elsewhere", "registry", "version", "errors"]
 LEVEL = {name: level for level, name in enumerate(PARTS)}
 HEAVY = ["torch", "sklearn", "pyarrow", "matplotlib", "PIL", "pandas", "scipy", "llvmlite", "rich", "click", "jax", "resvg_py"]
 

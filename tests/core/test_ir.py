@@ -6,7 +6,8 @@ import pytest
 from chainrule import ir, ops
 from chainrule.errors import DTypeError, GraphError
 from chainrule.ir import Graph, Node, placeholder
-from chainrule.ops.elementwise import exp, sigmoid
+from chainrule.ops.activations import sigmoid
+from chainrule.ops.elementwise import exp
 from chainrule.ops.linear import matmul
 
 F8 = np.dtype(np.float64)

@@ -10,7 +10,6 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.diagnosis import Problem, diagnose
-from chainrule.diagnosis.expected import expected_loss
 from chainrule.diagnosis.layer_numbers import _participation
 from chainrule.diagnosis.measuring import Measurements
 from chainrule.diagnosis.relation import related
@@ -129,7 +128,7 @@ def test_layers_are_found_in_any_forward_and_in_convolutions():
     ids=lambda value: type(value).__name__,
 )
 def test_expected_losses(loss, output, t, start, constant):
-    found = expected_loss(loss, output, t)
+    found = loss.untrained(output, t)
     assert found.start == pytest.approx(start, rel=1e-12)
     assert found.constant == pytest.approx(constant, rel=1e-12)
 
@@ -139,7 +138,7 @@ def test_expected_loss_of_ignorance_is_the_loss_of_a_zero_network(y_like):
     X, y = blobs()
     t = y if y_like == "classes" else np.eye(3)[y]
     loss = nn.CrossEntropyLoss()
-    assert expected_loss(loss, (len(X), 3), t).start == pytest.approx(loss(np.zeros((len(X), 3)), t).item(), rel=1e-12)
+    assert loss.untrained((len(X), 3), t).start == pytest.approx(loss(np.zeros((len(X), 3)), t).item(), rel=1e-12)
 
 
 def test_model_optimiser_modes_and_random_stream_are_left_as_they_are():

@@ -181,7 +181,7 @@ def test_a_deep_network_folds_into_its_layers() -> None:
 # ---------------------------------------------------------------------------------------- layers
 def test_a_dense_network_in_layers() -> None:
     found = texts(draw(loss_of(dense(784, 128, 10, activation=nn.ReLU), 784), detail="layers"))
-    assert {"a¹", "affine → relu", "100,480 parameters", "z²", "affine", "1,290 parameters", "4×128", "4×10"} <= set(found)
+    assert {"a¹", "affine → ReLU", "100,480 parameters", "z²", "affine", "1,290 parameters", "4×128", "4×10"} <= set(found)
     assert any(t.startswith("L = ") for t in found)
     assert "θ: the parameters in a box" in found
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import optim
 from chainrule.data import Table, TargetEncoder
 from chainrule.errors import ArgumentError, DataError, ModelFileError, NonFiniteLoss, OutputError
 from chainrule.job import Config, Predictor, PreparedData, train
 from chainrule.job.building import resolved
-from chainrule.job.config import ACTIVATIONS, OPTIMIZERS, SCHEDULES
+from chainrule.job.config import activations, schedules
 from chainrule.job.folders import RUN_FILES, run_folder
 from chainrule.job.measures import baseline, measure, measure_text, worse_than_constant
 
@@ -88,13 +89,13 @@ def test_probabilities_are_computed_a_few_rows_at_a_time(tmp_path, monkeypatch):
     np.testing.assert_allclose(whole[:, 1], 1 / (1 + np.exp(-outputs[:, 0].astype(np.float64))), rtol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", optim.commands())
 def test_every_optimiser_trains(optimizer):
     result = train(*problem(optimizer=optimizer, epochs=1))
     assert len(result.history) == 1
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", schedules())
 def test_every_schedule_trains(schedule):
     rates = train(*problem(schedule=schedule, epochs=12, learning_rate=0.01)).history["lr"]
     assert all(0 <= rate <= 0.01 for rate in rates)
@@ -126,7 +127,7 @@ def test_the_report_says_that_weights_were_averaged(settings, averaged, tmp_path
     assert ("对后半程各轮的权重取了平均" in page) == averaged
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", activations())
 def test_every_activation_trains(activation):
     assert len(train(*problem(activation=activation, epochs=1)).history) == 1
 

@@ -319,7 +319,7 @@ ERRORS = [
     (
         lambda: nn.loss_from_config({"loss": "MyLoss"}),
         cr.errors.ModelFileError,
-        "the model has the loss 'MyLoss'; the losses known here are HalfSquaredError, ",
+        "the model has the loss 'MyLoss'; the losses known here are CrossEntropyLoss, ",
     ),
     (
         lambda: nn.loss_from_config({"loss": "HuberLoss", "deltta": 1}),

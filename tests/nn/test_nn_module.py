@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import nn, optim
+from chainrule import extend, nn, optim
 from chainrule.errors import ArgumentError, DTypeError
 
 
@@ -40,8 +40,8 @@ class Pair(nn.Module):
 
 @pytest.fixture
 def registered():
-    nn.register_layer(Scaled)
-    nn.register_layer(Pair)
+    extend.layer(Scaled)
+    extend.layer(Pair)
     yield
     del nn.LAYERS["Scaled"], nn.LAYERS["Pair"]
 
@@ -322,7 +322,7 @@ def test_a_layer_that_is_not_registered():
         cr.errors.ArgumentError,
         match=re.escape(
             "the layer Scaled is not known to chainrule; a saved model holds no code, so every layer in it must be in "
-            "chainrule.nn.LAYERS. Decorate the class with @nn.register_layer, or load its state_dict into a Scaled built by "
+            "chainrule.nn.LAYERS. Decorate the class with @extend.layer, or load its state_dict into a Scaled built by "
             "your own code."
         ),
     ):
@@ -334,7 +334,7 @@ def test_a_registered_layer_that_forgets_an_argument():
         def __init__(self, size: int) -> None:
             pass
 
-    nn.register_layer(Forgetful)
+    extend.layer(Forgetful)
     try:
         with pytest.raises(cr.errors.ArgumentError, match=re.escape("Write self.size = size in Forgetful.__init__")):
             nn.to_config(Forgetful(3))
@@ -351,11 +351,11 @@ def test_a_name_belongs_to_one_class():
         pass
 
     with pytest.raises(
-        cr.errors.ArgumentError, match=r"a layer named Linear was registered twice; the name belongs to chainrule\.nn"
+        cr.errors.ArgumentError, match=r"a second layer named Linear was registered; the name belongs to chainrule\.nn"
     ):
-        nn.register_layer(Linear)
+        extend.layer(Linear)
     assert nn.LAYERS["Linear"] is nn.Linear
-    assert nn.register_layer(nn.Linear) is nn.Linear
+    assert extend.layer(nn.Linear) is nn.Linear
     with pytest.raises(cr.errors.ArgumentError, match="the layer Linear is not known"):
         nn.to_config(Linear())
 

@@ -342,7 +342,7 @@ MISTAKES = {
     "rule incomplete": (lambda: Optimizer([W0], RULES["SGD"], lr=0.1), "SGD was not given weight_decay, momentum"),
     "unknown in configuration": (
         lambda: optim.from_config({"name": "Newton", "groups": []}, [W0]),
-        "the optimiser 'Newton' was asked for; there are SGD, RMSprop",
+        "the optimiser 'Newton' was asked for; there are Adadelta, Adagrad",
     ),
     "empty configuration": (lambda: optim.from_config({}, [W0]), "the optimiser None was asked for"),
     "other names in configuration": (

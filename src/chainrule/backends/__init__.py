@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
+from chainrule import registry
 from chainrule.backends.contract import Backend, Program
 from chainrule.errors import ArgumentError, message
 
@@ -14,12 +15,15 @@ BACKENDS = {
     "reference": ("chainrule.backends.reference", "REFERENCE", "chainrule"),
 }
 
-__all__ = ["BACKENDS", "Backend", "Program", "available", "check_threads", "get"]
+# Registered by `register_backend`.
+OTHERS: dict[str, Backend] = {}
+
+__all__ = ["BACKENDS", "OTHERS", "Backend", "Program", "available", "check_threads", "get", "register_backend"]
 
 
 def available() -> list[str]:
-    """Names of the backends whose packages are installed, the fastest first."""
-    return [name for name, (_, _, package) in BACKENDS.items() if find_spec(package) is not None]
+    """Names of the backends whose packages are installed, the fastest first; then those that were registered."""
+    return [*(name for name, (_, _, package) in BACKENDS.items() if find_spec(package) is not None), *OTHERS]
 
 
 def check_threads(threads: int | None) -> int | None:
@@ -44,10 +48,25 @@ def get(name: str = "auto") -> Backend:
     """
     if name == "auto":
         name = available()[0]
+    if name in OTHERS:
+        return OTHERS[name]
     if name not in BACKENDS:
+        known = ", ".join([*BACKENDS, *OTHERS])
         raise ArgumentError(
-            message(f"the backend {name!r} was asked for", f"there are {', '.join(BACKENDS)}", "Use one of these, or 'auto'.")
+            message(f"the backend {name!r} was asked for", f"there are {known}", "Use one of these, or 'auto'.")
         )
     module, attribute, _ = BACKENDS[name]
     backend: Backend = getattr(import_module(module), attribute)
+    return backend
+
+
+def register_backend(name: str, backend: Backend) -> Backend:
+    """Enter a backend into the table, so that it can be chosen by name wherever ours can. "auto" does not take it.
+
+    Raises:
+        ArgumentError: the name is taken.
+    """
+    if name in (*BACKENDS, "auto"):
+        raise ArgumentError(message(f"a backend named {name} was registered", "chainrule has one", "Choose another name."))
+    registry.enter(OTHERS, "backend", name, backend, type(backend))
     return backend

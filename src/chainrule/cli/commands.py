@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from chainrule import __version__
+from chainrule import __version__, extend
 from chainrule.cli.answers import predict
 from chainrule.cli.describe import evaluate, info
 from chainrule.cli.diagnose import diagnose
@@ -63,7 +63,15 @@ def _fail(message: str) -> NoReturn:
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="chainrule")
-def main() -> None:
+@click.option(
+    "--extension",
+    "extensions",
+    multiple=True,
+    metavar="MODULE",
+    envvar="CHAINRULE_EXTENSIONS",
+    help="Import a Python module that registers layers, losses, … of your own (see chainrule.extend). May be repeated.",
+)
+def main(extensions: tuple[str, ...]) -> None:
     """Train neural networks by backpropagation, and see the work.
 
     \b
@@ -79,6 +87,9 @@ def main() -> None:
 
     `chainrule COMMAND --help` shows the options of a command, with examples.
     """
+    extend.load_installed()
+    for module in extensions:
+        extend.load(module)
 
 
 for command in (train, resume, evaluate, info, predict, explain, check, diagnose, draw):

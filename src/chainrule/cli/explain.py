@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from chainrule.cli.choices import OneOf
 from chainrule.cli.output import echo
 from chainrule.derivations.forms import Form
 from chainrule.errors import ArgumentError, message
@@ -104,7 +105,7 @@ class _OfFormula(click.Command):
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
 @click.option("--precision", type=click.IntRange(1, 17), default=6, show_default=True, help="Significant digits shown.")
 @click.option("--expand", is_flag=True, help="Show blocks such as softmax through their bodies.")
-@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS), case_sensitive=False), help="Of --form update. [default: SGD]")
+@click.option("--optimizer", type=OneOf(lambda: OPTIMIZERS, case_sensitive=False), help="Of --form update. [default: SGD]")
 @click.option("--lr", type=float, help="Its learning rate. [default: 1]")
 @click.option("--l2", type=float, help="Its L2 penalty on the parameters (decoupled weight decay for AdamW).")
 @click.option("--out", "-o", type=click.Path(), help="Write .html, .md, .tex, .txt or .json in place of printing.")

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from chainrule import optim
+from chainrule.cli.choices import OneOf
 from chainrule.cli.output import echo, read_or_not
 from chainrule.cli.reading import how_to_read
 from chainrule.cli.showing import count, show_inputs, show_measures
@@ -18,7 +20,7 @@ from chainrule.data.targets import TASKS
 from chainrule.job import Config, PreparedData, Result
 from chainrule.job import train as run
 from chainrule.job.building import resolved
-from chainrule.job.config import ACTIVATIONS, CLASS_WEIGHTS, LOSSES, OPTIMIZERS, SCHEDULES
+from chainrule.job.config import AVERAGE, CLASS_WEIGHTS, activations, losses, schedules
 from chainrule.job.folders import CHECKPOINT_FILE, CURVES_FILE, REPORT_FILE, run_folder, run_lock
 from chainrule.job.measures import worse_than_constant
 from chainrule.job.resuming import load_run
@@ -47,8 +49,8 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     return int(found[1]), int(found[2])
 
 
-def _choice(name: str, allowed: Iterable[str], text: str) -> Callable[..., Any]:
-    return click.option(name, type=click.Choice(list(allowed)), help=text)
+def _choice(name: str, allowed: Callable[[], Iterable[str]], text: str) -> Callable[..., Any]:
+    return click.option(name, type=OneOf(allowed), help=text)
 
 
 def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str | None:
@@ -59,13 +61,10 @@ def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[s
     return value[0] if value else None
 
 
-_ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
-
-
 @click.command(short_help="Train a network on a table, pictures, or a built-in data set.")
 @click.argument("data")
 @click.option("--target", "-t", multiple=True, callback=_only_one, metavar="COLUMN", help="Column to predict.")
-@_choice("--task", TASKS, "Whether the target is a number or a class; found out from the column by default.")
+@_choice("--task", lambda: TASKS, "Whether the target is a number or a class; found out from the column by default.")
 @click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. May be repeated.")
 @how_to_read
@@ -73,17 +72,17 @@ _ALL_LOSSES = [loss for losses in LOSSES.values() for loss in losses]
     "--image-size", callback=_size, metavar="HxW", help="Height and width that pictures are stretched to, e.g. 64x64."
 )
 @click.option("--hidden", callback=_numbers, metavar="N,N,…", help="Units per hidden layer, e.g. 128,64; '' for none.")
-@_choice("--activation", ACTIVATIONS, "Of the hidden layers. [default: relu]")
+@_choice("--activation", activations, "Of the hidden layers. [default: relu]")
 @click.option("--dropout", type=float, help="Share of hidden units left out in each step.")
-@_choice("--loss", _ALL_LOSSES, "What is made small; must fit the task.")
-@_choice("--optimizer", OPTIMIZERS, "[default: adamw]")
+@_choice("--loss", losses, "What is made small; must fit the task.")
+@_choice("--optimizer", optim.commands, "[default: adamw]")
 @click.option("--learning-rate", "--lr", type=float, help="Learning rate; the largest one of a schedule.")
-@_choice("--schedule", SCHEDULES, "How the learning rate changes. [default: average]")
+@_choice("--schedule", schedules, "How the learning rate changes. [default: average]")
 @click.option("--l2", type=float, help="L2 penalty on weights (decoupled weight decay for adamw).")
 @click.option("--batch-size", type=int, help="Samples per step.")
 @click.option("--epochs", type=int, help="Times through the data.")
 @click.option("--validation", type=float, help="Share of the rows that is held out. [default: 0.2]")
-@_choice("--class-weight", CLASS_WEIGHTS, "Let rare classes count as much as frequent ones.")
+@_choice("--class-weight", lambda: CLASS_WEIGHTS, "Let rare classes count as much as frequent ones.")
 @click.option("--patience", type=int, help="Stop early after so many epochs without improvement on the held-out rows.")
 @click.option("--seed", type=int, help="Of everything random. [default: 0]")
 @click.option("--backend", help="What runs the graph. [default: auto]")
@@ -184,7 +183,7 @@ def _show_plan(prepared: PreparedData, config: Config) -> None:
     echo(f"Network: {' → '.join([*layers, count(prepared.outputs, 'output')])}; {', '.join(parts)}.")
     batch = min(config.batch_size or len(prepared.X), len(prepared.X))
     steps = -(-len(prepared.X) // batch)
-    schedule = "constant; weights averaged at the end" if config.schedule == "average" else config.schedule
+    schedule = "constant; weights averaged at the end" if config.schedule == AVERAGE else config.schedule
     echo(
         f"Training: {config.optimizer}, learning rate {config.learning_rate:g} ({schedule}), L2 {config.l2:g}, "
         f"{count(config.epochs or 0, 'epoch')} of {count(steps, 'step')} with {count(batch, 'row')}.\n"

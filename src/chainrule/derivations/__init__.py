@@ -18,7 +18,7 @@ from chainrule.derivations.derivation import Derivation
 from chainrule.derivations.derive import explain
 from chainrule.derivations.expressions import expression
 from chainrule.derivations.formulas import write
-from chainrule.derivations.matrix import Layer, find_layers, in_layer_notation, operands
+from chainrule.derivations.matrix import find_layers, in_layer_notation
 from chainrule.derivations.symbols import number, symbol
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "Blocks",
     "Calculation",
     "Derivation",
-    "Layer",
     "calculation",
     "caller_variables",
     "explain",
@@ -35,7 +34,6 @@ __all__ = [
     "in_layer_notation",
     "is_plain_constant",
     "number",
-    "operands",
     "symbol",
     "write",
 ]

@@ -20,13 +20,14 @@ from chainrule.derivations.calculations import Calculation
 from chainrule.derivations.derivation import Derivation
 from chainrule.derivations.forms import finished
 from chainrule.derivations.lines import evaluate
-from chainrule.derivations.matrix import Layer, error_term, find_layers, in_layer_notation
+from chainrule.derivations.matrix import error_term, find_layers, in_layer_notation
 from chainrule.derivations.request import Request
 from chainrule.derivations.steps import Section, Step
 from chainrule.derivations.symbols import Formula, symbol
 from chainrule.derivations.words import sentence
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import Array, Node
+from chainrule.layers import Layer
 
 
 def attribution_form(request: Request) -> Derivation:
@@ -46,16 +47,16 @@ def attribution_form(request: Request) -> Derivation:
         )
     request = replace(request, calc=in_layer_notation(request.calc, layers))
     calc = request.calc
-    top = layers[-1].activation or layers[-1].weighted
-    stops = [top, *(layer.weighted for layer in layers)]
-    names = {layer.weighted: error_term(layer) for layer in layers}
+    top = layers[-1].a
+    stops = [top, *(layer.z for layer in layers)]
+    names = {layer.z: error_term(layer) for layer in layers}
     true = {g.node: g.value for g in backward(calc, [layers[0].weight], stops, names)}
     error = true[top]
     steps = [_step(f"e^{layers[-1].number}", derivative_symbol(calc, top), error, request, None)]
     shares = plain = error
     for layer, above in zip(reversed(layers[:-1]), reversed(layers[1:]), strict=True):
         shares, plain = _normalised(layer, above, shares), _back(layer, above, plain)
-        steps += _layer_steps(layer, above, layers[-1], (shares, plain, true[layer.weighted]), request)
+        steps += _layer_steps(layer, above, layers[-1], (shares, plain, true[layer.z]), request)
     section = Section(
         "attribution",
         sentence("attribution", request.language),
@@ -97,7 +98,7 @@ def _step(name: str, formula: Formula | None, value: Array, request: Request, no
 def _back(layer: Layer, above: Layer, error: Array) -> Array:
     """The pullback of the weighted input above."""
     assert layer.activation is not None
-    top, cuts, _ = cut_out(above.weighted, {layer.activation})
+    top, cuts, _ = cut_out(above.z, {layer.activation})
     (found,) = autodiff.gradient(top, [cuts[layer.activation]], ir.constant(error))
     assert found is not None and found.value is not None
     return found.value
@@ -105,7 +106,7 @@ def _back(layer: Layer, above: Layer, error: Array) -> Array:
 
 def _normalised(layer: Layer, above: Layer, error: Array) -> Array:
     assert layer.activation is not None
-    top, cuts, _ = cut_out(above.weighted, {layer.activation})
+    top, cuts, _ = cut_out(above.z, {layer.activation})
     source = cuts[layer.activation]
     sums = evaluate(top, {source: np.ones(source.shape)}) - evaluate(top, {source: np.zeros(source.shape)})
     if np.any(sums == 0.0):

@@ -17,7 +17,7 @@ from chainrule.derivations.calculations import Calculation
 from chainrule.derivations.formulas import tidy
 from chainrule.derivations.symbols import derivative_name, natural_order
 from chainrule.ir import LEAVES, Array, Node, topological
-from chainrule.ops.primitive import lookup
+from chainrule.ops.primitive import facts, hands_on, lookup
 
 
 def whole_gradient(output: Node, node: Node) -> Array:
@@ -137,13 +137,6 @@ def without_noise(value: Array, size: Array) -> Array:
     return np.where(noise, np.zeros((), value.dtype), value)
 
 
-# Operations that add up, or only move or scale, what reaches them.
-_LINEAR = (
-    "add", "multiply", "divide", "sum", "mean", "matmul", "convolution", "windows_sum", "reshape", "transpose", "broadcast_to",
-    "slice", "flip", "squeeze", "expand_dims", "cast",
-)  # fmt: skip
-
-
 def _size(gradient: Node, seed: Node) -> Array:
     """How large the terms are that a gradient adds up: its calculation from the upstream gradient without any sign."""
     found = {seed: np.abs(_array(seed))}
@@ -151,12 +144,13 @@ def _size(gradient: Node, seed: Node) -> Array:
         for node in topological([gradient]):
             if node in found or not any(i in found for i in node.inputs):
                 continue
-            op = {"subtract": "add", "negative": "cast"}.get(node.op, node.op)
-            if op not in _LINEAR:
+            known = facts(node)
+            bound = node.op if known.moves is not None else known.bound
+            if not bound:
                 found[node] = np.abs(_array(node))
                 continue
             inputs = tuple(ir.constant(found[i] if i in found else np.abs(_array(i))) for i in node.inputs)
-            found[node] = lookup(op).run(inputs, {"dtype": node.dtype} if op == "cast" else node.attributes)
+            found[node] = np.abs(lookup(bound).run(inputs, node.attributes))
     return found.get(gradient, np.abs(_array(gradient)))
 
 
@@ -213,7 +207,7 @@ def _local(top: Node, child: Node, interior: Sequence[Node]) -> Node | None:
     reached = {child}
     for node in interior:
         if any(i in reached for i in node.inputs):
-            if node.shape != child.shape or not (lookup(node.op).elementwise or node.op in ("reshape", "broadcast_to")):
+            if node.shape != child.shape or not (lookup(node.op).elementwise or hands_on(node)):
                 return None
             reached.add(node)
     seed = ir.constant(np.ones(top.shape), top.dtype)

@@ -16,7 +16,7 @@ from chainrule.derivations.formulas import uniform
 from chainrule.derivations.symbols import symbol
 from chainrule.errors import ArgumentError, GradientError, ShapeError, message
 from chainrule.ir import LEAVES, Array, Node, topological
-from chainrule.ops.primitive import Primitive, lookup
+from chainrule.ops.primitive import Primitive, facts, lookup
 from chainrule.tensors import Tensor, asks_for_gradient
 
 Blocks = Literal["whole", "expanded"] | Collection[str]
@@ -279,7 +279,7 @@ def place_of(node: Node, order: Collection[Node], describe: str) -> Place:
     here = node
     moves: list[Node] = []
     while here not in order:
-        if here.op not in ("slice", "reshape", "transpose", "squeeze", "expand_dims"):
+        if facts(here).moves is None or len(here.inputs) != 1:
             raise GradientError(
                 message(
                     f"{describe} is no part of the calculation that is explained",

@@ -16,13 +16,11 @@ from chainrule.derivations.symbols import Formula, number, symbol
 from chainrule.derivations.words import sentence
 from chainrule.ir import LEAVES, Array, Node
 from chainrule.language import Language
-from chainrule.ops.primitive import Partial, lookup
+from chainrule.ops.primitive import Partial, facts, lookup
 
 _NEAR = 1e-7
 _JUMP = 1e-3  # of a derivative from one side to the other, that is a kink
 _MOST_KINKS = 3
-_STEPS = ("sign", "floor")  # whose values jump, while their slope is 0 on both sides
-_TIES = {"max": "tie-shared", "min": "tie-shared", "global_max_pool": "tie-shared", "max_pool": "tie-first"}
 
 
 def closing_sections(request: Request, results: Mapping[str, Array]) -> list[Section]:
@@ -47,7 +45,7 @@ def _kinks_met(request: Request) -> Iterator[Formula]:
             continue
         concerned.add(node)
         record = lookup(node.op)
-        if node.op in _TIES and node.dtype.kind == "f":
+        if record.facts.ties is not None and node.dtype.kind == "f":
             yield from _ties_of(node, request.language)
         elif node.op == "power" and node.inputs[1] in concerned:
             yield from _power_of_nought(node, request.language)
@@ -69,7 +67,8 @@ def _ties_of(node: Node, language: Language) -> Iterator[Formula]:
     for position in np.flatnonzero(several)[:_MOST_KINKS]:
         place = symbol(element_name(node.name, index_of(node, int(position)))) if node.name else write(node, whole=True)
         found = number(float(value.flat[position]), 6)
-        yield sentence(_TIES[node.op], language, function=write(node, whole=True), place=place, value=found)
+        key = f"tie-{facts(node).ties}"
+        yield sentence(key, language, function=write(node, whole=True), place=place, value=found)
 
 
 def _power_of_nought(node: Node, language: Language) -> Iterator[Formula]:
@@ -86,7 +85,7 @@ def _kinks_of(node: Node, k: int, partial: Partial, language: Language) -> Itera
     above, here, below = (_slope(node, k, partial, step) for step in (_NEAR, 0.0, -_NEAR))
     with np.errstate(all="ignore"):
         jumps = np.abs(above - below) > _JUMP
-    if node.op in _STEPS:
+    if facts(node).jumps:
         jumps = _steps(node)
     for position in np.flatnonzero(jumps & np.isfinite(above) & np.isfinite(below))[:_MOST_KINKS]:
         yield sentence(

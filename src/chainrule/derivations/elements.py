@@ -16,15 +16,11 @@ from chainrule import autodiff, ir
 from chainrule.derivations.calculations import element_name, is_plain_constant
 from chainrule.derivations.formulas import Product, product, uniform
 from chainrule.ir import LEAVES, Array, Node
-from chainrule.ops.primitive import Primitive, lookup
+from chainrule.ops.primitive import Primitive, facts, lookup
 
 Key = tuple[Node, int]  # a node and the position of an element in it, counted in C order
 
 _DEEPEST = 150  # nested operations without a name, below which a formula is not taken apart
-MOVES = (
-    "reshape", "transpose", "slice", "pad", "flip", "broadcast_to", "squeeze", "expand_dims", "concatenate", "stack", "gather",
-    "embedding", "windows",
-)  # fmt: skip
 
 
 def index_of(node: Node, position: int) -> tuple[int, ...]:
@@ -83,7 +79,7 @@ class Elements:
         primitive = lookup(node.op)
         if primitive.elementwise:
             return self._at_one_place(node, position)
-        if node.op in MOVES and node.dtype.kind == "f":
+        if facts(node).moves is not None and node.dtype.kind == "f":
             return self._moved(primitive, node, position)
         if node.op in ("sum", "prod", "matmul"):
             return self._reduced(node, position)

@@ -18,7 +18,7 @@ from chainrule import ir
 from chainrule.derivations.symbols import Formula, constant, symbol
 from chainrule.ir import LEAVES, Node, topological
 from chainrule.ops import notation
-from chainrule.ops.primitive import lookup
+from chainrule.ops.primitive import facts, lookup
 from chainrule.ops.written import Style, matrix, sizes
 
 Symbols = Callable[[Node], Formula]
@@ -96,7 +96,7 @@ def _simplified(node: Node, found: Mapping[Node, Product]) -> Product:
     each = lookup(node.op).elementwise
     if each and node.shape:
         inputs = [_unstretched(p) for p in inputs]
-    rule = _RULES.get(node.op)
+    rule = _RULES.get(node.op, _linear if _is_linear(node) else None)
     simpler = rule(node, *inputs) if rule is not None else None
     if simpler is None and all(not p.factors for p in inputs) and (known := _same_everywhere(node)) is not None:
         simpler = Product(known)
@@ -347,8 +347,13 @@ _RULES: dict[str, Callable[..., Product | None]] = {
     "power": _power,
     "where": _chosen,
     "flip": _moved_back,
-    **dict.fromkeys(("sum", "reshape", "transpose", "broadcast_to", "squeeze", "expand_dims", "windows_sum", "slice"), _linear),
 }
+
+
+def _is_linear(node: Node) -> bool:
+    """Whether a coefficient of the only input is one of the result: a sum, or a move that puts nothing beside it."""
+    known = facts(node)
+    return len(node.inputs) == 1 and (known.sums or known.moves in ("reshapes", "reorders", "repeats", "picks"))
 
 
 def _gathered(p: Product) -> Node:
@@ -374,13 +379,14 @@ def _rebuilt(node: Node, inputs: Sequence[Node]) -> Node:
 
 def moves_nothing(node: Node) -> bool:
     """Whether a node hands its input on as it is, for a reader: a move to the same shape, or a change of precision."""
-    if node.op in ("reshape", "broadcast_to", "cast", "slice", "pad", "squeeze", "expand_dims"):
-        source = node.inputs[0]
-        same_kind = node.op != "cast" or (source.dtype.kind == "f") == (node.dtype.kind == "f")
-        return same_kind and (source.shape == node.shape or (node.size == 1 and node.op != "slice"))
-    if node.op == "transpose":
-        return bool(node.attributes["axes"] == tuple(range(node.ndim))) or node.size == 1
-    return False
+    moves = facts(node).moves
+    if moves is None or len(node.inputs) != 1:
+        return False
+    (source,) = node.inputs
+    if moves == "reorders":
+        return node.size == 1 or node.attributes.get("axes") == tuple(range(node.ndim))
+    same_kind = (source.dtype.kind == "f") == (node.dtype.kind == "f")
+    return same_kind and (source.shape == node.shape or (node.size == 1 and source.size == 1))
 
 
 # -------------------------------------------------------------------------------------------- writing

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from chainrule import functional
-from chainrule.tensors import Tensor, TensorLike
+from chainrule.ops import PRIMITIVES, SHIPPED
+from chainrule.tensors import Tensor, TensorLike, apply
 
 Bound = Mapping[str, inspect.Parameter]
 
@@ -141,8 +142,15 @@ PRINTED: dict[str, Function] = {
 
 
 def function_named(name: str) -> Function | None:
-    """The function that a formula calls by this name, if there is one."""
-    return FUNCTIONS.get(name) or PRINTED.get(name)
+    """The function that a formula calls by this name, if there is one: ours, or of one value that somebody registered."""
+    found = FUNCTIONS.get(name) or PRINTED.get(name)
+    if found is not None or name in SHIPPED or name not in PRIMITIVES or PRIMITIVES[name].partials is None:
+        return found
+
+    def registered(x: TensorLike) -> Tensor:
+        return apply(name, x)
+
+    return Function(registered)
 
 
 def meant(name: str) -> str | None:

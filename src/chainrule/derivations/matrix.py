@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from chainrule.derivations.words import phrase, sentence
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Node, topological
 from chainrule.language import Language
-from chainrule.ops.primitive import lookup
+from chainrule.layers import Layer, layers_of_calculation
 
 # ℓ stands for any layer in the sentence that tells the rule.
 _GENERAL = {
@@ -30,89 +30,11 @@ _GENERAL = {
     "above": Formula("δˡ⁺¹", r"\delta^{l+1}"),
     "slope": Formula("σ′(zˡ)", r"\sigma'(z^{l})"),
 }
-_CARRIERS = ("transpose", "reshape", "cast", "broadcast_to", "expand_dims", "squeeze")
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """z = W a + b and what follows it.
-
-    Attributes:
-        number: 1, 2, …, from the input.
-        weighted: z.
-        activation: σ(z), where one follows.
-        weight, bias: the parameters.
-    """
-
-    number: int
-    weighted: Node
-    activation: Node | None
-    weight: Node
-    bias: Node | None
 
 
 def find_layers(calc: Calculation) -> list[Layer]:
-    """The layers of a network: matrix products and affine blocks with a parameter, in order."""
-    readers: dict[Node, list[Node]] = {}
-    for node in calc.nodes:
-        for source in node.inputs:
-            readers.setdefault(source, []).append(node)
-    found: list[Layer] = []
-    for node in calc.nodes:
-        weights = [leaf for i in node.inputs[: 2 if node.op == "affine" else None] if (leaf := _parameter(i)) is not None]
-        if node.op not in ("affine", "matmul") or not weights:
-            continue
-        weighted, bias = (node, _parameter(node.inputs[2])) if node.op == "affine" else _with_bias(node, readers)
-        activation = _activation(weighted, readers)
-        # Of two leaves multiplied with each other the first layer's input is one: the weight is learnt, or has more axes.
-        weight = weights[-1] if node.op == "affine" else max(weights, key=lambda w: (w in calc.learnt, w.ndim))
-        found.append(Layer(len(found) + 1, weighted, activation, weight, bias))
-    return found
-
-
-def _parameter(node: Node) -> Node | None:
-    """The variable that a node hands on."""
-    while node.op in _CARRIERS:
-        node = node.inputs[0]
-    return node if node.op in ("variable", "input") and node.dtype.kind == "f" else None
-
-
-def _with_bias(node: Node, readers: dict[Node, list[Node]]) -> tuple[Node, Node | None]:
-    for reader in readers.get(node, ()):
-        if reader.op == "add":
-            other = reader.inputs[1] if reader.inputs[0] is node else reader.inputs[0]
-            bias = _parameter(other)
-            if bias is not None:
-                return reader, bias
-    return node, None
-
-
-def _activation(node: Node, readers: dict[Node, list[Node]]) -> Node | None:
-    """σ(z), if an elementwise function of one value is the only reader of z."""
-    found = readers.get(node, [])
-    if len(found) != 1 or len(found[0].inputs) != 1 or found[0].size == 1 != node.size:
-        return None
-    record = lookup(found[0].op)
-    return (
-        found[0]
-        if (record.elementwise or found[0].op == "softmax") and found[0].op not in ("negative", "cast", "square")
-        else None
-    )
-
-
-def operands(layer: Layer) -> tuple[Node, Node, bool]:
-    """The product of a layer: the activations it reads, the matrix, and whether that stands on the left."""
-    node = layer.weighted
-    product = node if node.op in ("affine", "matmul") else next(i for i in node.inputs if i.op == "matmul")
-    a, b = product.inputs[:2]
-    left = product.op == "matmul" and _leads_to(a, layer.weight)
-    return (b, a, True) if left else (a, b, False)
-
-
-def _leads_to(node: Node, leaf: Node) -> bool:
-    while node.inputs and node is not leaf:
-        node = node.inputs[0]
-    return node is leaf
+    """The layers of a calculation: matrix products and affine blocks with a parameter, in order."""
+    return layers_of_calculation(calc.nodes, calc.learnt)
 
 
 # -------------------------------------------------------------------------------------------- the form
@@ -134,8 +56,8 @@ def matrix_form(request: Request) -> Derivation:
     request = replace(request, calc=in_layer_notation(request.calc, layers))
     if not request.chosen:
         request = replace(request, places=tuple(sorted(request.places, key=lambda p: natural_order(p.name))))
-    stops = [layer.weighted for layer in layers]
-    names = {layer.weighted: error_term(layer) for layer in layers}
+    stops = [layer.z for layer in layers]
+    names = {layer.z: error_term(layer) for layer in layers}
     gradients = backward(request.calc, [p.node for p in request.places], stops, names)
     sections = [*_forward(request, layers), _backward(request, layers, gradients)]
     by_node = {g.node: g for g in gradients}
@@ -160,11 +82,11 @@ def in_layer_notation(calc: Calculation, layers: Sequence[Layer]) -> Calculation
             if node in replaceable and name not in taken:
                 node.name = name
             shown.add(node)
-    data = operands(layers[0])[0]
+    data = layers[0].source
     if data in replaceable and data.op in LEAVES and "x" not in taken:
         data.name = "x"
         shown.add(data)
-    keep = {n for n in shown if n.op in LEAVES or n is calc.output or any(n in (la.weighted, la.activation) for la in layers)}
+    keep = {n for n in shown if n.op in LEAVES or n is calc.output or any(n in (la.z, la.activation) for la in layers)}
     for node in shown - keep:
         node.name = None if node in replaceable else node.name
     return replace(calc, shown=frozenset(keep | {n for n in shown if n.name}))
@@ -178,7 +100,7 @@ def is_named_by_user(calc: Calculation, node: Node) -> bool:
 def _roles(layers: Sequence[Layer]) -> dict[str, dict[int, Node]]:
     """Per letter the nodes that play its part, by number of the layer."""
     parts: dict[str, list[Node | None]] = {
-        "z": [layer.weighted for layer in layers],
+        "z": [layer.z for layer in layers],
         "a": [layer.activation for layer in layers],
         "W": [layer.weight for layer in layers],
         "b": [layer.bias for layer in layers],
@@ -188,7 +110,7 @@ def _roles(layers: Sequence[Layer]) -> dict[str, dict[int, Node]]:
 
 def error_term(layer: Layer) -> str:
     """The name of δ: with its number where the weighted input has its own, δ₁ beside z₁ and δ¹ beside z¹."""
-    return f"delta{layer.number}" if layer.weighted.name == f"z{layer.number}" else f"delta^{layer.number}"
+    return f"delta{layer.number}" if layer.z.name == f"z{layer.number}" else f"delta^{layer.number}"
 
 
 def layer_notation(calc: Calculation) -> tuple[dict[str, Node], dict[str, Node]]:
@@ -198,13 +120,13 @@ def layer_notation(calc: Calculation) -> tuple[dict[str, Node], dict[str, Node]]
     """
     layers = find_layers(calc)
     names: dict[str, Node] = {}
-    terms = {error_term(layer): layer.weighted for layer in layers}
+    terms = {error_term(layer): layer.z for layer in layers}
     for layer in layers:
-        terms.setdefault(f"delta^{layer.number}", layer.weighted)
+        terms.setdefault(f"delta^{layer.number}", layer.z)
     for letter, members in _roles(layers).items():
         for number, node in members.items():
             names |= {f"{letter}^{number}": node, f"{letter}{number}": node}
-    data = operands(layers[0])[0] if layers else None
+    data = layers[0].source if layers else None
     if data is not None and data.op in LEAVES:
         names["x"] = data
     return names, terms
@@ -224,7 +146,7 @@ def name_layers(calc: Calculation) -> None:
 def _forward(request: Request, layers: Sequence[Layer]) -> list[Section]:
     calc, language, precision = request.calc, request.language, request.precision
     leaves = sorted((n for n in calc.nodes if n in calc.shown and n.op in LEAVES), key=lambda n: natural_order(n.name or ""))
-    notes = {layer.weighted: sentence("weighted-input", language, layer=layer.number) for layer in layers}
+    notes = {layer.z: sentence("weighted-input", language, layer=layer.number) for layer in layers}
     notes |= {la.activation: sentence("activation", language, layer=la.number) for la in layers if la.activation is not None}
     inner = [n for n in calc.nodes if n in calc.shown and n.op not in LEAVES]
     return [
@@ -241,7 +163,7 @@ def _backward(request: Request, layers: Sequence[Layer], gradients: Sequence[Gra
     language = request.language
     notes: dict[Node, Formula] = {}
     for layer in layers:
-        notes[layer.weighted] = _error_term_note(layer, language)
+        notes[layer.z] = _error_term_note(layer, language)
         notes[layer.weight] = sentence("weight-gradient", language, layer=layer.number)
         if layer.bias is not None:
             notes[layer.bias] = sentence("bias-gradient", language, layer=layer.number)
@@ -254,7 +176,7 @@ def _backward(request: Request, layers: Sequence[Layer], gradients: Sequence[Gra
 
 def _error_term_note(layer: Layer, language: Language) -> Formula:
     """ "error term of layer 1, with σ′(z¹) = a¹ ⊙ (1 - a¹)"."""
-    slope = None if layer.activation is None else local_derivative(layer.activation, layer.weighted)
+    slope = None if layer.activation is None else local_derivative(layer.activation, layer.z)
     if slope is None or layer.activation is None:
         return sentence("error-term", language, layer=layer.number)
     function, local = write(layer.activation, whole=True), write(slope)

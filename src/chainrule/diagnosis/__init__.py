@@ -6,7 +6,6 @@ measuring     the numbers that rules read
   one_pass      one forward and one backward pass
   layers        the layers of a network, found in its graph
   layer_numbers what the pass shows at each of them
-  expected      what a loss should be before anything is learnt
   trials        short runs on copies
   relation      whether inputs say anything of targets
   non_finite    the first NaN or infinity of a calculation, traced to its node

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import ops
 from chainrule.backends.reference import REFERENCE
-from chainrule.diagnosis.layers import PRODUCTS
 from chainrule.diagnosis.non_finite import NonFinite, first_non_finite
 from chainrule.diagnosis.problem import Problem, arrays
 from chainrule.diagnosis.reasons import REASONS
@@ -23,9 +21,11 @@ from chainrule.fitting.batches import Batches
 from chainrule.fitting.steps import Clipping, FailedStep, Steps
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.language import Language, index_of
+from chainrule.layers import is_affine
 from chainrule.nn import Module
 from chainrule.nn.forward import model_dtype
 from chainrule.nn.module import modes_kept, observing
+from chainrule.ops.primitive import facts, lookup
 
 _BLOWN_UP = 1e3  # weights of networks that learn stay far below
 _PLACES = {
@@ -180,11 +180,13 @@ def _sample(cause: NonFinite, rows: Array) -> int | None:
 
 def _row_by_row(node: Node, read: Sequence[Node]) -> bool:
     """Whether row k of a result comes from rows k only, of what depends on the data."""
-    if node.op == "slice":
+    if node.op == "input":
+        return True
+    if facts(node).moves == "picks" and "step" in node.attributes:
         return bool(node.attributes["step"][0] > 0)
-    if node.op in PRODUCTS:
+    if is_affine(node):
         return list(read) == [node.inputs[0]]
-    return node.op in ("input", "reshape") or ops.lookup(node.op).elementwise
+    return facts(node).moves == "reshapes" or lookup(node.op).elementwise
 
 
 def first_breakdown(problem: Problem, *, epochs: int = 10, seed: int = 0) -> Breakdown | None:

@@ -7,26 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.diagnosis.expected import REGRESSION
 from chainrule.diagnosis.measuring import Measurements
 from chainrule.diagnosis.remedies import Remedy, remedy
 from chainrule.diagnosis.rule import Rule, Sign, Urgency, Value
 from chainrule.ir import Array
 from chainrule.nn import Sequential
+from chainrule.nn.losses import usual_loss
+from chainrule.ops import lookup
+from chainrule.ops.facts import REAL_LINE
 
-_SQUASHED = ("softmax", "sigmoid", "tanh", "relu")
 _LARGE, _SMALL, _APART = 20.0, 0.01, 50.0
-_RANGES = {
-    "sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "relu": (0.0, np.inf),
-    "log_softmax": (-np.inf, 0.0),
-}
 
 
 def _loss_name(m: Measurements) -> str:
     return type(m.problem.loss).__name__
+
+
+def _range(m: Measurements) -> tuple[float, float]:
+    """Between which the outputs lie in any case, as what they come out of gives no others."""
+    known = None if m.ending is None else lookup(m.ending).facts.activation
+    return REAL_LINE if known is None else known.range
+
+
+def _squashed(m: Measurements) -> bool:
+    """Whether the outputs have a lower bound, so that they can be no scores."""
+    return _range(m)[0] > -np.inf
+
+
+def _of_several_units(m: Measurements) -> bool:
+    """Whether the outputs come out of a function that shares 1 out among all of them, so that a single one is 1."""
+    known = None if m.ending is None else lookup(m.ending).facts.activation
+    return known is not None and known.steepest is None and known.gives_probabilities
 
 
 def _without_last(m: Measurements, *more: tuple[str, dict[str, Any]]) -> Remedy | None:
@@ -46,7 +57,7 @@ def _class_shares(m: Measurements) -> Array | None:
     """Share of each class, where targets are classes."""
     t = m.t
     if t.dtype.kind == "f":
-        if _loss_name(m) not in ("BCELoss", "BCEWithLogitsLoss", "HingeLoss") or t.size != len(t):
+        if not m.problem.loss.per_label or t.size != len(t):
             return None
         t = (t > 0.5).astype(np.int64)
     return np.bincount(t.ravel()) / t.size
@@ -64,52 +75,58 @@ def _class_name(m: Measurements, number: int) -> str | int:
 
 
 def _classes_as_numbers(m: Measurements) -> Iterator[Sign]:
-    if _loss_name(m) not in REGRESSION or m.t.ndim != 2:
+    if m.problem.loss.outputs != "numbers" or m.t.ndim != 2:
         return
     t = m.t
     # Least squares on one-hot targets with linear outputs learns well; with squashed ones σ' takes the gradient away.
-    one_hot = m.ending in _SQUASHED and t.shape[1] > 1 and bool(np.isin(t, (0, 1)).all() and (t.sum(axis=1) == 1).all())
+    one_hot = _squashed(m) and t.shape[1] > 1 and bool(np.isin(t, (0, 1)).all() and (t.sum(axis=1) == 1).all())
     values = np.unique(t)
     counting = t.shape[1] == 1 and len(values) > 1 and np.array_equal(values, np.arange(len(values)))
     classes = t.shape[1] if one_hot else len(values)
     if not (one_hot or counting) or classes > 20 or len(t) < 10 * classes:
         return
-    fitting = "CrossEntropyLoss" if one_hot else "BCEWithLogitsLoss" if classes == 2 else ""
+    many, two = usual_loss("multiclass").__name__, usual_loss("binary").__name__
+    fitting = many if one_hot else two if classes == 2 else ""
     change = None
     if fitting and m.ending is None:
         change = remedy("replace-loss", loss=fitting)
-    elif fitting and m.ending in ("softmax", "sigmoid"):
+    elif fitting and _range(m) == (0.0, 1.0):
         change = _without_last(m, ("replace-loss", {"loss": fitting}))
-    yield Sign(evidence={"classes": classes, "loss": _loss_name(m), "fitting": fitting or "CrossEntropyLoss"}, remedy=change)
+    yield Sign(evidence={"classes": classes, "loss": _loss_name(m), "fitting": fitting or many}, remedy=change)
 
 
 # -------------------------------------------------------------------------------------------- loss and output
 def _mismatch(m: Measurements) -> Iterator[Sign]:
-    name, ending, output = _loss_name(m), m.ending, m.output
+    loss, ending, output = m.problem.loss, m.ending, m.output
     evidence: dict[str, Value] = {
-        "loss": name,
+        "loss": _loss_name(m),
         "output": ending or "linear",
         "low": float(output.min()),
         "high": float(output.max()),
     }
-    if name in ("CrossEntropyLoss", "BCEWithLogitsLoss") and ending in _SQUASHED:
+    replaced = [] if loss.on_scores is None else [("replace-loss", {"loss": loss.on_scores.__name__})]
+    if loss.outputs == "scores" and _squashed(m):
         yield Sign(evidence=evidence | {"wants": "scores (−∞, ∞)"}, remedy=_without_last(m))
-    elif name == "BCELoss" and (output.min() < 0 or output.max() > 1):
-        change = remedy("replace-loss", loss="BCEWithLogitsLoss") if ending is None else None
+    elif loss.outputs == "probabilities" and (output.min() < 0 or output.max() > 1):
+        change = Remedy(tuple(replaced)) if ending is None and replaced else None
         yield Sign(evidence=evidence | {"wants": "probabilities [0, 1]"}, remedy=change)
-    elif name == "NLLLoss" and not np.allclose(np.exp(output.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3):
-        replaced = ("replace-loss", {"loss": "CrossEntropyLoss"})
-        change = Remedy((replaced,)) if ending is None else _without_last(m, replaced)
+    elif loss.outputs == "log-probabilities" and not _is_distribution(output):
+        change = Remedy(tuple(replaced)) if ending is None and replaced else _without_last(m, *replaced)
         yield Sign(evidence=evidence | {"wants": "log-probabilities, Σ eᵒ = 1"}, remedy=change)
-    elif ending == "softmax" and output.shape[-1] == 1:
-        more = [("replace-loss", {"loss": "BCEWithLogitsLoss"})] if name == "BCELoss" else []
+    elif _of_several_units(m) and output.shape[-1] == 1:
+        more = replaced if loss.outputs == "probabilities" else []
         yield Sign(evidence=evidence | {"wants": "an output that can change"}, remedy=_without_last(m, *more))
 
 
+def _is_distribution(output: Array) -> bool:
+    """Whether outputs (n, classes, …) are logarithms of probabilities that add up to 1 over the classes."""
+    return output.ndim < 2 or np.allclose(np.exp(output.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3)
+
+
 def _out_of_reach(m: Measurements) -> Iterator[Sign]:
-    if _loss_name(m) not in REGRESSION or m.ending not in _RANGES:
+    if m.problem.loss.outputs != "numbers" or m.ending is None:
         return
-    low, high = _RANGES[m.ending]
+    low, high = _range(m)
     outside = float(((m.t < low - 1e-6) | (m.t > high + 1e-6)).mean())
     if outside > 0.01:
         evidence: dict[str, Value] = {"output": m.ending, "low": low, "high": high, "share": outside}
@@ -118,7 +135,7 @@ def _out_of_reach(m: Measurements) -> Iterator[Sign]:
 
 # -------------------------------------------------------------------------------------------- scales
 def _unscaled_targets(m: Measurements) -> Iterator[Sign]:
-    if _loss_name(m) not in REGRESSION:
+    if m.problem.loss.outputs != "numbers":
         return
     mean, deviation = float(m.t.mean()), float(m.t.std())
     if max(abs(mean), deviation) > 10.0 and deviation > 0:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, overload
 from unicodedata import east_asian_width
 
-from chainrule.diagnosis.expected import Expected
 from chainrule.diagnosis.remedies import Remedy
 from chainrule.diagnosis.rule import Interface, Rule, Sign, Value
 from chainrule.language import Language, index_of
+from chainrule.nn.losses import Untrained
 
 _HEALTHY = ("Nothing found: {count} things were looked at.", "没有发现问题: 共检查了 {count} 项。")
 _LOSS = ("The loss is {value}", "损失为 {value}")
@@ -90,7 +90,7 @@ class Measured:
 
     layers: tuple[dict[str, Any], ...]
     loss: float
-    expected: Expected | None
+    expected: Untrained | None
     rules: int
 
 

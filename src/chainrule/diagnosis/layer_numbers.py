@@ -14,9 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.diagnosis.layers import STEEPEST, Layer
+from chainrule import ir
 from chainrule.diagnosis.one_pass import OnePass
-from chainrule.ir import Array
+from chainrule.ir import Array, Node
+from chainrule.layers import Layer
+from chainrule.ops.facts import ActivationFacts
+from chainrule.ops.primitive import facts, lookup
 from chainrule.optim import Optimizer
 from chainrule.tensors import no_grad, tensor
 
@@ -87,8 +90,8 @@ def _numbers(
     if layer.bias is not None and layer.bias.size == len(rows[0]):
         rows += [b.reshape(-1, 1) for b in (one.value(layer.bias), one.gradient(layer.bias))]
     return LayerNumbers(
-        name=layer.name,
-        activation=layer.activation,
+        name=one.name(layer),
+        activation=layer.function,
         units=z.shape[1],
         inputs=_rows(W, layer).shape[1],
         source=_rms(one.value(layer.source)),
@@ -100,8 +103,8 @@ def _numbers(
         delta=_norm(delta),
         weight_factor=_ratio(_norm(carried), onward),
         slope_factor=_ratio(_norm(delta), _norm(carried)),
-        dead=_dead_share(a) if layer.activation == "relu" else 0.0,
-        saturated=_flat_share(a, layer.activation),
+        dead=_dead_share(a) if _known(layer).dies else 0.0,
+        saturated=_flat_share(one, layer),
         rank=_participation(z),
         source_rank=_participation(_by_unit(one.value(layer.source), layer)),
         distinct=_distinct(rows),
@@ -141,7 +144,7 @@ def _ratio(a: float, b: float) -> float:
 
 def _by_unit(values: Array, layer: Layer) -> Array:
     """(rows, units): behind a convolution every place is a row, and a channel a unit."""
-    if layer.convolutional and values.ndim > 2:
+    if layer.channels and values.ndim > 2:
         values = np.moveaxis(values, 1, -1)
     return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
 
@@ -157,12 +160,23 @@ def _dead_share(a: Array) -> float:
     return float((a <= 0).all(axis=0).mean())
 
 
-def _flat_share(a: Array, activation: str | None) -> float:
-    slopes = {"sigmoid": lambda: a * (1.0 - a), "tanh": lambda: 1.0 - a * a}
-    steepest = STEEPEST.get(activation or "")
-    if activation not in slopes or steepest is None:
+def _flat_share(one: OnePass, layer: Layer) -> float:
+    """The share of values at which σ′ is far below its largest value, of a function that is flat on both sides."""
+    known = _known(layer)
+    if layer.activation is None or not known.saturates or known.steepest is None:
         return 0.0
-    return float((slopes[activation]() < _FLAT * steepest).mean())
+    y, (x,) = layer.activation, layer.activation.inputs
+    partials = lookup(y.op).partials
+    assert partials is not None
+    slope = partials[0](ir.constant(one.value(x)), y=ir.constant(one.value(y)), **y.attributes)
+    slopes = slope.value if isinstance(slope, Node) else slope
+    return float(np.mean(np.asarray(slopes) < _FLAT * known.steepest))
+
+
+def _known(layer: Layer) -> ActivationFacts:
+    """What is known of the activation function of a layer; of none, that it neither saturates nor dies."""
+    found = None if layer.activation is None else facts(layer.activation).activation
+    return found or ActivationFacts()
 
 
 def _participation(values: Array) -> float:

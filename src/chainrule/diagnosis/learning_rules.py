@@ -27,7 +27,7 @@ def _strong_decay(m: Measurements) -> Iterator[Sign]:
     decay = max(float(group.settings.get("weight_decay", 0.0)) for group in optimizer.groups)
     if decay <= 10 * _MODERATE_DECAY:
         return
-    if optimizer.rule.name == "AdamW" and decay * m.trials.rate * m.trials.steps < _LITTLE_SHRINKAGE:
+    if optimizer.rule.decoupled and decay * m.trials.rate * m.trials.steps < _LITTLE_SHRINKAGE:
         return  # W (1 − ηλ) in each step is all that it does, and in a short run that makes no difference
     free = m.trials.with_optimizer(rebuilt(optimizer, weight_decay=0.0), m.fresh_start)
     if free.end < m.as_trained.end - 0.2 * m.scale:

@@ -10,15 +10,14 @@ from functools import cached_property
 
 import numpy as np
 
-from chainrule.diagnosis.expected import expected_loss
 from chainrule.diagnosis.layer_numbers import measured_layers
-from chainrule.diagnosis.layers import Layer
 from chainrule.diagnosis.one_pass import OnePass
 from chainrule.diagnosis.problem import Problem, arrays, targets_for
 from chainrule.diagnosis.relation import Relation, related
 from chainrule.diagnosis.remedies import Remedy, drawn, fitting_initialisers, replace_activations
 from chainrule.diagnosis.trials import Trial, Trials
 from chainrule.ir import Array
+from chainrule.layers import Layer
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.optim import Adam
 from chainrule.tensors import Tensor
@@ -70,7 +69,7 @@ class Measurements:
         batch = [self.x[sample], self.t[sample], np.ones(len(sample), model_dtype(model))]
         one = OnePass(problem, batch, seed)
         self.output, self.loss, self.ending, self.non_finite = one.output, one.loss, one.ending, one.non_finite
-        self.expected = expected_loss(loss, self.output.shape, self.t)
+        self.expected = loss.untrained(self.output.shape, self.t.astype(np.float64) if self.t.dtype.kind == "f" else self.t)
         self.infected = [name for name, p in model.named_parameters() if not np.isfinite(p.numpy()).all()]
         self.layers = measured_layers(one, problem.optimizer, problem.rate)
         self._products = sum(_products(layer) for layer in one.layers) / len(sample)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from chainrule.diagnosis.expected import REGRESSION
 from chainrule.diagnosis.layer_numbers import LayerNumbers
 from chainrule.diagnosis.measuring import Measurements
 from chainrule.diagnosis.remedies import Remedy, fitting_initialisers, remedy
 from chainrule.diagnosis.rule import Rule, Sign, Urgency, Value
-from chainrule.nn import LAYERS, Sequential
+from chainrule.nn import LAYERS, Activation, ReLU, Sequential
+from chainrule.ops import lookup
 
 _MOST = 0.5  # share of units or values from which a layer counts as dead or saturated
 _VANISHED = 1e-3
@@ -21,10 +21,16 @@ _INFLATED = 10.0  # times their usual size
 
 def _redrawn(m: Measurements, layers: Iterable[LayerNumbers], *before: tuple[str, dict[str, str]]) -> Remedy | None:
     """Draw the parameters of these layers anew, after other changes; None if they are not parameters of the usual names."""
-    after = {change["old"].lower(): change["new"].lower() for _, change in before}
-    wanted = [(n.name, after.get(n.activation or "", n.activation)) for n in layers]
+    after = {_function_of(change["old"]): _function_of(change["new"]) for _, change in before}
+    wanted = [(n.name, after.get(n.activation, n.activation)) for n in layers]
     parameters = fitting_initialisers(wanted, dict(m.problem.model.named_parameters()))
     return Remedy((*before, ("reinitialise", {"parameters": parameters}))) if parameters else None
+
+
+def _function_of(layer: str) -> str | None:
+    """The primitive that a layer of this name applies, if it is an activation function."""
+    cls = LAYERS[layer]
+    return cls.function if issubclass(cls, Activation) else None
 
 
 def _hidden(m: Measurements) -> Sequence[LayerNumbers]:
@@ -119,22 +125,31 @@ def _vanishing(m: Measurements) -> Iterator[Sign]:
     if len(m.layers) < 3 or not m.layers[-1].delta:
         return
     ratio = m.layers[0].delta / m.layers[-1].delta
-    flattest = 0.25 ** sum(n.activation == "sigmoid" for n in _hidden(m))  # what σ' ≤ ¼ leaves in any case
+    flattest = math.prod(min(_steepest(n), 1.0) for n in _hidden(m))  # what σ′ leaves in any case: for sigmoid ¼ per layer
     if not 0.0 < ratio < _VANISHED or (flattest > _VANISHED and any(n.saturated > _MOST for n in _hidden(m))):
         return  # it does not vanish, or saturation is the cause
     weights, slopes = _growth([n.weight_factor for n in _hidden(m)]), _growth([n.slope_factor for n in _hidden(m)])
     evidence = {"ratio": ratio, "layers": len(m.layers), "weights": weights, "slopes": slopes}
-    squashing = next((n.activation for n in _hidden(m) if n.activation in ("sigmoid", "tanh")), None)
-    old = squashing and squashing.capitalize()
-    steps = [("replace-activations", {"old": old, "new": "ReLU"})] if old and _has(m, old) else []
+    old = next((layer for n in _hidden(m) if (layer := _squashing_layer(m, n)) is not None), None)
+    steps = [] if old is None else [("replace-activations", {"old": old, "new": ReLU.__name__})]
     change = _redrawn(m, m.layers, *steps)
     if m.stands_in_the_way(change):
         yield Sign(m.layers[0].name, evidence, change)
 
 
-def _has(m: Measurements, activation: str) -> bool:
+def _steepest(n: LayerNumbers) -> float:
+    known = None if n.activation is None else lookup(n.activation).facts.activation
+    return 1.0 if known is None or known.steepest is None else known.steepest
+
+
+def _squashing_layer(m: Measurements, n: LayerNumbers) -> str | None:
+    """The name of the Module that applies a function which is flat on both sides, where the model is built of such."""
+    known = None if n.activation is None else lookup(n.activation).facts.activation
     model = m.problem.model
-    return isinstance(model, Sequential) and any(type(layer) is LAYERS[activation] for layer in model)
+    if known is None or not known.saturates or not isinstance(model, Sequential):
+        return None
+    found = (type(part) for part in model if isinstance(part, Activation) and part.function == n.activation)
+    return next((cls.__name__ for cls in found), None)
 
 
 def _collapsed(m: Measurements) -> Iterator[Sign]:
@@ -148,7 +163,7 @@ def _collapsed(m: Measurements) -> Iterator[Sign]:
 def _missing_bias(m: Measurements) -> Iterator[Sign]:
     vectors = [p for p in m.problem.model.parameters() if p.ndim == 1]
     mean, deviation = float(m.t.mean()), float(m.t.std())
-    if type(m.problem.loss).__name__ in REGRESSION and m.layers and not vectors and abs(mean) > 0.5 * deviation > 0:
+    if m.problem.loss.outputs == "numbers" and m.layers and not vectors and abs(mean) > 0.5 * deviation > 0:
         change = remedy("standardise-targets", mean=mean, scale=deviation)
         yield Sign(m.layers[-1].name, {"mean": mean, "deviation": deviation}, change)
 

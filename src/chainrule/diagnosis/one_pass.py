@@ -9,10 +9,10 @@ import numpy as np
 from chainrule import autodiff, ir
 from chainrule.backends.reference import REFERENCE
 from chainrule.capture import capture
-from chainrule.diagnosis.layers import Layer, final_activation, find_layers
 from chainrule.diagnosis.non_finite import NonFinite, first_non_finite
 from chainrule.diagnosis.problem import Problem
 from chainrule.ir import Array, Graph, Node
+from chainrule.layers import Layer, final_activation, layers_of_network
 from chainrule.nn.forward import batch_signature
 from chainrule.nn.module import modes_kept
 from chainrule.tensors import Generator, Tensor, random
@@ -53,11 +53,11 @@ class OnePass:
             found = capture(forward, [(shape, dtype, name) for (shape, dtype), name in zip(signature, "xts", strict=True)])
         self.owners = dict(zip(found.graph.state, found.state, strict=True))
         paths = {id(p): name for name, p in model.named_parameters()}
-        names = {leaf: paths[id(owner)] for leaf, owner in self.owners.items() if id(owner) in paths}
-        self.layers = find_layers(kept["output"], kept["x"], names)
+        self._names = {leaf: paths[id(owner)] for leaf, owner in self.owners.items() if id(owner) in paths}
+        self.layers = layers_of_network(kept["output"], kept["x"], self._names)
         (value,) = found.graph.outputs
         self._gradients = _gradients(value, self.layers)
-        wanted = [n for layer in self.layers for n in (layer.source, layer.z, layer.a)]
+        wanted = [n for layer in self.layers for n in (layer.source, layer.z, layer.a, *_arguments(layer))]
         results = tuple(dict.fromkeys([*wanted, kept["output"], value, *self._gradients.values()]))
         graph = Graph(found.graph.inputs, results, found.graph.state, found.graph.state)
         stream = Generator(seed).state.numpy()
@@ -65,17 +65,27 @@ class OnePass:
         self._values = {leaf: owner.numpy() for leaf, owner in self.owners.items()}
         self._values |= dict(zip(results, REFERENCE.compile(graph).run(batch, state), strict=True))
         self.output, self.loss = self._values[kept["output"]], float(self._values[value])
-        ending = final_activation(kept["output"])
-        self.ending = ending.op if ending else None
+        last = final_activation(kept["output"])
+        self.ending = None if last is None else last.op
         self.non_finite: NonFinite | None = first_non_finite(graph, batch, state, results=[value, *self._gradients.values()])
 
+    def name(self, layer: Layer) -> str:
+        """The path of the Module that holds a layer's weight ("0", "encoder.2"), or the weight's own name."""
+        name = self._names[layer.weight]
+        return name.removesuffix("weight").rstrip(".") or name
+
     def value(self, node: Node) -> Array:
-        """The value of a leaf, or of the source, z or a of a layer."""
+        """The value of a leaf, or of the source, z or a of a layer, or of what its activation function reads."""
         return self._values[node]
 
     def gradient(self, node: Node) -> Array:
         """∂C/∂node, for the weight, bias, z or a of a layer."""
         return self._values[self._gradients[node]]
+
+
+def _arguments(layer: Layer) -> tuple[Node, ...]:
+    """What the activation function of a layer reads: z, or what a normalisation makes of it."""
+    return () if layer.activation is None else layer.activation.inputs
 
 
 def _gradients(value: Node, layers: Sequence[Layer]) -> dict[Node, Node]:

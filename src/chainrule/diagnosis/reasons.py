@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from chainrule.ir import DType
+from chainrule.ops import lookup
 
 Text = tuple[str, str]  # English, Chinese
 
@@ -82,38 +83,6 @@ REASONS: Mapping[str, Reason] = {
 }  # fmt: skip
 
 
-def _of_log(read: Sequence[float]) -> str:
-    return "log-of-zero" if read[0] == 0 else "log-of-negative"
-
-
-def _of_log1p(read: Sequence[float]) -> str:
-    return "log-of-zero" if read[0] == -1 else "log-of-negative"
-
-
-def _of_divide(read: Sequence[float]) -> str:
-    if read[1] != 0:
-        return "overflow"
-    return "zero-by-zero" if read[0] == 0 else "by-zero"
-
-
-def _of_power(read: Sequence[float]) -> str:
-    base, exponent = read
-    if base == 0 and exponent < 0:
-        return "zero-to-negative"
-    return "negative-to-fraction" if base < 0 and exponent != math.floor(exponent) else "overflow"
-
-
-_BY_OP: Mapping[str, Callable[[Sequence[float]], str]] = {
-    "log": _of_log,
-    "log1p": _of_log1p,
-    "divide": _of_divide,
-    "power": _of_power,
-    "sqrt": lambda read: "root-of-negative",
-    "exp": lambda read: "exp-overflow",
-    "expm1": lambda read: "exp-overflow",
-}
-
-
 def reason_for(op: str, value: float, read: Sequence[float] | None) -> str:
     """The key in `REASONS` for a result that is NaN or infinite.
 
@@ -122,8 +91,9 @@ def reason_for(op: str, value: float, read: Sequence[float] | None) -> str:
         value: what it gave.
         read: what an elementwise one read at that place; None for others.
     """
-    if read is not None and op in _BY_OP and all(map(math.isfinite, read)):
-        return _BY_OP[op](read)
+    undefined = lookup(op).facts.undefined
+    if read is not None and undefined is not None and all(map(math.isfinite, read)):
+        return undefined(read)
     return "undefined" if math.isnan(value) else "overflow"
 
 

@@ -155,11 +155,9 @@ ACTIONS: dict[str, Callable[[Problem, Settings], Problem]] = {
     "set-dropout": _set_dropout,
 }
 
-_FITTING = {"sigmoid": "xavier_uniform", "tanh": "xavier_uniform", None: "lecun_uniform"}
-
 
 def fitting_initialisers(layers: Iterable[tuple[str, str | None]], parameters: Iterable[str]) -> dict[str, str]:
-    """Parameter name to initialiser: weights by what follows (He for the ReLU family, Glorot for σ and tanh), biases 0.
+    """Parameter name to initialiser: weights by what follows (see `nn.init.fitting`), biases 0.
 
     Args:
         layers: name and activation of each layer.
@@ -171,7 +169,7 @@ def fitting_initialisers(layers: Iterable[tuple[str, str | None]], parameters: I
         prefix = f"{layer}." if f"{layer}.weight" in known else ""
         weight, bias = (f"{prefix}weight", f"{prefix}bias") if prefix else (layer, "")
         if weight in known:
-            found[weight] = _FITTING.get(activation, "he_normal")
+            found[weight] = nn.init.fitting(activation)
         if bias in known:
-            found[bias] = "zeros"
+            found[bias] = nn.init.zeros.__name__
     return found

@@ -11,7 +11,8 @@ from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.words import PHRASES, phrase
 from chainrule.errors import ArgumentError, message
 from chainrule.fitting.history import History
-from chainrule.language import Language
+from chainrule.fitting.metrics import METRICS
+from chainrule.language import Language, index_of
 
 _NEVER = ("epoch", "seconds")
 _STOPPED = re.compile(r"(?P<monitor>\w+) did not improve for (?P<patience>\d+) epochs; the best was epoch (?P<best>\d+)")
@@ -58,12 +59,21 @@ def _panel(history: History, name: str, language: Language) -> Panel | None:
     if not values:
         return None
     keys = [(phrase(key, language), kind) for _, key, kind in found] if len(found) > 1 else []
-    title = phrase(name, language) if name in PHRASES else name
+    title = phrase(name, language) if name in PHRASES else _title(name, language)
     return Panel(lines, title, phrase("epoch", language), True, keys, _best(history, name, language), _wide(name, values))
 
 
 def _wide(name: str, values: Sequence[float]) -> bool:
     return name == "loss" and min(values) > 0.0 and max(values) > _MOST_ORDERS * min(values)
+
+
+def _title(metric: str, language: Language) -> str:
+    """What a metric is called."""
+    known = METRICS.get(metric)
+    if known is None or known.title is None:
+        return metric
+    words = known.title[index_of(language)]
+    return words[0].upper() + words[1:]
 
 
 def _best(history: History, name: str, language: Language) -> tuple[float, str] | None:

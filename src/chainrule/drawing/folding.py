@@ -13,9 +13,9 @@ from chainrule.derivations import Calculation, find_layers, in_layer_notation, i
 from chainrule.drawing.flowing import behind
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Node, topological
+from chainrule.ops.primitive import facts
 
 MOST_NODES = 300
-_RANDOM = ("uniform", "normal", "dropout_mask")
 _MOST_LEAVES = 40  # of a sliced graph
 _MOST_SLICES = 12
 _MOST_LAYERS = 24  # before several share a box
@@ -81,7 +81,7 @@ def _owners(calc: Calculation) -> dict[Node, str]:
 
 def _data(calc: Calculation, owners: Collection[Node]) -> frozenset[Node]:
     """Leaves that are neither parameters nor the keys of random numbers."""
-    keys = {i for n in calc.nodes if n.op in _RANDOM for i in n.inputs}
+    keys = {i for n in calc.nodes if facts(n).random for i in n.inputs}
     return frozenset(n for n in calc.shown if n.op in LEAVES and n not in owners and n not in keys)
 
 
@@ -130,7 +130,7 @@ def _stages(order: Sequence[Node], owners: Mapping[Node, str]) -> dict[Node, int
 
 def _reads_data(node: Node, read: Collection[Node]) -> bool:
     """Whether a node reads data that no layer reads."""
-    return any(i.op in LEAVES and i not in read and not is_plain_constant(i) for i in node.inputs) and node.op not in _RANDOM
+    return any(i.op in LEAVES and i not in read and not is_plain_constant(i) for i in node.inputs) and not facts(node).random
 
 
 def _pull(order: Sequence[Node], stages: dict[Node, int]) -> None:

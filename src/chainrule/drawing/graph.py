@@ -15,13 +15,8 @@ from chainrule.drawing.scene import Arrow, Box, Scene, drawn
 from chainrule.drawing.words import parameters, phrase
 from chainrule.ir import LEAVES, Array, Node
 from chainrule.language import Language
-from chainrule.ops.primitive import lookup
+from chainrule.ops.primitive import hands_on, lookup
 
-_SIGNS = {
-    "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "xʸ", "negative": "−x", "matmul": "@", "square": "x²",
-    "sigmoid": "σ", "sum": "Σ", "prod": "Π", "sqrt": "√", "abs": "|x|", "transpose": "ᵀ",
-}  # fmt: skip
-CARRIERS = ("transpose", "reshape", "cast", "broadcast_to", "expand_dims", "squeeze")
 _LONGEST = 34  # letters of a formula in a box
 _MOST_IN_FORMULA = 12  # operations of one
 
@@ -125,7 +120,7 @@ class _Scale:
         return self._summary(operations)
 
     def _summary(self, operations: Collection[Node]) -> str:
-        telling = [n for n in operations if n.op not in CARRIERS]
+        telling = [n for n in operations if not hands_on(n)]
         return summary(telling, sign, _LONGEST) or phrase("operations", self._language, count=len(operations))
 
     def name(self, node: Node) -> str:
@@ -155,7 +150,7 @@ class _Scale:
 
 def sign(node: Node) -> str:
     """How an operation is written in a box."""
-    return _SIGNS.get(node.op, node.op)
+    return lookup(node.op).notation.sign or node.op
 
 
 def title_of(paths: Sequence[str], language: Language) -> str:

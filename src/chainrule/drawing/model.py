@@ -12,7 +12,7 @@ from chainrule.capture import capture
 from chainrule.derivations import calculation, find_layers
 from chainrule.drawing.flowing import behind
 from chainrule.drawing.folding import made_of, shown_layers, summary
-from chainrule.drawing.graph import CARRIERS, sign, title_of
+from chainrule.drawing.graph import sign, title_of
 from chainrule.drawing.network import MOST_UNITS, is_chain, units_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import Arrow, Box, Scene, drawn
@@ -23,6 +23,7 @@ from chainrule.language import Language
 from chainrule.nn import Linear, Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.module import observing
+from chainrule.ops.primitive import hands_on
 from chainrule.tensors import Tensor
 
 _MOST_LINES = 7  # layers that share a box and are listed in it
@@ -130,7 +131,7 @@ class _Network:
         if 0 < len(modules) <= _MOST_LINES:
             label, *notes = modules
         else:
-            telling = [n for n in inside if n.op not in (*LEAVES, *CARRIERS) and n not in made_of(inside, self.owners)]
+            telling = [n for n in inside if n.op not in LEAVES and not hands_on(n) and n not in made_of(inside, self.owners)]
             label = title_of(list(dict.fromkeys(self.owners[n] for n in learnt)), self._language) if learnt else sign(node)
             said = summary(telling, sign, _LONGEST) or phrase("operations", self._language, count=len(telling))
             notes = [phrase("layers", self._language, count=len(modules)) if modules else said]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.derivations import Calculation, Layer, find_layers, in_layer_notation, number, operands, symbol
-from chainrule.drawing.graph import CARRIERS, graph_drawing
+from chainrule.derivations import Calculation, find_layers, in_layer_notation, number, symbol
+from chainrule.drawing.graph import graph_drawing, sign
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import legend_shapes
 from chainrule.drawing.shapes import SMALL_SIZE, Point, box, line, tag, text, text_width
@@ -16,6 +16,8 @@ from chainrule.drawing.words import phrase
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import Array, Node
 from chainrule.language import Language
+from chainrule.layers import Layer
+from chainrule.ops.primitive import handed_on
 
 MOST_UNITS = 16
 _MOST_LABELS = 12  # weights between two layers that are written beside their lines
@@ -78,10 +80,8 @@ def network_drawing(calc: Calculation, look: Look) -> Drawing:
 def is_chain(layers: Sequence[Layer]) -> bool:
     """Whether every layer has a matrix, and reads what the one before it gives."""
     for before, layer in zip([None, *layers], layers, strict=False):
-        source = operands(layer)[0]
-        while source.op in CARRIERS:
-            source = source.inputs[0]
-        if layer.weight.ndim != 2 or (before is not None and source not in (before.activation, before.weighted)):
+        source = handed_on(layer.source)
+        if layer.weight.ndim != 2 or (before is not None and source not in (before.activation, before.z)):
             return False
     return True
 
@@ -128,33 +128,26 @@ def _legend(columns: Sequence[_Column], language: Language) -> list[tuple[str, s
 
 # -------------------------------------------------------------------------------------------- columns
 def _input(layer: Layer, values: bool) -> _Column:
-    source, _, left = operands(layer)
-    units = source.shape[0] if left and source.ndim > 1 else source.shape[-1]
-    while source.op in CARRIERS:
-        source = source.inputs[0]
+    shape, source = layer.source.shape, handed_on(layer.source)
+    units = shape[0] if layer.matrix_on_the_left and len(shape) > 1 else shape[-1]
     name = source.name if source.name and source.name.isalpha() else "x"
     names = tuple(symbol(f"{name}{k + 1}").text for k in range(units))
     return _Column(symbol(source.name or "x").text, names, _one_sample(source, units) if values else None)
 
 
 def _column(layer: Layer, values: bool) -> _Column:
-    _, matrix, left = operands(layer)
-    assert matrix.value is not None
-    weights = matrix.value if left else matrix.value.T
-    node = layer.activation or layer.weighted
+    matrix, node = layer.matrix.value, layer.a
+    assert matrix is not None
+    weights = matrix if layer.matrix_on_the_left else matrix.T
     units = weights.shape[0]
     name = symbol(node.name or f"a^{layer.number}").text
     heading = name
     if layer.activation is not None:
-        heading += f" = {_function(layer.activation)}({symbol(layer.weighted.name or 'z').text})"
+        heading += f" = {sign(layer.activation)}({symbol(layer.z.name or 'z').text})"
     bias = None if layer.bias is None else layer.bias.value
     biases = bias.reshape(-1) if bias is not None and bias.size == units else None
     numbers = tuple(map(str, range(1, units + 1)))
     return _Column(heading, numbers, _one_sample(node, units) if values else None, weights, biases)
-
-
-def _function(node: Node) -> str:
-    return {"sigmoid": "σ", "relu": "ReLU"}.get(node.op, node.op)
 
 
 def _short(value: float) -> str:

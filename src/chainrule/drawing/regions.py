@@ -10,7 +10,6 @@ import numpy as np
 
 from chainrule import backends
 from chainrule.capture import capture
-from chainrule.diagnosis.layers import final_activation
 from chainrule.drawing.chart import Area, Axis, label, log_axis, spread
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.shapes import SMALL_SIZE, box, dot, image, text, text_width
@@ -18,8 +17,10 @@ from chainrule.drawing.words import phrase
 from chainrule.errors import DataError, ShapeError, message
 from chainrule.ir import Array
 from chainrule.language import Language
+from chainrule.layers import final_activation
 from chainrule.nn import Module
 from chainrule.nn.forward import Forward, inputs_array, numbers
+from chainrule.ops.primitive import facts
 
 # Paul Tol's "bright" colours, which people with any colour vision tell apart; grey only when they are used up.
 CLASS_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
@@ -174,22 +175,23 @@ def _answers(model: Module, plane: Plane, points: Array, binary: bool) -> _Answe
 def _answers_of(network: Forward, plane: Plane, points: Array, binary: bool) -> _Answers:
     inputs = inputs_array(network.model, plane.inputs(points))
     outputs = network.predict(inputs).reshape(len(points), -1).astype(np.float64)
-    ending = _ending(network.model, inputs)
+    probabilities = _gives_probabilities(network.model, inputs)
     if outputs.shape[1] == 1 and not binary:
         return _Answers(None, plane.numbers(outputs[:, 0]), 0)
     with np.errstate(over="ignore"):
         if outputs.shape[1] == 1:
-            p = outputs[:, 0] if ending == "sigmoid" else 1.0 / (1.0 + np.exp(-outputs[:, 0]))
+            p = outputs[:, 0] if probabilities else 1.0 / (1.0 + np.exp(-outputs[:, 0]))
             return _Answers((p > 0.5).astype(int), np.abs(2.0 * p - 1.0), 2)
         shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    shares = outputs if ending in ("softmax", "sigmoid") else shifted / shifted.sum(axis=1, keepdims=True)
+    shares = outputs if probabilities else shifted / shifted.sum(axis=1, keepdims=True)
     count = outputs.shape[1]
     return _Answers(outputs.argmax(axis=1), np.clip((shares.max(axis=1) * count - 1.0) / (count - 1.0), 0.0, 1.0), count)
 
 
-def _ending(model: Module, inputs: Array) -> str | None:
-    found = final_activation(capture(model, [((1, *inputs.shape[1:]), inputs.dtype, "x")]).graph.outputs[0])
-    return found.op if found else None
+def _gives_probabilities(model: Module, inputs: Array) -> bool:
+    last = final_activation(capture(model, [((1, *inputs.shape[1:]), inputs.dtype, "x")]).graph.outputs[0])
+    activation = None if last is None else facts(last).activation
+    return activation is not None and activation.gives_probabilities
 
 
 # -------------------------------------------------------------------------------------------- colours

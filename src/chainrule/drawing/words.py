@@ -38,9 +38,6 @@ PHRASES: dict[str, Phrase] = {
     "epoch": ("epoch", "轮次"),
     "best": ("best: epoch {epoch}", "最佳: 第 {epoch} 轮"),
     "loss": ("Loss", "损失"),
-    "accuracy": ("Accuracy", "准确率"),
-    "rmse": ("Root mean squared error", "均方根误差"),
-    "mae": ("Mean absolute error", "平均绝对误差"),
     "lr": ("Learning rate", "学习率"),
     "stopped-early": (
         "Stopped early: {monitor} did not improve for {patience} epochs.",

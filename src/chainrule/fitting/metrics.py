@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from chainrule import checks, functional
+from chainrule import checks, functional, registry
 from chainrule.errors import ArgumentError, message
 from chainrule.nn import Loss
 from chainrule.reads import Noted
@@ -27,12 +28,20 @@ class Metric(Noted):
             loss says what outputs and targets mean.
         larger_is_better: which direction is an improvement.
         finish: applied to the mean.
+        formula: how it is computed, for people.
+        title: what it is called in English and in Chinese; its name if there is nothing else to say.
+        range: between which it lies.
+        task: what `chainrule train` reports it for, "classification" or "regression"; "" for nothing.
     """
 
     name: str
     elements: Callable[[Tensor, Tensor, Loss], Tensor]
     larger_is_better: bool = False
     finish: Callable[[float], float] = float
+    formula: str = ""
+    title: tuple[str, str] | None = None
+    range: tuple[float, float] = (-math.inf, math.inf)
+    task: Literal["", "classification", "regression"] = ""
 
     def per_sample(self, output: Tensor, target: Tensor, loss: Loss) -> Tensor:
         """The numbers (n,) whose weighted sum, divided by that of the samples' shares, is the mean."""
@@ -83,7 +92,7 @@ def _difference(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
             message(
                 f"mae, mse or rmse was asked for with {type(loss).__name__}",
                 "they compare numbers, and the targets are class numbers",
-                "Use the metric 'accuracy'.",
+                f"Use the metric {metrics_for('classification')[0]!r}.",
             )
         )
     return output - target
@@ -97,15 +106,50 @@ def _squared(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
     return functional.square(_difference(output, target, loss))
 
 
-METRICS = {
-    m.name: m
-    for m in (
-        Metric("accuracy", is_right, larger_is_better=True),
-        Metric("mae", _absolute),
-        Metric("mse", _squared),
-        Metric("rmse", _squared, finish=math.sqrt),
+METRICS: dict[str, Metric] = {}
+
+
+def register_metric(metric: Metric) -> Metric:
+    """Enter a metric into `METRICS`, so that it can be asked for by name and trainers with it can be loaded.
+
+    Raises:
+        ArgumentError: the name is taken.
+    """
+    registry.enter(METRICS, "metric", metric.name, metric, metric.elements)
+    return metric
+
+
+def metrics_for(task: str) -> list[str]:
+    """The names of the metrics that `chainrule train` reports for a task: that of a target, or "classification"."""
+    wanted = "regression" if task == "regression" else "classification"
+    return [metric.name for metric in METRICS.values() if metric.task == wanted]
+
+
+_SIZES = (0.0, math.inf)
+register_metric(
+    Metric(
+        "accuracy",
+        is_right,
+        larger_is_better=True,
+        formula="right answers / answers",
+        title=("accuracy", "准确率"),
+        range=(0.0, 1.0),
+        task="classification",
     )
-}
+)
+register_metric(Metric("mae", _absolute, formula="mean |O − t|", title=("mean absolute error", "平均绝对误差"), range=_SIZES))
+register_metric(Metric("mse", _squared, formula="mean (O − t)²", title=("mean squared error", "均方误差"), range=_SIZES))
+register_metric(
+    Metric(
+        "rmse",
+        _squared,
+        finish=math.sqrt,
+        formula="√ mean (O − t)²",
+        title=("root mean squared error", "均方根误差"),
+        range=_SIZES,
+        task="regression",
+    )
+)
 
 
 def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]) -> list[Metric]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy as np
 from chainrule.derivations.formulas import write
 from chainrule.derivations.symbols import symbol
 from chainrule.errors import ChainruleError
-from chainrule.grading.mixed_up_slips import LOGARITHMIC, LOGARITHMS
+from chainrule.grading.functions import LOGARITHMS, classic_activations, function_name, is_classic, written_name
 from chainrule.grading.quantities import Quantity, World, changed, parameters, recalculated
 from chainrule.grading.slip import Slip, slip
 from chainrule.ir import LEAVES, Array, Node, topological
-from chainrule.ops.primitive import lookup
+from chainrule.ops.primitive import Primitive, facts, is_function, lookup
 
 _FIRST, _LAST = ("slip-sign-argument",), ("slip-replaced",)
 _ORDER = ("sign", "constant-factor", "missing-factor", "missing-path", "other-function", "transposed", "stale-weight")
@@ -47,24 +48,42 @@ def _all(world: World, quantity: Quantity) -> Iterator[Slip]:
 
 def _everywhere(world: World, quantity: Quantity, above: Sequence[Node]) -> Iterator[Slip]:
     """Another function in the place of one that stands in several places."""
-    for family, others in _OTHER_FUNCTIONS.items():
+    for family in dict.fromkeys(map(_family, above)):
         nodes = [n for n in above if _family(n) == family]
-        for given, function in others.items() if len(nodes) > 1 else ():
+        for given, function in _others(nodes[0]).items() if len(nodes) > 1 else ():
             values: dict[Node, Array] = {}
             for node in nodes:  # inputs first
                 values[node] = function(changed(world.calc, values).copies[node])
-            yield _as_other_function(family, given, _with(quantity, values))
+            yield _as_other_function(nodes[0], given, _with(quantity, values))
 
 
 def _family(node: Node) -> str:
     """Functions that are mistaken in the same way."""
-    return "log" if node.op in LOGARITHMIC else node.op
+    return "logarithms" if facts(node).logarithm else node.op
 
 
-def _as_other_function(family: str, given: str, value: Any) -> Slip:
-    if family == "log":
+def _others(node: Node) -> dict[str, Callable[[Node], Array]]:
+    """What may be taken for a function, under the name that is said."""
+    if facts(node).logarithm:
+        return {given: partial(_divided, base) for given, base in LOGARITHMS.items()}
+    if not is_classic(node):
+        return {}
+    record = lookup(node.op)
+    return {written_name(other): partial(_applied, other) for other in classic_activations() if other is not record}
+
+
+def _divided(base: float, node: Node) -> Array:
+    return np.asarray(node.value) / base
+
+
+def _applied(function: Primitive, node: Node) -> Array:
+    return function.run(node.inputs, {})
+
+
+def _as_other_function(node: Node, given: str, value: Any) -> Slip:
+    if facts(node).logarithm:
         return slip("other-function", "slip-logarithm", value, given=given)
-    return slip("other-function", "slip-other-function", value, given=given, right="σ" if family == "sigmoid" else family)
+    return slip("other-function", "slip-other-function", value, given=given, right=function_name(node))
 
 
 def _with(quantity: Quantity, values: Mapping[Node, Array]) -> float:
@@ -74,24 +93,6 @@ def _with(quantity: Quantity, values: Mapping[Node, Array]) -> float:
     return float(found[... if index is None else index])
 
 
-def _applied(function: Callable[[Array], Array]) -> _Instead:
-    return lambda node: function(np.asarray(node.inputs[0].value))
-
-
-def _divided(by: float) -> _Instead:
-    return lambda node: np.asarray(node.value) / by
-
-
-_Instead = Callable[[Node], Array]
-_SIGMOID = _applied(lambda z: 0.5 * (1.0 + np.tanh(0.5 * z)))
-_TANH, _RELU = _applied(np.tanh), _applied(lambda z: np.maximum(z, 0.0))
-# What may be taken for a function, under the name that is said.
-_OTHER_FUNCTIONS: dict[str, dict[str, _Instead]] = {
-    "sigmoid": {"tanh": _TANH, "relu": _RELU},
-    "tanh": {"σ": _SIGMOID, "relu": _RELU},
-    "relu": {"σ": _SIGMOID, "tanh": _TANH},
-    "log": {given: _divided(by) for given, by in LOGARITHMS.items()},
-}
 Mistake = tuple[str, str, Array, dict[str, str]]
 
 
@@ -100,8 +101,8 @@ def _mistakes(node: Node, world: World) -> Iterator[Mistake]:
     inputs = [i.value for i in node.inputs]
     texts = [write(i).text for i in node.inputs]
     assert node.value is not None
-    for given, function in _OTHER_FUNCTIONS.get(_family(node), {}).items():
-        found = _as_other_function(_family(node), given, function(node))
+    for given, function in _others(node).items():
+        found = _as_other_function(node, given, function(node))
         yield found.kind, found.phrase, found.value, dict(found.words)
     if node.op in ("add", "subtract") and node.dtype.kind == "f":
         for k in (0, 1):
@@ -131,7 +132,7 @@ def _function_mistakes(node: Node, argument: str) -> Iterator[Mistake]:
     (source,) = node.inputs
     assert source.value is not None
     primitive = lookup(node.op)
-    if node.op not in ("negative", "cast"):
+    if is_function(node):
         yield "missing-factor", "slip-function", source.value, {"function": node.op, "argument": argument}
         flipped = Node("variable", (), {}, source.shape, source.dtype, None, -source.value)
         yield "sign", "slip-sign-argument", primitive.run((flipped,), node.attributes), {"term": argument}

@@ -18,12 +18,13 @@ from chainrule.derivations.formulas import Product, write
 from chainrule.derivations.paths import Web, key_name, web
 from chainrule.derivations.symbols import derivative_name, number, symbol
 from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.grading.functions import function_name
 from chainrule.grading.mixed_up_slips import mixed_up_slips
 from chainrule.grading.partial_slips import partial_slips, path_slips
 from chainrule.grading.quantities import Quantity, World, changed, parameters
 from chainrule.grading.slip import Slip, slip
 from chainrule.ir import LEAVES, Array, Node
-from chainrule.ops.primitive import lookup
+from chainrule.ops.primitive import facts, is_function, lookup
 
 _MOST_FACTORS = 60
 
@@ -134,8 +135,8 @@ class GradientSlips:
         layers: dict[tuple[str, int], list[Edge]] = {}
         everywhere: dict[str, list[Edge]] = {}
         for edge in self.edges:
-            if _is_function(edge) and edge.formula.factors:
-                label = _function_name(edge)
+            if is_function(edge.source[0]) and edge.formula.factors:
+                label = function_name(edge.source[0])
                 layers.setdefault((label, self._layer[edge.source]), []).append(edge)
                 everywhere.setdefault(label, []).append(edge)
         found = [(label, group) for (label, _), group in layers.items() if len(group) > 1]
@@ -152,10 +153,10 @@ class GradientSlips:
                 yield slip("missing-factor", "slip-no-upstream", self.below[key], factor=name)
 
     def _at_output(self) -> Iterator[Slip]:
-        there = {id(e): v for e in self.edges if _is_function(e) and (v := _derivative_at_output(e)) is not None}
+        there = {id(e): v for e in self.edges if is_function(e.source[0]) and (v := _derivative_at_output(e)) is not None}
         for edge in self.edges:
             if id(edge) in there:
-                function = _function_name(edge)
+                function = function_name(edge.source[0])
                 output = symbol(key_name(edge.source)).text if edge.source[0].name else function
                 value = self.with_edge(edge, there[id(edge)])
                 yield slip("derivative-at-output", "slip-at-output", value, function=function, output=output)
@@ -170,9 +171,7 @@ class GradientSlips:
                 yield slip("sign", "slip-sign-inside", value, factor=_edge_name(edge))
 
     def _constants(self) -> Iterator[Slip]:
-        sizes = {
-            int(i.size // n.size) for n in self.world.calc.nodes if n.op in ("mean", "sum", "var") for i in n.inputs if n.size
-        }
+        sizes = {int(i.size // n.size) for n in self.world.calc.nodes if _adds_up(n) for i in n.inputs if n.size}
         factors = {"2": 2.0, "½": 0.5, "4": 4.0, "¼": 0.25} | {str(n): float(n) for n in sizes if n > 2}
         factors |= {f"1/{n}": 1.0 / n for n in sizes if n > 2}
         for edge in self.edges:
@@ -347,17 +346,13 @@ def _layers(net: Web, order: Sequence[Key]) -> dict[Key, int]:
     found = dict.fromkeys(order, 0)
     for key in order:
         for edge in net.below[key]:
-            found[edge.target] = max(found.get(edge.target, 0), found[key] + int(_is_function(edge)))
+            found[edge.target] = max(found.get(edge.target, 0), found[key] + int(is_function(edge.source[0])))
     return found
 
 
-def _is_function(edge: Edge) -> bool:
-    node = edge.source[0]
-    return len(node.inputs) == 1 and lookup(node.op).elementwise and node.op not in ("negative", "cast", "stop_gradient")
-
-
-def _function_name(edge: Edge) -> str:
-    return "σ" if edge.source[0].op == "sigmoid" else edge.source[0].op
+def _adds_up(node: Node) -> bool:
+    """Whether a node is a sum or a mean, so that the number of elements may be forgotten."""
+    return facts(node).statistic or (facts(node).sums and "axis" in node.attributes)
 
 
 def _edge_name(edge: Edge) -> str:

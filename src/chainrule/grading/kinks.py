@@ -15,27 +15,25 @@ from chainrule.derivations.calculations import Calculation
 from chainrule.derivations.formulas import write
 from chainrule.grading.quantities import Quantity, World, changed
 from chainrule.ir import Array, Node
+from chainrule.ops.primitive import facts
 
-_ONE_VALUE = ("relu", "leaky_relu", "abs")
-_TWO_VALUES = ("maximum", "minimum")
-_LARGEST = {"max": 1.0, "min": -1.0}  # towards which an element has to move to be the only one
-_KINKED = (*_ONE_VALUE, *_TWO_VALUES, *_LARGEST, "clip")
+_TOWARDS = {"largest": 1.0, "smallest": -1.0}  # where an element has to move to be the only one
 
 
 def kinks(calc: Calculation) -> dict[Node, Array]:
     """The functions that are at a kink in some elements of a calculation, and in which: of a maximum, those that are tied."""
-    there = {node: _at_kink(node) for node in calc.nodes if node.op in _KINKED and node.dtype.kind == "f"}
+    there = {node: _at_kink(node) for node in calc.nodes if facts(node).corner is not None and node.dtype.kind == "f"}
     return {node: where for node, where in there.items() if np.any(where)}
 
 
 def _at_kink(node: Node) -> Array:
-    x = np.asarray(node.inputs[0].value)
-    if node.op in _LARGEST:
+    x, corner = np.asarray(node.inputs[0].value), facts(node).corner
+    if corner in _TOWARDS:
         tied = x == _restored(node)
         return np.asarray(tied & (np.sum(tied, axis=_axes(node), keepdims=True) > 1))
-    if node.op == "clip":
+    if corner == "bounds":
         return np.asarray((x == node.attributes["low"]) | (x == node.attributes["high"]))
-    other = node.inputs[1].value if node.op in _TWO_VALUES else 0.0
+    other = node.inputs[1].value if corner == "meeting" else 0.0
     return np.broadcast_to(np.asarray(x == other), node.shape)
 
 
@@ -47,9 +45,8 @@ def _axes(node: Node) -> tuple[int, ...]:
 
 def _restored(node: Node) -> Array:
     """The largest or smallest values, with the axes that were reduced."""
-    return np.asarray(
-        (np.max if node.op == "max" else np.min)(np.asarray(node.inputs[0].value), axis=_axes(node), keepdims=True)
-    )
+    extreme = np.max if facts(node).corner == "largest" else np.min
+    return np.asarray(extreme(np.asarray(node.inputs[0].value), axis=_axes(node), keepdims=True))
 
 
 def at_kinks(world: World, quantity: Quantity) -> Iterator[tuple[str, Array]]:
@@ -74,7 +71,7 @@ def _nudged(found: dict[Node, Array], sign: float) -> dict[Node, Array]:
     """The arguments moved off their kinks, by so little that no value changes; of tied ones, the first or the last."""
     values: dict[Node, Array] = {}
     for node, there in found.items():
-        source = node.inputs[int(node.op in _TWO_VALUES and node.inputs[0].op == "constant")]
+        source = node.inputs[int(facts(node).corner == "meeting" and node.inputs[0].op == "constant")]
         value = values.get(source, np.asarray(source.value))
         if source.shape == there.shape:
             step = _direction(node, there, sign) * np.maximum(np.spacing(np.abs(value)), np.finfo(source.dtype).tiny)
@@ -84,9 +81,10 @@ def _nudged(found: dict[Node, Array], sign: float) -> dict[Node, Array]:
 
 def _direction(node: Node, there: Array, sign: float) -> Array | float:
     """Towards which the elements at a kink move."""
-    if node.op == "clip":  # into the range at both ends, or out of it
+    corner = facts(node).corner
+    if corner == "bounds":  # into the range at both ends, or out of it
         return np.where(np.asarray(node.inputs[0].value) == node.attributes["low"], sign, -sign)
-    if node.op not in _LARGEST:
+    if corner not in _TOWARDS:
         return sign
     axes = _axes(node)
     last = np.moveaxis(there, axes, range(there.ndim - len(axes), there.ndim))
@@ -94,4 +92,4 @@ def _direction(node: Node, there: Array, sign: float) -> Array | float:
     flat = flat if sign > 0.0 else flat[..., ::-1]
     chosen = flat & (np.cumsum(flat, axis=-1) == 1)
     chosen = (chosen if sign > 0.0 else chosen[..., ::-1]).reshape(last.shape)
-    return np.asarray(_LARGEST[node.op] * np.moveaxis(chosen, range(there.ndim - len(axes), there.ndim), axes))
+    return np.asarray(_TOWARDS[corner] * np.moveaxis(chosen, range(there.ndim - len(axes), there.ndim), axes))

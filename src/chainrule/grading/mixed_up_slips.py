@@ -5,33 +5,32 @@ The error term of another layer, the derivative of another function, z for its a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from chainrule import ir
 from chainrule.derivations.elements import Edge
 from chainrule.derivations.symbols import derivative_name, symbol
 from chainrule.errors import ChainruleError
+from chainrule.grading.functions import (
+    LOGARITHMS,
+    classic_activations,
+    function_name,
+    is_classic,
+    written_name,
+)
 from chainrule.grading.slip import Slip, slip
-from chainrule.ir import Node
+from chainrule.ir import LEAVES, Node
+from chainrule.layers import is_affine
+from chainrule.ops.primitive import Primitive, facts, lookup
 
 if TYPE_CHECKING:
     from chainrule.grading.gradient_slips import GradientSlips
 
-# Per activation its derivative at the input z, and as it is written in terms of the output a.
 Slope = Callable[[float], float]
-SLOPES: dict[str, tuple[str, Slope, Slope]] = {
-    "sigmoid": ("σ", lambda z: 0.25 / math.cosh(0.5 * min(abs(z), 700.0)) ** 2, lambda a: a * (1.0 - a)),
-    "tanh": ("tanh", lambda z: 1.0 - math.tanh(z) ** 2, lambda a: 1.0 - a * a),
-    "relu": ("relu", lambda z: float(z > 0.0), lambda a: float(a > 0.0)),
-}
-# Other logarithms, by ln of their base, and the functions that are logarithms of something: with another base they are divided.
-LOGARITHMS = {"log₁₀": math.log(10.0), "log₂": math.log(2.0)}
-LOGARITHMIC = (
-    "log", "log1p", "logsumexp", "log_softmax", "softplus", "softmax_with_loss", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-)  # fmt: skip
-_LINEAR = ("add", "subtract", "multiply", "matmul", "affine")
 
 
 def mixed_up_slips(slips: GradientSlips) -> Iterator[Slip]:
@@ -51,28 +50,51 @@ def _ends(edge: Edge) -> tuple[float, float]:
 
 
 def _other_functions(slips: GradientSlips, group: Sequence[Edge]) -> Iterator[Slip]:
-    op = group[0].source[0].op
-    if op not in SLOPES:
+    node = group[0].source[0]
+    if not is_classic(node):
         return
-    right, _, own = SLOPES[op]
+    record, right = lookup(node.op), function_name(node)
 
     def taken(slope: Slope, end: int) -> float:
         return slips.with_edges({id(e): slope(_ends(e)[end]) for e in group})
 
-    for given, at_input, of_output in (found for name, found in SLOPES.items() if name != op):
-        for value in (taken(at_input, 0), taken(of_output, 1)):
-            yield slip("other-function", "slip-other-derivative", value, given=given, right=right)
-    source, target = group[0].source[0].name, group[0].target[0].name
-    if source and target and op != "relu" and len({e.source[0] for e in group}) == 1:
+    for other in classic_activations():
+        if other is not record:
+            for value in (taken(partial(_slope, other), 0), taken(partial(_slope_of_output, other), 1)):
+                yield slip("other-function", "slip-other-derivative", value, given=written_name(other), right=right)
+    source, target = node.name, group[0].target[0].name
+    bends = record.facts.corner is None
+    if source and target and bends and len({e.source[0] for e in group}) == 1:
         words = {"given": symbol(target).text, "right": symbol(source).text}
-        yield slip("missing-factor", "slip-replaced", taken(own, 0), **words)
+        yield slip("missing-factor", "slip-replaced", taken(partial(_slope_of_output, record), 0), **words)
+
+
+def _slope(function: Primitive, z: float) -> float:
+    """The derivative at the input z."""
+    x = ir.variable(np.asarray(z))
+    return _number(function, x, function(x))
+
+
+def _slope_of_output(function: Primitive, a: float) -> float:
+    """The derivative as it is written in terms of the output a, such as a(1 - a)."""
+    y = ir.variable(np.asarray(a))
+    return _number(function, y, y)
+
+
+def _number(function: Primitive, x: Node, y: Node) -> float:
+    assert function.partials is not None
+    found = function.partials[0](x, y=y)
+    if not isinstance(found, Node):
+        return found
+    assert found.value is not None
+    return float(found.value)
 
 
 def _other_logarithms(slips: GradientSlips) -> Iterator[Slip]:
     """Another base in one step of the calculation, or in all."""
     steps: dict[Node, list[Edge]] = {}
     for edge in slips.edges:
-        if edge.source[0].op in LOGARITHMIC:
+        if facts(edge.source[0]).logarithm:
             steps.setdefault(edge.source[0], []).append(edge)
     groups = list(steps.values())
     for group in [*groups, [e for g in groups for e in g]] if len(groups) > 1 else groups:
@@ -90,7 +112,7 @@ def _through(slips: GradientSlips, node: Node) -> float:
 def _other_error_terms(slips: GradientSlips) -> Iterator[Slip]:
     """∂E/∂z of another layer or unit in the place of the right one."""
     output, target = slips.world.calc.output, slips.target[0]
-    terms = [n for n in slips.world.calc.nodes if n.name and n.op in _LINEAR and n not in (output, target)]
+    terms = [n for n in slips.world.calc.nodes if n.name and _is_weighted_input(n) and n not in (output, target)]
     for node in terms if slips.quantity.output is output else ():
         below = {p: slips.below[node, p] for p in range(node.size) if slips.below.get((node, p)) and (node, p) in slips.above}
         for other in terms if below else ():
@@ -104,6 +126,13 @@ def _other_error_terms(slips: GradientSlips) -> Iterator[Slip]:
                 value = slips.value - _through(slips, node) + instead
                 words = {"given": _term(output, other), "right": _term(output, node)}
                 yield slip("other-error-term", "slip-replaced", value, **words)
+
+
+def _is_weighted_input(node: Node) -> bool:
+    """Whether a node can be a weighted input: a product, or a sum or a product of numbers."""
+    return is_affine(node) or (
+        node.op not in LEAVES and lookup(node.op).elementwise and facts(node).bound != "" and len(node.inputs) == 2
+    )
 
 
 def _term(output: Node, node: Node) -> str:

@@ -15,13 +15,13 @@ from chainrule.derivations.elements import Edge, Elements, Key
 from chainrule.derivations.formulas import write
 from chainrule.derivations.paths import key_name
 from chainrule.derivations.symbols import symbol
+from chainrule.grading.functions import of_several_units
 from chainrule.grading.slip import Slip, slip
 from chainrule.ir import Node, topological
+from chainrule.ops.primitive import facts
 
 if TYPE_CHECKING:
     from chainrule.grading.gradient_slips import GradientSlips
-
-_STATISTICS = ("mean", "var")
 
 
 def partial_slips(slips: GradientSlips) -> Iterator[Slip]:
@@ -32,7 +32,7 @@ def partial_slips(slips: GradientSlips) -> Iterator[Slip]:
 
 
 def _diagonals(slips: GradientSlips) -> Iterator[Slip]:
-    for node in dict.fromkeys(e.source[0] for e in slips.edges if e.source[0].op in ("softmax", "log_softmax")):
+    for node in dict.fromkeys(e.source[0] for e in slips.edges if of_several_units(e.source[0])):
         beside = {id(e): 0.0 for e in slips.edges if e.source[0] is node and e.source[1] != e.target[1]}
         if beside:
             yield slip("missing-path", "slip-diagonal", slips.with_edges(beside), function=node.op)
@@ -44,7 +44,7 @@ def _constant_statistics(slips: GradientSlips) -> Iterator[Slip]:
     They are the same for every element of an array, also where the derivative of a variance happens to be 0.
     """
     output, target = slips.web.top[0], slips.target[0]
-    found = [n for n in topological([output]) if n.op in _STATISTICS and n not in (output, target) and _leads(n, target)]
+    found = [n for n in topological([output]) if facts(n).statistic and n not in (output, target) and _leads(n, target)]
     statistics = [n for n in found if _leads(output, target, around=n)]
     for constant in [statistics, *([n] for n in statistics if len(statistics) > 1)]:
         value = slips.with_edges({id(e): 0.0 for key, es in slips.web.below.items() if key[0] in constant for e in es})

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule import autodiff, ir
-from chainrule.derivations.elements import MOVES
 from chainrule.derivations.formulas import uniform
 from chainrule.derivations.symbols import derivative_name
 from chainrule.derivations.update import moments, stepped
@@ -24,11 +23,10 @@ from chainrule.errors import ChainruleError
 from chainrule.grading.quantities import Quantity, World, parameters
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.indexing import index as take
-from chainrule.ops.primitive import lookup
+from chainrule.ops.primitive import facts, lookup
 
 _MOST_NODES = 3000
 _MOST_ELEMENTS = 64  # whose noise is followed
-_EXACT = (*MOVES, "negative", "cast", "where", "relu", "maximum", "minimum", "abs", "stop_gradient")
 Values = Mapping[Quantity, Array]
 
 
@@ -112,7 +110,8 @@ def _bounds(node: Node, given: Errors, precision: Precision, where: Array | None
 
 def _is_exact(node: Node) -> bool:
     """Whether nobody rounds here: a move, a choice, a factor 1 or −1."""
-    return node.op in _EXACT or (node.op == "multiply" and any(uniform(i) in (1.0, -1.0) for i in node.inputs))
+    copied = facts(node).moves is not None or facts(node).exact
+    return copied or (node.op == "multiply" and any(uniform(i) in (1.0, -1.0) for i in node.inputs))
 
 
 def _own_error(node: Node, precision: Precision) -> Array:

@@ -16,8 +16,7 @@ from chainrule.grading.slip import Slip, slip
 from chainrule.ir import Array, Node
 
 _MOST_SLIPS = 400
-_CORRECTED = ("Adam", "AdamW")  # whose moving means are corrected for their start at 0
-_LATE = 1e6  # a step at which nothing is left of that start
+_LATE = 1e6  # a step at which nothing is left of the start of moving means at 0
 
 
 def update_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
@@ -38,7 +37,7 @@ def update_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
     else:
         yield slip("sign", "slip-uphill", after(-gradient))
         yield slip("missing-factor", "slip-no-rate", after(gradient, 1.0))
-        if world.optimizer.rule.name in _CORRECTED:
+        if world.optimizer.rule.corrected:
             value = after(gradient, count=_LATE)
             yield slip("no-bias-correction", "slip-no-bias-correction", value, optimizer=world.optimizer.rule.name)
     assert world.calc.output.name is not None

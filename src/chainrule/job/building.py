@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, message
-from chainrule.job.config import ACTIVATIONS, LOSSES, OPTIMIZERS, Config
+from chainrule.job.config import AVERAGE, Config, activations, schedules
 from chainrule.job.prepared import PreparedData
 from chainrule.tensors import manual_seed
-from chainrule.train import Trainer
+from chainrule.train import Trainer, metrics_for
 
 # The reasons for these, with measurements: docs/decisions/0003-training-defaults.md.
 _HIDDEN = (128, 128)
 _DROPOUT = 0.1
 _LEAST_BATCH, _MOST_BATCH = 16, 256  # √rows between these
 _LEAST_STEPS, _STEPS_PER_ROOT_ROW = 600, 30
-_LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "rmsprop": 2e-3, "adadelta": 1.0}
-_OTHER_LEARNING_RATE = 0.05
 _SHRINKAGE, _MOST_SHRINKAGE = 80.0, 4.0  # see _weight_decay
 _OTHER_L2 = 1e-4
 _LEAST_EPOCHS_TO_AVERAGE = 20
@@ -33,20 +30,29 @@ def resolved(config: Config, prepared: PreparedData) -> Config:
     steps_per_epoch = -(-rows // batch)
     steps = max(_LEAST_STEPS, _STEPS_PER_ROOT_ROW * math.sqrt(rows))
     epochs = config.epochs or max(1, round(steps / steps_per_epoch))
-    rate = config.learning_rate or _LEARNING_RATES.get(config.optimizer, _OTHER_LEARNING_RATE)
-    decay = _weight_decay(prepared, rate, epochs * steps_per_epoch) if config.optimizer == "adamw" else _OTHER_L2
+    optimizer, _ = optim.commands()[config.optimizer]
+    rate = config.learning_rate or optimizer.usual_lr
+    decay = _OTHER_L2 if _decays(optimizer) else 0.0
+    if optim.RULES[optimizer.__name__].decoupled:
+        decay = _weight_decay(prepared, rate, epochs * steps_per_epoch)
+    enough = epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience
     chosen = {
         **prepared.features.used_settings(prepared.target),
         "hidden": _HIDDEN if config.hidden is None else config.hidden,
         "dropout": _DROPOUT if config.dropout is None else config.dropout,
-        "schedule": config.schedule or ("average" if epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience else "cosine"),
-        "loss": config.loss or next(iter(LOSSES[prepared.target.task])),
+        "schedule": config.schedule or (AVERAGE if enough else optim.CosineAnnealingLR.command),
+        "loss": config.loss or next(iter(nn.losses_for(prepared.target.task))),
         "learning_rate": rate,
         "l2": decay if config.l2 is None else config.l2,
         "batch_size": batch,
         "epochs": epochs,
     }
     return replace(config, **chosen)
+
+
+def _decays(optimizer: type[optim.Optimizer]) -> bool:
+    """Whether an optimiser has weight decay."""
+    return "weight_decay" in optim.RULES[optimizer.__name__].settings
 
 
 def _weight_decay(prepared: PreparedData, rate: float, steps: int) -> float:
@@ -73,10 +79,9 @@ def build(config: Config, prepared: PreparedData) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(width, prepared.outputs))
 
 
-def activation_of(config: Config) -> Callable[[], nn.Module]:
+def activation_of(config: Config) -> type[nn.Activation]:
     """What makes the activations of the hidden layers."""
-    found: Callable[[], nn.Module] = getattr(nn, ACTIVATIONS[config.activation])
-    return found
+    return activations()[config.activation]
 
 
 def make_trainer(config: Config, prepared: PreparedData) -> Trainer:
@@ -84,11 +89,11 @@ def make_trainer(config: Config, prepared: PreparedData) -> Trainer:
     manual_seed(config.seed)
     model = build(config, prepared)
     task = prepared.target.task
-    if config.loss not in LOSSES[task]:
+    if config.loss not in nn.losses_for(task):
         raise ArgumentError(
             message(
                 f"the loss {config.loss!r} was chosen for {prepared.target.name!r}",
-                f"its task is {task}, which has the losses {', '.join(LOSSES[task])}",
+                f"its task is {task}, which has the losses {', '.join(nn.losses_for(task))}",
                 "Choose one of them, or another --task.",
             )
         )
@@ -100,40 +105,33 @@ def make_trainer(config: Config, prepared: PreparedData) -> Trainer:
                 "Leave it out, or learn classes with --task classification.",
             )
         )
-    metrics = ["rmse"] if task == "regression" else ["accuracy"]
-    return Trainer(model, make_loss(config, task), make_optimizer(config, model), metrics=metrics, backend=config.backend)
+    return Trainer(
+        model, make_loss(config, task), make_optimizer(config, model), metrics=metrics_for(task), backend=config.backend
+    )
 
 
 def make_loss(config: Config, task: str) -> nn.Loss:
     """The loss that a configuration names; the usual one of the task if it names none."""
-    found: nn.Loss = getattr(nn, LOSSES[task][config.loss or next(iter(LOSSES[task]))])()
-    return found
+    return nn.losses_for(task)[config.loss]() if config.loss else nn.usual_loss(task)()
 
 
 def make_optimizer(config: Config, model: nn.Module) -> optim.Optimizer:
     """L2 acts on weights; biases and normalisation are left alone."""
     decayed = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
     others = [(name, p) for name, p in model.named_parameters() if p.ndim <= 1]
+    cls, settings = optim.commands()[config.optimizer]
+    make: Callable[..., optim.Optimizer] = cls
+    if not config.l2 and not _decays(cls):
+        return make(decayed + others, lr=config.learning_rate, **settings)
     groups = [{"params": decayed, "weight_decay": config.l2}, {"params": others, "weight_decay": 0.0}]
-    extra: dict[str, Any] = {}
-    if config.optimizer in ("momentum", "nesterov"):
-        extra = {"momentum": 0.9, "nesterov": config.optimizer == "nesterov"}
-    make: Callable[..., optim.Optimizer] = getattr(optim, OPTIMIZERS[config.optimizer])
-    return make(groups, lr=config.learning_rate, **extra)
+    return make(groups, lr=config.learning_rate, **settings)
 
 
 def make_schedule(config: Config, steps: int) -> optim.Schedule | None:
     """The schedule over all steps of the run."""
     assert config.learning_rate is not None
-    schedules: dict[str, optim.Schedule] = {
-        "cosine": optim.CosineAnnealingLR(T_max=steps, interval="step"),
-        "one-cycle": optim.OneCycleLR(max_lr=config.learning_rate, total_steps=steps),
-        "step": optim.StepLR(step_size=max(1, steps // 3), gamma=0.1, interval="step"),
-        "exponential": optim.ExponentialLR(gamma=0.01 ** (1 / steps), interval="step"),
-        "warm-up": optim.LinearLR(start_factor=0.01, total_iters=max(1, steps // 10), interval="step"),
-        "plateau": optim.ReduceLROnPlateau(factor=0.5, patience=5),
-    }
-    return schedules.get(config.schedule or "")  # none for "constant" and "average"
+    kind = schedules()[config.schedule or AVERAGE]
+    return None if kind is None else kind.over_run(steps, config.learning_rate)
 
 
 def epochs_not_averaged(config: Config) -> int:

@@ -8,41 +8,32 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from chainrule import nn, optim
 from chainrule.data.columns import check_kind
 from chainrule.data.files import did_you_mean
-from chainrule.data.targets import TASKS
+from chainrule.data.targets import TASKS, Task
 from chainrule.errors import ArgumentError, message
 from chainrule.fileio import parsing
 
-ACTIVATIONS = {
-    "relu": "ReLU",
-    "leaky-relu": "LeakyReLU",
-    "elu": "ELU",
-    "gelu": "GELU",
-    "silu": "SiLU",
-    "tanh": "Tanh",
-    "sigmoid": "Sigmoid",
-    "softplus": "Softplus",
-}
-OPTIMIZERS = {
-    "adamw": "AdamW",
-    "adam": "Adam",
-    "sgd": "SGD",
-    "momentum": "SGD",
-    "nesterov": "SGD",
-    "rmsprop": "RMSprop",
-    "adagrad": "Adagrad",
-    "adadelta": "Adadelta",
-}
-SCHEDULES = ("average", "cosine", "one-cycle", "step", "exponential", "warm-up", "plateau", "constant")
-LOSSES = {
-    "regression": {"mse": "MSELoss", "l1": "L1Loss", "huber": "HuberLoss", "half-squared-error": "HalfSquaredError"},
-    "binary": {"bce": "BCEWithLogitsLoss"},
-    "multiclass": {"cross-entropy": "CrossEntropyLoss"},
-}
 CLASS_WEIGHTS = ("balanced",)
+AVERAGE = "average"
+
+
+def activations() -> dict[str, type[nn.Activation]]:
+    """The activation functions that can be chosen, as layers: leaky-relu is that of the primitive leaky_relu."""
+    return {function.replace("_", "-"): layer for function, layer in nn.activation_layers().items()}
+
+
+def losses() -> list[str]:
+    """The losses that can be chosen, for any task."""
+    return [name for task in get_args(Task) for name in nn.losses_for(task)]
+
+
+def schedules() -> dict[str, type[optim.Schedule] | None]:
+    """The schedules that can be chosen; None for a rate that stays, without and with weights averaged at the end."""
+    return {AVERAGE: None, **{cls.command: cls for cls in optim.SCHEDULES.values() if cls.command}, "constant": None}
 
 
 @dataclass(frozen=True)
@@ -59,12 +50,12 @@ class Config:
         encoding: of a text table, such as "gb18030"; None for UTF-8, or what a byte order mark tells.
         image_size: height and width that pictures are stretched to; None to choose from them.
         hidden: units per hidden layer; empty for none.
-        activation: of the hidden layers, a key of ACTIVATIONS.
+        activation: of the hidden layers, a key of `activations()`.
         dropout: share of hidden units that is left out in each step.
-        loss: a name of LOSSES for the task; None for the usual one.
-        optimizer: a key of OPTIMIZERS.
+        loss: one of `losses()` that fits the task; None for the usual one.
+        optimizer: a key of `optim.commands()`.
         learning_rate: its learning rate.
-        schedule: how it changes, one of SCHEDULES; "average" keeps it, and takes the mean of the weights of the last epochs.
+        schedule: how it changes, one of `schedules()`; "average" keeps it, and takes the mean of the last epochs' weights.
         l2: weight decay: L2 penalty, for adamw decoupled.
         batch_size: samples per step.
         epochs: times through the training rows.
@@ -106,14 +97,14 @@ class Config:
         Raises:
             ArgumentError: naming the setting, its value and what it may be.
         """
-        for name, allowed in (("activation", ACTIVATIONS), ("optimizer", OPTIMIZERS), ("task", TASKS)):
+        for name, allowed in (("activation", activations()), ("optimizer", optim.commands()), ("task", TASKS)):
             _one_of(name, getattr(self, name), allowed)
         if self.schedule is not None:
-            _one_of("schedule", self.schedule, SCHEDULES)
+            _one_of("schedule", self.schedule, schedules())
         if self.class_weight is not None:
             _one_of("class_weight", self.class_weight, CLASS_WEIGHTS)
         if self.loss is not None:
-            _one_of("loss", self.loss, [loss for losses in LOSSES.values() for loss in losses])
+            _one_of("loss", self.loss, losses())
         _require(self.hidden is None or all(n >= 1 for n in self.hidden), "hidden", self.hidden, "numbers of units ≥ 1")
         size = self.image_size
         _require(size is None or (len(size) == 2 and all(1 <= n < 2**15 for n in size)), "image_size", size, "height and width")
@@ -129,7 +120,7 @@ class Config:
             _require(value is None or value >= 1, name, value, "at least 1")
             _require(value is None or value < 2**31, name, value, "below 2³¹")
         _require(
-            self.patience is None or self.schedule != "average",
+            self.patience is None or self.schedule != AVERAGE,
             "patience",
             self.patience,
             'left out with the schedule "average": weights are either those of the best epoch or a mean',

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chainrule import optim
 from chainrule.job.building import epochs_not_averaged
-from chainrule.job.config import Config
+from chainrule.job.config import AVERAGE, Config
 from chainrule.job.predictor import Predictor
 from chainrule.train import History
 
@@ -46,7 +46,5 @@ class Result:
     def averaged(self) -> bool:
         """Whether the weights are the mean over the second half of the epochs."""
         return (
-            self.best_epoch is None
-            and self.config.schedule == "average"
-            and len(self.history) > epochs_not_averaged(self.config)
+            self.best_epoch is None and self.config.schedule == AVERAGE and len(self.history) > epochs_not_averaged(self.config)
         )

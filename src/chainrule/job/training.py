@@ -9,7 +9,7 @@ from pathlib import Path
 from chainrule.errors import NonFiniteLoss
 from chainrule.job.building import epochs_not_averaged, make_schedule, make_trainer, resolved
 from chainrule.job.checkpoint import RunCheckpoint
-from chainrule.job.config import Config
+from chainrule.job.config import AVERAGE, Config
 from chainrule.job.folders import HISTORY_FILE
 from chainrule.job.measures import baseline, measure
 from chainrule.job.predictor import Predictor
@@ -97,7 +97,7 @@ def _callbacks(config: Config, prepared: PreparedData, folder: Path | None) -> l
     watched = "val_loss" if prepared.held_out else "loss"
     schedule = make_schedule(config, config.epochs * -(-len(prepared.X) // config.batch_size))
     found: list[Callback] = [] if schedule is None else [LearningRate(schedule, watched)]
-    if config.schedule == "average":
+    if config.schedule == AVERAGE:
         found.append(WeightAveraging(epochs_not_averaged(config)))
     if config.patience is not None:
         found.append(EarlyStopping(config.patience, watched))

@@ -7,6 +7,7 @@ from chainrule.nn import init
 from chainrule.nn.activations import (
     ELU,
     GELU,
+    Activation,
     Identity,
     LeakyReLU,
     LogSoftmax,
@@ -17,6 +18,7 @@ from chainrule.nn.activations import (
     Softplus,
     Step,
     Tanh,
+    activation_layers,
 )
 from chainrule.nn.containers import Residual, Sequential
 from chainrule.nn.convolution import (
@@ -46,11 +48,13 @@ from chainrule.nn.losses import (
     MSELoss,
     NLLLoss,
     loss_from_config,
+    losses_for,
+    usual_loss,
 )
 from chainrule.nn.module import Module, observing
 from chainrule.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from chainrule.nn.summaries import Summary, summary
-from chainrule.nn.table import LAYERS, from_config, register_layer, to_config
+from chainrule.nn.table import LAYERS, from_config, to_config
 
 
 def __getattr__(name: str) -> Any:
@@ -63,6 +67,7 @@ __all__ = [
     "INITIALISERS",
     "LAYERS",
     "LOSSES",
+    "Activation",
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
@@ -104,11 +109,13 @@ __all__ = [
     "Step",
     "Summary",
     "Tanh",
+    "activation_layers",
     "from_config",
     "init",
     "loss_from_config",
+    "losses_for",
     "observing",
-    "register_layer",
     "summary",
     "to_config",
+    "usual_loss",
 ]

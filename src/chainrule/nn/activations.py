@@ -1,11 +1,43 @@
-"""Activation functions as layers. Their equations and derivatives are those of the primitives of the same names."""
+"""Activation functions as layers. Their equations and derivatives are those of the primitives that they apply."""
 
 from __future__ import annotations
 
-from chainrule import checks, functional
+from typing import Any, ClassVar
+
+from chainrule import checks
 from chainrule.nn.module import Module
-from chainrule.nn.table import register_layer
-from chainrule.tensors import Tensor
+from chainrule.nn.table import LAYERS, register_layer
+from chainrule.ops.primitive import Primitive, lookup
+from chainrule.tensors import Tensor, apply
+
+
+class Activation(Module):
+    """Base of the layers that apply one primitive, an activation function.
+
+    Attributes:
+        function: the name of the primitive.
+    """
+
+    function: ClassVar[str]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """σ(x), of the shape of x."""
+        return apply(self.function, x, **self.attributes())
+
+    def attributes(self) -> dict[str, Any]:
+        """The settings of the primitive."""
+        return {}
+
+
+def activation_layers() -> dict[str, type[Activation]]:
+    """The activation functions of single units that can be learnt through, as layers, by the names of their primitives."""
+    found = {cls.function: cls for cls in LAYERS.values() if issubclass(cls, Activation)}
+    return {name: cls for name, cls in found.items() if _fits_hidden_layers(lookup(name))}
+
+
+def _fits_hidden_layers(function: Primitive) -> bool:
+    known = function.facts.activation
+    return function.elementwise and not function.not_differentiable and known is not None
 
 
 @register_layer
@@ -18,114 +50,108 @@ class Identity(Module):
 
 
 @register_layer
-class ReLU(Module):
+class ReLU(Activation):
     """y = max(x, 0); at 0 the derivative is taken to be 0."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.relu(x)
+    function = "relu"
 
 
 @register_layer
-class LeakyReLU(Module):
+class LeakyReLU(Activation):
     """y = x where x > 0, else negative_slope · x (Maas et al. 2013)."""
+
+    function = "leaky_relu"
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = checks.real("LeakyReLU", "negative_slope", negative_slope)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.leaky_relu(x, slope=self.negative_slope)
+    def attributes(self) -> dict[str, Any]:
+        """See `Activation`."""
+        return {"slope": self.negative_slope}
 
 
 @register_layer
-class ELU(Module):
+class ELU(Activation):
     """y = x where x > 0, else alpha (eˣ − 1) (Clevert et al. 2016)."""
+
+    function = "elu"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = checks.real("ELU", "alpha", alpha)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.elu(x, alpha=self.alpha)
+    def attributes(self) -> dict[str, Any]:
+        """See `Activation`."""
+        return {"alpha": self.alpha}
 
 
 @register_layer
-class GELU(Module):
+class GELU(Activation):
     """y = x Φ(x), Φ the distribution function of N(0, 1), exactly (Hendrycks, Gimpel 2016)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.gelu(x)
+    function = "gelu"
 
 
 @register_layer
-class SiLU(Module):
+class SiLU(Activation):
     """y = x σ(x), also called swish (Hendrycks, Gimpel 2016)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.silu(x)
+    function = "silu"
 
 
 @register_layer
-class Sigmoid(Module):
+class Sigmoid(Activation):
     """y = σ(x) = 1 / (1 + e⁻ˣ)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.sigmoid(x)
+    function = "sigmoid"
 
 
 @register_layer
-class Tanh(Module):
+class Tanh(Activation):
     """y = tanh x."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.tanh(x)
+    function = "tanh"
 
 
 @register_layer
-class Softplus(Module):
+class Softplus(Activation):
     """y = ln(1 + eˣ), without overflow."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.softplus(x)
+    function = "softplus"
 
 
 @register_layer
-class Softmax(Module):
+class Softmax(Activation):
     """y_k = e^{x_k} / Σ_j e^{x_j} along `dim`. For training leave it out and use CrossEntropyLoss on the scores."""
 
+    function = "softmax"
+
     def __init__(self, dim: int = -1) -> None:
         self.dim = int(dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.softmax(x, axis=self.dim)
+    def attributes(self) -> dict[str, Any]:
+        """See `Activation`."""
+        return {"axis": self.dim}
 
 
 @register_layer
-class LogSoftmax(Module):
+class LogSoftmax(Activation):
     """y_k = x_k − ln Σ_j e^{x_j} along `dim`."""
 
+    function = "log_softmax"
+
     def __init__(self, dim: int = -1) -> None:
         self.dim = int(dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.log_softmax(x, axis=self.dim)
+    def attributes(self) -> dict[str, Any]:
+        """See `Activation`."""
+        return {"axis": self.dim}
 
 
 @register_layer
-class Step(Module):
+class Step(Activation):
     """y = 0, ½ or 1 where x < 0, = 0 or > 0: the neuron of McCulloch and Pitts (1943).
 
     It can be used, not trained: its derivative is 0 everywhere, and `backward` says so.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return functional.step(x)
+    function = "step"

@@ -9,7 +9,7 @@ from chainrule import checks, functional
 from chainrule.capture import capture
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Shape
-from chainrule.nn.losses import Loss
+from chainrule.nn.losses import Loss, usual_loss
 from chainrule.tensors import Tensor, TensorLike
 
 
@@ -84,7 +84,7 @@ def as_loss(loss: Loss | Callable[[Tensor, Tensor], Tensor]) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, type) or not callable(loss):
-        name = loss.__name__ if isinstance(loss, type) else "nn.MSELoss"
+        name = loss.__name__ if isinstance(loss, type) else f"nn.{usual_loss('regression').__name__}"
         given = f"the class {name}" if isinstance(loss, type) else repr(loss)
         raise ArgumentError(
             message(f"{given} was given as the loss", "it is a loss of chainrule.nn or a function", f"Write {name}().")

@@ -21,6 +21,7 @@ import numpy as np
 from chainrule import elsewhere, ir
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, DType, Shape
+from chainrule.ops.primitive import lookup
 from chainrule.tensors import Generator, Tensor, random
 
 Rng = Generator | int | None
@@ -159,6 +160,17 @@ INITIALISERS: dict[str, Initialiser] = {
         orthogonal,
     )
 }
+
+
+def fitting(activation: str | None) -> str:
+    """The name of the initialiser for the weights of a layer that an activation function follows, a primitive, or none.
+
+    Glorot's for one that is flat on both sides, as σ and tanh are; He's for the others, the ReLU family; LeCun's for none.
+    """
+    if activation is None:
+        return lecun_uniform.__name__
+    known = lookup(activation).facts.activation
+    return (xavier_uniform if known is not None and known.saturates else he_normal).__name__
 
 
 _UNDRAWN: ContextVar[bool] = ContextVar("undrawn", default=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from chainrule import registry
 from chainrule.errors import ArgumentError, ModelFileError, message
 from chainrule.nn.module import Module
 
@@ -21,18 +22,7 @@ def register_layer(cls: M) -> M:
     Raises:
         ArgumentError: the name is taken by another class.
     """
-    name = cls.__name__
-    # A class defined again, in a notebook cell or by a reload, takes its own place.
-    known = LAYERS.get(name)
-    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise ArgumentError(
-            message(
-                f"a layer named {name} was registered twice",
-                f"the name belongs to {known.__module__}.{known.__qualname__}",
-                "Choose another class name.",
-            )
-        )
-    LAYERS[name] = cls
+    registry.enter(LAYERS, "layer", cls.__name__, cls, cls)
     return cls
 
 
@@ -67,7 +57,7 @@ def _written(module: Module) -> dict[str, Any]:
             message(
                 f"the layer {name} is not known to chainrule",
                 "a saved model holds no code, so every layer in it must be in chainrule.nn.LAYERS",
-                f"Decorate the class with @nn.register_layer, or load its state_dict into a {name} built by your own code.",
+                f"Decorate the class with @extend.layer, or load its state_dict into a {name} built by your own code.",
             )
         )
     found = {"layer": name, **module.config()}
@@ -96,7 +86,7 @@ def from_config(config: Mapping[str, Any]) -> Module:
             message(
                 f"the model has a layer {config['layer']!r}",
                 f"the layers known here are {', '.join(sorted(LAYERS))}",
-                "Import the module that defines it (with @nn.register_layer) before loading, or update chainrule.",
+                "Import the module that registers it (with @extend.layer) before loading, or name it with --extension.",
             )
         )
     children = config.get("children", {})

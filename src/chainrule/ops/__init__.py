@@ -1,6 +1,7 @@
 """The table of primitives. Importing this package fills it; `PRIMITIVES` maps each name to its record.
 
-elementwise   scalar instructions, comparisons, activations
+elementwise   scalar instructions, comparisons
+activations   sigmoid, ReLU, …
 reduction     sums, extremes, positions; broadcasting
 shape         moving elements without changing them
 linear        matrix products, einsum
@@ -14,7 +15,8 @@ blocks        affine, softmax and losses, normalisation
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from chainrule.ops import blocks, convolution, elementwise, indexing, linear, random, reduction, requirement, shape
+from chainrule.ops import activations, blocks, convolution, elementwise, indexing, linear, random, reduction, requirement, shape
+from chainrule.ops.facts import ActivationFacts, AffinePart, Facts
 from chainrule.ops.notation import formula
 from chainrule.ops.primitive import PRIMITIVES, Case, Notation, Primitive, define, infer, lookup
 
@@ -24,9 +26,13 @@ SHIPPED: Mapping[str, Primitive] = MappingProxyType(dict(PRIMITIVES))
 __all__ = [
     "PRIMITIVES",
     "SHIPPED",
+    "ActivationFacts",
+    "AffinePart",
     "Case",
+    "Facts",
     "Notation",
     "Primitive",
+    "activations",
     "blocks",
     "convolution",
     "define",

@@ -5,6 +5,7 @@ They can be run, differentiated and explained whole, or through their bodies; bo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, promote, sigmoid, sqrt, weighted, where
+from chainrule.ops.activations import sigmoid
+from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, promote, sqrt, weighted, where
 from chainrule.ops.elementwise import abs as absolute
+from chainrule.ops.facts import NOTHING_MORE, ActivationFacts, AffinePart, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -41,6 +44,7 @@ def _block(
     cases: Callable[[np.random.Generator], Case],
     pullback: Pullback | None = None,
     settings: Attributes | None = None,
+    facts: Facts = NOTHING_MORE,
 ) -> Primitive:
     """Define a block of `arity` float inputs. A setting called axis is made non-negative."""
     defaults = dict(settings or {})
@@ -64,6 +68,7 @@ def _block(
             infer=infer,
             body=body,
             pullback=pullback,
+            facts=facts,
             cases=cases,
         )
     )
@@ -90,6 +95,7 @@ affine = _block(
     arity=3,
     infer=_infer_affine,
     body=lambda x, w, b: x @ w + b,
+    facts=Facts(affine=AffinePart(weight=1, bias=2)),
     cases=lambda rng: Case((random_values(rng, (4, 3)), random_values(rng, (3, 2)), random_values(rng, (2,)))),
 )
 
@@ -120,6 +126,7 @@ softmax = _block(
     infer=_like_first,
     body=_softmax,
     pullback=pullbacks(_softmax_pullback),
+    facts=Facts(activation=ActivationFacts(steepest=None, range=(0.0, 1.0))),
     settings={"axis": -1},
     cases=_axis_case,
 )
@@ -143,6 +150,7 @@ log_softmax = _block(
     infer=_like_first,
     body=_log_softmax,
     pullback=pullbacks(_log_softmax_pullback),
+    facts=Facts(logarithm=True, activation=ActivationFacts(steepest=None, range=(-math.inf, 0.0))),
     settings={"axis": -1},
     cases=_axis_case,
 )
@@ -193,6 +201,7 @@ softmax_with_loss = _block(
     pullback=pullbacks(_loss_gradient_scores, _loss_gradient_targets),
     settings={"axis": -1},
     cases=_loss_case,
+    facts=Facts(logarithm=True),
 )
 
 
@@ -213,6 +222,7 @@ binary_cross_entropy = elementwise(
         lambda p, t, y: _clamped_log(1.0 - p) - _clamped_log(p),
     ),
     domain=((0.1, 0.9), (0.0, 1.0)),
+    facts=Facts(logarithm=True),
 )
 
 
@@ -228,6 +238,7 @@ binary_cross_entropy_with_logits = elementwise(
     body=_logits_loss,
     partials=(lambda z, t, y: sigmoid(z) - t, lambda z, t, y: -z),
     domain=((-2.0, 2.0), (0.0, 1.0)),
+    facts=Facts(logarithm=True),
 )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import PRODUCT, equal, masked, promote
+from chainrule.ops.facts import AffinePart, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -278,6 +279,7 @@ convolution = define(
         infer=_infer_convolution,
         evaluate=_convolve,
         pullback=_convolution_pullback,
+        facts=Facts(bound="convolution", affine=AffinePart(units=1, weight=1)),
         cases=_convolution_case,
     )
 )
@@ -358,6 +360,7 @@ conv_transpose = define(
         prepare=_prepare_transposed,
         infer=_infer_transposed,
         body=_conv_transpose,
+        facts=Facts(affine=AffinePart(units=1, weight=1)),
         cases=_transposed_case,
     )
 )
@@ -411,6 +414,7 @@ windows = movement(
         dilation=node.attributes["dilation"],
     ),
     cases=_windows_case,
+    facts=Facts(moves="picks"),
 )
 
 
@@ -441,6 +445,7 @@ windows_sum: Primitive = movement(
         dilation=node.attributes["dilation"],
     ),
     cases=lambda rng: Case((random_values(rng, (2, 2, 2, 2, 3)),), {"shape": (4, 7), "stride": (2, 2), "dilation": (1, 2)}),
+    facts=Facts(sums=True, bound="windows_sum"),
 )
 
 
@@ -525,6 +530,7 @@ max_pool = movement(
     pullback=_max_pool_pullback,
     cases=_pool_case,
     kinks="at ties: all to the first",
+    facts=Facts(ties="first"),
 )
 avg_pool = movement(
     "avg_pool",
@@ -555,6 +561,7 @@ global_max_pool = movement(
     body=lambda x: max(x, axis=_spatial_axes(x)),
     cases=lambda rng: Case((rng.permutation(np.linspace(-2, 2, 36)).reshape(2, 2, 3, 3),)),
     kinks="at ties: equal shares",
+    facts=Facts(ties="shared"),
 )
 global_avg_pool = movement(
     "global_avg_pool",

@@ -1,7 +1,6 @@
 """Elementwise primitives, with NumPy's broadcasting and promotion.
 
-The basic ones are the scalar instructions that every backend has; the others are blocks of them. So a new activation is
-one record in this file and nothing elsewhere.
+The basic ones are the scalar instructions that every backend has; the others are blocks of them.
 
 Where a derivative does not exist, `kinks` says what is taken: as a rule what PyTorch takes.
 """
@@ -17,6 +16,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape, as_dtype
+from chainrule.ops.facts import NOTHING_MORE, ActivationFacts, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -113,11 +113,12 @@ def elementwise(  # one call is one record; each setting is one field of it
     kinks: str = "",
     kink_distance: Callable[..., Array] | None = None,
     not_differentiable: str = "",
+    facts: Facts = NOTHING_MORE,
 ) -> Primitive:
     """Define an elementwise primitive.
 
     Args:
-        name, summary, notation, partials, evaluate, body, kinks, not_differentiable: see `Primitive`.
+        name, summary, notation, partials, evaluate, body, kinks, not_differentiable, facts: see `Primitive`.
         result: dtype of the result: "same" as the promoted inputs, "number" (the same, no booleans), "float", or "bool".
         domain: per input, an interval in which it is defined, for tests.
         kink_distance: how far inputs are from the nearest point without a derivative, so that tests can keep away from it.
@@ -152,6 +153,7 @@ def elementwise(  # one call is one record; each setting is one field of it
             partials=partials,
             kinks=kinks,
             not_differentiable=not_differentiable,
+            facts=facts,
             cases=partial(_random_case, domain, kink_distance),
         )
     )
@@ -173,26 +175,56 @@ def _broadcastable(full: Shape, rng: np.random.Generator) -> Shape:
     return shape[int(rng.integers(0, len(shape) + 1)) :] if rng.random() < 0.3 else shape
 
 
-def function(text: str, latex: str | None = None) -> Notation:
+def function(text: str, latex: str | None = None, sign: str = "") -> Notation:
     """Notation of a function of one value: its name and brackets."""
-    return Notation(f"{text}(#0)", rf"{latex or chr(92) + text}\left(#0\right)")
+    return Notation(f"{text}(#0)", rf"{latex or chr(92) + text}\left(#0\right)", sign=sign)
 
 
-def infix(text: str, latex: str, precedence: int, *, associative: bool = False) -> Notation:
+def infix(text: str, latex: str, precedence: int, *, associative: bool = False, sign: str = "") -> Notation:
     """Notation of an operator between two values."""
     right = "<1>" if associative else "<1!>"
-    return Notation(f"<0> {text} {right}", f"<0> {latex} {right}", precedence)
+    return Notation(f"<0> {text} {right}", f"<0> {latex} {right}", precedence, sign)
+
+
+def _without(*neutral: float | None) -> Callable[[Node], Node | None]:
+    """The other operand, where one is the number that leaves it as it is: `neutral` per operand, None where there is none.
+
+    −0.0 is told from 0.0 where numbers have a sign of 0.
+    """
+
+    def other(node: Node) -> Node | None:
+        for number, operand, kept in zip(neutral, node.inputs, node.inputs[::-1], strict=True):
+            if number is not None and _is_constant(operand, number) and (kept.shape, kept.dtype) == (node.shape, node.dtype):
+                return kept
+        return None
+
+    return other
+
+
+def _is_constant(node: Node, number: float) -> bool:
+    """Whether every element is a number, with the same sign if it is a floating 0."""
+    if node.op != "constant" or node.value is None or not node.size or not bool(np.all(node.value == number)):
+        return False
+    return node.dtype.kind != "f" or bool(np.all(np.signbit(node.value) == np.signbit(number)))
+
+
+def _undone(node: Node) -> Node | None:
+    """What the same operation before undoes: x of −(−x)."""
+    (x,) = node.inputs
+    return x.inputs[0] if x.op == node.op else None
 
 
 def _one(*_: Node, y: Node) -> float:
     return 1.0
 
 
-def _nothing(*_: Node, y: Node) -> float:
+def nothing(*_: Node, y: Node) -> float:
+    """The partial derivative of what no gradient passes through."""
     return 0.0
 
 
-def _from_zero(x: Array) -> Array:
+def from_zero(x: Array) -> Array:
+    """The `kink_distance` of a kink at 0."""
     return x
 
 
@@ -214,58 +246,73 @@ cast = define(
         infer=lambda inputs, attributes: (inputs[0].shape, attributes["dtype"]),
         evaluate=lambda x, dtype: x.astype(dtype),
         partials=(lambda x, y, dtype: 1.0,),
+        facts=Facts(moves="converts", bound="cast", exact=True),
         cases=lambda rng: Case((rng.uniform(-2, 2, size=(2, 3)),), {"dtype": np.dtype(np.float64)}),
     )
 )
 
 stop_gradient = elementwise(
     "stop_gradient", "y = x, but no gradient passes back", function("stop", r"\operatorname{stop}"),
-    evaluate=lambda x: x, partials=(_nothing,), result="same",
+    evaluate=lambda x: x, partials=(nothing,), result="same",
+    facts=Facts(exact=True, redundant=lambda node: node.inputs[0]),
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------ arithmetic
 add = elementwise(
     "add",
     "y = a + b",
-    infix("+", "+", SUM, associative=True),
+    infix("+", "+", SUM, associative=True, sign="+"),
     evaluate=np.add,
     partials=(_one, _one),
     result="same",
     domain=(REALS, REALS),
+    facts=Facts(bound="add", redundant=_without(-0.0, -0.0)),  # −0 + 0 is 0: only x + (−0) is x
 )
 subtract = elementwise(
     "subtract",
     "y = a − b",
-    infix("-", "-", SUM),
+    infix("-", "-", SUM, sign="−"),
     evaluate=np.subtract,
     partials=(_one, lambda a, b, y: -1.0),
     result="number",
     domain=(REALS, REALS),
+    facts=Facts(bound="add", redundant=_without(None, 0.0)),
 )
 multiply = elementwise(
     "multiply",
     "y = a · b",
-    infix("·", r"\cdot", PRODUCT, associative=True),
+    infix("·", r"\cdot", PRODUCT, associative=True, sign="×"),
     evaluate=np.multiply,
     partials=(lambda a, b, y: b, lambda a, b, y: a),
     result="same",
     domain=(REALS, REALS),
+    facts=Facts(bound="multiply", redundant=_without(1.0, 1.0)),
 )
+
+
+def _failed_division(read: Sequence[float]) -> str:
+    if read[1] != 0:
+        return "overflow"
+    return "zero-by-zero" if read[0] == 0 else "by-zero"
+
+
 divide = elementwise(
     "divide",
     "y = a / b",
-    Notation("<0> / <1!>", r"\frac{#0}{#1}", PRODUCT),
+    Notation("<0> / <1!>", r"\frac{#0}{#1}", PRODUCT, "÷"),
     evaluate=np.divide,
     partials=(lambda a, b, y: 1.0 / b, lambda a, b, y: -y / b),
     domain=(REALS, POSITIVE),
+    facts=Facts(bound="divide", redundant=_without(None, 1.0), undefined=_failed_division),
 )
 negative = elementwise(
     "negative",
     "y = −x",
-    Notation("-<0!>", "-<0!>", SIGN),
+    Notation("-<0!>", "-<0!>", SIGN, "−x"),
     evaluate=np.negative,
     partials=(lambda x, y: -1.0,),
     result="number",
+    facts=Facts(bound="abs", exact=True, redundant=_undone),
 )
 
 
@@ -301,19 +348,27 @@ def _power(a: Array, b: Array) -> Array:
     return np.asarray(np.power(a, b))
 
 
+def _failed_power(read: Sequence[float]) -> str:
+    base, exponent = read
+    if base == 0 and exponent < 0:
+        return "zero-to-negative"
+    return "negative-to-fraction" if base < 0 and exponent != math.floor(exponent) else "overflow"
+
+
 power = elementwise(
     "power",
     "y = aᵇ",
-    Notation("<0!>^<1>", "{<0!>}^{#1}", POWER),
+    Notation("<0!>^<1>", "{<0!>}^{#1}", POWER, "xʸ"),
     evaluate=_power,
     partials=(_power_by_base, _power_by_exponent),
     result="number",
     domain=(POSITIVE, REALS),
     kinks="by a where a = b = 0: 0; by b where a = 0 and b ≥ 0: 0",
+    facts=Facts(redundant=_without(None, 1.0), undefined=_failed_power),
 )
 
 # ------------------------------------------------------------------------------------------------ comparisons and choice
-_compare = partial(elementwise, partials=(_nothing, _nothing), result="bool", domain=(REALS, REALS))
+_compare = partial(elementwise, partials=(nothing, nothing), result="bool", domain=(REALS, REALS))
 _PIECEWISE = "0 everywhere, at the jumps too"
 
 equal = _compare("equal", "y = (a = b)", infix("=", "=", COMPARE), evaluate=np.equal, kinks=_PIECEWISE)
@@ -331,7 +386,7 @@ logical_not = elementwise(
     "y = not x",
     Notation("¬<0!>", r"\lnot <0!>", SIGN),
     evaluate=np.logical_not,
-    partials=(_nothing,),
+    partials=(nothing,),
     result="bool",
 )
 exceeds = _compare(
@@ -342,7 +397,7 @@ attains = _compare(
 )
 isfinite = elementwise(
     "isfinite", "y = (x is neither infinite nor NaN)", Notation("|#0| < ∞", r"\left\lvert #0\right\rvert < \infty", COMPARE),
-    evaluate=np.isfinite, partials=(_nothing,), result="bool",
+    evaluate=np.isfinite, partials=(nothing,), result="bool",
 )  # fmt: skip
 
 
@@ -369,6 +424,7 @@ where = define(
             lambda c, a, b, y: to_dtype(c, a.dtype),
             lambda c, a, b, y: to_dtype(logical_not(c), a.dtype),
         ),
+        facts=Facts(exact=True),
         cases=lambda rng: Case((rng.random((2, 3)) < 0.5, rng.uniform(-2, 2, (2, 3)), rng.uniform(-2, 2, (3,)))),
     )
 )
@@ -406,23 +462,49 @@ weighted = elementwise(
 )
 
 # ------------------------------------------------------------------------------------------------ functions of one value
-exp = elementwise("exp", "y = eˣ", Notation("exp(#0)", "e^{#0}", POWER), evaluate=np.exp, partials=(lambda x, y: y,))
+_EXPONENTIAL = Facts(undefined=lambda read: "exp-overflow")
+exp = elementwise(
+    "exp", "y = eˣ", Notation("exp(#0)", "e^{#0}", POWER), evaluate=np.exp, partials=(lambda x, y: y,), facts=_EXPONENTIAL
+)
 expm1 = elementwise(
     "expm1", "y = eˣ − 1, exact near 0", Notation("exp(#0) - 1", "e^{#0} - 1", SUM),
-    evaluate=np.expm1, partials=(lambda x, y: y + 1.0,),
+    evaluate=np.expm1, partials=(lambda x, y: y + 1.0,), facts=_EXPONENTIAL,
 )  # fmt: skip
-log = elementwise("log", "y = ln x", function("log"), evaluate=np.log, partials=(lambda x, y: 1.0 / x,), domain=(POSITIVE,))
+
+
+def _failed_logarithm(start: float) -> Callable[[Sequence[float]], str]:
+    """Of a logarithm that is −∞ at `start` and not defined before."""
+    return lambda read: "log-of-zero" if read[0] == start else "log-of-negative"
+
+
+log = elementwise(
+    "log",
+    "y = ln x",
+    function("log"),
+    evaluate=np.log,
+    partials=(lambda x, y: 1.0 / x,),
+    domain=(POSITIVE,),
+    facts=Facts(undefined=_failed_logarithm(0.0), logarithm=True),
+)
 log1p = elementwise(
     "log1p", "y = ln(1 + x), exact near 0", Notation("log(1 + #0)", r"\log\left(1 + #0\right)"),
     evaluate=np.log1p, partials=(lambda x, y: 1.0 / (1.0 + x),), domain=((-0.6, 2.0),),
+    facts=Facts(undefined=_failed_logarithm(-1.0), logarithm=True),
 )  # fmt: skip
 sqrt = elementwise(
-    "sqrt", "y = √x", Notation("sqrt(#0)", r"\sqrt{#0}"),
+    "sqrt", "y = √x", Notation("sqrt(#0)", r"\sqrt{#0}", sign="√"),
     evaluate=np.sqrt, partials=(lambda x, y: 0.5 / y,), domain=(POSITIVE,), kinks="at 0: infinite",
+    facts=Facts(undefined=lambda read: "root-of-negative"),
 )  # fmt: skip
-sin = elementwise("sin", "y = sin x", function("sin"), evaluate=np.sin, partials=(lambda x, y: cos(x),))
+sin = elementwise(
+    "sin", "y = sin x", function("sin"), evaluate=np.sin, partials=(lambda x, y: cos(x),),
+    facts=Facts(activation=ActivationFacts(range=(-1.0, 1.0))),  # of networks for signals (Sitzmann et al. 2020)
+)  # fmt: skip
 cos: Primitive = elementwise("cos", "y = cos x", function("cos"), evaluate=np.cos, partials=(lambda x, y: -sin(x),))
-tanh = elementwise("tanh", "y = tanh x", function("tanh"), evaluate=np.tanh, partials=(lambda x, y: 1.0 - y * y,))
+tanh = elementwise(
+    "tanh", "y = tanh x", function("tanh"), evaluate=np.tanh, partials=(lambda x, y: 1.0 - y * y,),
+    facts=Facts(activation=ActivationFacts(range=(-1.0, 1.0), saturates=True, classic=True)),
+)  # fmt: skip
 
 
 def _erf(x: Array) -> Array:
@@ -438,12 +520,13 @@ erf = elementwise(
     partials=(lambda x, y: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
 )
 abs = elementwise(
-    "abs", "y = |x|", Notation("|#0|", r"\left\lvert #0\right\rvert"), evaluate=np.abs, partials=(lambda x, y: sign(x),),
-    result="number", kinks="at 0: 0", kink_distance=_from_zero,
+    "abs", "y = |x|", Notation("|#0|", r"\left\lvert #0\right\rvert", sign="|x|"), evaluate=np.abs,
+    partials=(lambda x, y: sign(x),), result="number", kinks="at 0: 0", kink_distance=from_zero,
+    facts=Facts(exact=True, corner="zero"),
 )  # fmt: skip
 sign: Primitive = elementwise(
     "sign", "y = −1, 0 or 1: the sign of x", function("sign", r"\operatorname{sign}"), evaluate=np.sign,
-    partials=(_nothing,), result="number", kinks=_PIECEWISE, kink_distance=_from_zero,
+    partials=(nothing,), result="number", kinks=_PIECEWISE, kink_distance=from_zero, facts=Facts(jumps=True),
 )  # fmt: skip
 
 
@@ -453,11 +536,13 @@ def _floor(x: Array) -> Array:
 
 floor = elementwise(
     "floor", "y = the largest integer ≤ x", Notation("floor(#0)", r"\left\lfloor #0\right\rfloor"), evaluate=_floor,
-    partials=(_nothing,), result="number", kinks=_PIECEWISE, kink_distance=lambda x: x - np.round(x),
+    partials=(nothing,), result="number", kinks=_PIECEWISE, kink_distance=lambda x: x - np.round(x),
+    facts=Facts(jumps=True),
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------ larger and smaller
 _TIES = "at a tie: ½ to each"
+_CHOICE = Facts(exact=True, corner="meeting")
 
 
 def _share_of_larger(a: Node, b: Node) -> Node:
@@ -468,12 +553,12 @@ def _share_of_larger(a: Node, b: Node) -> Node:
 maximum = elementwise(
     "maximum", "y = max(a, b)", Notation("max(#0, #1)", r"\max\left(#0, #1\right)"), evaluate=np.maximum,
     partials=(lambda a, b, y: _share_of_larger(a, b), lambda a, b, y: _share_of_larger(b, a)),
-    result="same", domain=(REALS, REALS), kinks=_TIES, kink_distance=np.subtract,
+    result="same", domain=(REALS, REALS), kinks=_TIES, kink_distance=np.subtract, facts=_CHOICE,
 )  # fmt: skip
 minimum = elementwise(
     "minimum", "y = min(a, b)", Notation("min(#0, #1)", r"\min\left(#0, #1\right)"), evaluate=np.minimum,
     partials=(lambda a, b, y: _share_of_larger(b, a), lambda a, b, y: _share_of_larger(a, b)),
-    result="same", domain=(REALS, REALS), kinks=_TIES, kink_distance=np.subtract,
+    result="same", domain=(REALS, REALS), kinks=_TIES, kink_distance=np.subtract, facts=_CHOICE,
 )  # fmt: skip
 
 
@@ -494,71 +579,9 @@ clip = elementwise(
     "clip", "y = min(max(x, low), high)",
     Notation("clip(#0)", r"\operatorname{clip}\left(#0\right)"),
     body=_clip, partials=(_clip_partial,), result="number", settings={"low": -1.0, "high": 1.0},
-    kinks="at low and high: 1", kink_distance=lambda x: np.abs(x) - 1.0,
+    kinks="at low and high: 1", kink_distance=lambda x: np.abs(x) - 1.0, facts=Facts(corner="bounds"),
 )  # fmt: skip
-
-# ------------------------------------------------------------------------------------------------ activations
 square = elementwise(
-    "square", "y = x²", Notation("<0!>^2", "{<0!>}^{2}", POWER), body=lambda x: x * x, partials=(lambda x, y: 2.0 * x,),
-    result="number",
+    "square", "y = x²", Notation("<0!>^2", "{<0!>}^{2}", POWER, "x²"), body=lambda x: x * x, partials=(lambda x, y: 2.0 * x,),
+    result="number", facts=Facts(bound="square"),
 )  # fmt: skip
-sigmoid = elementwise(
-    "sigmoid",
-    "y = 1 / (1 + e⁻ˣ)",
-    function("σ", r"\sigma"),
-    body=lambda x: 1.0 / (1.0 + exp(-x)),
-    partials=(lambda x, y: y * (1.0 - y),),
-)
-softplus = elementwise(
-    "softplus",
-    "y = ln(1 + eˣ)",
-    function("softplus", r"\operatorname{softplus}"),
-    body=lambda x: maximum(x, 0.0) + log1p(exp(-abs(x))),
-    partials=(lambda x, y: sigmoid(x),),
-)
-relu = elementwise(
-    "relu", "y = max(x, 0)", function("relu", r"\operatorname{ReLU}"), body=lambda x: maximum(x, 0),
-    partials=(lambda x, y: to_dtype(exceeds(x, 0.0), x.dtype),), result="number", kinks="at 0: 0", kink_distance=_from_zero,
-)  # fmt: skip
-leaky_relu = elementwise(
-    "leaky_relu", "y = x where x > 0, else slope · x", function("LeakyReLU", r"\operatorname{LeakyReLU}"),
-    body=lambda x, slope: where(x > 0.0, x, slope * x), partials=(lambda x, y, slope: where(x > 0.0, one_like(x), slope),),
-    settings={"slope": 0.01}, kinks="at 0: slope", kink_distance=_from_zero,
-)  # fmt: skip
-elu = elementwise(
-    "elu", "y = x where x > 0, else alpha (eˣ − 1)", function("elu", r"\operatorname{ELU}"),
-    body=lambda x, alpha: where(x > 0.0, x, alpha * expm1(minimum(x, 0.0))),
-    partials=(lambda x, y, alpha: where(x > 0.0, one_like(x), alpha * exp(minimum(x, 0.0))),),
-    settings={"alpha": 1.0}, kinks="at 0: alpha", kink_distance=_from_zero,
-)  # fmt: skip
-gelu = elementwise(
-    "gelu", "y = x Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016)",
-    function("gelu", r"\operatorname{GELU}"),
-    body=lambda x: 0.5 * x * (1.0 + erf(x * math.sqrt(0.5))),
-    partials=(
-        lambda x, y: 0.5 * (1.0 + erf(x * math.sqrt(0.5))) + x * exp(-0.5 * x * x) * (1.0 / math.sqrt(2.0 * math.pi)),
-    ),
-)  # fmt: skip
-
-
-def _silu_partial(x: Node, y: Node) -> Node:
-    s = sigmoid(x)
-    return s * (1.0 + x * (1.0 - s))
-
-
-silu = elementwise(
-    "silu", "y = x σ(x)", function("silu", r"\operatorname{SiLU}"), body=lambda x: x * sigmoid(x), partials=(_silu_partial,)
-)
-step = elementwise(
-    "step", "y = 0, ½ or 1 for x < 0, x = 0, x > 0", function("step", r"\operatorname{step}"),
-    body=lambda x: where(x > 0.0, one_like(x), where(x < 0.0, 0.0, 0.5 * one_like(x))),
-    partials=(_nothing,), kink_distance=_from_zero,
-    not_differentiable=(
-        "its derivative is 0 everywhere, so nothing can be learnt through it; use sigmoid, or tanh, in its place"
-    ),
-)  # fmt: skip
-
-
-def one_like(x: Node) -> Node:
-    """The number 1 in the dtype of `x`."""
-    return as_node(1.0, x.dtype)

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, CaptureError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape, as_dtype
 from chainrule.ops.elementwise import equal, to_dtype
+from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -99,6 +100,7 @@ gather = define(
         infer=_infer_gather,
         evaluate=_gather,
         pullback=_gather_pullback,
+        facts=Facts(moves="picks"),
         cases=_gather_case,
     )
 )
@@ -199,6 +201,7 @@ embedding = define(
         prepare=_prepare_embedding,
         infer=lambda inputs, attributes: (inputs[0].shape + inputs[1].shape[1:], inputs[1].dtype),
         body=lambda indices, weight: gather(weight, indices, axes=(0,)),
+        facts=Facts(moves="picks"),
         cases=lambda rng: Case((rng.integers(0, 4, size=(2, 3)), random_values(rng, (4, 2)))),
     )
 )

@@ -9,6 +9,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import PRODUCT, promote, where
+from chainrule.ops.facts import AffinePart, Facts
 from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, check_attributes, define
 from chainrule.ops.reduction import sum, sum_to
 from chainrule.ops.shape import random_values, reshape, transpose
@@ -83,11 +84,12 @@ matmul = define(
     Primitive(
         name="matmul",
         summary="Y = A B: y_ij = Σ_k a_ik b_kj, over leading axes as in NumPy; a vector is a row left, a column right",
-        notation=Notation("<0> @ <1!>", "<0> <1!>", PRODUCT),
+        notation=Notation("<0> @ <1!>", "<0> <1!>", PRODUCT, "@"),
         prepare=_prepare_pair("matmul"),
         infer=_infer_matmul,
         evaluate=np.matmul,
         pullback=_matmul_pullback,
+        facts=Facts(bound="matmul", affine=AffinePart()),
         cases=_matmul_case,
     )
 )

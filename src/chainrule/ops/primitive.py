@@ -18,7 +18,8 @@ import numpy as np
 
 from chainrule import ir
 from chainrule.errors import ArgumentError, ChainruleError, ShapeError, message
-from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape
+from chainrule.ir import LEAVES, Array, Attributes, DType, Node, Scalar, Shape
+from chainrule.ops.facts import NOTHING_MORE, Facts
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,13 @@ class Notation:
         text: for a terminal.
         latex: for print.
         precedence: how tightly it binds; `<0>` puts an input that binds less in brackets (see `chainrule.ops.notation`).
+        sign: its sign in a drawing; the name of the primitive if there is none.
     """
 
     text: str
     latex: str
     precedence: int = 100
+    sign: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +78,7 @@ class Primitive:
         kinks: what the derivative is taken to be where it does not exist ("" if it exists wherever the value does).
         notation: how it is written.
         cases: makes a random valid application; the tests are generated from it.
+        facts: what else is known of it.
     """
 
     name: str
@@ -89,6 +93,7 @@ class Primitive:
     pullback: Pullback | None = None
     not_differentiable: str = ""
     kinks: str = ""
+    facts: Facts = NOTHING_MORE
 
     @property
     def elementwise(self) -> bool:
@@ -153,6 +158,31 @@ def lookup(name: str) -> Primitive:
         return PRIMITIVES[name]
     except KeyError:
         raise ChainruleError(f"there is no primitive named {name!r}; the table is chainrule.ops.PRIMITIVES.") from None
+
+
+def facts(node: Node) -> Facts:
+    """What is known of a node's primitive; nothing of a leaf, or of an instruction of a backend's own."""
+    record = PRIMITIVES.get(node.op)
+    return NOTHING_MORE if record is None else record.facts
+
+
+def hands_on(node: Node) -> bool:
+    """Whether a node hands on all elements of its only input: a move that leaves none out, or another dtype."""
+    return len(node.inputs) == 1 and facts(node).moves in ("reshapes", "reorders", "repeats", "converts")
+
+
+def handed_on(node: Node) -> Node:
+    """The node whose elements a node hands on, through any number of moves; itself if it hands on none."""
+    while hands_on(node):
+        (node,) = node.inputs
+    return node
+
+
+def is_function(node: Node) -> bool:
+    """Whether a node is a function of one floating value, element by element; copies and changes of sign do not count."""
+    known = facts(node)
+    one = node.op not in LEAVES and len(node.inputs) == 1 and node.inputs[0].dtype.kind == "f"
+    return one and lookup(node.op).elementwise and not (known.exact and known.corner is None)
 
 
 def infer(node: Node) -> tuple[Shape, DType]:

@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, DType, Node, Shape, as_dtype
 from chainrule.ops.elementwise import cos, log, sqrt, to_dtype
+from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, as_shape, check_attributes, define
 from chainrule.ops.shape import reshape, take_range
 
@@ -87,6 +88,7 @@ def _draw(op: str, summary: str, notation: Notation, settings: dict[str, Any], *
             infer=lambda inputs, attributes: (attributes["shape"], attributes["dtype"]),
             not_differentiable="random numbers do not depend on anything that can be learnt",
             cases=lambda rng: Case((np.array([int(rng.integers(2**62)), 5]),), {"shape": (2, 3)} | settings),
+            facts=Facts(random=True),
             **meaning,
         )
     )

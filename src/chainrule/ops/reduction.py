@@ -26,6 +26,7 @@ from chainrule.ops.elementwise import (
     to_dtype,
     where,
 )
+from chainrule.ops.facts import NOTHING_MORE, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -88,6 +89,7 @@ broadcast_to = movement(
     evaluate=np.broadcast_to,
     pullback=pullbacks(lambda g, node: sum_to(g, node.inputs[0].shape)),
     cases=lambda rng: Case((random_values(rng, (3, 1)),), {"shape": [(3, 2), (2, 3, 4), (3, 1)][int(rng.integers(3))]}),
+    facts=Facts(moves="repeats"),
 )
 
 
@@ -109,11 +111,12 @@ def reduction(
     settings: Attributes | None = None,
     kinks: str = "",
     not_differentiable: str = "",
+    facts: Facts = NOTHING_MORE,
 ) -> Primitive:
     """Define a reduction.
 
     Args:
-        name, summary, notation, evaluate, body, pullback, kinks, not_differentiable: see `Primitive`.
+        name, summary, notation, evaluate, body, pullback, kinks, not_differentiable, facts: see `Primitive`.
         result: dtype of the result: "same" as x, "number" (booleans and integers become int64), "float", or "index" (int64).
         needs_elements: whether reducing nothing at all is an error.
         settings: attributes besides axis and keepdims, with their defaults.
@@ -167,6 +170,7 @@ def reduction(
             pullback=pullback,
             kinks=kinks,
             not_differentiable=not_differentiable,
+            facts=facts,
             cases=cases,
         )
     )
@@ -183,10 +187,11 @@ def _settings(node: Node) -> tuple[tuple[int, ...], bool]:
 sum = reduction(
     "sum",
     "y = Σ x",
-    Notation("Σ#_axis <0>", r"\sum#_axis <0>", OPEN),
+    Notation("Σ#_axis <0>", r"\sum#_axis <0>", OPEN, "Σ"),
     evaluate=lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype),
     pullback=pullbacks(lambda g, node: restore(g, node.inputs[0], *_settings(node))),
     result="number",
+    facts=Facts(sums=True, bound="sum"),
 )
 
 
@@ -201,10 +206,12 @@ def _extreme_pullback(g: Node, node: Node) -> Node:
 max = reduction(
     "max", "y = the largest x", _over("max", r"\max"), evaluate=np.max, pullback=pullbacks(_extreme_pullback),
     result="same", needs_elements=True, kinks="at ties: equal shares",
+    facts=Facts(exact=True, corner="largest", ties="shared"),
 )  # fmt: skip
 min = reduction(
     "min", "y = the smallest x", _over("min", r"\min"), evaluate=np.min, pullback=pullbacks(_extreme_pullback),
     result="same", needs_elements=True, kinks="at ties: equal shares",
+    facts=Facts(exact=True, corner="smallest", ties="shared"),
 )  # fmt: skip
 
 
@@ -225,7 +232,7 @@ def _prod_pullback(g: Node, node: Node) -> Node:
 prod = reduction(
     "prod",
     "y = Π x",
-    Notation("Π#_axis <0!>", r"\prod#_axis <0!>", OPEN),
+    Notation("Π#_axis <0!>", r"\prod#_axis <0!>", OPEN, "Π"),
     evaluate=lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims, dtype=x.dtype),
     pullback=pullbacks(_prod_pullback),
     result="number",
@@ -240,7 +247,14 @@ def _mean(x: Node, axis: tuple[int, ...], keepdims: bool) -> Node:
     return sum(x, axis=axis, keepdims=keepdims) * (1.0 / _count(x, axis))
 
 
-mean = reduction("mean", "y = (1/n) Σ x", _over("mean", r"\operatorname{mean}"), body=_mean, needs_elements=True)
+mean = reduction(
+    "mean",
+    "y = (1/n) Σ x",
+    _over("mean", r"\operatorname{mean}"),
+    body=_mean,
+    needs_elements=True,
+    facts=Facts(statistic=True, bound="mean"),
+)
 
 
 def _var(x: Node, axis: tuple[int, ...], keepdims: bool, correction: int) -> Node:
@@ -264,6 +278,7 @@ var = reduction(
     body=_var,
     needs_elements=True,
     settings={"correction": 0},
+    facts=Facts(statistic=True),
 )
 
 
@@ -290,7 +305,7 @@ def _logsumexp_pullback(g: Node, node: Node) -> Node:
 logsumexp = reduction(
     "logsumexp", "y = ln Σ eˣ, shifted by the largest x so that nothing overflows",
     Notation("log Σ#_axis exp(#0)", r"\log \sum#_axis e^{#0}", OPEN),
-    body=_logsumexp, pullback=pullbacks(_logsumexp_pullback), needs_elements=True,
+    body=_logsumexp, pullback=pullbacks(_logsumexp_pullback), needs_elements=True, facts=Facts(logarithm=True),
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import promote
+from chainrule.ops.facts import NOTHING_MORE, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
@@ -43,6 +44,7 @@ def movement(
     pullback: Pullback | None = None,
     kinks: str = "",
     result: Literal["same", "float"] = "same",
+    facts: Facts = NOTHING_MORE,
 ) -> Primitive:
     """Define a primitive of one input that keeps its dtype, or makes it floating where `result` is "float".
 
@@ -64,15 +66,16 @@ def movement(
             body=body,
             pullback=pullback,
             kinks=kinks,
+            facts=facts,
             cases=cases,
         )
     )
 
 
-def operator(name: str) -> Notation:
+def operator(name: str, sign: str = "") -> Notation:
     """Notation of an operation on an array: its name and brackets."""
     plain = name.replace("_", " ")
-    return Notation(f"{plain}(#0)", rf"\operatorname{{{plain}}}\left(#0\right)")
+    return Notation(f"{plain}(#0)", rf"\operatorname{{{plain}}}\left(#0\right)", sign=sign)
 
 
 def random_values(rng: np.random.Generator, shape: Shape) -> Array:
@@ -105,6 +108,7 @@ reshape: Primitive = movement(
     shape=lambda old, shape: shape,
     evaluate=lambda x, shape: x.reshape(shape),
     pullback=pullbacks(lambda g, node: reshape(g, node.inputs[0].shape)),
+    facts=Facts(moves="reshapes"),
     cases=lambda rng: Case(
         (random_values(rng, (2, 3, 2)),), {"shape": [(4, 3), (12,), (2, 1, 6), (3, -1)][int(rng.integers(4))]}
     ),
@@ -131,6 +135,7 @@ squeeze = movement(
     prepare=_prepare_squeeze,
     shape=_squeezed,
     body=lambda x, axis: reshape(x, _squeezed(x.shape, axis)),
+    facts=Facts(moves="reshapes"),
     cases=lambda rng: Case((random_values(rng, (2, 1, 3, 1)),), {"axis": [None, 1, -1, (1, 3)][int(rng.integers(4))]}),
 )
 
@@ -152,6 +157,7 @@ expand_dims = movement(
     prepare=_prepare_expand_dims,
     shape=_expanded,
     body=lambda x, axis: reshape(x, _expanded(x.shape, axis)),
+    facts=Facts(moves="reshapes"),
     cases=lambda rng: Case((random_values(rng, (2, 3)),), {"axis": [0, -1, 1, (0, 3)][int(rng.integers(4))]}),
 )
 
@@ -174,14 +180,25 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(a) for a in np.argsort(axes))
 
 
+def _transposed_back(node: Node) -> Node | None:
+    """x, of a transposition that leaves the order of axes, or of two that undo each other."""
+    (x,), order = node.inputs, node.attributes["axes"]
+    if order == tuple(range(node.ndim)):
+        return x
+    if x.op == node.op and tuple(x.attributes["axes"][a] for a in order) == tuple(range(node.ndim)):
+        return x.inputs[0]
+    return None
+
+
 transpose: Primitive = movement(
     "transpose",
     "y = x with its axes in another order; reversed by default",
-    notation=operator("transpose"),
+    notation=operator("transpose", sign="ᵀ"),
     prepare=_prepare_transpose,
     shape=lambda shape, axes: tuple(shape[a] for a in axes),
     evaluate=np.transpose,
     pullback=pullbacks(lambda g, node: transpose(g, _inverse(node.attributes["axes"]))),
+    facts=Facts(moves="reorders", redundant=_transposed_back),
     cases=lambda rng: Case((random_values(rng, (2, 3, 4)),), {"axes": tuple(int(a) for a in rng.permutation(3))}),
 )
 
@@ -225,6 +242,7 @@ slice = movement(
     shape=_sliced,
     evaluate=lambda x, start, stop, step: x[tuple(map(builtins.slice, start, stop, step))],
     pullback=pullbacks(_slice_pullback),
+    facts=Facts(moves="picks"),
     cases=_slice_case,
 )
 
@@ -278,6 +296,7 @@ pad = movement(
     shape=_padded,
     evaluate=_pad,
     pullback=pullbacks(_pad_pullback),
+    facts=Facts(moves="joins"),
     cases=lambda rng: Case(
         (random_values(rng, (2, 3)),),
         {
@@ -302,6 +321,7 @@ flip: Primitive = movement(
     shape=lambda shape, axis: shape,
     evaluate=np.flip,
     pullback=pullbacks(lambda g, node: flip(g, node.attributes["axis"])),
+    facts=Facts(moves="reorders"),
     cases=lambda rng: Case((random_values(rng, (2, 3)),), {"axis": [None, 0, -1, (0, 1)][int(rng.integers(4))]}),
 )
 
@@ -356,6 +376,7 @@ concatenate = define(
         infer=_infer_concatenate,
         evaluate=lambda *arrays, axis: np.concatenate(arrays, axis=axis),
         pullback=_concatenate_pullback,
+        facts=Facts(moves="joins"),
         cases=lambda rng: Case(tuple(random_values(rng, (2, int(n))) for n in rng.integers(1, 4, size=3)), {"axis": -1}),
     )
 )
@@ -378,6 +399,7 @@ stack = define(
         prepare=_prepare_join("stack"),
         infer=_infer_stack,
         body=lambda *inputs, axis: concatenate(*(expand_dims(i, axis) for i in inputs), axis=axis),
+        facts=Facts(moves="joins"),
         cases=lambda rng: Case(tuple(random_values(rng, (2, 3)) for _ in range(3)), {"axis": int(rng.integers(-3, 3))}),
     )
 )

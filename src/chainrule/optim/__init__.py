@@ -3,19 +3,12 @@
 from typing import Any
 
 from chainrule import elsewhere
+from chainrule.optim.adadelta import Adadelta
+from chainrule.optim.adagrad import Adagrad
+from chainrule.optim.adam import Adam, AdamW
 from chainrule.optim.clipping import clip_by_norm, clip_by_value, clip_grad_norm_, clip_grad_value_
-from chainrule.optim.optimizer import (
-    OPTIMIZERS,
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    Group,
-    Optimizer,
-    RMSprop,
-    from_config,
-)
+from chainrule.optim.optimizer import OPTIMIZERS, Group, Optimizer, commands, from_config
+from chainrule.optim.rmsprop import RMSprop
 from chainrule.optim.rules import RULES, Rule, Setting
 from chainrule.optim.schedules import (
     SCHEDULES,
@@ -29,6 +22,7 @@ from chainrule.optim.schedules import (
     Scheduler,
     StepLR,
 )
+from chainrule.optim.sgd import SGD
 
 
 def __getattr__(name: str) -> Any:
@@ -62,5 +56,6 @@ __all__ = [
     "clip_by_value",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "commands",
     "from_config",
 ]

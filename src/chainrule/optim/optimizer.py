@@ -6,13 +6,14 @@ and quotients are taken element by element. All state is made in the constructor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from chainrule import checks, elsewhere
+from chainrule import checks, elsewhere, registry
 from chainrule.errors import ArgumentError, CallError, DTypeError, ShapeError, message
 from chainrule.ir import Array
 from chainrule.optim.rules import RULES, Rule, State
@@ -74,10 +75,15 @@ class Optimizer(Noted, elsewhere.Explaining):
     Attributes:
         rule: as given.
         groups: the groups of parameters, one if none were given.
+        variants: names on the command line beside its own, each with the settings that it stands for.
+        usual_lr: the learning rate that `chainrule train` begins with.
 
     Raises:
         ArgumentError: no parameters, a Tensor that is none, one given twice, or a setting out of its range.
     """
+
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    usual_lr: ClassVar[float] = 0.05
 
     def __init__(self, params: Parameters, rule: Rule, **settings: Any) -> None:
         self.rule = rule
@@ -282,218 +288,41 @@ def _group_config(group: Group) -> dict[str, Any]:
     return {"params": list(group.names), **settings, "lr": float(group.lr.item())}
 
 
-class SGD(Optimizer):
-    """Gradient descent, with momentum if wanted.
+C = TypeVar("C", bound=type[Optimizer])
 
-        g ← dW + reg · W
-        W ← W − η g                                    without momentum
+OPTIMIZERS: dict[str, type[Optimizer]] = {}
 
-        v ← μ v + (1 − dampening) g                    with momentum μ; v = g at the first step
-        W ← W − η v                                    or, with nesterov,  W ← W − η (g + μ v)
 
-    Defaults: lr 0.001, momentum 0, dampening 0, weight_decay 0, nesterov False. State: momentum_buffer v.
+def register_optimizer(rule: Rule) -> Callable[[C], C]:
+    """A decorator for an Optimizer class: enters it into `OPTIMIZERS` and its rule into `RULES`, so that it can be saved.
 
-    Robbins, Monro: A stochastic approximation method (1951). Polyak: Some methods of speeding up the convergence of iteration
-    methods (1964). Nesterov (1983), in the form of Sutskever et al.: On the importance of initialization and momentum (2013).
+    The class takes the parameters and the settings of the rule, each with a default.
 
-    Raises: see `Optimizer`; nesterov needs momentum and no dampening.
+    Raises:
+        ArgumentError: the name is taken by another class, or is not that of the rule.
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-3,
-        *,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-    ) -> None:
-        super().__init__(
-            params,
-            RULES["SGD"],
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-        )
+    def enter(cls: C) -> C:
+        if cls.__name__ != rule.name:
+            raise ArgumentError(
+                message(
+                    f"the optimiser {cls.__name__} has a rule named {rule.name}", "both have one name", "Rename one of them."
+                )
+            )
+        registry.enter(OPTIMIZERS, "optimiser", rule.name, cls, cls)
+        RULES[rule.name] = rule
+        return cls
+
+    return enter
 
 
-class RMSprop(Optimizer):
-    """Steps divided by the root of the mean square of recent gradients.
-
-        g ← dW + reg · W
-        v ← alpha v + (1 − alpha) g²
-        m ← alpha m + (1 − alpha) g                    centered only; then v − m² stands for v below
-        W ← W − η g / (√v + eps)                       without momentum
-        u ← μ u + g / (√v + eps),  W ← W − η u         with momentum μ
-
-    Defaults: lr 0.01, alpha 0.99, eps 1e-8, weight_decay 0, momentum 0, centered False.
-    State: square_avg v, grad_avg m, momentum_buffer u.
-
-    Hinton: Neural networks for machine learning, lecture 6e (2012); centered: Graves: Generating sequences with recurrent
-    neural networks (2013).
-
-    Raises: see `Optimizer`.
-    """
-
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-2,
-        *,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-    ) -> None:
-        super().__init__(
-            params,
-            RULES["RMSprop"],
-            lr=lr,
-            alpha=alpha,
-            eps=eps,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            centered=centered,
-        )
-
-
-class Adam(Optimizer):
-    """Momentum, divided by the root of the mean square, both corrected for their start at 0.
-
-        g ← dW + reg · W
-        m ← β₁ m + (1 − β₁) g
-        v ← β₂ v + (1 − β₂) g²
-        W ← W − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)
-
-    With amsgrad the largest v so far stands for v in the last line.
-
-    Defaults: lr 0.001, betas (0.9, 0.999), eps 1e-8, weight_decay 0, amsgrad False.
-    State: exp_avg m, exp_avg_sq v, max_exp_avg_sq.
-
-    Kingma, Ba: Adam: a method for stochastic optimization (2015). Reddi et al.: On the convergence of Adam and beyond (2018).
-
-    Raises: see `Optimizer`.
-    """
-
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-3,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-    ) -> None:
-        super().__init__(params, RULES["Adam"], lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
-
-
-class AdamW(Optimizer):
-    """Adam with weight decay that does not pass through the moments.
-
-        W ← W − η reg W
-        m ← β₁ m + (1 − β₁) dW
-        v ← β₂ v + (1 − β₂) dW²
-        W ← W − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)
-
-    With amsgrad the largest v so far stands for v in the last line.
-
-    Defaults: lr 0.001, betas (0.9, 0.999), eps 1e-8, weight_decay 0.01, amsgrad False.
-    State: exp_avg m, exp_avg_sq v, max_exp_avg_sq.
-
-    Loshchilov, Hutter: Decoupled weight decay regularization (2019).
-
-    Raises: see `Optimizer`.
-    """
-
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-3,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-    ) -> None:
-        super().__init__(params, RULES["AdamW"], lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
-
-
-class Adagrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients.
-
-        g ← dW + reg · W
-        s ← s + g²                                     from initial_accumulator_value
-        W ← W − η / (1 + (t − 1) lr_decay) · g / (√s + eps)
-
-    Defaults: lr 0.01, lr_decay 0, weight_decay 0, initial_accumulator_value 0, eps 1e-10. State: sum s.
-
-    Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization (2011).
-
-    Raises: see `Optimizer`.
-    """
-
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-2,
-        *,
-        lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
-        initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10,
-    ) -> None:
-        super().__init__(
-            params,
-            RULES["Adagrad"],
-            lr=lr,
-            lr_decay=lr_decay,
-            weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value,
-            eps=eps,
-        )
-
-
-class Adadelta(Optimizer):
-    """Steps in the units of the parameter: gradients times the ratio of recent changes to recent gradients.
-
-        g ← dW + reg · W
-        v ← rho v + (1 − rho) g²
-        Δ ← √(u + eps) / √(v + eps) · g
-        u ← rho u + (1 − rho) Δ²
-        W ← W − η Δ
-
-    Defaults: lr 1, rho 0.9, eps 1e-6, weight_decay 0. State: square_avg v, acc_delta u.
-
-    Zeiler: ADADELTA: an adaptive learning rate method (2012).
-
-    Raises: see `Optimizer`.
-    """
-
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1.0,
-        *,
-        rho: float = 0.9,
-        eps: float = 1e-6,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, RULES["Adadelta"], lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
-
-
-OPTIMIZERS: dict[str, type[SGD | RMSprop | Adam | AdamW | Adagrad | Adadelta]] = {
-    "SGD": SGD,
-    "RMSprop": RMSprop,
-    "Adam": Adam,
-    "AdamW": AdamW,
-    "Adagrad": Adagrad,
-    "Adadelta": Adadelta,
-}
+def commands() -> dict[str, tuple[type[Optimizer], Mapping[str, Any]]]:
+    """What can be chosen on the command line: name to optimiser and settings."""
+    return {
+        name.lower(): (cls, settings)
+        for cls in OPTIMIZERS.values()
+        for name, settings in {cls.__name__: {}, **cls.variants}.items()
+    }
 
 
 def from_config(config: Mapping[str, Any], params: Iterable[Tensor] | Iterable[tuple[str, Tensor]]) -> Optimizer:
@@ -521,4 +350,6 @@ def from_config(config: Mapping[str, Any], params: Iterable[Tensor] | Iterable[t
                 "Give the parameters of the same model, as (name, Tensor) pairs if they had names.",
             )
         )
-    return OPTIMIZERS[name]([{**group, "params": [(key, given[key]) for key in group["params"]]} for group in groups])
+    make: Any = OPTIMIZERS[name]
+    found: Optimizer = make([{**group, "params": [(key, given[key]) for key in group["params"]]} for group in groups])
+    return found

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, message
-from chainrule.functional import maximum, sqrt, square, where, zeros
-from chainrule.tensors import Tensor, tensor
+from chainrule.functional import zeros
+from chainrule.tensors import Tensor
 
 Settings = Mapping[str, Any]
 State = dict[str, Tensor]
@@ -75,6 +75,8 @@ class Rule:
         init: (W, settings) ↦ the state that goes with W, by PyTorch's names.
         update: (dW, state, W, settings, step) ↦ new W and new state; the arguments are not changed.
         check: raises ArgumentError for settings that do not go together.
+        corrected: whether moving means are corrected for their start at 0.
+        decoupled: whether weight_decay pulls at weights directly, and not through the gradient.
     """
 
     name: str
@@ -82,6 +84,8 @@ class Rule:
     init: Callable[[Tensor, Settings], State]
     update: Callable[[Tensor, State, Tensor, Settings, Tensor], tuple[Tensor, State]]
     check: Callable[[Settings], None] = _anything_goes
+    corrected: bool = False
+    decoupled: bool = False
 
     def __reduce__(self) -> Any:
         """For copies and pickles: the rule of the table by its name."""
@@ -119,145 +123,30 @@ class Rule:
         return found
 
 
-def _like(scalar: Tensor, W: Tensor) -> Tensor:
+def like(scalar: Tensor, W: Tensor) -> Tensor:
     """A scalar in the parameter's dtype."""
     return scalar.astype(W.dtype)
 
 
-def _with_l2(dW: Tensor, W: Tensor, settings: Settings) -> Tensor:
+def with_l2(dW: Tensor, W: Tensor, settings: Settings) -> Tensor:
     """The gradient of C + ½ reg‖W‖², where reg is `weight_decay`."""
     reg = settings["weight_decay"]
     return dW + reg * W if reg else dW
 
 
-def _zeros(W: Tensor, *names: str) -> State:
+def zeros_like(W: Tensor, *names: str) -> State:
+    """State of the shape and dtype of a parameter, under these names."""
     return {name: zeros(W.shape, W.dtype) for name in names}
 
 
-def _mean(old: Tensor, new: Tensor, decay: float) -> Tensor:
+def moving_mean(old: Tensor, new: Tensor, decay: float) -> Tensor:
     """Exponential moving average."""
     return decay * old + (1.0 - decay) * new
 
 
-# -------------------------------------------------------------------------------------------- SGD
-def _init_sgd(W: Tensor, settings: Settings) -> State:
-    return _zeros(W, "momentum_buffer") if settings["momentum"] else {}
+EVERY: dict[str, Setting] = {"lr": NON_NEGATIVE, "weight_decay": NON_NEGATIVE}
 
-
-def _update_sgd(dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
-    momentum, dampening = settings["momentum"], settings["dampening"]
-    g = _with_l2(dW, W, settings)
-    if momentum:
-        v = momentum * state["momentum_buffer"] + (1.0 - dampening) * g
-        if dampening:
-            v = where(step == 1.0, g, v)  # PyTorch does not dampen the first gradient
-        state = {"momentum_buffer": v}
-        g = g + momentum * v if settings["nesterov"] else v
-    return W - _like(settings["lr"], W) * g, state
-
-
-def _check_sgd(settings: Settings) -> None:
-    if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
-        raise ArgumentError(
-            message(
-                f"SGD got nesterov=True with momentum={settings['momentum']} and dampening={settings['dampening']}",
-                "Nesterov's method looks ahead along the momentum",
-                "Give a momentum above 0, such as 0.9, and leave dampening at 0.",
-            )
-        )
-
-
-# -------------------------------------------------------------------------------------------- RMSprop
-def _init_rmsprop(W: Tensor, settings: Settings) -> State:
-    centered = ("grad_avg",) if settings["centered"] else ()
-    momentum = ("momentum_buffer",) if settings["momentum"] else ()
-    return _zeros(W, "square_avg", *centered, *momentum)
-
-
-def _update_rmsprop(dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
-    g = _with_l2(dW, W, settings)
-    v = _mean(state["square_avg"], square(g), settings["alpha"])
-    new = {"square_avg": v}
-    if settings["centered"]:
-        m = new["grad_avg"] = _mean(state["grad_avg"], g, settings["alpha"])
-        v = maximum(v - square(m), 0.0)  # a variance; rounding could make it negative once gradients stop changing
-    change = g / (sqrt(v) + settings["eps"])
-    if settings["momentum"]:
-        change = new["momentum_buffer"] = settings["momentum"] * state["momentum_buffer"] + change
-    return W - _like(settings["lr"], W) * change, new
-
-
-# -------------------------------------------------------------------------------------------- Adam and AdamW
-def _init_adam(W: Tensor, settings: Settings) -> State:
-    return _zeros(W, "exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if settings["amsgrad"] else ()))
-
-
-def _adam(g: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
-    beta1, beta2 = settings["betas"]
-    m = _mean(state["exp_avg"], g, beta1)
-    v = _mean(state["exp_avg_sq"], square(g), beta2)
-    new = {"exp_avg": m, "exp_avg_sq": v}
-    if settings["amsgrad"]:
-        v = new["max_exp_avg_sq"] = maximum(state["max_exp_avg_sq"], v)
-    rate = _like(settings["lr"] / (1.0 - beta1**step), W)
-    root = sqrt(v) * _like(1.0 / sqrt(1.0 - beta2**step), W)  # one division in place of one per weight
-    return W - rate * m / (root + settings["eps"]), new
-
-
-def _update_adam(dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
-    return _adam(_with_l2(dW, W, settings), state, W, settings, step)
-
-
-def _update_adamw(dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
-    if settings["weight_decay"]:
-        W = W * _like(1.0 - settings["lr"] * settings["weight_decay"], W)
-    return _adam(dW, state, W, settings, step)
-
-
-# -------------------------------------------------------------------------------------------- Adagrad
-def _init_adagrad(W: Tensor, settings: Settings) -> State:
-    return {"sum": tensor(np.full(W.shape, settings["initial_accumulator_value"], W.dtype))}
-
-
-def _update_adagrad(dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
-    g = _with_l2(dW, W, settings)
-    s = state["sum"] + square(g)
-    rate = settings["lr"] / (1.0 + (step - 1.0) * settings["lr_decay"])
-    return W - _like(rate, W) * g / (sqrt(s) + settings["eps"]), {"sum": s}
-
-
-# -------------------------------------------------------------------------------------------- Adadelta
-def _init_adadelta(W: Tensor, settings: Settings) -> State:
-    return _zeros(W, "square_avg", "acc_delta")
-
-
-def _update_adadelta(dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
-    rho, eps = settings["rho"], settings["eps"]
-    g = _with_l2(dW, W, settings)
-    v = _mean(state["square_avg"], square(g), rho)
-    change = sqrt(state["acc_delta"] + eps) / sqrt(v + eps) * g
-    u = _mean(state["acc_delta"], square(change), rho)
-    return W - _like(settings["lr"], W) * change, {"square_avg": v, "acc_delta": u}
-
-
-_EVERY = {"lr": NON_NEGATIVE, "weight_decay": NON_NEGATIVE}
-_SGD = {"momentum": NON_NEGATIVE, "dampening": FRACTION, "nesterov": FLAG}
-_RMSPROP = {"alpha": FRACTION, "eps": NON_NEGATIVE, "momentum": NON_NEGATIVE, "centered": FLAG}
-_ADAM = {"betas": BETAS, "eps": NON_NEGATIVE, "amsgrad": FLAG}
-_ADAGRAD = {"lr_decay": NON_NEGATIVE, "initial_accumulator_value": NON_NEGATIVE, "eps": NON_NEGATIVE}
-_ADADELTA = {"rho": FRACTION, "eps": NON_NEGATIVE}
-
-RULES: dict[str, Rule] = {
-    rule.name: rule
-    for rule in (
-        Rule("SGD", _EVERY | _SGD, _init_sgd, _update_sgd, _check_sgd),
-        Rule("RMSprop", _EVERY | _RMSPROP, _init_rmsprop, _update_rmsprop),
-        Rule("Adam", _EVERY | _ADAM, _init_adam, _update_adam),
-        Rule("AdamW", _EVERY | _ADAM, _init_adam, _update_adamw),
-        Rule("Adagrad", _EVERY | _ADAGRAD, _init_adagrad, _update_adagrad),
-        Rule("Adadelta", _EVERY | _ADADELTA, _init_adadelta, _update_adadelta),
-    )
-}
+RULES: dict[str, Rule] = {}
 
 
 def _known_rule(name: str) -> Rule:

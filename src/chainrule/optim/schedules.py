@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from chainrule import checks
 from chainrule.errors import ArgumentError, message
@@ -30,8 +30,10 @@ class Schedule(ABC):
 
     Attributes:
         interval: what the index counts, "epoch" or "step".
+        command: its name on the command line, if it can be laid out over a run.
     """
 
+    command: ClassVar[str] = ""
     _: KW_ONLY
     interval: Interval = "epoch"
 
@@ -54,6 +56,11 @@ class Schedule(ABC):
                 checks.real(type(self).__name__, field.name, getattr(self, field.name))
         _require(self, self.interval in ("epoch", "step"), "interval", "'epoch' or 'step'")
 
+    @classmethod
+    def over_run(cls, steps: int, rate: float) -> Schedule:
+        """The schedule as `chainrule train` lays it out over a run of so many steps with this learning rate."""
+        raise NotImplementedError(f"{cls.__name__} defines over_run(steps, rate)")
+
     @abstractmethod
     def value(self, t: int, base_lr: float) -> float:
         """The learning rate at index t = 0, 1, …, in float64."""
@@ -71,6 +78,7 @@ class StepLR(Schedule):
         ArgumentError: step_size below 1, or a negative gamma.
     """
 
+    command = "step"
     step_size: int
     gamma: float = 0.1
 
@@ -78,6 +86,11 @@ class StepLR(Schedule):
         super().__post_init__()
         _require(self, self.step_size >= 1, "step_size", "at least 1")
         _require(self, self.gamma >= 0, "gamma", "at least 0")
+
+    @classmethod
+    def over_run(cls, steps: int, rate: float) -> StepLR:
+        """See `Schedule.over_run`."""
+        return cls(step_size=max(1, steps // 3), gamma=0.1, interval="step")
 
     def value(self, t: int, base_lr: float) -> float:
         """See `Schedule.value`."""
@@ -92,11 +105,17 @@ class ExponentialLR(Schedule):
         ArgumentError: a negative gamma.
     """
 
+    command = "exponential"
     gamma: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self, self.gamma >= 0, "gamma", "at least 0")
+
+    @classmethod
+    def over_run(cls, steps: int, rate: float) -> ExponentialLR:
+        """See `Schedule.over_run`."""
+        return cls(gamma=0.01 ** (1 / steps), interval="step")
 
     def value(self, t: int, base_lr: float) -> float:
         """See `Schedule.value`."""
@@ -113,6 +132,7 @@ class CosineAnnealingLR(Schedule):
         ArgumentError: T_max below 1, or a negative eta_min.
     """
 
+    command = "cosine"
     T_max: int
     eta_min: float = 0.0
 
@@ -120,6 +140,11 @@ class CosineAnnealingLR(Schedule):
         super().__post_init__()
         _require(self, self.T_max >= 1, "T_max", "at least 1")
         _require(self, self.eta_min >= 0, "eta_min", "at least 0")
+
+    @classmethod
+    def over_run(cls, steps: int, rate: float) -> CosineAnnealingLR:
+        """See `Schedule.over_run`."""
+        return cls(T_max=steps, interval="step")
 
     def value(self, t: int, base_lr: float) -> float:
         """See `Schedule.value`."""
@@ -134,6 +159,7 @@ class LinearLR(Schedule):
         ArgumentError: start_factor not above 0 and up to 1, end_factor not from 0 to 1, or total_iters below 1.
     """
 
+    command = "warm-up"
     start_factor: float = 1.0 / 3.0
     end_factor: float = 1.0
     total_iters: int = 5
@@ -143,6 +169,11 @@ class LinearLR(Schedule):
         _require(self, 0 < self.start_factor <= 1, "start_factor", "above 0 and at most 1")
         _require(self, 0 <= self.end_factor <= 1, "end_factor", "from 0 to 1")
         _require(self, self.total_iters >= 1, "total_iters", "at least 1")
+
+    @classmethod
+    def over_run(cls, steps: int, rate: float) -> LinearLR:
+        """See `Schedule.over_run`."""
+        return cls(start_factor=0.01, total_iters=max(1, steps // 10), interval="step")
 
     def value(self, t: int, base_lr: float) -> float:
         """See `Schedule.value`."""
@@ -165,6 +196,7 @@ class OneCycleLR(Schedule):
             unknown anneal_strategy.
     """
 
+    command = "one-cycle"
     max_lr: float
     total_steps: int
     pct_start: float = 0.3
@@ -181,6 +213,11 @@ class OneCycleLR(Schedule):
         _require(self, self.total_steps >= 1, "total_steps", "at least 1")
         _require(self, 0 <= self.pct_start <= 1, "pct_start", "from 0 to 1")
         _require(self, self.anneal_strategy in ("cos", "linear"), "anneal_strategy", "'cos' or 'linear'")
+
+    @classmethod
+    def over_run(cls, steps: int, rate: float) -> OneCycleLR:
+        """See `Schedule.over_run`."""
+        return cls(max_lr=rate, total_steps=steps)
 
     def value(self, t: int, base_lr: float) -> float:
         """See `Schedule.value`."""
@@ -227,6 +264,7 @@ class ReduceLROnPlateau(Schedule):
         ArgumentError: factor not from 0 up to 1, an unknown mode or threshold_mode, or a negative number.
     """
 
+    command = "plateau"
     factor: float = 0.1
     patience: int = 10
     threshold: float = 1e-4
@@ -243,6 +281,11 @@ class ReduceLROnPlateau(Schedule):
         _require(self, self.threshold_mode in ("rel", "abs"), "threshold_mode", "'rel' or 'abs'")
         for name in ("patience", "threshold", "cooldown", "min_lr", "eps"):
             _require(self, getattr(self, name) >= 0, name, "at least 0")
+
+    @classmethod
+    def over_run(cls, steps: int, rate: float) -> ReduceLROnPlateau:
+        """See `Schedule.over_run`."""
+        return cls(factor=0.5, patience=5)
 
     def value(self, t: int, base_lr: float) -> float:
         """The learning rate after t reductions."""

@@ -1,7 +1,7 @@
 """Training: the loop, what happens between epochs, what is measured, and saving."""
 
 from chainrule.fitting.history import History
-from chainrule.fitting.metrics import METRICS, Metric
+from chainrule.fitting.metrics import METRICS, Metric, metrics_for
 from chainrule.train.callbacks import BestEpoch, Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, WeightAveraging
 from chainrule.train.resuming import load_trainer
 from chainrule.train.saving import load_model, save_model, save_trainer
@@ -21,6 +21,7 @@ __all__ = [
     "WeightAveraging",
     "load_model",
     "load_trainer",
+    "metrics_for",
     "save_model",
     "save_trainer",
 ]

@@ -10,7 +10,6 @@ from chainrule import nn
 from chainrule.fitting.inputs import targets_array
 from chainrule.ir import Array
 from chainrule.job.building import activation_of, make_loss
-from chainrule.job.config import ACTIVATIONS
 from chainrule.job.prepared import PreparedData
 from chainrule.job.results import Result
 from chainrule.nn.module import observing
@@ -82,7 +81,7 @@ def _copy(model: nn.Module) -> nn.Sequential:
 
 
 def _name(model: nn.Sequential, outputs: dict[nn.Module, Tensor]) -> None:
-    activations = tuple(getattr(nn, name) for name in ACTIVATIONS.values())
+    activations = nn.Activation
     number = 0
     for layer in model:
         if isinstance(layer, nn.Linear | nn.Conv2d):

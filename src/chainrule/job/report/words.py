@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 
+from chainrule.fitting.metrics import METRICS
 from chainrule.language import Phrase
 
 _TAGS = ("en", "zh-Hans")
@@ -82,11 +83,8 @@ PHRASES: dict[str, Phrase] = {
         "权重取自第 {epoch} 轮: 在这些数据上, 它们比训练结束时的权重好, 且差距大于标准误差。这一轮由这些数据选出, "
         "因此指标略偏乐观。",
     ),
-    "accuracy": ("accuracy", "准确率"),
     "balanced_accuracy": ("balanced accuracy", "平衡准确率"),
     "log_loss": ("log loss", "对数损失"),
-    "mae": ("mean absolute error", "平均绝对误差"),
-    "rmse": ("root mean squared error", "均方根误差"),
     "r2": ("R²", "R²"),
     "regions": ("The answers all over the plane", "整个平面上的回答"),
     "regions-what": (
@@ -317,8 +315,14 @@ def divided(bodies: Phrase) -> str:
 def say(key: str, **values: object) -> str:
     """HTML of a phrase in both languages, its blanks filled with text (which is escaped)."""
     escaped = {name: html.escape(str(value)) for name, value in values.items()}
-    english, chinese = (html.escape(text).format(**escaped) for text in PHRASES[key])
+    english, chinese = (html.escape(text).format(**escaped) for text in _texts(key))
     return both(english, chinese)
+
+
+def _texts(key: str) -> tuple[str, str]:
+    """A phrase, or what a metric is called."""
+    metric = METRICS.get(key)
+    return PHRASES[key] if metric is None or metric.title is None else metric.title
 
 
 def setting(name: str) -> str:

@@ -1,0 +1,35 @@
+"""Losses: how far outputs are from targets, as one number to make small.
+
+base          stages, targets and weights: what all losses have in common
+regression    numbers
+two_classes   yes/no answers
+classes       classes
+table         all of them by name
+"""
+
+from chainrule.nn.losses.base import Loss, Untrained, trusting
+from chainrule.nn.losses.classes import CrossEntropyLoss, KLDivLoss, NLLLoss
+from chainrule.nn.losses.regression import HalfSquaredError, HuberLoss, L1Loss, MSELoss
+from chainrule.nn.losses.table import LOSSES, loss_from_config, losses_for, register_loss, usual_loss
+from chainrule.nn.losses.two_classes import BCELoss, BCEWithLogitsLoss, HingeLoss
+
+__all__ = [
+    "LOSSES",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HalfSquaredError",
+    "HingeLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "Loss",
+    "MSELoss",
+    "NLLLoss",
+    "Untrained",
+    "loss_from_config",
+    "losses_for",
+    "register_loss",
+    "trusting",
+    "usual_loss",
+]
