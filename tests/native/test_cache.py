@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparing import assert_same_run
+from comparing import assert_same_run, held_by, values
 from native_levels import LEVELS
 from test_threads import CONVOLUTIONAL, DENSE, training_step
 
@@ -347,8 +347,8 @@ def test_a_training_step_from_the_disk(layers, features, compilations):
     for _ in range(2):
         cr.random.seed(0)
         found = training_step(layers, features)
-        state = found.state_arrays()
-        runs.append([*NATIVE.compile(found.graph).run_steps(tables, rows, [], state), *state])
+        state = held_by(found)
+        runs.append([*NATIVE.compile(found.graph).run_steps(tables, rows, [], state), *values(state)])
     assert len(compilations) == 1
     for a, b in zip(*runs, strict=True):
         np.testing.assert_array_equal(a, b)

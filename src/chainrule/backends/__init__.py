@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-from chainrule.backends.contract import Backend, Program
+from chainrule.backends.contract import Backend, Program, Variable
 from chainrule.errors import ArgumentError, message
 
 # Name: module, the object in it, and the package that it needs (chainrule itself: none). Fastest first; loaded when asked for.
@@ -14,7 +14,7 @@ BACKENDS = {
     "reference": ("chainrule.backends.reference", "REFERENCE", "chainrule"),
 }
 
-__all__ = ["BACKENDS", "Backend", "Program", "available", "check_threads", "get"]
+__all__ = ["BACKENDS", "Backend", "Program", "Variable", "available", "check_threads", "get"]
 
 
 def available() -> list[str]:

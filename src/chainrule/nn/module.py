@@ -14,6 +14,7 @@ from chainrule.errors import ArgumentError, ChainruleError, message
 from chainrule.ir import Array
 from chainrule.nn import settings
 from chainrule.reads import Noted, attributes
+from chainrule.states import Values
 from chainrule.tensors import Tensor, TensorLike, as_numpy, tensor
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class Module(Noted, elsewhere.Explaining):
         """
         from chainrule.nn import forward  # noqa: PLC0415 -- it knows Module
 
-        return forward.Forward(self, backends.get(backend)).predict(forward.inputs_array(self, X))
+        return forward.Forward(self, Values(backends.get(backend))).predict(forward.inputs_array(self, X))
 
     # ---------------------------------------------------------------------------------------- what it is made of
     def __setattr__(self, name: str, value: Any) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import backends, checks, elsewhere, optim
-from chainrule.backends.contract import Profiled
 from chainrule.errors import ArgumentError, NonFiniteLoss, message
 from chainrule.fitting import inputs
 from chainrule.fitting.batches import Batches
@@ -23,6 +22,7 @@ from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.function_loss import as_loss
+from chainrule.states import Values
 from chainrule.tensors import Generator, Tensor, drawing_from, tensor
 from chainrule.train.callbacks import Callback, check_callbacks
 from chainrule.train.interrupt import Interrupt
@@ -104,7 +104,7 @@ class Trainer:
         self._callbacks: list[Callback] = []
         self._steps = Steps(
             model,
-            backends.get(backend),
+            Values(backends.get(backend)),
             loss=self.loss,
             optimizer=optimizer,
             metrics=self.metrics,
@@ -113,7 +113,7 @@ class Trainer:
         )
         self._stream = Generator()
         self._slice = 8
-        self._unsaved: list[tuple[Array, Array]] = []  # rows and rates of the steps since the state was last written back
+        self._unsaved: list[tuple[Array, Array]] = []  # rows and rates of the steps since values were last kept
         self._saved_at = self._saving_seconds = 0.0
 
     def __reduce__(self) -> Any:
@@ -246,7 +246,6 @@ class Trainer:
             DataError, ShapeError, ArgumentError: data that does not fit.
         """
         x, t, _ = self._data(X, y)
-        self._steps.state.read_again()
         return self.loss.terms(tensor(self._steps.predict(x)), tensor(t))[0].numpy()
 
     def profile(self, X: Any, y: Any, *, batch_size: int = 32, steps: int = 20) -> str:
@@ -272,8 +271,8 @@ class Trainer:
         rates = np.array([float(group.lr) for group in self.optimizer.groups])
         with drawing_from(self._stream):
             self._refresh()
-            found, program = self._steps.step_program(data, len(batch[0]), len(rates))
-        if not isinstance(program, Profiled):
+            text = self._steps.step_program(data, len(batch[0]), len(rates)).profile([*batch, rates], steps)
+        if text is None:
             raise ArgumentError(
                 message(
                     f"a profile was asked for on the backend {self.backend!r}",
@@ -281,7 +280,7 @@ class Trainer:
                     'Give Trainer backend="native".',
                 )
             )
-        return program.profile([*batch, rates], self._steps.state.of(found), steps)
+        return text
 
     def stop(self, reason: str) -> None:
         """End training after this epoch; for callbacks."""
@@ -336,7 +335,8 @@ class Trainer:
                 callback.load_state(self, state)
         self.resumed_callbacks = []
         self._refresh()
-        self._unsaved, self._saved_at = [], time.perf_counter()
+        self._keep()
+        self._saved_at = time.perf_counter()
 
     def _refresh(self) -> None:
         """Let the programs take over what has been changed since they last ran."""
@@ -345,15 +345,18 @@ class Trainer:
         self._steps.refresh()
 
     def _end(self) -> None:
-        self._publish()
+        self._steps.values.forget()
+        self._note_random_state()
         for callback in self._callbacks:
             callback.on_end(self)
 
-    def _publish(self) -> None:
-        """Let the model, the optimiser and the random stream show what the programs have computed."""
-        self._steps.state.write_back()
-        self._unsaved = []
+    def _note_random_state(self) -> None:
         self.random_state = np.array(self._stream.state.numpy())
+
+    def _keep(self) -> None:
+        """Keep the present values, to go back to."""
+        self._unsaved = []
+        self._steps.values.keep()
 
     def _run(self, job: _Job) -> None:
         last = self.epoch + job.epochs
@@ -455,15 +458,15 @@ class Trainer:
             self.stop("interrupted")
 
     def _check_parameters(self, job: _Job, loss: float, done: int) -> None:
-        if not self._steps.state.is_finite(self._parameters):
+        if not self._steps.values.is_finite(self._parameters):
             raise self._broken_down(job, loss, done)
 
     def _save(self, job: _Job, loss: float, done: int) -> None:
-        """Check the parameters and write the state back, if that was not done for long compared with the time that it takes."""
+        """Check the parameters and keep the values, if that was not done for long compared with the time that it takes."""
         start = time.perf_counter()
         if start - self._saved_at > self._saving_seconds / _SHARE_OF_SAVING:
             self._check_parameters(job, loss, done)
-            self._publish()
+            self._keep()
             self._saved_at = time.perf_counter()
             self._saving_seconds = self._saved_at - start
 
@@ -471,8 +474,8 @@ class Trainer:
         """Go back to the state before the step that failed, one of those since the last saving; the error that says why."""
         rows, rates = self._unsaved[-1]
         failed, later = FailedStep(len(rows) - 1, rows[-1], rates[-1], loss), 0
-        if not self._steps.state.is_finite(self._parameters):
-            self._steps.state.read_again()  # the values last saved, from which the steps are taken again
+        if not self._steps.values.is_finite(self._parameters):
+            self._steps.values.go_back()  # to the values kept last, from which the steps are taken again
             failed, later = self._first_failed(job) or (failed, later)
         del self.history.step_loss[len(self.history.step_loss) - later :]
         epoch, step = self._number(done - later, job)
@@ -515,10 +518,11 @@ class Trainer:
         self.epoch += 1
         job.progress.epoch(row)
         if self._callbacks:
-            self._publish()
+            self._note_random_state()
             for callback in self._callbacks:
                 callback.on_epoch(self, row)
             self._refresh()
+            self._keep()
 
     def _evaluate(self, data: Sequence[Array]) -> dict[str, float]:
         loss, weight, total, *sums = self._steps.evaluate(data)
