@@ -8,8 +8,9 @@ update.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import update_wrapper
+from operator import attrgetter
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
@@ -26,8 +27,11 @@ from chainrule.tensors import (
     Tensor,
     TensorLike,
     apply,
+    asking,
+    computed,
     differentiated,
     grad,
+    is_capturing,
     is_number,
     is_recording,
     parameter,
@@ -37,6 +41,7 @@ from chainrule.tensors import (
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_asks = attrgetter("_requires_grad")
 _MOST_PER_KEY = 8  # programs that are kept for one signature; the oldest goes first
 
 
@@ -57,11 +62,15 @@ class Capture:
     result: Any
     reads: Reads
     asking: tuple[bool, ...]
+    _asked: list[object] = field(default_factory=lambda: [None])  # when `asking` was last found to be so
 
     def changed(self) -> str | None:
         """What of all that the graph depends on is not what it was, in words; None if it would come out the same again."""
-        if self.asking != tuple(t.requires_grad for t in self.state):
-            return "requires_grad of a Tensor"
+        if self._asked[0] is not asking():
+            now = asking()
+            if self.asking != tuple(map(_asks, self.state)):
+                return "requires_grad of a Tensor"
+            self._asked[0] = now
         return self.reads.changed()
 
     @property
@@ -157,7 +166,7 @@ def capture(
     state = tuple(recording.leaves)
     updates = tuple(recording.updates.get(t, leaf) for t, leaf in recording.leaves.items())
     graph = Graph(inputs, outputs, tuple(recording.leaves.values()), updates)
-    return Capture(graph, state, result, reads, tuple(t.requires_grad for t in state))
+    return Capture(graph, state, result, reads, tuple(map(_asks, state)))
 
 
 class Programs:
@@ -257,9 +266,12 @@ class CompiledFunction(Generic[P, R]):
                     "Bind other settings with functools.partial before compiling.",
                 )
             )
-        arrays = [_argument(a) for a in args]
+        arrays = [a if type(a) is np.ndarray else _argument(a) for a in args]
         found = self._compiled(args, arrays)
-        result: R = _rebuild(found.capture.result, [tensor(value) for value in found.run(arrays)])
+        if is_capturing():
+            for state in found.capture.state:
+                state.numpy()  # says what is wrong with asking for a value here
+        result: R = _rebuild(found.capture.result, [computed(value) for value in found.run(arrays)])
         return result
 
     def __reduce__(self) -> Any:
@@ -280,19 +292,16 @@ class CompiledFunction(Generic[P, R]):
         return self._compiled(args, [_argument(a) for a in args]).program
 
     def _compiled(self, args: Sequence[TensorLike], arrays: Sequence[Array]) -> Compiled:
-        signature = tuple((a.shape, a.dtype) for a in arrays)
-        numbers = tuple(k for k, a in enumerate(args) if is_number(a))
-        key = signature, numbers, is_recording()
+        signature = [(a.shape, a.dtype) for a in arrays]
+        numbers = [k for k, a in enumerate(args) if is_number(a)]
+        key = *signature, *numbers, is_recording()
         return self._programs.get(key, lambda: capture(self._function, [(*leaf, None) for leaf in signature], numbers))
 
 
 def _argument(value: TensorLike) -> Array:
     if isinstance(value, Tensor):
         return value.numpy()
-    if not isinstance(value, np.ndarray):
-        return tensor(value).numpy()
-    ir.as_dtype(value.dtype)
-    return value
+    return value if isinstance(value, np.ndarray) else tensor(value).numpy()
 
 
 @elsewhere.explaining_calls

@@ -36,10 +36,9 @@ class Holder:
 
     __slots__ = ("_node", "_variable", "group")
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._variable: Variable | None = None
-        self.group: Group | None = None  # see `chainrule.turns`
+    _node: Node
+    _variable: Variable | None
+    group: Group | None  # see `chainrule.turns`
 
     def _own_node(self) -> Node:
         """The node, with the value if there is one."""

@@ -19,6 +19,7 @@ from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError,
 from chainrule.ir import Array, DType, Node, Scalar, Shape
 from chainrule.states import Holder
 
+_NUMBERS = (bool, int, float)
 TensorLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -42,6 +43,12 @@ class Recorder(Protocol):
     gradients: MutableMapping[Tensor, Tensor]
 
 
+class _Asking:
+    """Tells those who remember which Tensors ask for gradients that some Tensor may do otherwise."""
+
+    last: object = None
+
+
 _recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 _owners: weakref.WeakKeyDictionary[Node, weakref.ref[Tensor]] = weakref.WeakKeyDictionary()
 
@@ -62,7 +69,7 @@ class Tensor(Holder):
     __slots__ = ("__weakref__", "_grad", "_home", "_is_parameter", "_requires_grad")
 
     def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
-        super().__init__(node)
+        self._node, self._variable, self.group = node, None, None  # see `Holder`
         self._home = _recorder.get()
         self._grad: Tensor | None = None
         self._is_parameter = self._requires_grad = requires_grad
@@ -123,6 +130,7 @@ class Tensor(Holder):
         if value and self.dtype.kind != "f":
             raise _no_gradient_for(self.dtype)
         self._requires_grad = bool(value)
+        _Asking.last = object()
         self._is_parameter |= self._requires_grad
         if value:
             _owners[self._node] = weakref.ref(self)
@@ -738,7 +746,7 @@ def _foreign(value: Any, error: Exception) -> ArgumentError:
 
 def is_number(value: Any) -> bool:
     """Whether it is a Python number, which is weak; as in NumPy, numbers of NumPy's own are not."""
-    return isinstance(value, bool | int | float) and not isinstance(value, np.generic)
+    return isinstance(value, _NUMBERS) and not isinstance(value, np.generic)
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -786,6 +794,16 @@ def _fresh(node: Node, name: str | None) -> Node:
     fresh = ops.elementwise.stop_gradient(node)
     fresh.name = name
     return fresh
+
+
+def asking() -> object:
+    """Another object whenever `requires_grad` of some Tensor has been set."""
+    return _Asking.last
+
+
+def computed(array: Array) -> Tensor:
+    """A Tensor of an array that a program has computed, which nobody else has."""
+    return Tensor(Node("variable", (), {}, array.shape, array.dtype, None, array))
 
 
 def result(node: Node) -> Tensor:
@@ -899,6 +917,11 @@ def no_grad() -> Iterator[None]:
 def is_recording() -> bool:
     """Whether results remember how they were computed: False within `no_grad`."""
     return _recording.get()
+
+
+def is_capturing() -> bool:
+    """Whether a function is being captured, so that Tensors from outside stand for their values."""
+    return _recorder.get() is not None
 
 
 @contextmanager

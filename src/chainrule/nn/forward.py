@@ -17,7 +17,6 @@ import numpy as np
 from chainrule.capture import Capture, Compiled, Programs, capture
 from chainrule.errors import DataError, message
 from chainrule.ir import Array, Shape
-from chainrule.nn.dense import Embedding
 from chainrule.nn.module import Module
 from chainrule.reads import Noted
 from chainrule.states import Values
@@ -99,7 +98,7 @@ def model_dtype(model: Module) -> np.dtype[Any]:
 
 
 def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
-    """The inputs in the dtype that the model computes with; int64 for a model that starts with an embedding.
+    """The inputs in the dtype that the model computes with; int64 for a model whose first layer reads positions.
 
     Raises:
         DataError: no samples, something that is not numbers, or NaN and infinities, with the place of the first.
@@ -108,7 +107,7 @@ def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
     if array.ndim < 1 or len(array) == 0:
         raise DataError(message(f"{name} has the shape {array.shape}", "it must hold at least one sample", "Check the data."))
     check_finite(array, name)
-    if array.dtype.kind in "iu" and _starts_with_embedding(model):
+    if array.dtype.kind in "iu" and _reads_positions(model):
         return np.ascontiguousarray(array, dtype=np.int64)
     return converted(array, model_dtype(model), name)
 
@@ -164,9 +163,9 @@ def check_finite(array: Array, name: str) -> None:
         )
 
 
-def _starts_with_embedding(model: Module) -> bool:
-    leaves = [m for _, m in model.named_modules() if not list(m.children())]
-    return bool(leaves) and isinstance(leaves[0], Embedding)
+def _reads_positions(model: Module) -> bool:
+    first = next((m for _, m in model.named_modules() if not m.children()), model)
+    return first.reads_positions
 
 
 def batch_signature(data: Sequence[Array], size: int) -> list[tuple[Shape, Any]]:

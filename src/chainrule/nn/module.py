@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from chainrule import backends, checks, elsewhere
+from chainrule.backends import Backend
 from chainrule.errors import ArgumentError, ChainruleError, message
 from chainrule.ir import Array
 from chainrule.nn import settings
 from chainrule.reads import Noted, attributes
 from chainrule.states import Values
 from chainrule.tensors import Tensor, TensorLike, as_numpy, tensor
+
+if TYPE_CHECKING:
+    from chainrule.nn.forward import Forward
 
 T = TypeVar("T")
 Observer = Callable[["Module", Tensor], None]
@@ -66,7 +70,11 @@ class Module(Noted, elsewhere.Explaining):
         training: whether layers such as Dropout and BatchNorm behave as in training (`train`) or as in use (`eval`).
     """
 
+    __slots__ = ("_forward",)  # by backend, where `predict` keeps its programs; not in `vars`, where parts and settings are
+    _forward: dict[Backend, Forward]
+
     not_kept: ClassVar[frozenset[str]] = frozenset()  # entries of PyTorch's states that have no counterpart in this layer
+    reads_positions: ClassVar[bool] = False  # whether its inputs are whole numbers that point into something, as for Embedding
     training: bool = True
     forward: Callable[..., Tensor] = _forward_missing
 
@@ -81,7 +89,7 @@ class Module(Noted, elsewhere.Explaining):
     def predict(self, X: Any, *, backend: str = "auto") -> Array:
         """The outputs (samples, …) for inputs (samples, …), in evaluation mode, about a thousand samples at a time.
 
-        The model is compiled anew in every call; `Trainer.predict` keeps its programs.
+        The model is compiled once per number of samples and backend, and again when it or its settings have changed.
 
         Args:
             X: numbers; converted to the dtype of the parameters.
@@ -92,7 +100,21 @@ class Module(Noted, elsewhere.Explaining):
         """
         from chainrule.nn import forward  # noqa: PLC0415 -- it knows Module
 
-        return forward.Forward(self, Values(backends.get(backend))).predict(forward.inputs_array(self, X))
+        runs_on = backends.get(backend)
+        try:
+            known = self._forward
+        except AttributeError:
+            known = {}
+            object.__setattr__(self, "_forward", known)  # it is no setting
+        if runs_on not in known:
+            known[runs_on] = forward.Forward(self, Values(runs_on))
+        found = known[runs_on]
+        found.refresh()
+        return found.predict(forward.inputs_array(self, X))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: programs belong to this one, in this process."""
+        return vars(self).copy()
 
     # ---------------------------------------------------------------------------------------- what it is made of
     def __setattr__(self, name: str, value: Any) -> None:
