@@ -17,8 +17,8 @@ SOURCE = Path(cr.__file__).parent
 
 # From the top down: a part imports from the parts below it, and from nothing above or beside it.
 PARTS = ["cli", "job", "drawing", "grading", "train", "derivations", "diagnosis", "fitting", "data", "nn", "optim"]
-PARTS += ["numpy_functions", "functional", "testing", "capture", "reads", "tensors", "states", "turns", "backends", "passes"]
-PARTS += ["autodiff", "ops", "ir", "fileio", "language", "checks", "elsewhere", "version", "errors"]
+PARTS += ["numpy_functions", "functional", "testing", "conformance", "capture", "reads", "tensors", "states", "turns"]
+PARTS += ["backends", "passes", "autodiff", "ops", "ir", "fileio", "language", "checks", "elsewhere", "version", "errors"]
 LEVEL = {name: level for level, name in enumerate(PARTS)}
 HEAVY = ["torch", "sklearn", "pyarrow", "matplotlib", "PIL", "pandas", "scipy", "llvmlite", "rich", "click", "jax", "resvg_py"]
 
