@@ -283,7 +283,8 @@ class _Read:
         self._values = [*map(function, self._first, self._second)]
 
     def same(self) -> bool:
-        return all(map(is_, map(self._function, self._first, self._second), self._values))
+        """Whether all are the same objects as at first."""
+        return not self._first or all(map(is_, map(self._function, self._first, self._second), self._values))
 
 
 def _has(owner: Any, name: str) -> bool:
