@@ -144,6 +144,12 @@ class Steps(Forward):
             totals = [total + float(value) for total, value in zip(totals, outputs, strict=True)]
         return totals
 
+    def measures(self, data: Sequence[Array]) -> dict[str, float]:
+        """The loss and the metrics over a data set, by name."""
+        loss, weight, total, *sums = self.evaluate(data)
+        found = {"loss": loss if self.loss.reduction == "sum" else loss / weight}
+        return found | {m.name: m.finish(value / total) for m, value in zip(self.metrics, sums, strict=True)}
+
     def _training_step(self, x: Tensor, t: Tensor, s: Tensor, lr: Tensor) -> list[Tensor]:
         for position, group in enumerate(self.optimizer.groups):
             group.lr.assign(lr[position])
