@@ -59,8 +59,7 @@ class Program(Protocol):
             One new array per graph output, computed from the state before the updates.
 
         Raises:
-            ArgumentError: a value outside of what an operation allows, such as a position in `take`.
-            ShapeError: an input of another shape.
+            ArgumentError: a value outside of what an operation allows, such as a position outside an axis.
         """
         ...
 
