@@ -43,7 +43,7 @@ class Holder:
     def _own_node(self) -> Node:
         """The node, with the value if there is one."""
         node = self._node
-        return node if node.value is not None or self._variable is None else in_turn(self, self._fetched)
+        return node if node.value is not None or self.group is None else in_turn(self, self._fetched)
 
     def _fetched(self) -> Node:
         if self._node.value is None and self._variable is not None:
