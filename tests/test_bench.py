@@ -5,7 +5,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from bench import compiling, peak, spread, training, wall, zeros
+from bench import calls, compiling, peak, spread, training, wall, zeros
 from bench.jobs import JOBS, Job, numbers
 from bench.scripts import table
 
@@ -45,6 +45,13 @@ def test_zeros_are_measured_beside_the_whole_product():
     pytest.importorskip("llvmlite")
     found = zeros.measure(0.5, 4)
     assert {name: len(seconds) for name, seconds in found.items()} == {"skipping": 4, "whole": 4}
+
+
+def test_a_call_is_measured_beside_its_program():
+    pytest.importorskip("llvmlite")
+    found = {"read": calls.reading(64), "one row, 64-64-10": {"Module.predict": 1e-4}}
+    assert all(seconds > 0 for seconds in found["read"].values())
+    assert calls.table(found).splitlines()[-1] == "| Module.predict | 100 |"
 
 
 def test_spread():

@@ -8,35 +8,40 @@ update.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, MutableMapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, update_wrapper
+from dataclasses import dataclass, field
+from functools import update_wrapper
+from operator import attrgetter
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
 from chainrule import autodiff, backends, checks, elsewhere, ir
-from chainrule.backends.contract import Backend, Program
+from chainrule.backends.contract import Backend, Profiled, Program
 from chainrule.errors import ArgumentError, CaptureError, ShapeError, message
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.elementwise import stop_gradient
 from chainrule.reads import Reads, noted
+from chainrule.states import Values
 from chainrule.tensors import (
     Number,
     Tensor,
     TensorLike,
     apply,
+    asking,
+    computed,
     differentiated,
     grad,
+    is_capturing,
     is_number,
     is_recording,
     parameter,
     recording_by,
     tensor,
 )
-from chainrule.turns import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_asks = attrgetter("_requires_grad")
 _MOST_PER_KEY = 8  # programs that are kept for one signature; the oldest goes first
 
 
@@ -57,40 +62,58 @@ class Capture:
     result: Any
     reads: Reads
     asking: tuple[bool, ...]
+    _asked: list[object] = field(default_factory=lambda: [None])  # when `asking` was last found to be so
 
     def changed(self) -> str | None:
         """What of all that the graph depends on is not what it was, in words; None if it would come out the same again."""
-        if self.asking != tuple(t.requires_grad for t in self.state):
-            return "requires_grad of a Tensor"
+        if self._asked[0] is not asking():
+            now = asking()
+            if self.asking != tuple(map(_asks, self.state)):
+                return "requires_grad of a Tensor"
+            self._asked[0] = now
         return self.reads.changed()
 
-    @cached_property
-    def _turns(self) -> Turns:
-        return Turns(self.state)
+    @property
+    def updated(self) -> list[Tensor]:
+        """Those of the state that it assigns."""
+        pairs = zip(self.state, self.graph.state, self.graph.updates, strict=True)
+        return [tensor for tensor, leaf, update in pairs if leaf is not update]
 
-    def run(self, program: Program, arrays: Sequence[Array]) -> list[Array]:
-        """Run its program on the state as it is, and assign the state. Calls that share state do so one after the other."""
-        if not self.state:
-            return program.run(arrays, [])
-        if self.graph.state == self.graph.updates:
-            with self._turns.mine():
-                state = self.state_arrays()
-            return program.run(arrays, state)
-        with self._turns.mine():
-            state = self.state_arrays()
-            outputs = program.run(arrays, state)
-            self.write_back(state)
-        return outputs
 
-    def state_arrays(self) -> list[Array]:
-        """Fresh arrays with the current values of the state, for a program to change in place."""
-        return [np.array(t.numpy(), order="C") for t in self.state]
+class Compiled:
+    """A captured function, ready to run on the values of its Tensors.
 
-    def write_back(self, arrays: Sequence[Array]) -> None:
-        """Give the state Tensors that the graph updates their values from arrays."""
-        for leaf, update, target, array in zip(self.graph.state, self.graph.updates, self.state, arrays, strict=True):
-            if leaf is not update:
-                target.assign(array)
+    Calls that share Tensors take turns, so that no update is lost, and none is seen by halves.
+
+    Attributes:
+        capture: the function.
+        program: the backend's.
+    """
+
+    def __init__(self, capture: Capture, values: Values, threads: int | None) -> None:
+        self.capture = capture
+        self.program = values.backend.compile(capture.graph, threads)
+        self._state = values.state(capture.state, capture.updated)
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Run once; see `Program.run`."""
+        return self._state.run(self._run, inputs)
+
+    def _run(self, inputs: Sequence[Array]) -> list[Array]:
+        return self.program.run(inputs, self._state.variables())
+
+    def run_steps(
+        self, tables: Sequence[Array], rows: Array, per_step: Sequence[Array], until: float | None = None
+    ) -> list[Array]:
+        """Run many steps; see `Program.run_steps`."""
+        return self._state.run(lambda: self.program.run_steps(tables, rows, per_step, self._state.variables(), until))
+
+    def profile(self, inputs: Sequence[Array], steps: int) -> str | None:
+        """See `Profiled.profile`; None from a backend that cannot say."""
+        program = self.program
+        if not isinstance(program, Profiled):
+            return None
+        return self._state.run(lambda: program.profile(inputs, self._state.variables(), steps))
 
 
 class _Recording:
@@ -143,31 +166,31 @@ def capture(
     state = tuple(recording.leaves)
     updates = tuple(recording.updates.get(t, leaf) for t, leaf in recording.leaves.items())
     graph = Graph(inputs, outputs, tuple(recording.leaves.values()), updates)
-    return Capture(graph, state, result, reads, tuple(t.requires_grad for t in state))
+    return Capture(graph, state, result, reads, tuple(map(_asks, state)))
 
 
 class Programs:
-    """Captured functions with their programs, several per key: each serves as long as what it read is what it was.
+    """Captured functions, ready to run, several per key: each serves as long as what it read is what it was.
 
     Args:
-        backend: makes the programs.
+        values: what they run on, and the backend that makes them.
         threads: see `compile`.
     """
 
-    def __init__(self, backend: Backend, threads: int | None) -> None:
-        self._backend = backend
+    def __init__(self, values: Values, threads: int | None) -> None:
+        self._values = values
         self._threads = threads
-        self._made: dict[Any, tuple[tuple[Capture, Program], ...]] = {}
+        self._made: dict[Any, tuple[Compiled, ...]] = {}
 
-    def get(self, key: Any, make: Callable[[], Capture]) -> tuple[Capture, Program]:
-        """The program under this key that holds now; where there is none, `make` captures it.
+    def get(self, key: Any, make: Callable[[], Capture]) -> Compiled:
+        """The one under this key that holds now; where there is none, `make` captures it.
 
         Raises:
             CaptureError: the function changes what it reads, so that every call would need another program.
         """
         made = self._made.get(key, ())
         for known in made:
-            if known[0].changed() is None:
+            if known.capture.changed() is None:
                 return known
         found = make()
         if found.changed() is not None:  # it may have set up something that it needs only once
@@ -181,7 +204,7 @@ class Programs:
                     "Keep what changes in a Tensor, count = cr.tensor(0), and change it with count.assign(count + 1).",
                 )
             )
-        new = found, self._backend.compile(found.graph, self._threads)
+        new = Compiled(found, self._values, self._threads)
         self._made[key] = (new, *made[: _MOST_PER_KEY - 1])
         return new
 
@@ -225,7 +248,7 @@ class CompiledFunction(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], backend: Backend, threads: int | None) -> None:
         self._function = function
-        self._programs = Programs(backend, threads)
+        self._programs = Programs(Values(backend), threads)
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -243,10 +266,12 @@ class CompiledFunction(Generic[P, R]):
                     "Bind other settings with functools.partial before compiling.",
                 )
             )
-        arrays = [_argument(a) for a in args]
-        found, program = self._compiled(args, arrays)
-        outputs = found.run(program, arrays)
-        result: R = _rebuild(found.result, [tensor(value) for value in outputs])
+        arrays = [a if type(a) is np.ndarray else _argument(a) for a in args]
+        found = self._compiled(args, arrays)
+        if is_capturing():
+            for state in found.capture.state:
+                state.numpy()  # says what is wrong with asking for a value here
+        result: R = _rebuild(found.capture.result, [computed(value) for value in found.run(arrays)])
         return result
 
     def __reduce__(self) -> Any:
@@ -260,26 +285,23 @@ class CompiledFunction(Generic[P, R]):
 
     def graph(self, *args: TensorLike) -> Graph:
         """The graph that runs for arguments like these."""
-        return self._compiled(args, [_argument(a) for a in args])[0].graph
+        return self._compiled(args, [_argument(a) for a in args]).capture.graph
 
     def program(self, *args: TensorLike) -> Program:
         """The program that runs for arguments like these; a native one can `explain` itself."""
-        return self._compiled(args, [_argument(a) for a in args])[1]
+        return self._compiled(args, [_argument(a) for a in args]).program
 
-    def _compiled(self, args: Sequence[TensorLike], arrays: Sequence[Array]) -> tuple[Capture, Program]:
-        signature = tuple((a.shape, a.dtype) for a in arrays)
-        numbers = tuple(k for k, a in enumerate(args) if is_number(a))
-        key = signature, numbers, is_recording()
+    def _compiled(self, args: Sequence[TensorLike], arrays: Sequence[Array]) -> Compiled:
+        signature = [(a.shape, a.dtype) for a in arrays]
+        numbers = [k for k, a in enumerate(args) if is_number(a)]
+        key = *signature, *numbers, is_recording()
         return self._programs.get(key, lambda: capture(self._function, [(*leaf, None) for leaf in signature], numbers))
 
 
 def _argument(value: TensorLike) -> Array:
     if isinstance(value, Tensor):
         return value.numpy()
-    if not isinstance(value, np.ndarray):
-        return tensor(value).numpy()
-    ir.as_dtype(value.dtype)
-    return value
+    return value if isinstance(value, np.ndarray) else tensor(value).numpy()
 
 
 @elsewhere.explaining_calls
@@ -301,7 +323,7 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
     A Python number given as an argument is weak, as in eager code: it takes the dtype of the Tensors that it meets. Another one
     of its kind runs the same program. NumPy's own numbers keep their dtype, as NumPy has it.
 
-    Calls from several threads that share state take turns if one of them assigns it, so that no update is lost.
+    Nothing of the state is copied in a call. Calls from several threads that share state take turns, so that no update is lost.
 
     Args:
         function: takes Tensors by position; returns Tensors, alone or in tuples, lists, dicts.

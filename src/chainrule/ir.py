@@ -30,6 +30,8 @@ Scalar = bool | int | float
 
 LEAVES = ("input", "variable", "constant")
 DTYPES = tuple(np.dtype(d) for d in ("bool", "uint8", "int32", "int64", "float32", "float64"))
+_COMPUTED_WITH = frozenset(DTYPES)
+_NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
 
 def as_dtype(dtype: Any) -> DType:
@@ -38,6 +40,8 @@ def as_dtype(dtype: Any) -> DType:
     Raises:
         DTypeError: for anything but bool, uint8, int32, int64, float32, float64.
     """
+    if isinstance(dtype, np.dtype) and dtype in _COMPUTED_WITH:
+        return dtype
     try:
         found: DType = np.dtype(dtype)
     except TypeError:
@@ -78,7 +82,7 @@ class Node:
     ) -> None:
         self.op = op
         self.inputs = inputs
-        self.attributes = MappingProxyType(dict(attributes))
+        self.attributes = MappingProxyType(dict(attributes)) if attributes else _NO_ATTRIBUTES
         self.shape = shape
         self.dtype = dtype
         self.name = name

@@ -11,10 +11,11 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from itertools import chain
 from operator import is_
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
@@ -68,13 +69,14 @@ class Reads:
 
     def __init__(self) -> None:
         self._noted: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self._names: dict[tuple[int, str], tuple[Callable[[str, Any], Any], str, Any]] = {}
+        self._names: dict[tuple[int, str], tuple[Any, Callable[[str, Any], Any], str, Any]] = {}
         self._contents: list[tuple[str, Any, Callable[[Any], Any], Any, list[Any]]] = []
         self._named_contents: list[tuple[str, Any, Callable[[Any], Any], Any, list[Any]]] = []
         self._settled: set[tuple[int, str]] = set()
         self._mentions: set[str] = set()
         self._followed: dict[int, Any] = {}  # kept, so that no other object gets the same id
         self._objects: list[Any] = []
+        self._same: _Same | None = None
 
     # ---------------------------------------------------------------------------------------- noting
     def note(self, owner: Any, name: str, value: Any) -> None:
@@ -180,7 +182,7 @@ class Reads:
         value = get(name, _ABSENT)
         if (id(place), name) in self._names or (isinstance(value, Tensor) and not value.is_known):
             return
-        self._names[id(place), name] = (get, name, value)
+        self._names[id(place), name] = (place, get, name, value)
         self.follow(value, name)
 
     def finish(self) -> None:
@@ -190,7 +192,14 @@ class Reads:
 
     # ---------------------------------------------------------------------------------------- looking again
     def changed(self) -> str | None:
-        """What is another value now, in words; None if nothing is. It takes about a microsecond per layer."""
+        """What is another value now, in words; None if nothing is. It takes about a tenth of a microsecond per value."""
+        if self._same is not None and self._same.holds():
+            return None
+        changed = self._changed()
+        self._same = None if changed else _Same(self._noted.values(), self._names.values(), [c[1] for c in self._contents])
+        return changed
+
+    def _changed(self) -> str | None:
         for owner, name, value in self._noted.values():
             try:
                 found = _get(owner, name)
@@ -198,7 +207,7 @@ class Reads:
                 found = _ABSENT
             if found is not value and not _alike(found, value):
                 return _label(owner, name)
-        for get, name, value in self._names.values():
+        for _, get, name, value in self._names.values():
             found = get(name, _ABSENT)
             if found is not value and not _alike(found, value):
                 return name or "a variable of its closure"
@@ -206,6 +215,84 @@ class Reads:
             if not _has_content(*content):
                 return label or "a variable of its closure"
         return None
+
+
+class _Same:
+    """All that was read, object by object: as long as each is the same one, nothing has changed.
+
+    This is looked at in every call, so that the loops are those of C. Where an object is another one, it may still be equal.
+    """
+
+    def __init__(self, noted: Collection[Any], names: Collection[Any], containers: Collection[Any]) -> None:
+        found = [(owner, name) for owner, name, _ in noted if _has(owner, name)]
+        self._absent = [(owner, name) for owner, name, _ in noted if not _has(owner, name)]
+        variables = [(place, name) for place, _, name, _ in names if isinstance(place, dict)]
+        # Most attributes are in the dict of their object, where C finds them fastest.
+        variables += [(attributes(owner), name) for owner, name in found if name in attributes(owner)]
+        found = [(owner, name) for owner, name in found if name not in attributes(owner)]
+        others = [(place, name or "cell_contents") for place, _, name, _ in names if not isinstance(place, dict)]
+        self._noted = _Read(_get, found)
+        self._variables = _Read(dict.get, variables)
+        self._others = _Read(getattr, others)
+        self._iterated: list[Any] = []
+        self._sized: list[Any] = []
+        self._arrays: list[Any] = []
+        for container in containers:
+            self._open(container)
+        self._sizes = [*map(len, self._sized)]
+        self._elements = [*chain.from_iterable(self._iterated)]
+        self._bytes = [*map(_copied, self._arrays)]
+
+    def _open(self, container: Any) -> None:
+        if isinstance(container, np.ndarray):
+            self._arrays.append(container)
+            return
+        parts: list[Any] = [container.keys(), container.values()] if isinstance(container, Mapping) else [container]
+        if not isinstance(container, tuple | frozenset):  # which cannot change, but for what is in what they hold
+            self._iterated += parts
+            self._sized.append(container)
+        for value in chain.from_iterable(parts):
+            if isinstance(value, _CONTAINERS):
+                self._open(value)
+
+    def holds(self) -> bool:
+        """Whether every object is the same one."""
+        try:
+            return (
+                self._noted.same()
+                and self._variables.same()
+                and self._others.same()
+                and [*map(len, self._sized)] == self._sizes
+                and all(map(is_, chain.from_iterable(self._iterated), self._elements))
+                and not (self._absent and any(_has(owner, name) for owner, name in self._absent))
+                and not (self._arrays and [*map(_copied, self._arrays)] != self._bytes)
+            )
+        except (AttributeError, ValueError, RuntimeError):  # deleted, a closure's empty variable, changed by another thread
+            return False
+
+
+class _Read:
+    """What a function gives for pairs, and whether it still gives the same objects."""
+
+    __slots__ = ("_first", "_function", "_second", "_values")
+
+    def __init__(self, function: Callable[[Any, str], Any], pairs: list[tuple[Any, str]]) -> None:
+        self._function = function
+        self._first = [first for first, _ in pairs]
+        self._second = [second for _, second in pairs]
+        self._values = [*map(function, self._first, self._second)]
+
+    def same(self) -> bool:
+        """Whether all are the same objects as at first."""
+        return not self._first or all(map(is_, map(self._function, self._first, self._second), self._values))
+
+
+def _has(owner: Any, name: str) -> bool:
+    try:
+        _get(owner, name)
+    except AttributeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -17,7 +17,9 @@ import numpy as np
 from chainrule import autodiff, checks, elsewhere, ir, ops
 from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, GradientError, ShapeError, message
 from chainrule.ir import Array, DType, Node, Scalar, Shape
+from chainrule.states import Holder
 
+_NUMBERS = (bool, int, float)
 TensorLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -41,11 +43,17 @@ class Recorder(Protocol):
     gradients: MutableMapping[Tensor, Tensor]
 
 
+class _Asking:
+    """Tells those who remember which Tensors ask for gradients that some Tensor may do otherwise."""
+
+    last: object = None
+
+
 _recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 _owners: weakref.WeakKeyDictionary[Node, weakref.ref[Tensor]] = weakref.WeakKeyDictionary()
 
 
-class Tensor:
+class Tensor(Holder):
     """An array that remembers how it was computed.
 
     Operators, indexing and mixing with NumPy arrays follow NumPy, promotion of dtypes included; Python numbers are weak.
@@ -58,13 +66,12 @@ class Tensor:
     Values do not change in place, except by `assign`: `x += 1` gives the name x to a new Tensor, and is refused for parameters.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_home", "_is_parameter", "_node", "_requires_grad", "group")
+    __slots__ = ("__weakref__", "_grad", "_home", "_is_parameter", "_requires_grad")
 
     def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
+        self._node, self._variable, self.group = node, None, None  # see `Holder`
         self._home = _recorder.get()
-        self._node = node
         self._grad: Tensor | None = None
-        self.group: object = None  # see `chainrule.turns`
         self._is_parameter = self._requires_grad = requires_grad
         if requires_grad:
             _owners[node] = weakref.ref(self)
@@ -74,7 +81,7 @@ class Tensor:
     def node(self) -> Node:
         """The node in the graph that this Tensor stands for."""
         recorder = _recorder.get()
-        return self._node if recorder is None or self._home is recorder else recorder.read(self)
+        return self._own_node() if recorder is None or self._home is recorder else recorder.read(self)
 
     @property
     def shape(self) -> Shape:
@@ -123,6 +130,7 @@ class Tensor:
         if value and self.dtype.kind != "f":
             raise _no_gradient_for(self.dtype)
         self._requires_grad = bool(value)
+        _Asking.last = object()
         self._is_parameter |= self._requires_grad
         if value:
             _owners[self._node] = weakref.ref(self)
@@ -162,7 +170,7 @@ class Tensor:
     @property
     def is_known(self) -> bool:
         """Whether it has a value; it has none yet if it was made in a function that is being captured."""
-        return self._node.value is not None
+        return self._node.value is not None or self._variable is not None
 
     def named(self, name: str) -> Tensor:
         """Call this Tensor `name`, and return it."""
@@ -241,9 +249,12 @@ class Tensor:
         if recorder is not None and self._home is not recorder:
             recorder.write(self, node)
             return
-        self._node = _fresh(node, self.name)
-        if self.requires_grad:
-            _owners[self._node] = weakref.ref(self)
+        self._replace(_fresh(node, self.name))
+
+    def _set_node(self, node: Node) -> None:
+        self._node = node
+        if self._requires_grad:
+            _owners[node] = weakref.ref(self)
 
     def detach(self) -> Tensor:
         """The same value without its history: no gradient passes back."""
@@ -255,7 +266,7 @@ class Tensor:
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""
         grad = ", requires_grad=True" if self.requires_grad else ""
-        value = self._node.value
+        value = self._own_node().value
         if value is None:
             return f"Tensor(<to be computed>, shape={self.shape}, dtype={self.dtype}{name})"
         shape = f", shape={self.shape}" if value.size > 1000 else ""
@@ -735,7 +746,7 @@ def _foreign(value: Any, error: Exception) -> ArgumentError:
 
 def is_number(value: Any) -> bool:
     """Whether it is a Python number, which is weak; as in NumPy, numbers of NumPy's own are not."""
-    return isinstance(value, bool | int | float) and not isinstance(value, np.generic)
+    return isinstance(value, _NUMBERS) and not isinstance(value, np.generic)
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -783,6 +794,16 @@ def _fresh(node: Node, name: str | None) -> Node:
     fresh = ops.elementwise.stop_gradient(node)
     fresh.name = name
     return fresh
+
+
+def asking() -> object:
+    """Another object whenever `requires_grad` of some Tensor has been set."""
+    return _Asking.last
+
+
+def computed(array: Array) -> Tensor:
+    """A Tensor of an array that a program has computed, which nobody else has."""
+    return Tensor(Node("variable", (), {}, array.shape, array.dtype, None, array))
 
 
 def result(node: Node) -> Tensor:
@@ -896,6 +917,11 @@ def no_grad() -> Iterator[None]:
 def is_recording() -> bool:
     """Whether results remember how they were computed: False within `no_grad`."""
     return _recording.get()
+
+
+def is_capturing() -> bool:
+    """Whether a function is being captured, so that Tensors from outside stand for their values."""
+    return _recorder.get() is not None
 
 
 @contextmanager

@@ -14,12 +14,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from chainrule import autodiff, ir, ops
-from chainrule.backends.contract import Backend
+from chainrule import ir, ops
+from chainrule.conformance import (
+    BackendMismatch,
+    check_backend,
+    check_primitive_on,
+    gradients,
+    is_differentiable,
+    value_and_gradients,
+)
 from chainrule.errors import ChainruleError, DTypeError, message
 from chainrule.ir import Array
 from chainrule.ops.primitive import Case, Primitive
 from chainrule.tensors import Tensor, TensorLike, apply, grad, tensor
+
+__all__ = ["BackendMismatch", "GradientMismatch", "check_backend", "check_primitive", "check_primitive_on", "gradcheck"]
 
 _STEP = 1e-3
 _FIRST = np.array([1.0, -8.0, 0.0, 8.0, -1.0]) / 12.0
@@ -146,42 +155,8 @@ def check_primitive(primitive: Primitive, seed: int) -> None:
         _check_body(primitive, case, seed)
     if primitive.name == "stop_gradient":
         _check_no_gradient(primitive, case)
-    elif _is_differentiable(primitive, case):
+    elif is_differentiable(primitive, case):
         gradcheck(lambda *points: apply(primitive.name, *points, **case.attributes) * 1.0, case.inputs, seed=seed)
-
-
-def check_backend(backend: Backend, primitive: Primitive, seed: int, tolerance: float = 1e-12) -> None:
-    """Check that a backend gives the value and gradients of one primitive, on a random case, as eager code does.
-
-    Raises:
-        AssertionError: it does not.
-    """
-    case = primitive.cases(np.random.default_rng(seed))
-    expected = _value_and_gradients(primitive, case, [ir.constant(a) for a in case.inputs], seed)
-    inputs = [ir.placeholder("input", a.shape, a.dtype) for a in case.inputs]
-    outputs = _value_and_gradients(primitive, case, inputs, seed)
-    found = backend.compile(ir.Graph(tuple(inputs), tuple(outputs))).run(case.inputs, [])
-    for array, node in zip(found, expected, strict=True):
-        assert node.value is not None
-        assert array.dtype == node.dtype, f"{backend.name}: {primitive.name} gave {array.dtype}, expected {node.dtype}"
-        np.testing.assert_allclose(array, node.value, tolerance, tolerance, err_msg=f"{backend.name}: {primitive.name} {case}")
-
-
-def _is_differentiable(primitive: Primitive, case: Case) -> bool:
-    floating = any(a.dtype.kind == "f" for a in case.inputs)
-    value = primitive(*map(ir.constant, case.inputs), **case.attributes)
-    return floating and value.dtype.kind == "f" and not primitive.not_differentiable
-
-
-def _value_and_gradients(primitive: Primitive, case: Case, inputs: Sequence[ir.Node], seed: int) -> list[ir.Node]:
-    node = primitive(*inputs, **case.attributes)
-    return [node, *_gradients(node, inputs, seed)] if _is_differentiable(primitive, case) else [node]
-
-
-def _gradients(output: ir.Node, inputs: Sequence[ir.Node], seed: int) -> list[ir.Node]:
-    """The gradients of Σ u·output for a random u, by the inputs that any flows to."""
-    upstream = ir.constant(np.random.default_rng(seed).normal(size=output.shape), output.dtype)
-    return [g for g in autodiff.gradient(output, inputs, upstream) if g is not None]
 
 
 def _check_rule(primitive: Primitive, case: Case) -> None:
@@ -201,7 +176,7 @@ def _check_float32(primitive: Primitive, case: Case) -> None:
     if "dtype" in exact.attributes or not any(a.dtype.kind == "f" for a in case.inputs):
         return
     inputs = [ir.constant(a.astype(np.float32) if a.dtype.kind == "f" else a) for a in case.inputs]
-    found = _value_and_gradients(primitive, case, inputs, seed=0)
+    found = value_and_gradients(primitive, case, inputs, seed=0)
     for node in found:
         assert node.value is not None
         assert exact.value is not None
@@ -218,8 +193,8 @@ def _check_body(primitive: Primitive, case: Case, seed: int) -> None:
     block = primitive(*inputs, **case.attributes)
     body = primitive.expand(block)
     pairs = [(block, body)]
-    if _is_differentiable(primitive, case):
-        pairs += zip(_gradients(block, inputs, seed), _gradients(body, inputs, seed), strict=True)
+    if is_differentiable(primitive, case):
+        pairs += zip(gradients(block, inputs, seed), gradients(body, inputs, seed), strict=True)
     for whole, expanded in pairs:
         assert whole.value is not None
         assert expanded.value is not None
@@ -232,5 +207,5 @@ def _check_body(primitive: Primitive, case: Case, seed: int) -> None:
 def _check_no_gradient(primitive: Primitive, case: Case) -> None:
     """stop_gradient alone has a derivative of 0 where the value does change: that is what it is for."""
     inputs = [ir.constant(a) for a in case.inputs]
-    if _gradients(primitive(*inputs, **case.attributes), inputs, seed=0):
+    if gradients(primitive(*inputs, **case.attributes), inputs, seed=0):
         raise GradientMismatch(f"{primitive.name} let a gradient pass; it is there to stop it.")

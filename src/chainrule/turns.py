@@ -1,4 +1,4 @@
-"""Calls that read and assign the same Tensors take turns.
+"""Calls that read and change the same values take turns.
 
 Tensors that are the state of one function belong to one group, with one lock; where two functions share a Tensor, their groups
 become one. So nobody holds two locks, and there is no order in which they could wait for each other.
@@ -7,56 +7,74 @@ become one. So nobody holds two locks, and there is no order in which they could
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from threading import RLock
+from typing import ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
-from chainrule.tensors import Tensor
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class _Group:
-    """Tensors that are read and assigned together; `joined` is the group that they belong to now, if it is another one."""
+class Group:
+    """What is read and changed together; `joined` is the group that it belongs to now, if that is another one."""
 
     def __init__(self) -> None:
         self.lock = RLock()  # a handler of signals may call what it interrupted
-        self.joined: _Group | None = None
+        self.joined: Group | None = None
         _groups.add(self)
 
-    def now(self) -> _Group:
+    def now(self) -> Group:
+        """The group that this one has become."""
         group = self
         while group.joined is not None:
             group = group.joined
         return group
 
 
-_groups: WeakSet[_Group] = WeakSet()
+class Member(Protocol):
+    """What belongs to a group."""
+
+    group: Group | None
+
+
+_groups: WeakSet[Group] = WeakSet()
 _joining = RLock()
 
 
 class Turns:
     """The turns of a function with this state."""
 
-    def __init__(self, state: Sequence[Tensor]) -> None:
+    def __init__(self, state: Sequence[Member]) -> None:
         with _joining, ExitStack() as held:
-            before = list(dict.fromkeys(t.group.now() for t in state if isinstance(t.group, _Group)))
+            before = list(dict.fromkeys(t.group.now() for t in state if t.group is not None))
             for group in before[1:]:
                 held.enter_context(group.lock)  # who is at it has its turn first
-            self._group = before[0] if before else _Group()
+            self.group = before[0] if before else Group()
             for group in before[1:]:
-                group.joined = self._group
-            for tensor in state:
-                tensor.group = self._group
+                group.joined = self.group
+            for member in state:
+                member.group = self.group
 
-    @contextmanager
-    def mine(self) -> Iterator[None]:
-        """Within it nobody else reads or assigns the state."""
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function. Meanwhile nobody else reads or changes the state."""
+        group = self.group
         while True:
-            group = self._group = self._group.now()
             with group.lock:
                 if group.joined is None:
-                    yield
-                    return
+                    return function(*args, **kwargs)
+            group = self.group = group.now()
+
+
+def in_turn(member: Member, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function. Meanwhile nobody else reads or changes this one."""
+    while (group := member.group) is not None:
+        group = group.now()
+        with group.lock:
+            if group.joined is None:
+                return function(*args, **kwargs)
+    return function(*args, **kwargs)
 
 
 def _after_fork() -> None:

@@ -303,7 +303,7 @@ def test_a_log_that_a_function_keeps_is_not_something_it_reads():
 def test_functions_of_libraries_cost_nothing():
     deep = nn.Sequential(*(nn.Linear(2, 2) for _ in range(4)), nn.Dropout(0.1))
     f = cr.compile(lambda x: np.sqrt(1.0) * cr.tanh(deep(x)), backend="reference")
-    found, _ = f._compiled([X], [X])
+    found = f._compiled([X], [X]).capture
     assert sorted(name for _, name in found.reads._names) == ["", "cr", "np"]
 
 

@@ -13,7 +13,7 @@ from chainrule.ops.elementwise import stop_gradient
 from chainrule.ops.primitive import PRIMITIVES, pullbacks
 from chainrule.ops.reduction import broadcast_to
 from chainrule.ops.shape import reshape, take_range
-from chainrule.testing import GradientMismatch, check_backend, check_primitive, gradcheck
+from chainrule.testing import GradientMismatch, check_primitive, check_primitive_on, gradcheck
 
 
 def _times(factor, rule):
@@ -108,7 +108,7 @@ def test_a_backend_that_computes_something_else_is_caught():
             return Halved()
 
     with pytest.raises(AssertionError, match="wrong: exp"):
-        check_backend(Wrong(), PRIMITIVES["exp"], 0)
+        check_primitive_on(Wrong(), PRIMITIVES["exp"], 0)
 
 
 def test_gradcheck_message_names_input_order_and_numbers():

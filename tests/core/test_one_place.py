@@ -55,12 +55,12 @@ EXCEPTIONS: dict[str, tuple[str, set[str]]] = {
     "diagnosis/trials.py": ("short runs are made without dropout", {"Dropout"}),
     "drawing/model.py": ("a first layer that tells the number of inputs", {"Linear"}),
     "drawing/regions.py": ("few points are answered soonest without compiling", {"reference"}),
-    "nn/forward.py": ("inputs that are indices", {"Embedding"}),
     "train/callbacks.py": ("the one schedule that watches a value", {"ReduceLROnPlateau"}),
     # The algebra of graphs: what is written in the basic operations knows them.
     "autodiff.py": ("gradients of conversions and choices", {"cast", "where"}),
     "capture.py": ("several numbers returned by a compiled function", {"stack"}),
     "testing.py": ("numbers that no gradient may reach", {"stop_gradient"}),
+    "conformance.py": ("graphs that a backend must run", {"transpose", "scatter_add"}),
     "layers.py": ("z = W a + b", {"add"}),
     "derivations/formulas.py": (
         "how formulas are simplified",

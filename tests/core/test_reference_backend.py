@@ -45,32 +45,32 @@ def _by_hand(steps):
 
 @EVERY_BACKEND
 def test_many_steps_gather_their_rows_and_take_their_settings(backend):
-    w = np.zeros(3)
+    w = backend.hold(np.zeros(3))
     losses, errors = backend.compile(_regression()).run_steps([X, T], ROWS, [RATES], [w])
     expected = _by_hand(4)
-    for found, wanted in zip((w, losses, errors), expected, strict=True):
+    for found, wanted in zip((w.read(), losses, errors), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 @EVERY_BACKEND
 def test_many_steps_equal_single_runs(backend):
     program = backend.compile(_regression())
-    many, one = np.zeros(3), np.zeros(3)
+    many, one = backend.hold(np.zeros(3)), backend.hold(np.zeros(3))
     losses, _ = program.run_steps([X, T], ROWS, [RATES], [many])
     single = [program.run([X[r], T[r], np.array(rate)], [one])[0] for r, rate in zip(ROWS, RATES, strict=True)]
     np.testing.assert_array_equal(losses, single)
-    np.testing.assert_array_equal(many, one)
+    np.testing.assert_array_equal(many.read(), one.read())
 
 
 @EVERY_BACKEND
 def test_it_stops_before_the_update_once_the_loss_is_within_the_wanted_range(backend):
     reached = T.copy()
     reached[ROWS[2]] = X[ROWS[2]] @ _by_hand(2)[0] + 0.01  # so that the third loss is 0.0001
-    w = np.zeros(3)
+    w = backend.hold(np.zeros(3))
     losses, errors = backend.compile(_regression()).run_steps([X, reached], ROWS, [RATES], [w], until=0.001)
     assert losses.shape == (3,)
     assert errors.shape == (3, 2)
-    np.testing.assert_allclose(w, _by_hand(2)[0], rtol=1e-12)
+    np.testing.assert_allclose(w.read(), _by_hand(2)[0], rtol=1e-12)
 
 
 @EVERY_BACKEND
@@ -78,29 +78,29 @@ def test_it_stops_before_the_update_once_the_loss_is_within_the_wanted_range(bac
 def test_it_stops_before_the_update_at_a_loss_that_is_not_finite(backend, bad):
     spoilt = T.copy()
     spoilt[2] = bad
-    w = np.zeros(3)
+    w = backend.hold(np.zeros(3))
     losses, _ = backend.compile(_regression()).run_steps([X, spoilt], ROWS, [RATES], [w])
     assert losses.shape == (3,)
     assert not np.isfinite(losses[-1])
-    np.testing.assert_allclose(w, _by_hand(2)[0], rtol=1e-12)
+    np.testing.assert_allclose(w.read(), _by_hand(2)[0], rtol=1e-12)
 
 
 @EVERY_BACKEND
 def test_no_steps_give_no_values(backend):
-    w = np.ones(3)
+    w = backend.hold(np.ones(3))
     losses, errors = backend.compile(_regression()).run_steps([X, T], ROWS[:0], [RATES[:0]], [w])
     assert losses.shape == (0,)
     assert errors.shape == (0, 2)
-    np.testing.assert_array_equal(w, np.ones(3))
+    np.testing.assert_array_equal(w.read(), np.ones(3))
 
 
 @EVERY_BACKEND
 def test_states_are_exchanged_at_once(backend):
     a, b = (placeholder("variable", (2,), np.float64) for _ in range(2))
     program = backend.compile(Graph((), (a, b), (a, b), (b, a)))
-    state = [np.array([1.0, 2.0]), np.array([3.0, 4.0])]
+    state = backend.hold(np.array([1.0, 2.0])), backend.hold(np.array([3.0, 4.0]))
     first, second = program.run([], state)
-    assert [s.tolist() for s in state] == [[3.0, 4.0], [1.0, 2.0]]
+    assert [s.read().tolist() for s in state] == [[3.0, 4.0], [1.0, 2.0]]
     assert [first.tolist(), second.tolist()] == [[1.0, 2.0], [3.0, 4.0]]
 
 
@@ -120,7 +120,7 @@ def test_state_that_stays_is_not_written(backend):
     w = placeholder("variable", (2,), np.float64)
     state = np.array([1.0, 2.0])
     state.flags.writeable = False
-    (y,) = backend.compile(Graph((), (w * 2.0,), (w,), (w,))).run([], [state])
+    (y,) = backend.compile(Graph((), (w * 2.0,), (w,), (w,))).run([], [backend.hold(state)])
     assert y.tolist() == [2.0, 4.0]
 
 

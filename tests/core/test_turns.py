@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.capture import Capture
+from chainrule.states import State
 from chainrule.turns import Turns
 
 
@@ -44,14 +44,14 @@ def in_threads(*calls):
 @pytest.fixture
 def slowly(monkeypatch):
     """Between reading its state and running, every call lets the others have their turn."""
-    read = Capture.state_arrays
+    find = State.variables
 
-    def state_arrays(found):
-        arrays = read(found)
+    def variables(state):
+        found = find(state)
         time.sleep(0.001)
-        return arrays
+        return found
 
-    monkeypatch.setattr(Capture, "state_arrays", state_arrays)
+    monkeypatch.setattr(State, "variables", variables)
 
 
 def test_no_update_is_lost(slowly):
@@ -106,19 +106,17 @@ def test_groups_that_meet_become_one():
     order = []
 
     def hold():
-        with second.mine():
-            taken.set()
-            done.wait(0.1)
-            order.append("held")
+        taken.set()
+        done.wait(0.1)
+        order.append("held")
 
     def join():
         taken.wait()
-        with Turns([b, c]).mine():
-            order.append("joined")
+        Turns([b, c]).run(order.append, "joined")
 
-    in_threads(hold, join)
+    in_threads(lambda: second.run(hold), join)
     assert order == ["held", "joined"]
-    assert first._group.now() is second._group.now() is a.group.now() is c.group.now()
+    assert first.group.now() is second.group.now() is a.group.now() is c.group.now()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -129,11 +127,10 @@ def test_a_fork_while_another_thread_has_its_turn():
     taken, done = threading.Event(), threading.Event()
 
     def hold():
-        with Turns([a]).mine():
-            taken.set()
-            done.wait(60)
+        taken.set()
+        done.wait(60)
 
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=lambda: Turns([a]).run(hold))
     thread.start()
     taken.wait()
     child = os.fork()

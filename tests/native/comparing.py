@@ -35,10 +35,25 @@ def compiled(graph):
     return program
 
 
+def held(*arrays):
+    """Variables with these values."""
+    return tuple(map(NATIVE.hold, arrays))
+
+
+def held_by(found):
+    """Variables with the present values of a captured function's state."""
+    return held(*(t.numpy() for t in found.state))
+
+
+def values(state):
+    """The values of Variables."""
+    return [variable.read() for variable in state]
+
+
 def assert_same_run(graph, arrays, state=()):
     """Both backends give the same outputs and the same state."""
-    ours, theirs = [np.array(s) for s in state], [np.array(s) for s in state]
+    ours, theirs = held(*state), held(*state)
     found = compiled(graph).run(arrays, ours)
     wanted = REFERENCE.compile(graph).run(arrays, theirs)
-    for k, (f, w) in enumerate(zip([*found, *ours], [*wanted, *theirs], strict=True)):
+    for k, (f, w) in enumerate(zip([*found, *values(ours)], [*wanted, *values(theirs)], strict=True)):
         assert_close(f, w, f"result {k}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparing import assert_same_run
+from comparing import assert_same_run, held_by
 from test_threads import CONVOLUTIONAL, DENSE, training_step
 
 from chainrule import ir, ops
@@ -37,7 +37,7 @@ def test_training_steps(layers, features, threads, level, monkeypatch):
     found = training_step(layers, features)
     rng = np.random.default_rng(0)
     tables = [rng.normal(size=(40, *features)).astype(np.float32), rng.integers(0, 4, 40)]
-    (losses,) = NATIVE.compile(found.graph).run_steps(tables, rng.integers(0, 40, (4, 13)), [], found.state_arrays())
+    (losses,) = NATIVE.compile(found.graph).run_steps(tables, rng.integers(0, 40, (4, 13)), [], held_by(found))
     assert np.isfinite(losses).all()
 
 

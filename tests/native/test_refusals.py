@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from comparing import held
 
 import chainrule as cr
 from chainrule import ir, ops
@@ -43,7 +44,7 @@ def test_a_refused_exponent_leaves_state_alone():
     n = ir.placeholder("input", (1,), np.int64)
     w = ir.placeholder("variable", (1,), np.int64)
     graph = ir.Graph((n,), (ops.lookup("sum")(n * 1.0),), (w,), (w + ops.lookup("power")(w, n),))
-    state = [np.array([2])]
+    state = held(np.array([2]))
     with pytest.raises(ArgumentError, match="negative integer exponent -1"):
         NATIVE.compile(graph).run_steps([np.array([3, 1, -1])], np.array([[0], [1], [2]]), [], state)
-    np.testing.assert_array_equal(state[0], [20])
+    np.testing.assert_array_equal(state[0].read(), [20])

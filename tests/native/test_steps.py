@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from comparing import assert_close, compiled
+from comparing import assert_close, compiled, held, held_by, values
 
 import chainrule as cr
 from chainrule import ir, nn, ops, optim
@@ -31,11 +31,11 @@ def _capture(model, loss, optimizer, batch, features, target):
 
 def _train_on_both(found, tables, rows, tolerance):
     rates = np.full(len(rows), 0.01)
-    ours, theirs = found.state_arrays(), found.state_arrays()
+    ours, theirs = held_by(found), held_by(found)
     losses = compiled(found.graph).run_steps(tables, rows, [rates], ours)[0]
     wanted = REFERENCE.compile(found.graph).run_steps(tables, rows, [rates], theirs)[0]
     np.testing.assert_allclose(losses, wanted, rtol=tolerance)
-    for mine, other in zip(ours, theirs, strict=True):
+    for mine, other in zip(values(ours), values(theirs), strict=True):
         np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance)
 
 
@@ -97,10 +97,10 @@ def test_state_that_is_exchanged():
     total = ops.lookup("sum")(a)
     updates = (b, ops.lookup("transpose")(a, axes=(1, 0)), ops.lookup("reshape")(b, shape=(2, 2)))
     graph = ir.Graph((), (total,), (a, b, c), updates)
-    state = [np.array([[1.0, 2], [3, 4]]), np.array([[5.0, 6], [7, 8]]), np.zeros((2, 2))]
-    old = [s.copy() for s in state]
+    old = [np.array([[1.0, 2], [3, 4]]), np.array([[5.0, 6], [7, 8]]), np.zeros((2, 2))]
+    state = held(*old)
     compiled(graph).run([], state)
-    for found, wanted in zip(state, (old[1], old[0].T, old[1]), strict=True):
+    for found, wanted in zip(values(state), (old[1], old[0].T, old[1]), strict=True):
         np.testing.assert_array_equal(found, wanted)
 
 
@@ -111,10 +111,10 @@ def test_state_read_in_every_way_beside_its_update():
     product = ops.lookup("matmul")(w, transposed)
     update = product * 0.1 + transposed + ops.lookup("sum")(w, axis=0)
     graph = ir.Graph((), (ops.lookup("sum")(transposed * w), w), (w,), (update,))
-    state = [np.random.default_rng(0).normal(size=(4, 4))]
-    theirs = [state[0].copy()]
+    start = np.random.default_rng(0).normal(size=(4, 4))
+    state, theirs = held(start), held(start)
     found, wanted = compiled(graph).run([], state), REFERENCE.compile(graph).run([], theirs)
-    for f, r in zip([*found, *state], [*wanted, *theirs], strict=True):
+    for f, r in zip([*found, *values(state)], [*wanted, *values(theirs)], strict=True):
         assert_close(f, r)
 
 
@@ -122,23 +122,22 @@ def test_an_output_may_be_an_update_or_an_input():
     x, w = _leaf("input"), _leaf("variable")
     new = w + x
     graph = ir.Graph((x,), (ops.lookup("sum")(new), new, x, w), (w,), (new,))
-    state = [np.ones(3)]
+    state = held(np.ones(3))
     total, now, given, before = compiled(graph).run([np.arange(3.0)], state)
     assert total == 6.0
     np.testing.assert_array_equal(now, [1, 2, 3])
     np.testing.assert_array_equal(given, [0, 1, 2])
     np.testing.assert_array_equal(before, [1, 1, 1])
-    np.testing.assert_array_equal(state[0], [1, 2, 3])
+    np.testing.assert_array_equal(state[0].read(), [1, 2, 3])
 
 
-def test_arrays_in_any_order_and_state_that_is_not_contiguous():
+def test_arrays_in_any_order():
     x, w = _leaf("input", (3, 2)), _leaf("variable", (3, 2))
     graph = ir.Graph((x,), (ops.lookup("sum")(x * w),), (w,), (w + x,))
-    big = np.zeros((3, 4))
-    state = [big[:, ::2]]
+    state = held(np.zeros((3, 4))[:, ::2])
     given = np.arange(6.0).reshape(2, 3).T
     compiled(graph).run([given], state)
-    np.testing.assert_array_equal(big[:, ::2], given)
+    np.testing.assert_array_equal(state[0].read(), given)
 
 
 # ------------------------------------------------------------------------------------------------ stops
@@ -149,11 +148,11 @@ def _countdown():
 
 
 def test_stops_when_the_first_output_is_low_enough():
-    state = [np.array(5.0)]
+    state = held(np.array(5.0))
     values, doubles = compiled(_countdown()).run_steps([], np.zeros((9, 0), np.int64), [np.ones(9)], state, until=3.0)
     np.testing.assert_array_equal(values, [5, 4, 3])
     np.testing.assert_array_equal(doubles, [10, 8, 6])
-    assert state[0] == 3.0
+    assert state[0].read() == 3.0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -161,20 +160,20 @@ def test_stops_when_the_first_output_is_not_finite(bad):
     steps = np.array([1.0, bad, 1.0])
     x, w = _leaf("input", ()), _leaf("variable", ())
     graph = ir.Graph((x,), (w * x,), (w,), (w + x,))
-    state = [np.array(1.0)]
+    state = held(np.array(1.0))
     (values,) = compiled(graph).run_steps([], np.zeros((3, 0), np.int64), [steps], state)
     np.testing.assert_array_equal(values, [1.0, 2.0 * bad])
-    assert state[0] == 2.0
+    assert state[0].read() == 2.0
 
 
 def test_a_single_run_always_updates():
-    state = [np.array(np.nan)]
+    state = held(np.array(np.nan))
     compiled(_countdown()).run([np.array(1.0)], state)
-    assert np.isnan(state[0])
+    assert np.isnan(state[0].read())
 
 
 def test_no_steps_at_all():
-    (values, doubles) = compiled(_countdown()).run_steps([], np.zeros((0, 0), np.int64), [np.ones(0)], [np.array(5.0)])
+    (values, doubles) = compiled(_countdown()).run_steps([], np.zeros((0, 0), np.int64), [np.ones(0)], held(np.array(5.0)))
     assert values.shape == doubles.shape == (0,)
 
 
@@ -190,28 +189,28 @@ def _gathering():
 def test_positions_outside_are_refused_and_change_nothing(position):
     graph = _gathering()
     arrays = [np.ones(2), np.array([1, position])]
-    state = [np.arange(4.0)]
+    state = held(np.arange(4.0))
     with pytest.raises(ArgumentError) as ours:
         compiled(graph).run(arrays, state)
     with pytest.raises(ArgumentError) as theirs:
-        REFERENCE.compile(graph).run(arrays, [np.arange(4.0)])
+        REFERENCE.compile(graph).run(arrays, held(np.arange(4.0)))
     assert str(ours.value) == str(theirs.value)
-    np.testing.assert_array_equal(state[0], np.arange(4.0))
+    np.testing.assert_array_equal(state[0].read(), np.arange(4.0))
 
 
 def test_a_position_outside_in_a_later_step_leaves_the_steps_before():
-    state = [np.zeros(4)]
+    state = held(np.zeros(4))
     tables = [np.ones((3, 1)).reshape(3), np.array([0, 1, 9])]
     with pytest.raises(ArgumentError, match="index 9 for an axis of size 4"):
         compiled(_gathering()).run_steps(tables, np.array([[0, 1], [1, 1], [0, 2]]), [], state)
-    np.testing.assert_array_equal(state[0], [1, 3, 0, 0])
+    np.testing.assert_array_equal(state[0].read(), [1, 3, 0, 0])
 
 
 def test_positions_count_from_the_end_and_repeat():
-    state = [np.arange(4.0)]
+    state = held(np.arange(4.0))
     (total,) = compiled(_gathering()).run([np.array([1.0, 2.0]), np.array([-1, 3])], state)
     assert total == 9.0
-    np.testing.assert_array_equal(state[0], [0, 1, 2, 6])
+    np.testing.assert_array_equal(state[0].read(), [0, 1, 2, 6])
 
 
 def test_rows_count_from_the_end_and_are_checked():
@@ -219,24 +218,24 @@ def test_rows_count_from_the_end_and_are_checked():
     graph = ir.Graph((x,), (ops.lookup("sum")(x),), (w,), (w + 1.0,))
     program = compiled(graph)
     table = np.array([1.0, 2.0, 4.0])
-    (values,) = program.run_steps([table], np.array([[-1, 0]]), [], [np.array(0.0)])
+    (values,) = program.run_steps([table], np.array([[-1, 0]]), [], held(np.array(0.0)))
     np.testing.assert_array_equal(values, [5.0])
     with pytest.raises(ArgumentError, match="index 3 for an axis of size 3"):
-        program.run_steps([table], np.array([[0, 3]]), [], [np.array(0.0)])
+        program.run_steps([table], np.array([[0, 3]]), [], held(np.array(0.0)))
 
 
 # ------------------------------------------------------------------------------------------------ arrays that do not fit
 def test_arrays_of_another_shape_are_refused():
     program = compiled(_gathering())
     with pytest.raises(ShapeError, match=r"array of shape \(3,\) for input; it was compiled for \(2,\)"):
-        program.run([np.ones(3), np.array([0, 1])], [np.zeros(4)])
-    with pytest.raises(ShapeError, match=r"shape \(5,\) for variable; it was compiled for \(4,\)"):
-        program.run([np.ones(2), np.array([0, 1])], [np.zeros(5)])
+        program.run([np.ones(3), np.array([0, 1])], held(np.zeros(4)))
+    with pytest.raises(ShapeError, match=r"variable float64\[5\] as state; it was compiled for float64\[4\]"):
+        program.run([np.ones(2), np.array([0, 1])], held(np.zeros(5)))
     tables = [np.ones(3), np.array([0, 1, 2])]
     with pytest.raises(ShapeError, match=r"shape \(1, 3\) for input; it was compiled for \(1, 2\)"):
-        program.run_steps(tables, np.array([[0, 1, 2]]), [], [np.zeros(4)])
+        program.run_steps(tables, np.array([[0, 1, 2]]), [], held(np.zeros(4)))
     with pytest.raises(ShapeError, match="Compile the graph for the new shape"):
-        compiled(_countdown()).run_steps([], np.zeros((3, 0), np.int64), [np.ones(2)], [np.array(1.0)])
+        compiled(_countdown()).run_steps([], np.zeros((3, 0), np.int64), [np.ones(2)], held(np.array(1.0)))
 
 
 # ------------------------------------------------------------------------------------------------ what it cannot compile
@@ -266,9 +265,9 @@ def test_a_profile_has_a_line_per_kernel_and_leaves_state_alone():
     w = _leaf("variable", (40, 30))
     x = _leaf("input", (20, 40))
     graph = ir.Graph((x,), (ops.lookup("sum")(ops.lookup("matmul")(x, w)),), (w,), (w * 0.5,))
-    program, state = compiled(graph), [np.ones((40, 30))]
+    program, state = compiled(graph), held(np.ones((40, 30)))
     text = program.profile([np.ones((20, 40))], state, steps=3)
-    np.testing.assert_array_equal(state[0], 1.0)
+    np.testing.assert_array_equal(state[0].read(), 1.0)
     assert "multiply-adds on registers reach" in text
     kernels = [line for line in text.splitlines() if line[:4].strip().isdigit()]
     assert len(kernels) == len(program.plan.calls) == sum(line[:4].strip().isdigit() for line in program.explain().splitlines())

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparing import compiled, planned
+from comparing import compiled, held, held_by, planned, values
 
 import chainrule as cr
 from chainrule import ir, nn, ops, optim
@@ -52,8 +52,8 @@ def test_same_bits_with_any_number_of_threads(layers, features, share_everything
         program = compiled(found.graph)
         assert program.plan.threads == count
         assert any(step.parallel for step in program.plan.calls) == (count > 1)
-        state = found.state_arrays()
-        results.append([*program.run_steps(tables, rows, [], state), *state])
+        state = held_by(found)
+        results.append([*program.run_steps(tables, rows, [], state), *values(state)])
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -64,11 +64,11 @@ def test_a_refused_position_ends_all_threads(share_everything, monkeypatch):
     i, w = ir.placeholder("input", (2,), np.int64), ir.placeholder("variable", (40,), np.float64)
     graph = ir.Graph((i,), (ops.lookup("sum")(ops.lookup("gather")(w, i, axes=(0,))),), (w,), (w + 1.0,))
     program = compiled(graph)
-    state = [np.zeros(40)]
+    state = held(np.zeros(40))
     with pytest.raises(ArgumentError, match="index 40 for an axis of size 40"):
         program.run([np.array([0, 40])], state)
     program.run([np.array([0, 39])], state)
-    np.testing.assert_array_equal(state[0], np.ones(40))
+    np.testing.assert_array_equal(state[0].read(), np.ones(40))
 
 
 def test_small_steps_stay_on_one_thread(monkeypatch):

@@ -165,7 +165,7 @@ def test_the_cases_differ():
 @pytest.mark.parametrize("slow", [False, True])
 def test_how_the_steps_are_sliced_changes_nothing(validation, slow, monkeypatch):
     """Epochs run many at once, one by one, or in small slices, as speed and callbacks ask; the numbers are the same."""
-    monkeypatch.setattr("chainrule.train.trainer._SLICE_SECONDS", 0.0 if slow else 0.1)
+    monkeypatch.setattr("chainrule.train.loop._SLICE_SECONDS", 0.0 if slow else 0.1)
     X, y, _ = data("dropout")
     X, y = X[:16], y[:16]
     cr.manual_seed(5)

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from chainrule import registry
-from chainrule.backends.contract import Backend, Program
+from chainrule.backends.contract import Backend, Program, Variable
 from chainrule.errors import ArgumentError, message
 
 # Name: module, the object in it, and the package that it needs (chainrule itself: none). Fastest first; loaded when asked for.
@@ -18,7 +18,7 @@ BACKENDS = {
 # Registered by `register_backend`.
 OTHERS: dict[str, Backend] = {}
 
-__all__ = ["BACKENDS", "OTHERS", "Backend", "Program", "available", "check_threads", "get", "register_backend"]
+__all__ = ["BACKENDS", "OTHERS", "Backend", "Program", "Variable", "available", "check_threads", "get", "register_backend"]
 
 
 def available() -> list[str]:

@@ -1,7 +1,11 @@
-"""What a backend promises: a graph in, a program out.
+"""What a backend promises: it keeps values, and makes programs of graphs that run on them.
 
-A program does not own any state. The arrays of a graph's state are handed in by the caller and changed in place, so that
-several programs (for a full batch and for the last, smaller one) can work on the same parameters.
+A `Variable` is a value that a backend keeps between runs, wherever that backend computes: a parameter, a moment, the random
+stream. `Backend.hold` makes one of an array. The state of a program is a sequence of Variables, one per leaf of `graph.state`;
+a run reads them and leaves its updates in them. Several programs (for a full batch, for the last, smaller one, for prediction)
+run on the same Variables, so nothing is copied between them. A value comes to Python when somebody reads it.
+
+`chainrule.testing.check_backend` checks all that is said here; docs/contributing/add-a-backend.md builds a backend.
 """
 
 from __future__ import annotations
@@ -12,18 +16,50 @@ from typing import Protocol, runtime_checkable
 from chainrule.ir import Array, Graph
 
 
-class Program(Protocol):
-    """A graph made ready to run."""
+class Variable(Protocol):
+    """A value that a backend keeps between runs."""
 
-    def run(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Array]:
+    @property
+    def place(self) -> str:
+        """Where it is kept, such as "host" or "cuda:0"; see `Backend.place`."""
+        ...
+
+    def read(self) -> Array:
+        """The value now, in C order. The array stays as it is, whatever later runs do; the caller does not write into it.
+
+        A backend that hands out its own memory takes other memory for this Variable before the next update.
+        """
+        ...
+
+    def copy(self) -> Variable:
+        """A Variable of its own with the value as it is now, in the same place."""
+        ...
+
+    def is_finite(self) -> bool:
+        """Whether it holds neither NaN nor infinities."""
+        ...
+
+
+class Program(Protocol):
+    """A graph made ready to run.
+
+    The caller sees to it that no other thread reads or runs on the same Variables meanwhile. A run that raises leaves them as
+    they were; in `run_steps`, as they were before the step that raised. State that the graph does not update is not written.
+    """
+
+    def run(self, inputs: Sequence[Array], state: Sequence[Variable]) -> list[Array]:
         """Run once.
 
         Args:
-            inputs: one array per graph input, of exactly its shape and dtype.
-            state: one array per state leaf; afterwards holds the updates.
+            inputs: one array per graph input, of exactly its shape and dtype; they are not written.
+            state: one Variable per state leaf, in the backend's place; afterwards they hold the updates, all computed from the
+                values before. Callers with the same state pass the same tuple, so a program may remember what it found out.
 
         Returns:
-            One new array per graph output.
+            One new array per graph output, computed from the state before the updates.
+
+        Raises:
+            ArgumentError: a value outside of what an operation allows, such as a position outside an axis.
         """
         ...
 
@@ -32,7 +68,7 @@ class Program(Protocol):
         tables: Sequence[Array],
         rows: Array,
         per_step: Sequence[Array],
-        state: Sequence[Array],
+        state: Sequence[Variable],
         until: float | None = None,
     ) -> list[Array]:
         """Run many steps, each on other rows of the same tables.
@@ -62,7 +98,7 @@ class Profiled(Program, Protocol):
         """The kernels in the order in which they run."""
         ...
 
-    def profile(self, inputs: Sequence[Array], state: Sequence[Array], steps: int = 20) -> str:
+    def profile(self, inputs: Sequence[Array], state: Sequence[Variable], steps: int = 20) -> str:
         """The same with the time that each takes on average over so many steps. Arguments as in `run`; state stays as it is."""
         ...
 
@@ -73,6 +109,19 @@ class Backend(Protocol):
     @property
     def name(self) -> str:
         """How it is asked for."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where its Variables are. Backends of one place work on each other's; between places, values go through arrays."""
+        ...
+
+    def hold(self, value: Array) -> Variable:
+        """Keep a value: a Variable of this shape and dtype.
+
+        Args:
+            value: any strides, maybe read-only. Others may read it as long as they like, so it is never written.
+        """
         ...
 
     def compile(self, graph: Graph, threads: int | None = None) -> Program:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.backends.host import PLACE, HostVariable
 from chainrule.ir import Array, Graph, Node, verify
 from chainrule.passes import expand_blocks, simplify
 
@@ -25,7 +26,7 @@ class Instruction:
 
 
 class ReferenceProgram:
-    """A graph as a list of instructions over numbered slots."""
+    """A graph as a list of instructions over numbered slots. Its state are `HostVariable`s."""
 
     def __init__(self, graph: Graph) -> None:
         verify(graph, ops.infer)
@@ -64,7 +65,7 @@ class ReferenceProgram:
             )
         return found
 
-    def run(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Array]:
+    def run(self, inputs: Sequence[Array], state: Sequence[Any]) -> list[Array]:
         """See `Program.run`."""
         slots = self._evaluate(inputs, state)
         results = self._results(slots)  # before the state changes, which an output may be a view of
@@ -76,7 +77,7 @@ class ReferenceProgram:
         tables: Sequence[Array],
         rows: Array,
         per_step: Sequence[Array],
-        state: Sequence[Array],
+        state: Sequence[Any],
         until: float | None = None,
     ) -> list[Array]:
         """See `Program.run_steps`."""
@@ -93,9 +94,9 @@ class ReferenceProgram:
             for k, (shape, dtype) in enumerate(self._result_types)
         ]
 
-    def _evaluate(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Any]:
+    def _evaluate(self, inputs: Sequence[Array], state: Sequence[Any]) -> list[Any]:
         slots: list[Any] = self._start.copy()
-        for slot, array in zip([*self._inputs, *self._state], [*inputs, *state], strict=True):
+        for slot, array in zip([*self._inputs, *self._state], [*inputs, *(v.array for v in state)], strict=True):
             slots[slot] = array
         with np.errstate(all="ignore"):
             for instruction in self._instructions:
@@ -104,11 +105,11 @@ class ReferenceProgram:
                     slots[k] = None
         return slots
 
-    def _commit(self, slots: Sequence[Any], state: Sequence[Array]) -> None:
-        # An update may be a view of another state array (an exchange of two, say), so all are copied before any is written.
-        values = [(k, np.array(slots[slot])) for k, slot in self._updates]
+    def _commit(self, slots: Sequence[Any], state: Sequence[Any]) -> None:
+        # An update may be a view of another Variable's memory (an exchange of two, say), so all are copied before any is put.
+        values = [(k, np.array(slots[slot], order="C")) for k, slot in self._updates]
         for k, value in values:
-            np.copyto(state[k], value)
+            state[k].put(value)
 
     def _results(self, slots: Sequence[Any]) -> list[Array]:
         return [np.array(slots[k]) for k in self._outputs]
@@ -118,6 +119,11 @@ class ReferenceBackend:
     """Runs graphs with NumPy."""
 
     name = "reference"
+    place = PLACE
+
+    def hold(self, value: Array) -> HostVariable:
+        """See `Backend.hold`."""
+        return HostVariable(value)
 
     def compile(self, graph: Graph, threads: int | None = None) -> ReferenceProgram:
         """See `Backend.compile`. There is one thread."""

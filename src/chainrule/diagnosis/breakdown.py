@@ -26,6 +26,7 @@ from chainrule.nn import Module
 from chainrule.nn.forward import model_dtype
 from chainrule.nn.module import modes_kept, observing
 from chainrule.ops.primitive import facts, lookup
+from chainrule.states import ValuesApart
 
 _BLOWN_UP = 1e3  # weights of networks that learn stay far below
 _PLACES = {
@@ -117,7 +118,7 @@ def broken_down(steps: Steps, data: Sequence[Array], failed: FailedStep, *, epoc
     modules: list[tuple[Module, Node]] = []
     with observing(lambda module, output: modules.append((module, output.node))):
         found = steps.capture_step(data, len(failed.rows), len(failed.rates))
-    state = steps.state.of(found)
+    state = [steps.values.read(tensor) for tensor in found.state]
     paths = {id(p): name for name, p in steps.model.named_parameters()}
     learnt = {leaf: paths[id(p)] for leaf, p in zip(found.graph.state, found.state, strict=True) if id(p) in paths}
     _name(learnt, modules, steps.model)
@@ -213,7 +214,7 @@ def first_breakdown(problem: Problem, *, epochs: int = 10, seed: int = 0) -> Bre
         )
     x, t = arrays(problem)
     data = [x, t, np.ones(len(x), model_dtype(model))]
-    steps = Steps(model, REFERENCE, loss=problem.loss, optimizer=optimizer, metrics=[], clipping=Clipping())
+    steps = Steps(model, ValuesApart(REFERENCE), loss=problem.loss, optimizer=optimizer, metrics=[], clipping=Clipping())
     batches = Batches(len(x), problem.batch_size, shuffle=True, seed=seed)
     rates = np.array([[float(group.lr.item()) for group in optimizer.groups]])
     with modes_kept(model):

@@ -63,7 +63,7 @@ class OnePass:
         stream = Generator(seed).state.numpy()
         state = [stream if owner is random.state else owner.numpy() for owner in found.state]
         self._values = {leaf: owner.numpy() for leaf, owner in self.owners.items()}
-        self._values |= dict(zip(results, REFERENCE.compile(graph).run(batch, state), strict=True))
+        self._values |= dict(zip(results, REFERENCE.compile(graph).run(batch, [*map(REFERENCE.hold, state)]), strict=True))
         self.output, self.loss = self._values[kept["output"]], float(self._values[value])
         last = final_activation(kept["output"])
         self.ending = None if last is None else last.op

@@ -2,7 +2,7 @@
 
 The runs are those of the trainer (`chainrule.fitting.steps`), on the reference backend; of large networks on the fastest one.
 What they cost is bounded whatever the network and its data: those of large ones take fewer and smaller steps. Programs work on
-arrays of their own, so the model, its optimiser and the random stream stay as they are, bit for bit.
+values of their own, so the model, its optimiser and the random stream stay as they are, bit for bit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from chainrule.ir import Array
 from chainrule.nn import Dropout, Loss, Module
 from chainrule.nn.module import modes_kept
 from chainrule.optim import Optimizer
+from chainrule.states import ValuesApart
 from chainrule.tensors import Generator, Tensor, random
 
 Values = Mapping[Tensor, Array]  # of parameters
@@ -94,6 +95,7 @@ class Trials:
         self._judged = rng.permutation(samples)[:judged]
         self._seed = seed
         self.rate = rate
+        self._values = ValuesApart(self._backend)
         self._programs = self._new(optimizer)
         self._sweep: dict[float, Trial] = {}
 
@@ -139,11 +141,11 @@ class Trials:
     def evaluate(self, x: Array, t: Array) -> float:
         """The loss of the model as it is, in evaluation mode; infinite if it is not finite."""
         with modes_kept(self._model):
-            self._programs.state.read_again()
+            self._values.begin({})
             return self._mean_loss(self._programs, x, t)
 
     def _new(self, optimizer: Optimizer, model: Module | None = None) -> Steps:
-        return Steps(model or self._model, self._backend, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
+        return Steps(model or self._model, self._values, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
 
     def _rates(self, steps: int, factor: float) -> Array:
         rates = np.array([float(group.lr.item()) for group in self.optimizer.groups])
@@ -155,8 +157,7 @@ class Trials:
         as_it_is = programs is self._programs and t is self._data[1] and not drawn
         start = self.start if as_it_is else math.inf
         with modes_kept(self._model), nullcontext() if dropout else _no_dropout(self._model):
-            programs.state.read_again()
-            programs.state.put({random.state: Generator(self._seed).state.numpy(), **(drawn or {})})
+            self._values.begin({random.state: Generator(self._seed).state.numpy(), **(drawn or {})})
             if not as_it_is:
                 start = self._judged_loss(programs, t)
             counting = counting_samples(programs.loss, (x, t, s))

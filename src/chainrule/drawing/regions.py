@@ -21,6 +21,7 @@ from chainrule.layers import final_activation
 from chainrule.nn import Module
 from chainrule.nn.forward import Forward, inputs_array, numbers
 from chainrule.ops.primitive import facts
+from chainrule.states import Values
 
 # Paul Tol's "bright" colours, which people with any colour vision tell apart; grey only when they are used up.
 CLASS_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
@@ -166,7 +167,7 @@ def _places(xs: Axis, ys: Axis) -> Array:
 
 def _answers(model: Module, plane: Plane, points: Array, binary: bool) -> _Answers:
     """What the network says at the points; a part of them at a time, as each has an output per class."""
-    network = Forward(model, backends.get("reference"))
+    network = Forward(model, Values(backends.get("reference")))
     parts = [_answers_of(network, plane, points[k : k + _AT_ONCE], binary) for k in range(0, len(points), _AT_ONCE)]
     classes = None if parts[0].classes is None else np.concatenate([part.classes for part in parts])
     return _Answers(classes, np.concatenate([part.strengths for part in parts]), parts[0].count)

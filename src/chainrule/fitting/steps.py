@@ -4,7 +4,7 @@
     evaluation   (x, t, s) ↦ Σ s·loss, Σ s·weight, Σ s·c, Σ s·mᵢ per metric
 
 x, t, s are a batch of inputs, targets and sample weights, c is the share of a sample's targets that the loss counts, lr are the
-learning rates of the groups. Each graph is captured once per batch size; all share one set of state arrays with those that run
+learning rates of the groups. Each graph is captured once per batch size; all run on the same values, as do those that run
 the model forward (`chainrule.nn.forward`).
 """
 
@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks, optim
-from chainrule.backends.contract import Backend, Program
-from chainrule.capture import Capture
+from chainrule.capture import Capture, Compiled
 from chainrule.fitting.metrics import Metric, share
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import EVALUATION_BATCH, Forward, batch_signature
 from chainrule.nn.losses import trusting
+from chainrule.states import Values
 from chainrule.tensors import Tensor, no_grad
 
 
@@ -64,7 +64,7 @@ class Steps(Forward):
     def __init__(
         self,
         model: Module,
-        backend: Backend,
+        values: Values,
         *,
         loss: Loss,
         optimizer: optim.Optimizer,
@@ -72,7 +72,7 @@ class Steps(Forward):
         clipping: Clipping,
         threads: int | None = None,
     ) -> None:
-        super().__init__(model, backend, threads)
+        super().__init__(model, values, threads)
         self.loss = loss
         self.optimizer = optimizer
         self.metrics = metrics
@@ -94,11 +94,11 @@ class Steps(Forward):
         Returns:
             Loss, Σ s·c with c the share of a sample's targets that counts, and Σ s·mᵢ per metric, each (steps,).
         """
-        found, program = self.step_program(data, rows.shape[1], rates.shape[1])
+        step = self.step_program(data, rows.shape[1], rates.shape[1])
         taken = np.ones(len(rows), bool) if counting is None else np.asarray(counting[rows].any(axis=1))
         if taken.all():
-            return program.run_steps(data, rows, [rates], self.state.of(found), until)
-        outputs = program.run_steps(data, rows[taken], [rates[taken]], self.state.of(found), until)
+            return step.run_steps(data, rows, [rates], until)
+        outputs = step.run_steps(data, rows[taken], [rates[taken]], until)
         ran = len(outputs[0])
         done = len(rows) if ran == taken.sum() else int(np.flatnonzero(taken)[ran - 1]) + 1
         return [_spread(values, taken[:done]) for values in outputs]
@@ -117,17 +117,18 @@ class Steps(Forward):
             data, rows, rates, counting: see `train`.
             parameters: what must stay finite beside the loss.
         """
+        self.step_program(data, rows.shape[1], rates.shape[1])  # from now on it is known what a step changes
         for index in range(len(rows)):
-            before = self.state.copy()
+            before = self.values.copy()
             loss = float(self.train(data, rows[index : index + 1], rates[index : index + 1], None, counting)[0][0])
-            finite = self.state.is_finite(parameters)
+            finite = self.values.is_finite(parameters)
             if not (finite and math.isfinite(loss)):
-                self.state.restore(before)
+                self.values.restore(before)
                 return FailedStep(index, rows[index], rates[index], loss)
         return None
 
-    def step_program(self, data: Sequence[Array], size: int, groups: int) -> tuple[Capture, Program]:
-        """The graph and the program of a training step on batches of this size, for so many groups of parameters."""
+    def step_program(self, data: Sequence[Array], size: int, groups: int) -> Compiled:
+        """A training step on batches of this size, for so many groups of parameters."""
         return self.program("train", self._training_step, _signature(data, size, groups))
 
     def capture_step(self, data: Sequence[Array], size: int, groups: int) -> Capture:
@@ -139,10 +140,15 @@ class Steps(Forward):
         totals = [0.0] * (3 + len(self.metrics))
         for first in range(0, len(data[0]), EVALUATION_BATCH):
             part = [a[first : first + EVALUATION_BATCH] for a in data]
-            found, program = self.program("evaluate", self._evaluation, batch_signature(part, len(part[0])))
-            outputs = program.run(part, self.state.of(found))
+            outputs = self.program("evaluate", self._evaluation, batch_signature(part, len(part[0]))).run(part)
             totals = [total + float(value) for total, value in zip(totals, outputs, strict=True)]
         return totals
+
+    def measures(self, data: Sequence[Array]) -> dict[str, float]:
+        """The loss and the metrics over a data set, by name."""
+        loss, weight, total, *sums = self.evaluate(data)
+        found = {"loss": loss if self.loss.reduction == "sum" else loss / weight}
+        return found | {m.name: m.finish(value / total) for m, value in zip(self.metrics, sums, strict=True)}
 
     def _training_step(self, x: Tensor, t: Tensor, s: Tensor, lr: Tensor) -> list[Tensor]:
         for position, group in enumerate(self.optimizer.groups):

@@ -104,6 +104,8 @@ class Embedding(Module):
         DTypeError: indices that are not integers. ArgumentError: an index outside the entries.
     """
 
+    reads_positions = True
+
     def __init__(self, num_embeddings: int, embedding_dim: int, *, init: Init = None, dtype: Any = "float32") -> None:
         settings.positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings, self.embedding_dim = int(num_embeddings), int(embedding_dim)

@@ -3,92 +3,46 @@
     prediction   x ↦ output
 
 The graph is captured once per batch size, and again after a change of settings;
-all programs share one set of state arrays (parameters, buffers, random stream).
+all programs run on the same values (of parameters, buffers, and the random stream).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.backends.contract import Backend, Program
-from chainrule.capture import Capture, Programs, capture
+from chainrule.capture import Capture, Compiled, Programs, capture
 from chainrule.errors import DataError, message
 from chainrule.ir import Array, Shape
-from chainrule.nn.dense import Embedding
-from chainrule.nn.module import Module
 from chainrule.reads import Noted
+from chainrule.states import Values
 from chainrule.tensors import Tensor, no_grad
+
+if TYPE_CHECKING:
+    from chainrule.nn.module import Module
 
 EVALUATION_BATCH = 1024
 
 
-class StateArrays:
-    """The arrays that programs work on, one per Tensor, filled from the Tensors when first needed."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[Tensor, Array] = {}
-        self._changed: set[Tensor] = set()
-
-    def of(self, found: Capture) -> list[Array]:
-        """The arrays for the state of a captured graph."""
-        for tensor in found.state:
-            if tensor not in self._arrays:
-                self._arrays[tensor] = np.array(tensor.numpy(), order="C")
-        for tensor, leaf, update in zip(found.state, found.graph.state, found.graph.updates, strict=True):
-            if leaf is not update:
-                self._changed.add(tensor)
-        return [self._arrays[tensor] for tensor in found.state]
-
-    def write_back(self) -> None:
-        """Give every Tensor that programs update its current value."""
-        for tensor in self._changed:
-            tensor.assign(self._arrays[tensor])
-
-    def read_again(self) -> None:
-        """Take over the values of all Tensors: those of the last `write_back`, or what somebody has changed since."""
-        for tensor, array in self._arrays.items():
-            np.copyto(array, tensor.numpy())
-
-    def put(self, values: Mapping[Tensor, Array]) -> None:
-        """Give the arrays of these Tensors other values; the Tensors keep theirs."""
-        for tensor, value in values.items():
-            self._arrays[tensor] = np.array(value)
-
-    def copy(self) -> dict[Tensor, Array]:
-        """The present values, for `restore`."""
-        return {tensor: array.copy() for tensor, array in self._arrays.items()}
-
-    def restore(self, values: Mapping[Tensor, Array]) -> None:
-        """Go back to what `copy` gave; Tensors first needed since then take their own values again."""
-        for tensor, array in self._arrays.items():
-            np.copyto(array, values[tensor] if tensor in values else tensor.numpy())
-
-    def is_finite(self, tensors: Sequence[Tensor]) -> bool:
-        """Whether the arrays for these Tensors hold neither NaN nor infinities."""
-        return all(np.isfinite(self._arrays[t]).all() for t in tensors if t in self._arrays)
-
-
 class Forward(Noted):
-    """Programs that run a model forward, and the state arrays that it and its training share.
+    """Programs that run a model forward, on values that its training may share.
 
     Attributes:
         model: as given.
-        state: the arrays.
+        values: what the programs run on, and their backend.
     """
 
-    def __init__(self, model: Module, backend: Backend, threads: int | None = None) -> None:
+    def __init__(self, model: Module, values: Values, threads: int | None = None) -> None:
         self.model = model
-        self._programs = Programs(backend, threads)
-        self._current: dict[tuple[Any, ...], tuple[Capture, Program]] = {}
-        self.state = StateArrays()
+        self.values = values
+        self._programs = Programs(values, threads)
+        self._current: dict[tuple[Any, ...], Compiled] = {}
 
     def refresh(self) -> None:
-        """Take over what has changed outside: values of Tensors, and modes and settings, which may need other programs."""
-        self.state.read_again()
+        """Look again at modes and settings, which may need other programs."""
         self._current.clear()
 
     def predict(self, x: Array) -> Array:
@@ -96,8 +50,7 @@ class Forward(Noted):
         parts = []
         for first in range(0, len(x), EVALUATION_BATCH):
             part = x[first : first + EVALUATION_BATCH]
-            found, program = self.program("predict", self._prediction, batch_signature([part], len(part)))
-            parts += program.run([part], self.state.of(found))
+            parts += self.program("predict", self._prediction, batch_signature([part], len(part))).run([part])
         return np.concatenate(parts)
 
     def output_shape(self, x: Array) -> Shape:
@@ -105,7 +58,7 @@ class Forward(Noted):
         (output,) = self._capture(self._prediction, batch_signature([x], len(x)), training=False).graph.outputs
         return output.shape
 
-    def program(self, kind: str, function: Callable[..., Any], arguments: list[tuple[Shape, Any]]) -> tuple[Capture, Program]:
+    def program(self, kind: str, function: Callable[..., Any], arguments: list[tuple[Shape, Any]]) -> Compiled:
         """A function of the model, captured for arguments of these shapes and dtypes, and made ready to run.
 
         The `kind` names the function; of the kind "train" it is captured in training mode.
@@ -147,7 +100,7 @@ def model_dtype(model: Module) -> np.dtype[Any]:
 
 
 def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
-    """The inputs in the dtype that the model computes with; int64 for a model that starts with an embedding.
+    """The inputs in the dtype that the model computes with; int64 for a model whose first layer reads positions.
 
     Raises:
         DataError: no samples, something that is not numbers, or NaN and infinities, with the place of the first.
@@ -156,7 +109,7 @@ def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
     if array.ndim < 1 or len(array) == 0:
         raise DataError(message(f"{name} has the shape {array.shape}", "it must hold at least one sample", "Check the data."))
     check_finite(array, name)
-    if array.dtype.kind in "iu" and _starts_with_embedding(model):
+    if array.dtype.kind in "iu" and _reads_positions(model):
         return np.ascontiguousarray(array, dtype=np.int64)
     return converted(array, model_dtype(model), name)
 
@@ -212,9 +165,9 @@ def check_finite(array: Array, name: str) -> None:
         )
 
 
-def _starts_with_embedding(model: Module) -> bool:
-    leaves = [m for _, m in model.named_modules() if not list(m.children())]
-    return bool(leaves) and isinstance(leaves[0], Embedding)
+def _reads_positions(model: Module) -> bool:
+    first = next((m for _, m in model.named_modules() if not m.children()), model)
+    return first.reads_positions
 
 
 def batch_signature(data: Sequence[Array], size: int) -> list[tuple[Shape, Any]]:

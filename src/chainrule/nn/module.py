@@ -10,10 +10,13 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 import numpy as np
 
 from chainrule import backends, checks, elsewhere
+from chainrule.backends import Backend
 from chainrule.errors import ArgumentError, ChainruleError, message
 from chainrule.ir import Array
 from chainrule.nn import settings
+from chainrule.nn.forward import Forward, inputs_array
 from chainrule.reads import Noted, attributes
+from chainrule.states import Values
 from chainrule.tensors import Tensor, TensorLike, as_numpy, tensor
 
 T = TypeVar("T")
@@ -65,7 +68,11 @@ class Module(Noted, elsewhere.Explaining):
         training: whether layers such as Dropout and BatchNorm behave as in training (`train`) or as in use (`eval`).
     """
 
+    __slots__ = ("_forward",)  # by backend, where `predict` keeps its programs; not in `vars`, where parts and settings are
+    _forward: dict[Backend, Forward]
+
     not_kept: ClassVar[frozenset[str]] = frozenset()  # entries of PyTorch's states that have no counterpart in this layer
+    reads_positions: ClassVar[bool] = False  # whether its inputs are whole numbers that point into something, as for Embedding
     training: bool = True
     forward: Callable[..., Tensor] = _forward_missing
 
@@ -80,7 +87,7 @@ class Module(Noted, elsewhere.Explaining):
     def predict(self, X: Any, *, backend: str = "auto") -> Array:
         """The outputs (samples, …) for inputs (samples, …), in evaluation mode, about a thousand samples at a time.
 
-        The model is compiled anew in every call; `Trainer.predict` keeps its programs.
+        The model is compiled once per number of samples and backend, and again when it or its settings have changed.
 
         Args:
             X: numbers; converted to the dtype of the parameters.
@@ -89,9 +96,21 @@ class Module(Noted, elsewhere.Explaining):
         Raises:
             DataError, ShapeError: inputs that do not fit. ArgumentError: an unknown backend.
         """
-        from chainrule.nn import forward  # noqa: PLC0415 -- it knows Module
+        runs_on = backends.get(backend)
+        try:
+            known = self._forward
+        except AttributeError:
+            known = {}
+            object.__setattr__(self, "_forward", known)  # it is no setting
+        if runs_on not in known:
+            known[runs_on] = Forward(self, Values(runs_on))
+        found = known[runs_on]
+        found.refresh()
+        return found.predict(inputs_array(self, X))
 
-        return forward.Forward(self, backends.get(backend)).predict(forward.inputs_array(self, X))
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: programs belong to this one, in this process."""
+        return vars(self).copy()
 
     # ---------------------------------------------------------------------------------------- what it is made of
     def __setattr__(self, name: str, value: Any) -> None:

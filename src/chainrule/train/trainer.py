@@ -1,38 +1,33 @@
-"""The training loop: forward pass, loss, stop when it is small enough, else backward pass and update; repeat."""
+"""The Trainer: what users call. `loop` runs the steps, `going_back` keeps the values from before a bad one."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule import backends, checks, elsewhere, optim
-from chainrule.backends.contract import Profiled
-from chainrule.errors import ArgumentError, NonFiniteLoss, message
+from chainrule.errors import ArgumentError, message
 from chainrule.fitting import inputs
 from chainrule.fitting.batches import Batches
 from chainrule.fitting.history import History
-from chainrule.fitting.metrics import Metric, is_right, resolve
-from chainrule.fitting.steps import Clipping, FailedStep, Steps
+from chainrule.fitting.metrics import Metric, resolve
+from chainrule.fitting.steps import Clipping, Steps
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.function_loss import as_loss
+from chainrule.states import Values
 from chainrule.tensors import Generator, Tensor, drawing_from, tensor
 from chainrule.train.callbacks import Callback, check_callbacks
 from chainrule.train.interrupt import Interrupt
-from chainrule.train.progress import Progress, choose
+from chainrule.train.loop import Job, Loop, Pace
+from chainrule.train.progress import choose
 
 if TYPE_CHECKING:
     from chainrule.diagnosis.findings import Diagnosis
-
-_SLICE_SECONDS = 0.1  # how long a program runs before progress is shown and Ctrl-C is heeded
-_SHARE_OF_SAVING = 0.01  # of the time goes into looking at the parameters and keeping values to go back to
 
 
 class Trainer:
@@ -104,7 +99,7 @@ class Trainer:
         self._callbacks: list[Callback] = []
         self._steps = Steps(
             model,
-            backends.get(backend),
+            Values(backends.get(backend)),
             loss=self.loss,
             optimizer=optimizer,
             metrics=self.metrics,
@@ -112,9 +107,7 @@ class Trainer:
             threads=backends.check_threads(threads),
         )
         self._stream = Generator()
-        self._slice = 8
-        self._unsaved: list[tuple[Array, Array]] = []  # rows and rates of the steps since the state was last written back
-        self._saved_at = self._saving_seconds = 0.0
+        self._pace = Pace()
 
     def __reduce__(self) -> Any:
         raise ArgumentError(
@@ -207,7 +200,8 @@ class Trainer:
                 shown.start(self.epoch + 1, self.epoch + epochs, batches.steps)
                 try:
                     with Interrupt() as interrupt:
-                        self._run(_Job(data, counting, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt))
+                        job = Job(data, counting, held_out, batches, epochs, sampler, seed, until_loss, shown, interrupt)
+                        self._loop(job).run()
                 finally:
                     shown.stop()
                     self._end()
@@ -227,7 +221,7 @@ class Trainer:
         with drawing_from(self._stream):
             data = self._data(X, y, sample_weight)
             self._refresh()
-            return self._evaluate(data)
+            return self._steps.measures(data)
 
     def predict(self, X: Any) -> Array:
         """The model's outputs (samples, …), in evaluation mode.
@@ -246,7 +240,6 @@ class Trainer:
             DataError, ShapeError, ArgumentError: data that does not fit.
         """
         x, t, _ = self._data(X, y)
-        self._steps.state.read_again()
         return self.loss.terms(tensor(self._steps.predict(x)), tensor(t))[0].numpy()
 
     def profile(self, X: Any, y: Any, *, batch_size: int = 32, steps: int = 20) -> str:
@@ -272,8 +265,8 @@ class Trainer:
         rates = np.array([float(group.lr) for group in self.optimizer.groups])
         with drawing_from(self._stream):
             self._refresh()
-            found, program = self._steps.step_program(data, len(batch[0]), len(rates))
-        if not isinstance(program, Profiled):
+            text = self._steps.step_program(data, len(batch[0]), len(rates)).profile([*batch, rates], steps)
+        if text is None:
             raise ArgumentError(
                 message(
                     f"a profile was asked for on the backend {self.backend!r}",
@@ -281,7 +274,7 @@ class Trainer:
                     'Give Trainer backend="native".',
                 )
             )
-        return program.profile([*batch, rates], self._steps.state.of(found), steps)
+        return text
 
     def stop(self, reason: str) -> None:
         """End training after this epoch; for callbacks."""
@@ -336,7 +329,6 @@ class Trainer:
                 callback.load_state(self, state)
         self.resumed_callbacks = []
         self._refresh()
-        self._unsaved, self._saved_at = [], time.perf_counter()
 
     def _refresh(self) -> None:
         """Let the programs take over what has been changed since they last ran."""
@@ -345,209 +337,28 @@ class Trainer:
         self._steps.refresh()
 
     def _end(self) -> None:
-        self._publish()
+        self._steps.values.forget()
+        self._note_random_state()
         for callback in self._callbacks:
             callback.on_end(self)
 
-    def _publish(self) -> None:
-        """Let the model, the optimiser and the random stream show what the programs have computed."""
-        self._steps.state.write_back()
-        self._unsaved = []
+    def _note_random_state(self) -> None:
         self.random_state = np.array(self._stream.state.numpy())
 
-    def _run(self, job: _Job) -> None:
-        last = self.epoch + job.epochs
-        watched = bool(self._callbacks) or job.held_out is not None or not job.batches.uniform
-        while self.epoch < last and not self.history.stopped:
-            at_once = 1 if watched else max(1, min(last - self.epoch, self._slice // job.batches.steps))
-            started = time.perf_counter()
-            parts: list[list[Array]] = []
-            try:
-                for part in self._steps_of(job, at_once):
-                    parts.append(part)  # noqa: PERF402 -- those before an error are needed
-            except NonFiniteLoss as error:  # the epochs before that of the step that failed are done
-                whole = (error.breakdown.epoch - self.epoch - 1) * job.batches.steps
-                self._finish_epochs(job, [values[:whole] for values in _joined(parts)], started)
-                raise
-            if not parts:
-                return
-            self._finish_epochs(job, _joined(parts), started)
+    def _loop(self, job: Job) -> Loop:
+        return Loop(
+            self, self._steps, job, self._parameters, pace=self._pace, call_back=self._call_back if self._callbacks else None
+        )
 
-    def _finish_epochs(self, job: _Job, outputs: Sequence[Array], started: float) -> None:
-        """Enter epochs, of which the last may be cut short, given the outputs of their steps."""
-        starts = range(0, len(outputs[0]), job.batches.steps)
-        seconds = (time.perf_counter() - started) / max(len(starts), 1)
-        for first in starts:
-            row = self._row([values[first : first + job.batches.steps] for values in outputs])
-            self._finish_epoch(job, row | {"seconds": seconds})
-
-    def _steps_of(self, job: _Job, epochs: int) -> Iterator[list[Array]]:
-        """Run the steps of some epochs, or fewer where training is to stop.
-
-        Yields:
-            For each slice of steps, per output of the step, and last for the rate of the first group, one value per step run.
-        """
-        done = 0
-        for rows in self._rows(job, epochs):
-            for part in self._slices(rows):
-                rates = self._rates(done, len(part), job.batches.steps)
-                outputs = self._steps.train(job.data, part, rates, job.until, job.counting)
-                done += len(outputs[0])
-                self.history.step_loss.frombytes(outputs[0].astype(np.float64).tobytes())
-                loss = float(outputs[0][-1])
-                self._unsaved.append((part[: len(outputs[0])], rates[: len(outputs[0])]))
-                yield [*outputs, rates[: len(outputs[0]), 0]]
-                if not math.isfinite(loss):
-                    raise self._broken_down(job, loss, done)
-                self._save(job, loss, done)
-                counts = job.counting is None or bool(job.counting[part[len(outputs[0]) - 1]].any())
-                self._judge(loss, done, job, counts=counts)
-                if self.history.stopped:
-                    self._check_parameters(job, loss, done)
-                    return
-        if done:
-            self._check_parameters(job, loss, done)
-
-    def _rows(self, job: _Job, epochs: int) -> Iterator[Array]:
-        """The rows of each step; with the sampler "misclassified", one that the model gets wrong now, while there is any."""
-        if job.sampler == "all":
-            yield from job.batches.rows(self.epoch, epochs)
-            return
-        rng = np.random.default_rng([job.seed, self.epoch])
-        for _ in range(len(job.data[0])):
-            outputs, targets = tensor(self._steps.predict(job.data[0])), tensor(job.data[1])
-            right = is_right(outputs, targets, self.loss).numpy().reshape(len(outputs), -1).all(axis=1)
-            wrong = np.flatnonzero(~right if job.counting is None else ~right & job.counting)
-            if not wrong.size:
-                self.stop("no sample is misclassified")
-                return
-            yield rng.choice(wrong, size=(1, 1))
-
-    def _slices(self, rows: Array) -> Iterator[Array]:
-        """Parts of the steps that take about as long as the user may wait for a sign of life."""
-        first = 0
-        while first < len(rows):
-            part = rows[first : first + self._slice]
-            started = time.perf_counter()
-            yield part
-            pace = len(part) / max(time.perf_counter() - started, 1e-9)
-            self._slice = max(1, min(int(pace * _SLICE_SECONDS), 4 * self._slice))
-            first += len(part)
-
-    def _rates(self, done: int, steps: int, steps_per_epoch: int) -> Array:
-        """Learning rates (steps, groups)."""
-        if self.schedule is None:
-            return np.tile([float(group.lr) for group in self.optimizer.groups], (steps, 1))
-        schedule = self.schedule
-        first = self.epoch * steps_per_epoch + done
-        times = range(first, first + steps)
-        if schedule.interval == "epoch":
-            times = [t // steps_per_epoch for t in times]  # type: ignore[assignment]
-        return np.array([[schedule.value(t, base) for base in self.base_rates] for t in times])
-
-    def _judge(self, loss: float, done: int, job: _Job, *, counts: bool) -> None:
-        """After a slice: show it, and see whether training is to stop; a last batch that counts nothing has no say."""
-        epoch, step = self._number(done, job)
-        job.progress.steps(epoch, step, loss)
-        if counts and job.until is not None and loss <= job.until:
-            self.stop(f"the loss {loss:.6g} is within the wanted range, at most {job.until:g}")
-        elif job.interrupt.requested:
-            self.stop("interrupted")
-
-    def _check_parameters(self, job: _Job, loss: float, done: int) -> None:
-        if not self._steps.state.is_finite(self._parameters):
-            raise self._broken_down(job, loss, done)
-
-    def _save(self, job: _Job, loss: float, done: int) -> None:
-        """Check the parameters and write the state back, if that was not done for long compared with the time that it takes."""
-        start = time.perf_counter()
-        if start - self._saved_at > self._saving_seconds / _SHARE_OF_SAVING:
-            self._check_parameters(job, loss, done)
-            self._publish()
-            self._saved_at = time.perf_counter()
-            self._saving_seconds = self._saved_at - start
-
-    def _broken_down(self, job: _Job, loss: float, done: int) -> NonFiniteLoss:
-        """Go back to the state before the step that failed, one of those since the last saving; the error that says why."""
-        rows, rates = self._unsaved[-1]
-        failed, later = FailedStep(len(rows) - 1, rows[-1], rates[-1], loss), 0
-        if not self._steps.state.is_finite(self._parameters):
-            self._steps.state.read_again()  # the values last saved, from which the steps are taken again
-            failed, later = self._first_failed(job) or (failed, later)
-        del self.history.step_loss[len(self.history.step_loss) - later :]
-        epoch, step = self._number(done - later, job)
-        from chainrule.diagnosis.breakdown import broken_down  # noqa: PLC0415 -- only a run that fails needs it
-
-        found = broken_down(self._steps, job.data, failed, epoch=epoch, step=step)
-        finite = math.isfinite(failed.loss)
-        what = "a parameter became NaN or infinite" if finite else f"the loss became {failed.loss}"
-        kept = "it must be finite; the model keeps the values that it had before this step"
-        return NonFiniteLoss(message(f"{what} in epoch {epoch}, step {step}: {found.text()}", kept, found.advice()), found)
-
-    def _first_failed(self, job: _Job) -> tuple[FailedStep, int] | None:
-        """The first step since the last saving that fails, and how many steps were taken after it."""
-        later = sum(len(rows) for rows, _ in self._unsaved)
-        for rows, rates in self._unsaved:
-            failed = self._steps.first_failed(job.data, rows, rates, self._parameters, job.counting)
-            if failed is not None:
-                return failed, later - failed.index - 1
-            later -= len(rows)
-        return None
-
-    def _number(self, done: int, job: _Job) -> tuple[int, int]:
-        """Epoch and step, from 1, of the last of `done` steps since the last whole epoch."""
-        return self.epoch + 1 + (done - 1) // job.batches.steps, (done - 1) % job.batches.steps + 1
-
-    def _row(self, outputs: Sequence[Array]) -> dict[str, float]:
-        """The values of an epoch from those of its steps: loss, Σ s·c, Σ s·mᵢ, learning rate."""
-        losses, weights, *sums, rates = (values.astype(np.float64) for values in outputs)  # sums of float32 may overflow
-        total = float(weights.sum())
-        mean = float((losses * weights).sum()) / total if total else float(losses.mean())
-        row = {"epoch": self.epoch + 1, "loss": float(losses.sum()) if self.loss.reduction == "sum" else mean}
-        for metric, values in zip(self.metrics, sums, strict=True):
-            row[metric.name] = metric.finish(float(values.sum()) / total) if total else math.nan
-        return row | {"lr": float(rates[-1])}
-
-    def _finish_epoch(self, job: _Job, row: dict[str, float]) -> None:
-        if job.held_out is not None:
-            row |= {f"val_{name}": value for name, value in self._evaluate(job.held_out).items()}
-        self.history.epochs.append(row)
-        self.epoch += 1
-        job.progress.epoch(row)
-        if self._callbacks:
-            self._publish()
-            for callback in self._callbacks:
-                callback.on_epoch(self, row)
-            self._refresh()
-
-    def _evaluate(self, data: Sequence[Array]) -> dict[str, float]:
-        loss, weight, total, *sums = self._steps.evaluate(data)
-        found = {"loss": loss if self.loss.reduction == "sum" else loss / weight}
-        return found | {m.name: m.finish(value / total) for m, value in zip(self.metrics, sums, strict=True)}
+    def _call_back(self, row: dict[str, float]) -> None:
+        """Show the callbacks an epoch, and take over what they have changed."""
+        self._note_random_state()
+        for callback in self._callbacks:
+            callback.on_epoch(self, row)
+        self._refresh()
 
 
 elsewhere.explain_calls_of_methods(Trainer)
-
-
-@dataclass
-class _Job:
-    """What one call of `fit` asks for."""
-
-    data: list[Array]
-    counting: Array | None
-    held_out: list[Array] | None
-    batches: Batches
-    epochs: int
-    sampler: str
-    seed: int
-    until: float | None
-    progress: Progress
-    interrupt: Interrupt
-
-
-def _joined(parts: Sequence[list[Array]]) -> list[Array]:
-    """Outputs of slices of steps, put together per output."""
-    return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 def _learnt(model: Module, optimizer: optim.Optimizer) -> list[Tensor]:

@@ -22,9 +22,10 @@ import warnings
 
 from chainrule import ops
 from chainrule.backends.contract import Program
+from chainrule.backends.host import PLACE, HostVariable
 from chainrule.backends.reference import REFERENCE
 from chainrule.errors import MissingDependency, message
-from chainrule.ir import Graph, verify
+from chainrule.ir import Array, Graph, verify
 from chainrule.passes import expand_blocks
 
 try:
@@ -62,9 +63,14 @@ class NativeBackend:
     """Compiles graphs with LLVM for the processor at hand."""
 
     name = "native"
+    place = PLACE
 
     def __init__(self) -> None:
         self._warned: set[str] = set()
+
+    def hold(self, value: Array) -> HostVariable:
+        """See `Backend.hold`. The reference backend, which runs some of the graphs, works on the same Variables."""
+        return HostVariable(value)
 
     def compile(self, graph: Graph, threads: int | None = None) -> Program:
         """See `Backend.compile`.

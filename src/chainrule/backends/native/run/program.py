@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import os
 import time
+from array import array
 from collections.abc import Sequence
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
 
+from chainrule.backends import host
+from chainrule.backends.host import HostVariable
 from chainrule.backends.native.code.abi import BARRIER_WORDS, JOB
 from chainrule.backends.native.run import engine
 from chainrule.backends.native.run.executable import Executable
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class NativeProgram:
-    """A graph as machine code. See `chainrule.backends.contract.Program`.
+    """A graph as machine code. See `chainrule.backends.contract.Program`; its state are `HostVariable`s.
 
     Args:
         graph: what it computes.
@@ -51,6 +54,14 @@ class NativeProgram:
         self._plan: Plan | None = None
         self._choice = Choice(executable.threads)
         self.clocks = np.zeros((executable.threads, executable.calls), np.int64)
+        self._pointers = np.zeros((executable.threads, self._slots["end"]), np.int64)
+        self._pointers[:, 0] = self._arena.ctypes.data
+        self._set("constant", executable.constants)
+        self._status = np.zeros((executable.threads, 2), np.int64)
+        self._meeting = _aligned_bytes(8 * BARRIER_WORDS)
+        self._places = list(zip(*map(_rows, (self._pointers, self._status, self.clocks)), strict=False))
+        self._updated = [leaf is not update for leaf, update in zip(graph.state, graph.updates, strict=True)]
+        self._set_for: tuple[Any, object] = (None, None)  # the state whose addresses are in the table
         _PROGRAMS.add(self)
 
     @property
@@ -76,7 +87,7 @@ class NativeProgram:
 
         return report.describe(self.plan, self._target)
 
-    def profile(self, inputs: Sequence[Array], state: Sequence[Array], steps: int = 20) -> str:
+    def profile(self, inputs: Sequence[Array], state: Sequence[Any], steps: int = 20) -> str:
         """As `explain`, with the time that each kernel takes on average over `steps` steps, beside the most that the processor
         can do. State is left as it is."""
         from chainrule.backends.native.plan import report  # noqa: PLC0415 -- as above
@@ -90,24 +101,24 @@ class NativeProgram:
         for _ in range(2):  # the first time is for the caches
             timed.clocks[:] = 0
             start, ticks = time.perf_counter(), engine.ticks()
-            timed._call(repeated, [np.array(s) for s in state], outputs, steps=steps)
+            timed._call(repeated, [variable.copy() for variable in state], outputs, steps=steps)
             second = (engine.ticks() - ticks) / (time.perf_counter() - start)
         seconds = (timed.clocks[0] / (second * steps)).tolist()
         best = max(peak.flops_per_second(self._target, executable.threads) for _ in range(3))
         return report.describe(self.plan, self._target, report.Measured(seconds, best))
 
-    def run(self, inputs: Sequence[Array], state: Sequence[Array]) -> list[Array]:
+    def run(self, inputs: Sequence[Array], state: Sequence[Any]) -> list[Array]:
         """See `Program.run`."""
-        outputs = [np.empty((1, *n.shape), n.dtype) for n in self._graph.outputs]
+        outputs = [np.empty(n.shape, n.dtype) for n in self._graph.outputs]
         self._call([_ready(a, n) for a, n in zip(inputs, self._graph.inputs, strict=True)], state, outputs)
-        return [o[0] for o in outputs]
+        return outputs
 
     def run_steps(
         self,
         tables: Sequence[Array],
         rows: Array,
         per_step: Sequence[Array],
-        state: Sequence[Array],
+        state: Sequence[Any],
         until: float | None = None,
     ) -> list[Array]:
         """See `Program.run_steps`."""
@@ -157,7 +168,7 @@ class NativeProgram:
     def _call(
         self,
         inputs: Sequence[Array],
-        state: Sequence[Array],
+        state: Sequence[Any],
         outputs: Sequence[Array],
         *,
         steps: int = 1,
@@ -173,42 +184,45 @@ class NativeProgram:
             ArgumentError: a value outside its limits, such as a position outside what it points into.
             GraphError: an access outside its buffer, found by `CHAINRULE_CHECK_BOUNDS=1`.
         """
-        state_arrays = [_writable(a, n) for a, n in zip(state, self._graph.state, strict=True)]
-        slots = np.zeros((self._executable.threads, self._slots["end"]), np.int64)
-        slots[:, 0] = self._arena.ctypes.data
-        self._set(slots, "constant", self._executable.constants)
-        self._set(slots, "state", state_arrays)
-        if gathered:
-            if self._staging is None:
-                self._staging = [_aligned_bytes(n.size * n.dtype.itemsize) for n in self._graph.inputs]
-            self._set(slots, "staging", self._staging)
-        bases = np.array([a.ctypes.data for a in (*inputs, *outputs)], np.int64)
-        flags = np.array([k < gathered for k in range(len(inputs))], np.int64)
+        addresses = array("q", [_address(a) for a in (*inputs, *outputs)])
+        flags = array("q", [k < gathered for k in range(len(inputs))])
+        common = (addresses.buffer_info()[0], flags.buffer_info()[0], 0 if rows is None else _address(rows), steps, until)
         count = POOL.start(threads_used or self._executable.threads)
-        status = np.zeros((self._executable.threads, 2), np.int64)
-        barrier = _aligned_bytes(8 * BARRIER_WORDS)
-        common = bases.ctypes.data, flags.ctypes.data, 0 if rows is None else rows.ctypes.data, steps, until
-        jobs = [
-            JOB.pack(slot, *common, said, clock, thread, count, barrier.ctypes.data)
-            for thread, (slot, said, clock) in enumerate(zip(*map(_rows, (slots, status, self.clocks)), strict=False))
-        ][:count]
         with self._busy:
+            if gathered and self._staging is None:
+                self._staging = [_aligned_bytes(n.size * n.dtype.itemsize) for n in self._graph.inputs]
+                self._set("staging", self._staging)
+            self._set_state(state)
+            jobs = [
+                JOB.pack(slot, *common, said, clock, thread, count, self._meeting.ctypes.data)
+                for thread, (slot, said, clock) in enumerate(self._places[:count])
+            ]
             done = self._code.run(jobs[0]) if count == 1 else POOL.run(self._code.address, jobs)
+            status = self._status[0].copy()
         if self._code.outside.value:
             call = self.plan.calls[self._code.outside.value - 1]
             raise GraphError(f"{call.label} reaches outside its buffers: this is a defect of chainrule; please report it.")
-        for given, used in zip(state, state_arrays, strict=True):
-            if used is not given:
-                np.copyto(given, used)
         if done < 0:
-            limits = self._executable.checks[int(status[0, 0])]
+            limits = self._executable.checks[int(status[0])]
             floating = isinstance(limits.low, float)
-            raise limits.error((status[0, 1:].view(np.float64) if floating else status[0, 1:]).item())
+            raise limits.error((status[1:].view(np.float64) if floating else status[1:]).item())
         return done
 
-    def _set(self, slots: Array, place: str, arrays: Sequence[Array]) -> None:
+    def _set_state(self, state: Sequence[HostVariable]) -> None:
+        """Enter where the state lies. Nobody else has the memory of what is updated."""
+        if (state, host.moves()) == self._set_for:
+            return
+        for variable, node, updated in zip(state, self._graph.state, self._updated, strict=True):
+            _check_state(variable, node)
+            if updated:
+                variable.own()
+        self._set("state", [variable.array for variable in state])
+        # A list may hold other Variables in the next call, and a tuple only the same.
+        self._set_for = (state if isinstance(state, tuple) else None, host.moves())
+
+    def _set(self, place: str, arrays: Sequence[Array]) -> None:
         first = self._slots[place]
-        slots[:, first : first + len(arrays)] = [a.ctypes.data for a in arrays]
+        self._pointers[:, first : first + len(arrays)] = [a.ctypes.data for a in arrays]
 
 
 _PROGRAMS: WeakSet[NativeProgram] = WeakSet()
@@ -242,11 +256,22 @@ def _ready(array: Array, node: Node, shape: Shape | None = None) -> Array:
     return np.asarray(array, dtype=node.dtype, order="C")
 
 
-def _writable(array: Array, node: Node) -> Array:
-    """The array itself if machine code can write to it, else a copy."""
-    _ready(array, node)
-    fits = array.flags.c_contiguous and array.flags.aligned and array.dtype == node.dtype
-    return array if fits else np.array(array, dtype=node.dtype, order="C")
+def _check_state(variable: HostVariable, node: Node) -> None:
+    """Raise ShapeError for a Variable of another shape or dtype than the node: machine code would go beyond it."""
+    value = variable.array
+    if value.shape != node.shape or value.dtype != node.dtype:
+        raise ShapeError(
+            message(
+                f"a program got {node.name or node.op} {value.dtype}{list(value.shape)} as state",
+                f"it was compiled for {node.dtype}{list(node.shape)}",
+                "Compile the graph for the new shape.",
+            )
+        )
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _rows(array: Array) -> range:
