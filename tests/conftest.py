@@ -23,6 +23,14 @@ settings.register_profile("chainrule", deadline=None, derandomize=True, database
 settings.load_profile("chainrule")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_passes():
+    """Small programs are made with LLVM's few passes, as large ones are: in half the time. Those of tests/native are not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chainrule.backends.native.compiler._SMALL", 0)
+        yield
+
+
 @pytest.fixture
 def needs_png():
     """Skips, with the reason, where no PNG can be rendered: without resvg-py, or without a font that has the letters."""

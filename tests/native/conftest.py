@@ -23,6 +23,11 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.slow)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_passes():
+    """The same passes as where no test runs."""
+
+
 @pytest.fixture(autouse=True)
 def no_cache(monkeypatch):
     monkeypatch.setenv("CHAINRULE_CACHE", "off")
