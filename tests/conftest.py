@@ -19,7 +19,8 @@ from hypothesis import settings
 
 # Machines that run tests are shared, so how long one example takes says nothing.
 # The same examples in every run: a test fails for who broke it, not by chance for who comes later.
-settings.register_profile("chainrule", deadline=None, derandomize=True, database=None)
+# Many properties are parametrised over a table, so 60 examples of each entry are thousands of the code that entries share.
+settings.register_profile("chainrule", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("chainrule")
 
 
@@ -27,7 +28,7 @@ settings.load_profile("chainrule")
 def few_passes():
     """Small programs are made with LLVM's few passes, as large ones are: in half the time. Those of tests/native are not."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chainrule.backends.native.compiler._SMALL", 0)
+        patch.setattr("chainrule.backends.native.code.object_code._SMALL", 0)
         yield
 
 

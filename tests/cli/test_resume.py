@@ -27,11 +27,16 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("chainrule.job.checkpoint._PAUSE", 0.0)  # a checkpoint after every epoch
 
 
 @pytest.fixture
-def killed(monkeypatch):
+def every_epoch(monkeypatch):
+    """A checkpoint after every epoch, however long writing takes."""
+    monkeypatch.setattr("chainrule.job.checkpoint._PAUSE", 0.0)
+
+
+@pytest.fixture
+def killed(every_epoch, monkeypatch):
     """Trains until the process dies in the sixth epoch, before that epoch is saved."""
 
     def train(*arguments):
@@ -112,7 +117,7 @@ def test_ctrl_c_keeps_what_was_learnt_and_resume_trains_the_epoch_again():
     ) as child:
         assert child.stderr.readline().startswith("epoch 1/")
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
     assert child.returncode == 130, err
     assert out.endswith("  chainrule resume half\n")
     done = len(history("half"))
@@ -213,6 +218,7 @@ def test_a_run_that_stopped_by_itself_is_finished():
     assert out.stderr.endswith("a run that stopped by itself does not go on. Train again with a larger --patience.\n")
 
 
+@pytest.mark.usefixtures("every_epoch")
 def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_one(monkeypatch):
     write_table(Path("t.csv"))
     count = iter(range(100))

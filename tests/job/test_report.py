@@ -362,7 +362,7 @@ def test_a_browser_shows_it(reports, tmp_path: Path, task, language):
     frame = f'<iframe width="375" height="800" style="border: 0" srcdoc="{page}"></iframe>'
     file.write_text(f"<!doctype html><meta charset='utf-8'><title></title>{frame}", encoding="utf-8")
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
     english, chinese = ("true", "false") if language == "en" else ("false", "true")
     assert result.stdout.split("<title>")[1].split("</title>")[0] == f"0|0|{english}|{chinese}"
     assert "CONSOLE" not in result.stderr
