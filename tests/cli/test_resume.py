@@ -129,9 +129,8 @@ def test_ctrl_c_keeps_what_was_learnt_and_resume_trains_the_epoch_again():
     assert_same_runs("whole", "half")
 
 
+@pytest.mark.usefixtures("run")
 def test_data_that_was_moved_is_named():
-    write_table(Path("t.csv"))
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
     Path("t.csv").rename("u.csv")
     out = chainrule("resume", "run", "--epochs", "4")
     assert (out.exit_code, out.stderr) == (2, "Error: t.csv does not exist; a file was expected. Did you mean 'u.csv'?\n")
@@ -143,9 +142,8 @@ def test_data_that_was_moved_is_named():
     "content",
     ["root:x:0:0\nsecret:x:1:1\n", *(pytest.param(text, marks=pytest.mark.slow) for text in ("a,secret\n1,2\n", "\0secret"))],
 )
+@pytest.mark.usefixtures("run")
 def test_nothing_is_told_of_a_file_that_only_a_checkpoint_names(content):
-    write_table(Path("t.csv"))
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
     Path("private.csv").write_text(content)
     arrays, description = files.read(Path("run/checkpoint.safetensors"))
     description["extras"]["source"] = "private.csv"
@@ -159,9 +157,8 @@ def test_nothing_is_told_of_a_file_that_only_a_checkpoint_names(content):
     assert chainrule("resume", "run", "--epochs", "4", "--data", "t.csv").exit_code == 0
 
 
+@pytest.mark.usefixtures("run")
 def test_what_cannot_be_resumed():
-    write_table(Path("t.csv"))
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
 
     def refused(*arguments):

@@ -58,15 +58,19 @@ def problem_of(task):
     return Problem.from_table(data, "number" if task == "regression" else "answer", config), config
 
 
-@pytest.fixture(scope="module")
-def reports():
-    """Problem, result and report of every kind of task."""
-    found = {}
-    for task in TASKS:
+class Reports(dict):
+    """Problem, result and report of every kind of task, each made when the first test asks for it."""
+
+    def __missing__(self, task):
         problem, config = problem_of(task)
         result = train(problem, config)
-        found[task] = problem, result, report_html(result, problem)
-    return found
+        self[task] = problem, result, report_html(result, problem)
+        return self[task]
+
+
+@pytest.fixture(scope="session")
+def reports():
+    return Reports()
 
 
 class Seen(HTMLParser):
@@ -141,7 +145,7 @@ def test_every_section_is_there_in_both_languages(reports, task):
 
 @needs_math
 def test_the_chinese_text_has_no_english_sentence_left(reports):
-    for _, _, page in reports.values():
+    for _, _, page in map(reports.__getitem__, TASKS):
         text = seen(page).text["zh-Hans"]
         assert not re.search(r"\b(the|of|rows|and|is|left|gradient|layer)\b", re.sub("the (table|pictures)", "", text))
 
