@@ -31,5 +31,5 @@ def opened(page: str, folder: Path) -> tuple[str, str]:
     frame = f'<iframe width="375" height="800" style="border: 0" srcdoc="{inside}"></iframe>'
     file.write_text(f"<!doctype html><meta charset='utf-8'><title></title>{frame}", encoding="utf-8")
     command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri()]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
     return result.stdout, result.stderr

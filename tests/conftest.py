@@ -19,8 +19,17 @@ from hypothesis import settings
 
 # Machines that run tests are shared, so how long one example takes says nothing.
 # The same examples in every run: a test fails for who broke it, not by chance for who comes later.
-settings.register_profile("chainrule", deadline=None, derandomize=True, database=None)
+# Many properties are parametrised over a table, so 60 examples of each entry are thousands of the code that entries share.
+settings.register_profile("chainrule", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("chainrule")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_passes():
+    """Small programs are made with LLVM's few passes, as large ones are: in half the time. Those of tests/native are not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chainrule.backends.native.code.object_code._SMALL", 0)
+        yield
 
 
 @pytest.fixture

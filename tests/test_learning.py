@@ -261,7 +261,6 @@ def test_cnn_reads_the_digits() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.skipif(not MNIST.exists(), reason="the MNIST pictures are not beside the checkout, in shared/data/mnist-10k")
 def test_cnn_reads_mnist() -> None:
     images = cr.data.read_images(MNIST)

@@ -171,9 +171,8 @@ def test_a_loss_that_becomes_nan():
     assert found.endswith("The learning rate 1e+18 is too high: use a smaller one, or limit the gradients with clip_norm=1.0.")
 
 
+@pytest.mark.usefixtures("run")
 def test_an_output_folder_that_holds_a_run():
-    write_table(Path("t.csv"))
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
     assert failure("train", "t.csv", "-t", "answer", "--out", "run") == (
         "Error: the folder run holds model.safetensors already; a run has a folder of its own. Choose another --out."
     )
@@ -194,9 +193,7 @@ def test_a_full_disk_while_training(monkeypatch):
 
 
 @pytest.fixture
-def model():
-    write_table(Path("t.csv"))
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
+def model(run):
     return Path("run/model.safetensors")
 
 

@@ -23,13 +23,6 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def run(tmp_path):
-    write_table(tmp_path / "t.csv")
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
-    return tmp_path / "run"
-
-
 def read_csv(text):
     return list(csv.reader(io.StringIO(text)))
 

@@ -27,11 +27,16 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("chainrule.job.checkpoint._PAUSE", 0.0)  # a checkpoint after every epoch
 
 
 @pytest.fixture
-def killed(monkeypatch):
+def every_epoch(monkeypatch):
+    """A checkpoint after every epoch, however long writing takes."""
+    monkeypatch.setattr("chainrule.job.checkpoint._PAUSE", 0.0)
+
+
+@pytest.fixture
+def killed(every_epoch, monkeypatch):
     """Trains until the process dies in the sixth epoch, before that epoch is saved."""
 
     def train(*arguments):
@@ -112,7 +117,7 @@ def test_ctrl_c_keeps_what_was_learnt_and_resume_trains_the_epoch_again():
     ) as child:
         assert child.stderr.readline().startswith("epoch 1/")
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
     assert child.returncode == 130, err
     assert out.endswith("  chainrule resume half\n")
     done = len(history("half"))
@@ -124,9 +129,8 @@ def test_ctrl_c_keeps_what_was_learnt_and_resume_trains_the_epoch_again():
     assert_same_runs("whole", "half")
 
 
+@pytest.mark.usefixtures("run")
 def test_data_that_was_moved_is_named():
-    write_table(Path("t.csv"))
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
     Path("t.csv").rename("u.csv")
     out = chainrule("resume", "run", "--epochs", "4")
     assert (out.exit_code, out.stderr) == (2, "Error: t.csv does not exist; a file was expected. Did you mean 'u.csv'?\n")
@@ -138,9 +142,8 @@ def test_data_that_was_moved_is_named():
     "content",
     ["root:x:0:0\nsecret:x:1:1\n", *(pytest.param(text, marks=pytest.mark.slow) for text in ("a,secret\n1,2\n", "\0secret"))],
 )
+@pytest.mark.usefixtures("run")
 def test_nothing_is_told_of_a_file_that_only_a_checkpoint_names(content):
-    write_table(Path("t.csv"))
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
     Path("private.csv").write_text(content)
     arrays, description = files.read(Path("run/checkpoint.safetensors"))
     description["extras"]["source"] = "private.csv"
@@ -154,9 +157,8 @@ def test_nothing_is_told_of_a_file_that_only_a_checkpoint_names(content):
     assert chainrule("resume", "run", "--epochs", "4", "--data", "t.csv").exit_code == 0
 
 
+@pytest.mark.usefixtures("run")
 def test_what_cannot_be_resumed():
-    write_table(Path("t.csv"))
-    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
 
     def refused(*arguments):
@@ -213,6 +215,7 @@ def test_a_run_that_stopped_by_itself_is_finished():
     assert out.stderr.endswith("a run that stopped by itself does not go on. Train again with a larger --patience.\n")
 
 
+@pytest.mark.usefixtures("every_epoch")
 def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_one(monkeypatch):
     write_table(Path("t.csv"))
     count = iter(range(100))

@@ -10,14 +10,14 @@ from chainrule.errors import ArgumentError, ChainruleError, GradientError, Shape
 from chainrule.ops.primitive import PRIMITIVES
 
 
-def test_a_chain_of_fifty_thousand_nodes():
+def test_a_chain_of_twenty_thousand_nodes():
     x = cr.parameter(1.0)
     y = x
-    for _ in range(50_000):
+    for _ in range(20_000):
         y = y + 1e-4
     y.backward()
     assert x.grad.item() == 1.0
-    assert y.item() == pytest.approx(6.0)
+    assert y.item() == pytest.approx(3.0)
     assert len(y.formula()) < 5000
     del y
 

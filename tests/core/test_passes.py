@@ -38,7 +38,7 @@ def test_passes_on_and_off_give_the_same(drawn):
 
 
 @pytest.mark.parametrize("backend", [get(name) for name in available()], ids=available())
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(random_graph())
 def test_backends_run_random_graphs(backend, drawn):
     graph, arrays = drawn

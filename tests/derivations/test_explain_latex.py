@@ -68,7 +68,7 @@ def test_tex_understands_everything(language: Language, tmp_path: Path) -> None:
     text = "\n".join([head, r"\begin{document}", *(d.to_latex() for d in derivations), r"\end{document}"])
     (tmp_path / "all.tex").write_text(text, encoding="utf-8")
     command = [program, "-interaction=nonstopmode", "-file-line-error", "-no-shell-escape", "all.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=200, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=500, check=False)
     log = (tmp_path / "all.log").read_text(encoding="utf-8", errors="replace")
     wrong = [line for line in log.splitlines() if re.match(r"!|\./all\.tex:\d+:|Missing character", line)]
     assert not wrong, "\n".join(wrong[:10])

@@ -145,7 +145,6 @@ def test_quadrants_draws_its_regions(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.skipif(not MNIST.exists(), reason="the MNIST pictures are not beside the checkout, in shared/data/mnist-10k")
 def test_digits_cnn_reads_mnist() -> None:
     assert main_of("digits_cnn")(str(MNIST))["accuracy"] >= 0.97

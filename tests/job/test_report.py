@@ -59,15 +59,19 @@ def problem_of(task):
     return PreparedData.of(data, replace(config, target="number" if task == "regression" else "answer")), config
 
 
-@pytest.fixture(scope="module")
-def reports():
-    """Problem, result and report of every kind of task."""
-    found = {}
-    for task in TASKS:
+class Reports(dict):
+    """Problem, result and report of every kind of task, each made when the first test asks for it."""
+
+    def __missing__(self, task):
         problem, config = problem_of(task)
         result = train(problem, config)
-        found[task] = problem, result, report_html(result, problem)
-    return found
+        self[task] = problem, result, report_html(result, problem)
+        return self[task]
+
+
+@pytest.fixture(scope="session")
+def reports():
+    return Reports()
 
 
 class Seen(HTMLParser):
@@ -142,7 +146,7 @@ def test_every_section_is_there_in_both_languages(reports, task):
 
 @needs_math
 def test_the_chinese_text_has_no_english_sentence_left(reports):
-    for _, _, page in reports.values():
+    for _, _, page in map(reports.__getitem__, TASKS):
         text = seen(page).text["zh-Hans"]
         assert not re.search(r"\b(the|of|rows|and|is|left|gradient|layer)\b", text.replace("the data", ""))
 
@@ -363,7 +367,7 @@ def test_a_browser_shows_it(reports, tmp_path: Path, task, language):
     frame = f'<iframe width="375" height="800" style="border: 0" srcdoc="{page}"></iframe>'
     file.write_text(f"<!doctype html><meta charset='utf-8'><title></title>{frame}", encoding="utf-8")
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
     english, chinese = ("true", "false") if language == "en" else ("false", "true")
     assert result.stdout.split("<title>")[1].split("</title>")[0] == f"0|0|{english}|{chinese}"
     assert "CONSOLE" not in result.stderr

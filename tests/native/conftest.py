@@ -1,4 +1,8 @@
-"""Every test compiles anew, and most run at every vector length that this processor has."""
+"""Every test compiles anew, and most run at every vector length that this processor has.
+
+At the length that is used here, programs are made as users' are. At the others, which take two thirds of the time, they are
+made with LLVM's few passes: what is emitted for a length is tried, not once more what LLVM's passes do with it.
+"""
 
 import zlib
 
@@ -7,6 +11,8 @@ import pytest
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
 from native_levels import LEVELS
+
+from chainrule.backends.native.code import object_code
 
 IN_TURN = {
     "test_accuracy.py"
@@ -23,6 +29,11 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.slow)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_passes():
+    """The same passes as where no test runs."""
+
+
 @pytest.fixture(autouse=True)
 def no_cache(monkeypatch):
     monkeypatch.setenv("CHAINRULE_CACHE", "off")
@@ -32,4 +43,6 @@ def no_cache(monkeypatch):
 def level(request, monkeypatch):
     """The processor to make code for."""
     monkeypatch.setenv("CHAINRULE_CPU", request.param)
+    if request.param != LEVELS[0]:
+        monkeypatch.setattr(object_code, "_SMALL", 0)
     return request.param

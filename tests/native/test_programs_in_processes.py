@@ -22,7 +22,7 @@ from chainrule.backends.native.code import object_code
 from chainrule.backends.native.plan import lower
 from chainrule.backends.native.run import program, thread_pool
 
-faulthandler.dump_traceback_later(220, exit=True)
+faulthandler.dump_traceback_later(500, exit=True)
 lower._WORTH_SHARING = lower._WORTH_THREADS = 0
 x, w = np.ones((64, 32), np.float32), np.full((32, 32), 0.01, np.float32)
 
@@ -117,7 +117,7 @@ codes = []
 for number in range(int(os.environ["CHILDREN"])):
     child = os.fork()
     if child == 0:
-        signal.alarm(100)
+        signal.alarm(300)
         compiled(2, -float(number))
         os._exit(0 if [float(one(x, w)), float(two(x, w))] == right else 1)
     codes.append(os.waitpid(child, 0)[1])

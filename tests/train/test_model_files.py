@@ -230,13 +230,13 @@ while True:
     model.weight.assign(np.full((300, 300), n, "float32"))
     model.bias.assign(np.full(300, n, "float32"))
     cr.save_model(model, sys.argv[1], {"n": n})
-    if n == 1:
+    if n == 2:
         print("ready", flush=True)
 """
 
 
 def test_killed_at_any_moment_the_last_whole_file_loads(tmp_path):
-    path, rng, seen = tmp_path / "m.safetensors", np.random.default_rng(0), set()
+    path, rng = tmp_path / "m.safetensors", np.random.default_rng(0)
     for _ in range(4):
         child = subprocess.Popen([sys.executable, "-c", SAVE_FOREVER, str(path)], stdout=subprocess.PIPE)
         assert child.stdout.readline() == b"ready\n"
@@ -247,8 +247,7 @@ def test_killed_at_any_moment_the_last_whole_file_loads(tmp_path):
         model, extras = cr.load_model(path)
         assert np.all(model.weight.numpy() == extras["n"])
         assert np.all(model.bias.numpy() == extras["n"])
-        seen.add(extras["n"])
-    assert max(seen) > 1
+        assert extras["n"] >= 2
 
 
 def full_disk(*args, **kwargs):

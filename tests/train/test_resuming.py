@@ -40,7 +40,7 @@ def test_five_epochs_and_five_in_a_new_process_are_ten(name, kind, tmp_path):
     assert len(set(whole.history["lr"])) > 1, "the schedule must do something"
     cr.save_trainer(go_on(new_trainer(name), 5, kind), tmp_path / "half.safetensors")
     program = [sys.executable, "-W", "error", resumed_training.__file__]
-    subprocess.run([*program, tmp_path / "half.safetensors", tmp_path / "end.safetensors", kind], check=True, timeout=120)
+    subprocess.run([*program, tmp_path / "half.safetensors", tmp_path / "end.safetensors", kind], check=True, timeout=500)
     resumed = cr.load_trainer(tmp_path / "end.safetensors")
     assert_same(whole, resumed)
 
