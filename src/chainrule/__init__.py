@@ -105,8 +105,10 @@ from chainrule.functional import (
     zeros,
     zeros_like,
 )
+from chainrule.generators import Generator, manual_seed, random
 from chainrule.nn import summary
-from chainrule.tensors import Generator, Tensor, from_dlpack, grad, manual_seed, no_grad, parameter, random, tensor
+from chainrule.recording import no_grad
+from chainrule.tensors import Tensor, from_dlpack, grad, parameter, tensor
 from chainrule.train import (
     BestEpoch,
     Checkpoint,

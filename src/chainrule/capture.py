@@ -17,27 +17,14 @@ import numpy as np
 
 from chainrule import autodiff, backends, checks, elsewhere, ir
 from chainrule.backends.contract import Backend, Profiled, Program
+from chainrule.conversions import is_number
 from chainrule.errors import ArgumentError, CaptureError, ShapeError, message
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.elementwise import stop_gradient
 from chainrule.reads import Reads, noted
+from chainrule.recording import is_capturing, is_recording, recording_by
 from chainrule.states import Values
-from chainrule.tensors import (
-    Number,
-    Tensor,
-    TensorLike,
-    apply,
-    asking,
-    computed,
-    differentiated,
-    grad,
-    is_capturing,
-    is_number,
-    is_recording,
-    parameter,
-    recording_by,
-    tensor,
-)
+from chainrule.tensors import Number, Tensor, TensorLike, apply, asking, computed, differentiated, grad, parameter, tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -117,7 +104,7 @@ class Compiled:
 
 
 class _Recording:
-    """Reads and writes of Tensors from outside while a function runs (see `chainrule.tensors.Recorder`)."""
+    """Reads and writes of Tensors from outside while a function runs (see `chainrule.recording.Recorder`)."""
 
     def __init__(self) -> None:
         self.gradients: MutableMapping[Tensor, Tensor] = {}

@@ -7,40 +7,21 @@ function that is being captured (`chainrule.compile`) only the graph grows. The 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from chainrule import autodiff, checks, elsewhere, ir, ops
+from chainrule.conversions import as_numpy, foreign, is_number
 from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, GradientError, ShapeError, message
 from chainrule.ir import Array, DType, Node, Scalar, Shape
+from chainrule.recording import current_recorder, is_capturing, is_recording
 from chainrule.states import Holder
 
-_NUMBERS = (bool, int, float)
 TensorLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
-
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-
-
-class Recorder(Protocol):
-    """What stands between Tensors and their values while a function is captured."""
-
-    def read(self, tensor: Tensor) -> Node:
-        """The node that stands for a Tensor from outside the function."""
-        ...
-
-    def write(self, tensor: Tensor, node: Node) -> None:
-        """Note that the function gives a Tensor from outside a new value."""
-        ...
-
-    def owner(self, leaf: Node) -> Tensor | None:
-        """The Tensor from outside that a leaf stands for."""
-        ...
-
-    gradients: MutableMapping[Tensor, Tensor]
 
 
 class _Asking:
@@ -49,7 +30,6 @@ class _Asking:
     last: object = None
 
 
-_recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 _owners: weakref.WeakKeyDictionary[Node, weakref.ref[Tensor]] = weakref.WeakKeyDictionary()
 
 
@@ -70,7 +50,7 @@ class Tensor(Holder):
 
     def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
         self._node, self._variable, self.group = node, None, None  # see `Holder`
-        self._home = _recorder.get()
+        self._home = current_recorder()
         self._grad: Tensor | None = None
         self._is_parameter = self._requires_grad = requires_grad
         if requires_grad:
@@ -80,7 +60,7 @@ class Tensor(Holder):
     @property
     def node(self) -> Node:
         """The node in the graph that this Tensor stands for."""
-        recorder = _recorder.get()
+        recorder = current_recorder()
         return self._own_node() if recorder is None or self._home is recorder else recorder.read(self)
 
     @property
@@ -148,7 +128,7 @@ class Tensor(Holder):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` left here, of this shape and dtype; None before."""
-        recorder = _recorder.get()
+        recorder = current_recorder()
         if recorder is not None and self._home is not recorder:
             return recorder.gradients.get(self)
         return self._grad
@@ -159,7 +139,7 @@ class Tensor(Holder):
             given = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else checks.described(value)
             expected = f"it is None, or a Tensor of shape {self.shape}"
             raise ArgumentError(message(f"grad was set to {given}", expected, "Write x.grad = cr.tensor(values), or None."))
-        recorder = _recorder.get()
+        recorder = current_recorder()
         if recorder is None or self._home is recorder:
             self._grad = value
         elif value is None:
@@ -245,7 +225,7 @@ class Tensor(Holder):
                 )
             )
         node = ops.elementwise.to_dtype(node, self.dtype)
-        recorder = _recorder.get()
+        recorder = current_recorder()
         if recorder is not None and self._home is not recorder:
             recorder.write(self, node)
             return
@@ -323,7 +303,7 @@ class Tensor(Holder):
             ArgumentError: it takes part in a gradient, which would be cut. CaptureError: see `numpy`.
         """
         value = self.numpy()
-        if _recording.get() and _takes_part(self.node):
+        if is_recording() and _takes_part(self.node):
             raise ArgumentError(
                 message(
                     f"{self._label()} of shape {self.shape} was to become an array (np.asarray, np.array([…]), array[i] = …)",
@@ -705,50 +685,6 @@ def _as_array(value: Any, dtype: Any = None) -> Array:
     return array
 
 
-def as_numpy(value: Any, dtype: DType | None = None) -> Array:
-    """Data as an array of NumPy's, not copied where it is one.
-
-    Raises:
-        ShapeError, DTypeError: rows of different lengths; no numbers. ArgumentError: masked, or to be detached first.
-    """
-    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.ma.is_masked(value):
-        raise ArgumentError(
-            message(
-                "a masked array with gaps was given",
-                "a Tensor has no gaps",
-                "Fill them, array.filled(value), or leave them out.",
-            )
-        )
-    try:
-        return np.asarray(value, dtype=dtype)
-    except RuntimeError as error:  # of PyTorch
-        raise _foreign(value, error) from None
-    except (ValueError, TypeError, OverflowError) as error:
-        kind = ShapeError if "inhomogeneous" in str(error) else DTypeError
-        raise kind(
-            message(
-                f"{type(value).__name__} data could not become an array ({error})",
-                "it takes numbers that the dtype can hold, in rows of one length",
-                "Check the data.",
-            )
-        ) from None
-
-
-def _foreign(value: Any, error: Exception) -> ArgumentError:
-    return ArgumentError(
-        message(
-            f"{checks.described(value)} could not become an array ({error})",
-            "its values must be in the memory of this machine, and without a gradient",
-            "Write cr.tensor(x.detach().cpu()) for a Tensor of PyTorch, and cr.tensor(data) for what has no DLPack.",
-        )
-    )
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a Python number, which is weak; as in NumPy, numbers of NumPy's own are not."""
-    return isinstance(value, _NUMBERS) and not isinstance(value, np.generic)
-
-
 def _holds_tensors(value: Any) -> bool:
     """Whether there are Tensors in nested lists."""
     if not isinstance(value, list | tuple):
@@ -776,7 +712,7 @@ def _without_history(node: Node) -> Node:
 
 def _leaf(array: Array, name: str | None) -> Node:
     """A leaf with a value. What is made within a captured function is no state of it, but part of the graph."""
-    return ir.variable(array, name=name) if _recorder.get() is None else ir.constant(array, name=name)
+    return ir.constant(array, name=name) if is_capturing() else ir.variable(array, name=name)
 
 
 def _restored(value: Array, name: str | None, is_parameter: bool, requires_grad: bool, gradient: Array | None) -> Tensor:
@@ -808,12 +744,12 @@ def computed(array: Array) -> Tensor:
 
 def result(node: Node) -> Tensor:
     """The Tensor of a node that an operation gave; without its history inside `no_grad`."""
-    return Tensor(node if _recording.get() else _without_history(node))
+    return Tensor(node if is_recording() else _without_history(node))
 
 
 def apply(op: str, *operands: TensorLike, **attributes: Any) -> Tensor:
     """Apply the primitive named `op` to Tensors, arrays or numbers."""
-    if attributes and _recorder.get() is not None:  # a setting has to be known; asking a Number for its value says what to do
+    if attributes and is_capturing():  # a setting has to be known; asking a Number for its value says what to do
         attributes = {key: value.item() if isinstance(value, Number) else value for key, value in attributes.items()}
     return result(ops.lookup(op)(*map(_as_operand, operands), **attributes))
 
@@ -900,43 +836,13 @@ def from_dlpack(source: Any) -> Tensor:
     try:
         array = np.from_dlpack(source)
     except (AttributeError, BufferError, RuntimeError, TypeError) as error:
-        raise _foreign(source, error) from None
+        raise foreign(source, error) from None
     return tensor(array)
-
-
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Within it nothing is recorded: results have no history, and no gradient passes through them."""
-    token = _recording.set(False)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
-
-
-def is_recording() -> bool:
-    """Whether results remember how they were computed: False within `no_grad`."""
-    return _recording.get()
-
-
-def is_capturing() -> bool:
-    """Whether a function is being captured, so that Tensors from outside stand for their values."""
-    return _recorder.get() is not None
-
-
-@contextmanager
-def recording_by(recorder: Recorder) -> Iterator[None]:
-    """Within it Tensors from outside are read and written through `recorder`."""
-    token = _recorder.set(recorder)
-    try:
-        yield
-    finally:
-        _recorder.reset(token)
 
 
 # -------------------------------------------------------------------------------------------- gradients as functions
 def _owner(leaf: Node) -> Tensor | None:
-    recorder = _recorder.get()
+    recorder = current_recorder()
     if recorder is not None:
         found = recorder.owner(leaf)
         if found is not None:
@@ -1033,79 +939,3 @@ def grad(output: Tensor, wrt: Sequence[Tensor], gradient: TensorLike = None) -> 
         Tensor(g if g is not None else autodiff.zero_or_error(output.node, source, _describe))
         for g, source in zip(found, sources, strict=True)
     )
-
-
-# -------------------------------------------------------------------------------------------- randomness
-class Generator:
-    """A stream of random numbers, the same for a seed in every backend.
-
-    Its state is a Tensor int64[2] (seed, draw). Every call takes one draw, so that a compiled function that draws moves the
-    stream on exactly as if it had run by itself. See `chainrule.ops.random`.
-    """
-
-    def __init__(self, seed: int = 0) -> None:
-        self._state = tensor(np.array([0, 0], dtype=np.int64), name="random")
-        self.seed(seed)
-
-    @property
-    def state(self) -> Tensor:
-        """int64[2]: seed and draw."""
-        return self._state
-
-    def seed(self, seed: int) -> None:
-        """Start the stream of `seed` (an integer of up to 63 bits) from its beginning.
-
-        Raises:
-            ArgumentError: it is no integer, or outside 0 … 2⁶³ − 1.
-        """
-        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-            raise ArgumentError(
-                message(f"the seed {seed!r} was given", "it must be an integer from 0 to 2⁶³ − 1", "Choose another.")
-            )
-        self.state.assign(np.array([seed, 0], dtype=np.int64))
-
-    def uniform(self, shape: int | Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
-        """Numbers from [0, 1)."""
-        return apply("uniform", self._next(), shape=shape, dtype=dtype)
-
-    def normal(self, shape: int | Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
-        """Numbers from the standard normal distribution (Box and Muller 1958)."""
-        return apply("normal", self._next(), shape=shape, dtype=dtype)
-
-    def dropout_mask(self, shape: int | Sequence[int], rate: float, dtype: Any = np.float64) -> Tensor:
-        """1 / (1 − rate) with probability 1 − rate, else 0, for 0 ≤ rate < 1 (Srivastava et al. 2014)."""
-        return apply("dropout_mask", self._next(), shape=shape, dtype=dtype, rate=rate)
-
-    def _next(self) -> Tensor:
-        with no_grad():
-            key = Tensor(self.state.node)
-            self.state.assign(self.state + np.array([0, 1], dtype=np.int64))
-        return key
-
-
-class _Default(Generator):
-    """`cr.random`: the process's stream, and within `drawing_from` the one given there."""
-
-    @property
-    def state(self) -> Tensor:
-        given = _stream.get()
-        return self._state if given is None else given.state
-
-
-_stream: ContextVar[Generator | None] = ContextVar("stream", default=None)
-random = _Default()
-
-
-@contextmanager
-def drawing_from(stream: Generator) -> Iterator[None]:
-    """Within it, in this thread, `cr.random` draws from `stream`, and `manual_seed` seeds that."""
-    token = _stream.set(stream)
-    try:
-        yield
-    finally:
-        _stream.reset(token)
-
-
-def manual_seed(seed: int) -> None:
-    """Start the random stream `cr.random` afresh."""
-    random.seed(seed)

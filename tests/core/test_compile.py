@@ -10,7 +10,7 @@ import chainrule as cr
 from chainrule.backends import get
 from chainrule.capture import capture
 from chainrule.errors import ArgumentError, CaptureError
-from chainrule.tensors import Generator
+from chainrule.generators import Generator
 
 rng = np.random.default_rng(0)
 X, T = rng.normal(size=(8, 3)), rng.normal(size=(8, 2))

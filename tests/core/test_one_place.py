@@ -19,7 +19,15 @@ from chainrule.train import METRICS
 SOURCE = Path(cr.__file__).parent
 
 # Where users find functions, methods and operators by name, and where the names of other libraries are explained.
-FACES = {"functional.py", "tensors.py", "numpy_functions.py", "ir.py", "derivations/functions.py", "elsewhere.py"}
+FACES = {
+    "functional.py",
+    "tensors.py",
+    "generators.py",
+    "numpy_functions.py",
+    "ir.py",
+    "derivations/functions.py",
+    "elsewhere.py",
+}
 
 CLASSES = {"layer": nn.LAYERS, "loss": nn.LOSSES, "optimiser": optim.OPTIMIZERS, "schedule": optim.SCHEDULES}
 NAMES = {"op": ops.SHIPPED, "metric": METRICS, "initialiser": nn.INITIALISERS, "backend": backends.BACKENDS}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.generators import Generator
 from chainrule.ops.random import philox, philox_blocks
-from chainrule.tensors import Generator
 
 # Random123's kat_vectors for philox4x32-10: the counter's four words, the key's two, the four results.
 VECTORS = [

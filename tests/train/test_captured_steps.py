@@ -5,7 +5,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.tensors import random, tensor
+from chainrule.generators import random
+from chainrule.tensors import tensor
 
 F8 = "float64"
 N = 23  # with batches of 8 the last one holds 7

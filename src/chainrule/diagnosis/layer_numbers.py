@@ -21,7 +21,8 @@ from chainrule.layers import Layer
 from chainrule.ops.facts import ActivationFacts
 from chainrule.ops.primitive import facts, lookup
 from chainrule.optim import Optimizer
-from chainrule.tensors import no_grad, tensor
+from chainrule.recording import no_grad
+from chainrule.tensors import tensor
 
 _FLAT = 0.05  # a unit is saturated where σ′ is below this share of its largest value
 

@@ -11,11 +11,12 @@ from chainrule.backends.reference import REFERENCE
 from chainrule.capture import capture
 from chainrule.diagnosis.non_finite import NonFinite, first_non_finite
 from chainrule.diagnosis.problem import Problem
+from chainrule.generators import Generator, random
 from chainrule.ir import Array, Graph, Node
 from chainrule.layers import Layer, final_activation, layers_of_network
 from chainrule.nn.forward import batch_signature
 from chainrule.nn.module import modes_kept
-from chainrule.tensors import Generator, Tensor, random
+from chainrule.tensors import Tensor
 
 
 class OnePass:

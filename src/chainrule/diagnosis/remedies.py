@@ -15,8 +15,9 @@ import numpy as np
 from chainrule import nn
 from chainrule.diagnosis.problem import Problem, rebuilt
 from chainrule.errors import ArgumentError, message
+from chainrule.generators import Generator
 from chainrule.ir import Array
-from chainrule.tensors import Generator, Tensor
+from chainrule.tensors import Tensor
 
 Settings = Mapping[str, Any]
 

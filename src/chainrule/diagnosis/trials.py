@@ -20,12 +20,13 @@ from chainrule.backends.reference import REFERENCE
 from chainrule.diagnosis.problem import rebuilt
 from chainrule.fitting.inputs import counting_samples
 from chainrule.fitting.steps import Clipping, Steps
+from chainrule.generators import Generator, random
 from chainrule.ir import Array
 from chainrule.nn import Dropout, Loss, Module
 from chainrule.nn.module import modes_kept
 from chainrule.optim import Optimizer
 from chainrule.states import ValuesApart
-from chainrule.tensors import Generator, Tensor, random
+from chainrule.tensors import Tensor
 
 Values = Mapping[Tensor, Array]  # of parameters
 

@@ -24,8 +24,9 @@ from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import EVALUATION_BATCH, Forward, batch_signature
 from chainrule.nn.losses import trusting
+from chainrule.recording import no_grad
 from chainrule.states import Values
-from chainrule.tensors import Tensor, no_grad
+from chainrule.tensors import Tensor
 
 
 @dataclass(frozen=True)

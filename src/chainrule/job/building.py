@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, message
+from chainrule.generators import manual_seed
 from chainrule.job.config import AVERAGE, Config, activations, schedules
 from chainrule.job.prepared import PreparedData
-from chainrule.tensors import manual_seed
 from chainrule.train import Trainer, metrics_for
 
 # The reasons for these, with measurements: docs/decisions/0003-training-defaults.md.

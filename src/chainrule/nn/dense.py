@@ -7,13 +7,14 @@ from typing import Any
 
 from chainrule import checks, functional
 from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.generators import random
 from chainrule.ir import Shape
 from chainrule.nn import init as initialisers
 from chainrule.nn import settings
 from chainrule.nn.init import Init
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
-from chainrule.tensors import Tensor, random
+from chainrule.tensors import Tensor
 
 
 class Affine(Module):

@@ -18,8 +18,9 @@ from chainrule.capture import Capture, Compiled, Programs, capture
 from chainrule.errors import DataError, message
 from chainrule.ir import Array, Shape
 from chainrule.reads import Noted
+from chainrule.recording import no_grad
 from chainrule.states import Values
-from chainrule.tensors import Tensor, no_grad
+from chainrule.tensors import Tensor
 
 if TYPE_CHECKING:
     from chainrule.nn.module import Module

@@ -20,9 +20,10 @@ import numpy as np
 
 from chainrule import elsewhere, ir
 from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.generators import Generator, random
 from chainrule.ir import Array, DType, Shape
 from chainrule.ops.primitive import lookup
-from chainrule.tensors import Generator, Tensor, random
+from chainrule.tensors import Tensor
 
 Rng = Generator | int | None
 Initialiser = Callable[[Shape, Rng, DType], Array]

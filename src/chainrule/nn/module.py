@@ -11,13 +11,14 @@ import numpy as np
 
 from chainrule import backends, checks, elsewhere
 from chainrule.backends import Backend
+from chainrule.conversions import as_numpy
 from chainrule.errors import ArgumentError, ChainruleError, message
 from chainrule.ir import Array
 from chainrule.nn import settings
 from chainrule.nn.forward import Forward, inputs_array
 from chainrule.reads import Noted, attributes
 from chainrule.states import Values
-from chainrule.tensors import Tensor, TensorLike, as_numpy, tensor
+from chainrule.tensors import Tensor, TensorLike, tensor
 
 T = TypeVar("T")
 Observer = Callable[["Module", Tensor], None]

@@ -13,7 +13,8 @@ from chainrule.nn import init as initialisers
 from chainrule.nn import settings
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
-from chainrule.tensors import Tensor, no_grad
+from chainrule.recording import no_grad
+from chainrule.tensors import Tensor
 
 
 class BatchNorm(Module):

@@ -2,7 +2,7 @@
 
 The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011). A key is an int64 vector
 (seed, draw): the seed is Philox's 64-bit key, the draw the upper half of its 128-bit counter, and the lower half numbers the
-blocks of four 32-bit words within one draw. Whoever draws adds 1 to the draw (`chainrule.tensors.Generator`).
+blocks of four 32-bit words within one draw. Whoever draws adds 1 to the draw (`chainrule.generators.Generator`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from operator import add
 from chainrule import checks
 from chainrule.errors import ArgumentError, message
 from chainrule.functional import clip, minimum, sqrt, square
-from chainrule.tensors import Tensor, no_grad, tensor
+from chainrule.recording import no_grad
+from chainrule.tensors import Tensor, tensor
 
 _ROOM = 1e-6  # keeps the scale finite at a norm of 0, as in PyTorch
 

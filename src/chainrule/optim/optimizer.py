@@ -14,11 +14,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from chainrule import checks, elsewhere, registry
+from chainrule.conversions import as_numpy
 from chainrule.errors import ArgumentError, CallError, DTypeError, ShapeError, message
 from chainrule.ir import Array
 from chainrule.optim.rules import RULES, Rule, State
 from chainrule.reads import Noted, attributes
-from chainrule.tensors import Tensor, as_numpy, no_grad, tensor
+from chainrule.recording import no_grad
+from chainrule.tensors import Tensor, tensor
 
 _SAVED_STATE = "Give what state_dict() of such an optimiser returned."
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]

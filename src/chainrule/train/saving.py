@@ -13,8 +13,9 @@ from chainrule import checks, nn
 from chainrule.errors import ModelFileError
 from chainrule.fileio import parsing
 from chainrule.fitting import files
+from chainrule.generators import random
 from chainrule.ir import Array, constant
-from chainrule.tensors import Tensor, random
+from chainrule.tensors import Tensor
 from chainrule.version import __version__
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ from chainrule.fitting.batches import Batches
 from chainrule.fitting.history import History
 from chainrule.fitting.metrics import Metric, resolve
 from chainrule.fitting.steps import Clipping, Steps
+from chainrule.generators import Generator, drawing_from
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.function_loss import as_loss
 from chainrule.states import Values
-from chainrule.tensors import Generator, Tensor, drawing_from, tensor
+from chainrule.tensors import Tensor, tensor
 from chainrule.train.callbacks import Callback, check_callbacks
 from chainrule.train.interrupt import Interrupt
 from chainrule.train.loop import Job, Loop, Pace
