@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from types import FunctionType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from chainrule.errors import CallError, MissingName, message
 
@@ -297,12 +297,13 @@ _CALLS = ("__init__", "__call__", "forward")  # what runs when a class or its ob
 class Explaining:
     """Base of classes that explain wrong arguments of their constructors, and of calls of their objects."""
 
-    def __new__(cls, *args: Any, **settings: Any) -> Self:
-        """A new object; refuses arguments for a class without a constructor of its own."""
-        if cls.__init__ is object.__init__ and (args or settings):
-            given = ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in settings.items())])
-            raise CallError(message(f"{cls.__name__} got {given}", "it takes no arguments", f"Write {cls.__name__}()."))
-        return super().__new__(cls)
+    # Not `__new__`: up to Python 3.11.3, inspect.signature of a class prefers it to an `__init__` that the class inherits.
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        """Refuses arguments for a class without a constructor of its own."""
+        if args or settings:
+            name, given = type(self).__name__, ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in settings.items())])
+            raise CallError(message(f"{name} got {given}", "it takes no arguments", f"Write {name}()."))
+        super().__init__()
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
