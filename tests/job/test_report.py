@@ -19,6 +19,7 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.data import ImageSet, Table
 from chainrule.errors import OutputError
+from chainrule.fitting.metrics import METRICS
 from chainrule.job import Config, Predictor, PreparedData, train
 from chainrule.job.folders import REPORT_FILE
 from chainrule.job.report import quality, report_html, words, write_report
@@ -160,7 +161,8 @@ def test_both_languages_have_every_phrase_with_the_same_blanks(table_of):
 
 def test_every_setting_and_every_measure_has_a_name():
     assert set(words.SETTINGS) == set(Config.__dataclass_fields__)
-    assert {"accuracy", "balanced_accuracy", "log_loss", "mae", "rmse", "r2"} <= set(words.PHRASES)
+    assert {"accuracy", "balanced_accuracy", "log_loss", "mae", "rmse", "r2"} <= set(words.PHRASES) | set(METRICS)
+    assert all(metric.title for metric in METRICS.values())
 
 
 TREATMENTS = (

@@ -17,7 +17,7 @@ from chainrule.derivations.calculations import Calculation
 from chainrule.derivations.formulas import tidy
 from chainrule.derivations.symbols import derivative_name, natural_order
 from chainrule.ir import LEAVES, Array, Node, topological
-from chainrule.ops.primitive import facts, hands_on, lookup
+from chainrule.ops.primitive import facts, lookup
 
 
 def whole_gradient(output: Node, node: Node) -> Array:
@@ -149,7 +149,7 @@ def _size(gradient: Node, seed: Node) -> Array:
             if not bound:
                 found[node] = np.abs(_array(node))
                 continue
-            inputs = tuple(ir.constant(found[i] if i in found else np.abs(_array(i))) for i in node.inputs)
+            inputs = tuple(ir.constant(found[i] if i in found else _unsigned(_array(i))) for i in node.inputs)
             found[node] = np.abs(lookup(bound).run(inputs, node.attributes))
     return found.get(gradient, np.abs(_array(gradient)))
 
@@ -202,12 +202,22 @@ def local_derivative(node: Node, source: Node) -> Node | None:
     return _local(top, cuts[source], interior)
 
 
+def _keeps_order(node: Node) -> bool:
+    """Whether a node hands on its input element by element, where the shapes are the same."""
+    return facts(node).moves in ("reshapes", "repeats")
+
+
+def _unsigned(array: Array) -> Array:
+    """The sizes of numbers. Integers are positions, whose signs mean something."""
+    return np.abs(array) if array.dtype.kind == "f" else array
+
+
 def _local(top: Node, child: Node, interior: Sequence[Node]) -> Node | None:
     """The local derivative, if the elements of `child` reach only the elements at their place."""
     reached = {child}
     for node in interior:
         if any(i in reached for i in node.inputs):
-            if node.shape != child.shape or not (lookup(node.op).elementwise or hands_on(node)):
+            if node.shape != child.shape or not (lookup(node.op).elementwise or _keeps_order(node)):
                 return None
             reached.add(node)
     seed = ir.constant(np.ones(top.shape), top.dtype)

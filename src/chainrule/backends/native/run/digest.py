@@ -22,7 +22,7 @@ from chainrule.ir import Graph, Node
 
 _PLAIN = frozenset({bool, int, float, str, type(None)})
 # What graphs are lowered by, in the folder of chainrule.
-_SOURCES = ("ir.py", "passes.py", "ops/*.py", "backends/native/**/*.py")
+_SOURCES = ("ir.py", "registry.py", "passes.py", "ops/*.py", "backends/native/**/*.py")
 
 
 class _Opaque(Exception):
