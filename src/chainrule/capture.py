@@ -19,7 +19,7 @@ from chainrule import autodiff, backends, checks, elsewhere, ir
 from chainrule.backends.contract import Backend, Profiled, Program
 from chainrule.conversions import is_number
 from chainrule.errors import ArgumentError, CaptureError, ShapeError, message
-from chainrule.ir import Array, Graph, Node, Shape
+from chainrule.ir import Array, Graph, Node, Shape, native
 from chainrule.ops.elementwise import stop_gradient
 from chainrule.reads import Reads, noted
 from chainrule.recording import is_capturing, is_recording, recording_by
@@ -253,7 +253,7 @@ class CompiledFunction(Generic[P, R]):
                     "Bind other settings with functools.partial before compiling.",
                 )
             )
-        arrays = [a if type(a) is np.ndarray else _argument(a) for a in args]
+        arrays = [a if type(a) is np.ndarray and a.dtype.isnative else _argument(a) for a in args]
         found = self._compiled(args, arrays)
         if is_capturing():
             for state in found.capture.state:
@@ -288,7 +288,7 @@ class CompiledFunction(Generic[P, R]):
 def _argument(value: TensorLike) -> Array:
     if isinstance(value, Tensor):
         return value.numpy()
-    return value if isinstance(value, np.ndarray) else tensor(value).numpy()
+    return native(value) if isinstance(value, np.ndarray) else tensor(value).numpy()
 
 
 @elsewhere.explaining_calls

@@ -8,13 +8,13 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
-from chainrule.ir import Array, DType
+from chainrule.ir import Array, DType, native
 
 _NUMBERS = (bool, int, float)
 
 
 def as_numpy(value: Any, dtype: DType | None = None) -> Array:
-    """Data as an array of NumPy's, not copied where it is one.
+    """Data as an array of NumPy's, with the bytes in the machine's order; not copied where it is one.
 
     Raises:
         ShapeError, DTypeError: rows of different lengths; no numbers. ArgumentError: masked, or to be detached first.
@@ -28,7 +28,7 @@ def as_numpy(value: Any, dtype: DType | None = None) -> Array:
             )
         )
     try:
-        return np.asarray(value, dtype=dtype)
+        return native(np.asarray(value, dtype=dtype))
     except RuntimeError as error:  # of PyTorch
         raise foreign(value, error) from None
     except (ValueError, TypeError, OverflowError) as error:

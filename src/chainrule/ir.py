@@ -54,6 +54,11 @@ def as_dtype(dtype: Any) -> DType:
     return found
 
 
+def native(array: Array) -> Array:
+    """The array with its bytes in the machine's order."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 class Node:
     """One value in a graph: a primitive applied to nodes.
 

@@ -205,3 +205,31 @@ def test_other_functions_of_numpy_say_what_to_do(call, words):
         call(cr.parameter([1.0]))
     assert words in str(caught.value)
     assert "numpy()" in str(caught.value)
+
+
+SWAPPED = np.arange(3.0).astype(np.dtype("f8").newbyteorder("S"))
+INDICES = np.array([2, 0]).astype(np.dtype("i8").newbyteorder("S"))
+TAKING = {
+    "tensor": cr.tensor,
+    "parameter": cr.parameter,
+    "list": lambda a: cr.tensor([a, a]),
+    "operator": lambda a: cr.tensor(np.ones(3)) + a,
+    "function": cr.exp,
+    "compiled": cr.compile(lambda a: a * 2.0, backend="reference"),
+    "compiled, native": cr.compile(lambda a: a * 2.0),
+    "value_and_grad": lambda a: cr.value_and_grad(lambda x: (x * x).sum())(a)[1][0],
+    "layer": cr.nn.ReLU(),
+    "index": lambda a: cr.tensor(a)[INDICES.astype("i8") if a.dtype.isnative else INDICES],
+}
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_arrays_in_the_other_byte_order_are_taken(name):
+    found, same = TAKING[name](SWAPPED), TAKING[name](SWAPPED.astype("f8"))
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found.numpy(), same.numpy(), strict=True)
+
+
+def test_captured_arrays_in_the_other_byte_order_are_taken():
+    found = cr.compile(lambda a: a + SWAPPED, backend="reference")(np.ones(3))
+    assert found.tolist() == [1.0, 2.0, 3.0]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, CaptureError, DTypeError, ShapeError, message
-from chainrule.ir import Array, Attributes, DType, Node, Shape, as_dtype
+from chainrule.ir import Array, Attributes, DType, Node, Shape, as_dtype, native
 from chainrule.ops.elementwise import equal, to_dtype
 from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import (
@@ -283,7 +283,7 @@ def _canonical_item(item: Any) -> Any:
 
 def _key_array(item: Any) -> Array:
     try:
-        array = np.asarray(item)
+        array = native(np.asarray(item))
     except ValueError:
         raise ArgumentError(message(f"indexing got {item!r}", "rows must be equally long", "Check the index.")) from None
     return array if array.size else array.astype(np.int64)  # NumPy takes an empty list as an index, too
