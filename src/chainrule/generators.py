@@ -14,6 +14,14 @@ from chainrule.recording import no_grad
 from chainrule.tensors import Tensor, apply, tensor
 
 
+def check_seed(seed: Any) -> None:
+    """Raise ArgumentError for what is no integer from 0 to 2⁶³ − 1."""
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise ArgumentError(
+            message(f"the seed {seed!r} was given", "it must be an integer from 0 to 2⁶³ − 1", "Choose another.")
+        )
+
+
 class Generator:
     """A stream of random numbers, the same for a seed in every backend.
 
@@ -36,10 +44,7 @@ class Generator:
         Raises:
             ArgumentError: it is no integer, or outside 0 … 2⁶³ − 1.
         """
-        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-            raise ArgumentError(
-                message(f"the seed {seed!r} was given", "it must be an integer from 0 to 2⁶³ − 1", "Choose another.")
-            )
+        check_seed(seed)
         self.state.assign(np.array([seed, 0], dtype=np.int64))
 
     def uniform(self, shape: int | Sequence[int] = (), dtype: Any = np.float64) -> Tensor:

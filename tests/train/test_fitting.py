@@ -329,11 +329,34 @@ BAD_SETTINGS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def fitted():
+    trainer = classifier(backend="reference")
+    quiet(trainer, X, LABELS, epochs=1)
+    return trainer
+
+
 @pytest.mark.parametrize("settings, text", BAD_SETTINGS, ids=[str(s)[:40] for s, _ in BAD_SETTINGS])
-def test_bad_settings(settings, text):
+def test_bad_settings(settings, text, fitted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert text in message((ArgumentError, ShapeError, DataError), quiet, classifier(), X, LABELS, **settings)
+        for trainer in (classifier(), fitted):
+            assert text in message((ArgumentError, ShapeError, DataError), quiet, trainer, X, LABELS, **settings)
+
+
+def test_a_bad_seed_of_a_split():
+    assert "the seed -1 was given" in message(ArgumentError, quiet, classifier(), X, LABELS, validation_split=0.2, seed=-1)
+
+
+def test_the_backend_of_a_trainer_stays():
+    trainer = classifier(backend="native")
+    with pytest.raises(ArgumentError) as caught:
+        trainer.backend = "reference"
+    assert str(caught.value) == (
+        "the backend of a Trainer was set to 'reference'; its programs are those of 'native', which was given when it was "
+        "made. Make a Trainer with backend='reference'; one with the same model and optimizer goes on from their values."
+    )
+    assert trainer.backend == "native"
 
 
 def test_class_weight_for_numbers():

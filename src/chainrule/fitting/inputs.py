@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.errors import ArgumentError, DataError, ShapeError, message
+from chainrule.generators import check_seed
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import check_finite, converted, model_dtype, numbers
@@ -184,9 +185,10 @@ def take(arrays: Sequence[Any], rows: Array) -> list[Any]:
     return [None if a is None else np.asarray(a)[rows] for a in arrays]
 
 
-def check_settings(epochs: int, sampler: str, until_loss: float | None) -> None:
+def check_settings(epochs: int, seed: int, sampler: str, until_loss: float | None) -> None:
     """Raise ArgumentError for settings of a fit that mean nothing."""
     checks.whole("fit", "epochs", epochs, 0, "Try 20.")
+    check_seed(seed)
     if sampler not in ("all", "misclassified"):
         raise ArgumentError(
             message(f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample.")

@@ -86,7 +86,7 @@ class Trainer:
             "Write optim.Adam(model.parameters()).",
         )
         self.metrics = resolve(metrics)
-        self.backend = backend
+        self._backend = backend
         self.clipping = Clipping(clip_norm, clip_value)
         self.diagnose = diagnose
         self.diagnoses: dict[int, Diagnosis] = {}
@@ -123,6 +123,21 @@ class Trainer:
         if name.startswith("_"):
             raise AttributeError(name)
         raise elsewhere.missing("a Trainer", name, dir(self), elsewhere.TRAINER)
+
+    @property
+    def backend(self) -> str:
+        """The name that was given: "auto", or that of a backend. It stays."""
+        return self._backend
+
+    @backend.setter
+    def backend(self, name: str) -> None:
+        raise ArgumentError(
+            message(
+                f"the backend of a Trainer was set to {name!r}",
+                f"its programs are those of {self._backend!r}, which was given when it was made",
+                f"Make a Trainer with backend={name!r}; one with the same model and optimizer goes on from their values.",
+            )
+        )
 
     # ---------------------------------------------------------------------------------------- what users call
     def fit(
@@ -177,7 +192,7 @@ class Trainer:
                 of them, what that read, and why; the model and the optimiser are as they were before that step.
             DataError, ShapeError, ArgumentError: data or settings that do not fit, before anything is changed.
         """
-        inputs.check_settings(epochs, sampler, until_loss)
+        inputs.check_settings(epochs, seed, sampler, until_loss)
         callbacks = check_callbacks(callbacks)
         if validation_split:
             if validation_data is not None:
