@@ -25,6 +25,7 @@ from chainrule.reads import Reads, noted
 from chainrule.recording import is_capturing, is_recording, recording_by
 from chainrule.states import Values
 from chainrule.tensors import Number, Tensor, TensorLike, apply, asking, computed, differentiated, grad, parameter, tensor
+from chainrule.turns import Lock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -168,6 +169,7 @@ class Programs:
         self._values = values
         self._threads = threads
         self._made: dict[Any, tuple[Compiled, ...]] = {}
+        self._making = Lock()
 
     def get(self, key: Any, make: Callable[[], Capture]) -> Compiled:
         """The one under this key that holds now; where there is none, `make` captures it.
@@ -175,10 +177,19 @@ class Programs:
         Raises:
             CaptureError: the function changes what it reads, so that every call would need another program.
         """
-        made = self._made.get(key, ())
-        for known in made:
+        found = self._known(key)
+        if found is None:
+            with self._making.lock:  # who waited for it finds what the other thread has made
+                found = self._known(key) or self._new(key, make)
+        return found
+
+    def _known(self, key: Any) -> Compiled | None:
+        for known in self._made.get(key, ()):
             if known.capture.changed() is None:
                 return known
+        return None
+
+    def _new(self, key: Any, make: Callable[[], Capture]) -> Compiled:
         found = make()
         if found.changed() is not None:  # it may have set up something that it needs only once
             found = make()
@@ -192,7 +203,7 @@ class Programs:
                 )
             )
         new = Compiled(found, self._values, self._threads)
-        self._made[key] = (new, *made[: _MOST_PER_KEY - 1])
+        self._made[key] = (new, *self._made.get(key, ())[: _MOST_PER_KEY - 1])
         return new
 
 

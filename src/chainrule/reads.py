@@ -193,7 +193,8 @@ class Reads:
     # ---------------------------------------------------------------------------------------- looking again
     def changed(self) -> str | None:
         """What is another value now, in words; None if nothing is. It takes about a tenth of a microsecond per value."""
-        if self._same is not None and self._same.holds():
+        same = self._same  # another thread may look, too
+        if same is not None and same.holds():
             return None
         changed = self._changed()
         self._same = None if changed else _Same(self._noted.values(), self._names.values(), [c[1] for c in self._contents])
@@ -228,8 +229,8 @@ class _Same:
         self._absent = [(owner, name) for owner, name, _ in noted if not _has(owner, name)]
         variables = [(place, name) for place, _, name, _ in names if isinstance(place, dict)]
         # Most attributes are in the dict of their object, where C finds them fastest.
-        variables += [(attributes(owner), name) for owner, name in found if name in attributes(owner)]
-        found = [(owner, name) for owner, name in found if name not in attributes(owner)]
+        variables += [(attributes(owner), name) for owner, name in found if _in_dict(owner, name)]
+        found = [(owner, name) for owner, name in found if not _in_dict(owner, name)]
         others = [(place, name or "cell_contents") for place, _, name, _ in names if not isinstance(place, dict)]
         self._noted = _Read(_get, found)
         self._variables = _Read(dict.get, variables)
@@ -285,6 +286,11 @@ class _Read:
     def same(self) -> bool:
         """Whether all are the same objects as at first."""
         return not self._first or all(map(is_, map(self._function, self._first, self._second), self._values))
+
+
+def _in_dict(owner: Any, name: str) -> bool:
+    """Whether an attribute is what the dict of its object holds, and not what a descriptor makes of that."""
+    return name in attributes(owner) and not hasattr(getattr(type(owner), name, None), "__set__")
 
 
 def _has(owner: Any, name: str) -> bool:

@@ -103,7 +103,7 @@ class Values:
 
     def copy(self) -> dict[Holder, Variable]:
         """The present values of all that programs made so far update, for `restore`."""
-        return {tensor: self._copied(tensor) for tensor in self._updated}
+        return {tensor: self._copied(tensor) for tensor in [*self._updated]}
 
     def _copied(self, tensor: Holder) -> Variable:
         return in_turn(tensor, lambda: self.variable(tensor).copy())

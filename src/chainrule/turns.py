@@ -15,15 +15,23 @@ from weakref import WeakSet
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_locks: WeakSet[Lock] = WeakSet()
 
 
-class Group:
-    """What is read and changed together; `joined` is the group that it belongs to now, if that is another one."""
+class Lock:
+    """A lock that a thread may take again; in a forked process it is free."""
 
     def __init__(self) -> None:
         self.lock = RLock()  # a handler of signals may call what it interrupted
+        _locks.add(self)
+
+
+class Group(Lock):
+    """What is read and changed together; `joined` is the group that it belongs to now, if that is another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.joined: Group | None = None
-        _groups.add(self)
 
     def now(self) -> Group:
         """The group that this one has become."""
@@ -39,15 +47,14 @@ class Member(Protocol):
     group: Group | None
 
 
-_groups: WeakSet[Group] = WeakSet()
-_joining = RLock()
+_joining = Lock()
 
 
 class Turns:
     """The turns of a function with this state."""
 
     def __init__(self, state: Sequence[Member]) -> None:
-        with _joining, ExitStack() as held:
+        with _joining.lock, ExitStack() as held:
             before = list(dict.fromkeys(t.group.now() for t in state if t.group is not None))
             for group in before[1:]:
                 held.enter_context(group.lock)  # who is at it has its turn first
@@ -79,10 +86,8 @@ def in_turn(member: Member, function: Callable[P, R], *args: P.args, **kwargs: P
 
 def _after_fork() -> None:
     """Threads that held a lock are not there any more."""
-    global _joining  # noqa: PLW0603 -- a lock that cannot be released is replaced
-    _joining = RLock()
-    for group in list(_groups):
-        group.lock = RLock()
+    for lock in list(_locks):
+        lock.lock = RLock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

@@ -121,7 +121,8 @@ def test_groups_that_meet_become_one():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_fork_while_another_thread_has_its_turn():
+@pytest.mark.parametrize("busy", ["running", "capturing"])
+def test_a_fork_while_another_thread_has_its_turn(busy):
     a, _, functions = counters()
     functions[0]()
     taken, done = threading.Event(), threading.Event()
@@ -130,13 +131,19 @@ def test_a_fork_while_another_thread_has_its_turn():
         taken.set()
         done.wait(300)
 
-    thread = threading.Thread(target=lambda: Turns([a]).run(hold))
+    def hold_making():
+        with functions[0]._programs._making.lock:
+            hold()
+
+    thread = threading.Thread(target={"running": lambda: Turns([a]).run(hold), "capturing": hold_making}[busy])
     thread.start()
     taken.wait()
     child = os.fork()
     if child == 0:
         functions[0]()
-        os._exit(int(a.numpy()[0] != 2.0))
+        with cr.no_grad():
+            functions[0]()  # another program
+        os._exit(int(a.numpy()[0] != 3.0))
     for _ in range(6000):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import operator
+import pickle
 import re
 from contextlib import nullcontext
 
@@ -458,3 +460,13 @@ def test_observing_sees_inner_modules_first():
         model(np.ones((4, 2)))
     model(np.ones((4, 2)))
     assert seen == [(model[0], (4, 3)), (model[1], (4, 3)), (model, (4, 3))]
+
+
+COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda model: pickle.loads(pickle.dumps(model))}
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_copy_has_the_modes_of_the_model(copied):
+    model = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.2)).eval()
+    model[1].train()
+    assert [m.training for _, m in COPIES[copied](model).named_modules()] == [False, False, True]

@@ -24,7 +24,7 @@ from chainrule.language import Language, index_of
 from chainrule.layers import is_affine
 from chainrule.nn import Module
 from chainrule.nn.forward import model_dtype
-from chainrule.nn.module import modes_kept, observing
+from chainrule.nn.module import observing
 from chainrule.ops.primitive import facts, lookup
 from chainrule.states import ValuesApart
 
@@ -217,11 +217,10 @@ def first_breakdown(problem: Problem, *, epochs: int = 10, seed: int = 0) -> Bre
     steps = Steps(model, ValuesApart(REFERENCE), loss=problem.loss, optimizer=optimizer, metrics=[], clipping=Clipping())
     batches = Batches(len(x), problem.batch_size, shuffle=True, seed=seed)
     rates = np.array([[float(group.lr.item()) for group in optimizer.groups]])
-    with modes_kept(model):
-        for epoch in range(epochs):
-            singles = (rows[None] for part in batches.rows(epoch, 1) for rows in part)
-            for number, rows in enumerate(singles, 1):
-                failed = steps.first_failed(data, rows, rates, problem.model.parameters())
-                if failed is not None:
-                    return broken_down(steps, data, failed, epoch=epoch + 1, step=number)
+    for epoch in range(epochs):
+        singles = (rows[None] for part in batches.rows(epoch, 1) for rows in part)
+        for number, rows in enumerate(singles, 1):
+            failed = steps.first_failed(data, rows, rates, problem.model.parameters())
+            if failed is not None:
+                return broken_down(steps, data, failed, epoch=epoch + 1, step=number)
     return None

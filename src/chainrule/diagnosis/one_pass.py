@@ -15,7 +15,7 @@ from chainrule.generators import Generator, random
 from chainrule.ir import Array, Graph, Node
 from chainrule.layers import Layer, final_activation, layers_of_network
 from chainrule.nn.forward import batch_signature
-from chainrule.nn.module import modes_kept
+from chainrule.nn.modes import in_mode
 from chainrule.tensors import Tensor
 
 
@@ -49,8 +49,7 @@ class OnePass:
             return problem.loss(output, t, s)
 
         signature = batch_signature(batch, len(batch[0]))
-        with modes_kept(model):
-            model.train()
+        with in_mode(model, training=True):
             found = capture(forward, [(shape, dtype, name) for (shape, dtype), name in zip(signature, "xts", strict=True)])
         self.owners = dict(zip(found.graph.state, found.state, strict=True))
         paths = {id(p): name for name, p in model.named_parameters()}

@@ -13,7 +13,7 @@ from chainrule.fitting.inputs import targets_array
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
 from chainrule.nn.forward import inputs_array
-from chainrule.nn.module import modes_kept
+from chainrule.nn.modes import in_mode
 from chainrule.optim import Optimizer
 
 
@@ -75,8 +75,7 @@ def arrays(problem: Problem) -> tuple[Array, Array]:
 
 def targets_for(problem: Problem, x: Array, y: Any) -> Array:
     """Targets for inputs x as the loss takes them. Raises as `arrays` does."""
-    with modes_kept(problem.model):
-        problem.model.eval()
+    with in_mode(problem.model, training=False):
         found = capture(problem.model, [((1, *x.shape[1:]), x.dtype, "x")])
     shape = (len(x), *found.graph.outputs[0].shape[1:])
     return targets_array(problem.model, problem.loss, shape, y, len(x))

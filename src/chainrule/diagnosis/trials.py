@@ -8,8 +8,7 @@ values of their own, so the model, its optimiser and the random stream stay as t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,7 +22,6 @@ from chainrule.fitting.steps import Clipping, Steps
 from chainrule.generators import Generator, random
 from chainrule.ir import Array
 from chainrule.nn import Dropout, Loss, Module
-from chainrule.nn.module import modes_kept
 from chainrule.optim import Optimizer
 from chainrule.states import ValuesApart
 from chainrule.tensors import Tensor
@@ -137,34 +135,33 @@ class Trials:
 
     def without_dropout(self, drawn: Values | None = None) -> Trial:
         """A run in which no unit is dropped, from the weights as they are or as `drawn`."""
-        return self._run(self._new(rebuilt(self.optimizer)), 1.0, self._data[1], dropout=False, drawn=drawn)
+        programs = self._new(rebuilt(self.optimizer), kind=_WithoutDropout)
+        return self._run(programs, 1.0, self._data[1], drawn=drawn)
 
     def evaluate(self, x: Array, t: Array) -> float:
         """The loss of the model as it is, in evaluation mode; infinite if it is not finite."""
-        with modes_kept(self._model):
-            self._values.begin({})
-            return self._mean_loss(self._programs, x, t)
+        self._values.begin({})
+        return self._mean_loss(self._programs, x, t)
 
-    def _new(self, optimizer: Optimizer, model: Module | None = None) -> Steps:
-        return Steps(model or self._model, self._values, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
+    def _new(self, optimizer: Optimizer, model: Module | None = None, kind: type[Steps] = Steps) -> Steps:
+        return kind(model or self._model, self._values, loss=self._loss, optimizer=optimizer, metrics=[], clipping=Clipping())
 
     def _rates(self, steps: int, factor: float) -> Array:
         rates = np.array([float(group.lr.item()) for group in self.optimizer.groups])
         shares = rates / rates[0] if rates[0] > 0 else np.ones(len(rates))
         return np.tile(shares * self.rate * factor, (steps, 1))
 
-    def _run(self, programs: Steps, factor: float, t: Array, *, dropout: bool = True, drawn: Values | None = None) -> Trial:
+    def _run(self, programs: Steps, factor: float, t: Array, *, drawn: Values | None = None) -> Trial:
         x, _, s = self._data
         as_it_is = programs is self._programs and t is self._data[1] and not drawn
         start = self.start if as_it_is else math.inf
-        with modes_kept(self._model), nullcontext() if dropout else _no_dropout(self._model):
-            self._values.begin({random.state: Generator(self._seed).state.numpy(), **(drawn or {})})
-            if not as_it_is:
-                start = self._judged_loss(programs, t)
-            counting = counting_samples(programs.loss, (x, t, s))
-            losses, *_ = programs.train((x, t, s), self._rows, self._rates(self.steps, factor), None, counting)
-            finite = len(losses) == self.steps and bool(np.isfinite(losses).all())
-            end = self._judged_loss(programs, t) if finite else math.inf
+        self._values.begin({random.state: Generator(self._seed).state.numpy(), **(drawn or {})})
+        if not as_it_is:
+            start = self._judged_loss(programs, t)
+        counting = counting_samples(programs.loss, (x, t, s))
+        losses, *_ = programs.train((x, t, s), self._rows, self._rates(self.steps, factor), None, counting)
+        finite = len(losses) == self.steps and bool(np.isfinite(losses).all())
+        end = self._judged_loss(programs, t) if finite else math.inf
         return Trial(self.rate * factor, self.steps, start, end)
 
     def _judged_loss(self, programs: Steps, t: Array) -> float:
@@ -182,13 +179,11 @@ class Trials:
         return loss if math.isfinite(loss) else math.inf
 
 
-@contextmanager
-def _no_dropout(model: Module) -> Iterator[None]:
-    kept = [(module, module.p) for _, module in model.named_modules() if isinstance(module, Dropout)]
-    for module, _ in kept:
-        module.p = 0.0
-    try:
-        yield
-    finally:
-        for module, p in kept:
-            module.p = p
+class _WithoutDropout(Steps):
+    """Training steps that drop no unit."""
+
+    def _training_step(self, x: Tensor, t: Tensor, s: Tensor, lr: Tensor) -> list[Tensor]:
+        for _, module in self.model.named_modules():
+            if isinstance(module, Dropout):
+                module.training = False  # while this is captured: see `in_mode`
+        return super()._training_step(x, t, s, lr)

@@ -22,6 +22,7 @@ from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.language import Language
 from chainrule.nn import Linear, Module
 from chainrule.nn.forward import inputs_array, model_dtype
+from chainrule.nn.modes import in_mode
 from chainrule.nn.module import observing
 from chainrule.ops.primitive import hands_on
 from chainrule.tensors import Tensor
@@ -45,13 +46,8 @@ def model_drawing(model: Module, X: Any, look: Look) -> Drawing:
         MissingDependency: it is large, and graphlay is not installed.
     """
     x = np.zeros((1, *_input_shape(model)), model_dtype(model)) if X is None else inputs_array(model, X)
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
+    with in_mode(model, training=False):
         return _units(model, x, look, values=X is not None and len(x) == 1) or _layers(model, x, look)
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _input_shape(model: Module) -> tuple[int, ...]:

@@ -8,8 +8,7 @@ all programs run on the same values (of parameters, buffers, and the random stre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from chainrule.capture import Capture, Compiled, Programs, capture
 from chainrule.errors import DataError, message
 from chainrule.ir import Array, Shape
+from chainrule.nn.modes import in_mode
 from chainrule.reads import Noted
 from chainrule.recording import no_grad
 from chainrule.states import Values
@@ -44,7 +44,7 @@ class Forward(Noted):
 
     def refresh(self) -> None:
         """Look again at modes and settings, which may need other programs."""
-        self._current.clear()
+        self._current = {}  # another thread may be about to add a program to the former one that holds no longer
 
     def predict(self, x: Array) -> Array:
         """The model's outputs for all samples, in evaluation mode."""
@@ -65,24 +65,14 @@ class Forward(Noted):
         The `kind` names the function; of the kind "train" it is captured in training mode.
         """
         key = (kind, *arguments)
-        if key not in self._current:
-            with self._mode(training=kind == "train"):
-                self._current[key] = self._programs.get(key, lambda: _captured(function, arguments))
-        return self._current[key]
-
-    @contextmanager
-    def _mode(self, *, training: bool) -> Iterator[None]:
-        others = [module for _, module in self.model.named_modules() if module.training is not training]
-        for module in others:
-            module.training = training
-        try:
-            yield
-        finally:
-            for module in others:
-                module.training = not training
+        current = self._current
+        if key not in current:
+            with in_mode(self.model, training=kind == "train"):
+                current[key] = self._programs.get(key, lambda: _captured(function, arguments))
+        return current[key]
 
     def _capture(self, function: Callable[..., Any], arguments: list[tuple[Shape, Any]], *, training: bool) -> Capture:
-        with self._mode(training=training):
+        with in_mode(self.model, training=training):
             return _captured(function, arguments)
 
     def _prediction(self, x: Tensor) -> list[Tensor]:

@@ -16,14 +16,17 @@ from chainrule.errors import ArgumentError, ChainruleError, message
 from chainrule.ir import Array
 from chainrule.nn import settings
 from chainrule.nn.forward import Forward, inputs_array
+from chainrule.nn.modes import Mode
 from chainrule.reads import Noted, attributes
 from chainrule.states import Values
 from chainrule.tensors import Tensor, TensorLike, tensor
+from chainrule.turns import Lock
 
 T = TypeVar("T")
 Observer = Callable[["Module", Tensor], None]
 
 _SAVED_STATE = "Give what state_dict() of such a model returned, or the arrays of a file."
+_first_prediction = Lock()
 _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 
 
@@ -74,8 +77,14 @@ class Module(Noted, elsewhere.Explaining):
 
     not_kept: ClassVar[frozenset[str]] = frozenset()  # entries of PyTorch's states that have no counterpart in this layer
     reads_positions: ClassVar[bool] = False  # whether its inputs are whole numbers that point into something, as for Embedding
-    training: bool = True
+    training = Mode(default=True)
     forward: Callable[..., Tensor] = _forward_missing
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        mode = vars(cls).get("training")
+        if isinstance(mode, bool):  # a default of its own
+            cls.training = Mode(default=mode)
 
     def __call__(self, *inputs: TensorLike) -> Tensor:
         """The output of `forward`, for Tensors or anything that becomes one."""
@@ -98,13 +107,14 @@ class Module(Noted, elsewhere.Explaining):
             DataError, ShapeError: inputs that do not fit. ArgumentError: an unknown backend.
         """
         runs_on = backends.get(backend)
-        try:
-            known = self._forward
-        except AttributeError:
-            known = {}
-            object.__setattr__(self, "_forward", known)  # it is no setting
-        if runs_on not in known:
-            known[runs_on] = Forward(self, Values(runs_on))
+        with _first_prediction.lock:
+            try:
+                known = self._forward
+            except AttributeError:
+                known = {}
+                object.__setattr__(self, "_forward", known)  # it is no setting
+            if runs_on not in known:
+                known[runs_on] = Forward(self, Values(runs_on))
         found = known[runs_on]
         found.refresh()
         return found.predict(inputs_array(self, X))
@@ -145,11 +155,11 @@ class Module(Noted, elsewhere.Explaining):
 
     def children(self) -> dict[str, Module]:
         """The Modules directly below, by attribute name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
+        return {name: value for name, value in vars(self).copy().items() if isinstance(value, Module)}
 
     def own_tensors(self) -> dict[str, Tensor]:
         """The Tensors directly in it, by attribute name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return {name: value for name, value in vars(self).copy().items() if isinstance(value, Tensor)}
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This Module (named "") and all below it, each once, with qualified names such as "0.inner"."""
@@ -360,17 +370,6 @@ def _once(pairs: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:
         if id(thing) not in seen:
             seen.add(id(thing))
             yield name, thing
-
-
-@contextmanager
-def modes_kept(model: Module) -> Iterator[None]:
-    """Afterwards every Module has the mode (training or evaluation) that it had before."""
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import numpy as np
 from chainrule import checks, elsewhere
 from chainrule.capture import capture
 from chainrule.ir import Shape
-from chainrule.nn.module import Module, modes_kept, observing
+from chainrule.nn.modes import in_mode
+from chainrule.nn.module import Module, observing
 from chainrule.ops.primitive import as_shape
 from chainrule.tensors import Tensor
 
@@ -82,8 +83,7 @@ def summary(model: Module, input_shape: int | Sequence[int], batch: int = 1, dty
     checks.kind(model, Module, "summary got {} as the model", "it takes a Module", "Write cr.summary(model, (3,)).")
     sample = as_shape(input_shape, "summary")
     ran: list[tuple[Module, Shape]] = []
-    with modes_kept(model), observing(lambda module, output: ran.append((module, output.shape))):
-        model.eval()
+    with in_mode(model, training=False), observing(lambda module, output: ran.append((module, output.shape))):
         capture(model, [((batch, *sample), dtype, "x")])
     return Summary(_rows(model, ran), *_sizes(model))
 

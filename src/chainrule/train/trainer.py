@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from chainrule.train.callbacks import Callback, check_callbacks
 from chainrule.train.interrupt import Interrupt
 from chainrule.train.loop import Job, Loop, Pace
 from chainrule.train.progress import choose
+from chainrule.turns import Lock
 
 if TYPE_CHECKING:
     from chainrule.diagnosis.findings import Diagnosis
@@ -109,6 +110,7 @@ class Trainer:
         )
         self._stream = Generator()
         self._pace = Pace()
+        self._fitting = Lock()
 
     def __reduce__(self) -> Any:
         raise ArgumentError(
@@ -190,7 +192,8 @@ class Trainer:
         Raises:
             NonFiniteLoss: the loss or a parameter became NaN or infinite. It names the step, the operation that made the first
                 of them, what that read, and why; the model and the optimiser are as they were before that step.
-            DataError, ShapeError, ArgumentError: data or settings that do not fit, before anything is changed.
+            DataError, ShapeError, ArgumentError: data or settings that do not fit, or another thread is fitting with this
+                Trainer; before anything is changed.
         """
         inputs.check_settings(epochs, seed, sampler, until_loss)
         callbacks = check_callbacks(callbacks)
@@ -210,7 +213,7 @@ class Trainer:
         batches = Batches(len(data[0]), 1 if sampler == "misclassified" else batch_size, shuffle=shuffle, seed=seed)
         counting = inputs.counting_samples(self.loss, data)
         shown = choose(progress)
-        with drawing_from(self._stream):
+        with self._alone(), drawing_from(self._stream):
             self._begin(callbacks, seed)
             with self._diagnosed(data, held_out, batch_size, seed, progress):
                 shown.start(self.epoch + 1, self.epoch + epochs, batches.steps)
@@ -299,6 +302,23 @@ class Trainer:
     def callback_states(self) -> list[tuple[str, dict[str, Any]]]:
         """Class name and state of each callback of the running or last fit, for checkpoints."""
         return self.resumed_callbacks or [(type(callback).__name__, callback.state()) for callback in self._callbacks]
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Within it no other thread fits; a callback in this one may."""
+        lock = self._fitting.lock
+        if not lock.acquire(blocking=False):
+            raise ArgumentError(
+                message(
+                    "this Trainer is fitting already, in another thread",
+                    "it counts epochs and notes losses of one fit at a time",
+                    "Wait for the other thread, or give each thread a Trainer with a model of its own.",
+                )
+            )
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _diagnosed(
         self, data: list[Array], held_out: list[Array] | None, batch_size: int | None, seed: int, show: bool
