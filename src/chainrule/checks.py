@@ -39,6 +39,13 @@ def kind(value: Any, wanted: type[T] | tuple[type[T], ...], who: str, expected: 
     raise ArgumentError(message(who.format(described(value)), expected, fix))
 
 
+def subclass(value: Any, base: type, who: str) -> None:
+    """Refuse what is not a class with this base."""
+    if not (isinstance(value, type) and issubclass(value, base)):
+        fix = f"Write class Mine(nn.{base.__name__}): …, and give the class itself."
+        raise ArgumentError(message(f"{who} got {described(value)}", f"it takes a subclass of {base.__name__}", fix))
+
+
 def listed(values: Any, who: str, expected: str, fix: str) -> list[Any]:
     """What is given as several values: a list, or anything else that `for` goes through, except texts and mappings."""
     if isinstance(values, Iterable) and not isinstance(values, str | Mapping):

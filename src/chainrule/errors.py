@@ -16,7 +16,7 @@
     └── TrainingError         training that cannot go on
         └── NonFiniteLoss     the loss became NaN or infinite
 
-A message says what was given, what was expected, and what to do; `explain` puts the three together.
+A message says what was given, what was expected, and what to do; `message` puts the three together.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,19 +21,20 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import autodiff, ir
+from chainrule import autodiff, checks, ir, registry
 from chainrule.backends import register_backend as backend
 from chainrule.errors import ArgumentError, message
 from chainrule.fitting.metrics import register_metric as metric
 from chainrule.ir import Node
 from chainrule.nn import Activation
 from chainrule.nn.losses import register_loss as loss
+from chainrule.nn.table import LAYERS
 from chainrule.nn.table import register_layer as layer
-from chainrule.ops import define as op
-from chainrule.ops import elementwise
+from chainrule.ops import Primitive, define, elementwise
 from chainrule.ops.facts import ActivationFacts, Facts
 from chainrule.optim import Optimizer, Rule
 from chainrule.optim.optimizer import register_optimizer
+from chainrule.tensors import parameter, tensor
 
 GROUP = "chainrule.extensions"
 
@@ -60,23 +62,95 @@ def activation(
         The layer, named "Mish" after "mish".
 
     Raises:
-        ArgumentError: the name is taken, or is no name.
+        ArgumentError: the name is taken, or is no name; or the body, or partial, does not give a number per number.
     """
-    if not name.isidentifier() or name != name.lower():
+    if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
         raise ArgumentError(
             message(f"an activation named {name!r} was registered", "a name is a word in small letters", "Write 'mish', say.")
         )
+    checks.function(body, f"extend.activation({name!r}) as its body", _FORMULA)
+    computed = _elementwise(name, body)
+    derivative = _derived(computed) if partial is None else partial
+    _try(name, computed, derivative)
+    title = "".join(part.capitalize() for part in name.split("_"))
+    own = {"__doc__": summary or f"y = {name}(x).", "__module__": body.__module__, "function": name}
+    made = type(title, (Activation,), own)
+    registry.check(LAYERS, "layer", title, made, made)
     elementwise.elementwise(
         name,
         summary or f"y = {name}(x)",
         elementwise.function(name, rf"\operatorname{{{name}}}"),
-        body=body,
-        partials=(partial or _derived(body),),
+        body=computed,
+        partials=(derivative,),
         facts=Facts(activation=known or ActivationFacts()),
+        origin=body,
     )
-    title = "".join(part.capitalize() for part in name.split("_"))
-    own = {"__doc__": summary or f"y = {name}(x).", "__module__": body.__module__, "function": name}
-    return layer(type(title, (Activation,), own))
+    return layer(made)
+
+
+_FORMULA = "Write it in operators and operations of chainrule.ops.elementwise, such as lambda x: where(x > 0.0, tanh(x), x)."
+_DERIVATIVE = "∂y/∂x is a number, or a node of the shape of x"
+_PARTIAL = "Give it as partial=lambda x, y: …, in operators and operations of chainrule.ops.elementwise."
+_TRIED = tuple((dtype, shape) for dtype in (np.float32, np.float64) for shape in ((), (3,), (3, 2), (0, 2)))
+
+
+def _elementwise(name: str, body: Callable[[Node], Node]) -> Callable[[Node], Node]:
+    """The body, with its result in the dtype of x; arrays of NumPy in it may have made it float64."""
+
+    def computed(x: Node) -> Node:
+        y = body(x)
+        if not isinstance(y, Node) or y.shape != x.shape or y.dtype.kind != "f":
+            given = ir.type_text(y) if isinstance(y, Node) else checks.described(y)
+            raise ArgumentError(
+                message(
+                    f"the body of the activation {name} gave {given} for {ir.type_text(x)}",
+                    "it gives a floating number for each number, in a node of the same shape",
+                    _FORMULA,
+                )
+            )
+        return elementwise.to_dtype(y, x.dtype)
+
+    return computed
+
+
+def _try(name: str, body: Callable[[Node], Node], partial: Callable[..., Node | float]) -> None:
+    """Apply a body and its derivative to inputs without values, as a compiled function does."""
+    for dtype, shape in _TRIED:
+        x = ir.placeholder("input", shape, dtype, "x")
+        given = ir.type_text(x)
+        with _explained(f"the activation {name} cannot be applied to {given}", "its body is a formula of x", _FORMULA):
+            y = body(x)
+        with _explained(f"the activation {name} cannot be differentiated for {given}", _DERIVATIVE, _PARTIAL):
+            slope = partial(x, y=y)
+        if isinstance(slope, Node) and slope.shape in ((), shape):
+            continue
+        if not isinstance(slope, int | float):
+            found = ir.type_text(slope) if isinstance(slope, Node) else checks.described(slope)
+            raise ArgumentError(
+                message(f"the partial of the activation {name} gave {found} for {given}", _DERIVATIVE, _PARTIAL)
+            )
+
+
+@contextmanager
+def _explained(given: str, expected: str, fix: str) -> Iterator[None]:
+    """Turn what fails in code of a user into an ArgumentError; an ArgumentError says enough by itself."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except Exception as error:
+        raise ArgumentError(message(f"{given} ({type(error).__name__}: {error})", expected, fix)) from error
+
+
+def op(primitive: Primitive) -> Primitive:
+    """Register an operation: see `chainrule.ops.Primitive`.
+
+    Raises:
+        ArgumentError: it is no Primitive, the name is taken, or the record does not have exactly one meaning, or no rule for
+            its gradient.
+    """
+    checks.kind(primitive, Primitive, "extend.op got {}", "it takes the record of one", "Write ops.Primitive(name=…, …).")
+    return define(primitive, origin=primitive.evaluate or primitive.body)
 
 
 def _derived(body: Callable[[Node], Node]) -> Callable[..., Node | float]:
@@ -102,9 +176,15 @@ def optimizer(rule: Rule, *, usual_lr: float = 0.05, **defaults: Any) -> type[Op
         The optimiser's class: `Lion(model.parameters(), lr=0.01)`.
 
     Raises:
-        ArgumentError: the name is taken, or a setting has no default or one out of its range.
+        ArgumentError: the name is taken, a setting has no default or one out of its range, or the rule cannot take a step.
     """
+    checks.kind(rule, Rule, "extend.optimizer got {}", "it takes a rule", "Write optim.Rule(name, settings, init, update).")
     checked = rule.checked(defaults)
+    if "lr" not in checked:
+        raise ArgumentError(
+            message(f"the rule {rule.name} has no setting lr", "every rule has a learning rate", "Add 'lr' to its settings.")
+        )
+    _take_a_step(rule, checked)
 
     def begin(self: Optimizer, params: Any, lr: float = checked["lr"], **settings: Any) -> None:
         Optimizer.__init__(self, params, rule, **{**checked, "lr": lr, **settings})
@@ -124,6 +204,17 @@ def optimizer(rule: Rule, *, usual_lr: float = 0.05, **defaults: Any) -> type[Op
         "usual_lr": usual_lr,
     }
     return register_optimizer(rule)(type(rule.name, (Optimizer,), own))
+
+
+def _take_a_step(rule: Rule, settings: Mapping[str, Any]) -> None:
+    """Update a matrix once."""
+    W = parameter(np.ones((3, 2), np.float32), name="W")
+    W.grad = tensor(np.full((3, 2), 0.5, np.float32))
+    fix = "Write it in operations of chainrule on Tensors; the docs build one in add-an-optimiser.md."
+    with _explained(
+        f"the rule {rule.name} failed on a parameter float32[3, 2]", "it updates a parameter of any shape and dtype", fix
+    ):
+        Optimizer([W], rule, **settings).step()
 
 
 def load(module: str) -> None:

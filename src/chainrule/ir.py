@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, GraphError, message
+from chainrule.errors import CaptureError, DTypeError, GraphError, message
 
 Shape = tuple[int, ...]
 DType = np.dtype[Any]
@@ -107,6 +107,18 @@ class Node:
         label = f" {self.name!r}" if self.name else ""
         return f"<{self.op}{label} {type_text(self)}>"
 
+    def __bool__(self) -> bool:
+        raise CaptureError(
+            message(
+                f"the value of {self!r} was asked for, as by if, and, or, max or while",
+                "a graph holds the same operations for every value, so Python cannot look at values in it",
+                "Use where(condition, a, b) of chainrule.ops.elementwise in place of if, and maximum in place of max.",
+            )
+        )
+
+    # NumPy leaves operators to nodes: np.float64(2.0) * x is x.__rmul__. Its functions refuse nodes.
+    __array_ufunc__ = None
+
     # Operators let the rules of primitives read as formulas. What they build is the business of `chainrule.ops`.
     def __add__(self, other: Node | Scalar) -> Node:
         return _build("add", self, other)
@@ -165,7 +177,8 @@ def set_builder(builder: Callable[..., Node]) -> None:
 
 def _build(op: str, *operands: Node | Scalar) -> Node:
     assert _builder is not None, "chainrule.ops sets the builder when it is imported"
-    return _builder(op, *operands)
+    # A float of NumPy in a formula is a number like any other: it takes the dtype of the nodes.
+    return _builder(op, *(float(o) if isinstance(o, np.floating) else o for o in operands))
 
 
 def constant(value: Any, dtype: Any = None, name: str | None = None) -> Node:

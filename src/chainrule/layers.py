@@ -43,7 +43,7 @@ class Layer:
     @property
     def a(self) -> Node:
         """The activation; z itself where no activation function follows."""
-        return self.activation or self.z
+        return self.z if self.activation is None else self.activation
 
     @property
     def function(self) -> str | None:

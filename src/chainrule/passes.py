@@ -80,7 +80,10 @@ def fold() -> Rule:
     def rule(node: Node) -> Node:
         if node.op in LEAVES or node.size > _LARGEST_FOLDED or any(i.op != "constant" for i in node.inputs):
             return node
-        return ir.constant(lookup(node.op).run(node.inputs, node.attributes), name=node.name)
+        primitive = lookup(node.op)
+        value = ir.constant(primitive.run(node.inputs, node.attributes), name=node.name)
+        primitive.expect(value, node.shape, node.dtype)
+        return value
 
     return rule
 
@@ -98,7 +101,8 @@ def _without_effect(node: Node) -> Node:
         return node
     known = facts(node)
     if known.redundant is not None:
-        return known.redundant(node) or node
+        same = known.redundant(node)
+        return node if same is None else same
     unmoved = known.moves not in (None, "reorders") and len(node.inputs) == 1 and _same_type(node.inputs[0], node)
     return node.inputs[0] if unmoved else node
 

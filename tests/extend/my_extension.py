@@ -32,7 +32,7 @@ class LogCosh(nn.Loss):
         return d + cr.softplus(-2.0 * d) - float(np.log(2.0))
 
 
-worst = extend.metric(Metric("worst", lambda output, target, loss: abs(output - target).max(), task="regression"))
+close = extend.metric(Metric("close", lambda output, target, loss: abs(output - target) < 0.1, True, task="regression"))
 
 RULE = optim.Rule(
     "SignDescent",

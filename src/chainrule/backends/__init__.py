@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-from chainrule import registry
+from chainrule import checks, registry
 from chainrule.backends.contract import Backend, Program, Variable
 from chainrule.errors import ArgumentError, message
 
@@ -64,8 +64,17 @@ def register_backend(name: str, backend: Backend) -> Backend:
     """Enter a backend into the table, so that it can be chosen by name wherever ours can. "auto" does not take it.
 
     Raises:
-        ArgumentError: the name is taken.
+        ArgumentError: it is no backend, or the name is taken.
     """
+    checks.kind(name, str, "extend.backend got {} as a name", "it takes a text", "Write extend.backend('mine', Mine()).")
+    if isinstance(backend, type) or not all(callable(getattr(backend, method, None)) for method in ("compile", "hold")):
+        raise ArgumentError(
+            message(
+                f"the backend {name} is {checks.described(backend)}",
+                "it is an object with the methods compile and hold",
+                "See chainrule.backends.Backend.",
+            )
+        )
     if name in (*BACKENDS, "auto"):
         raise ArgumentError(message(f"a backend named {name} was registered", "chainrule has one", "Choose another name."))
     registry.enter(OTHERS, "backend", name, backend, type(backend))

@@ -156,7 +156,7 @@ def stepped(
     eta = _leaf("eta", group.settings["lr"].numpy() if rate is None else np.asarray(rate))
     taken = optimizer.state_tensors()["step"].numpy()
     step = _leaf("t", taken + 1.0 if count is None else np.asarray(count, taken.dtype))
-    value, after = optimizer.rule.update(upstream, state, parameter, {**group.settings, "lr": eta}, step)
+    value, after = optimizer.rule.step(upstream, state, parameter, {**group.settings, "lr": eta}, step)
     for key, moment in after.items():
         if moment.node.op not in LEAVES and moment.name is None:
             moment.named(f"{state[key].name}'")

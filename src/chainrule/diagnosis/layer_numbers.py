@@ -125,7 +125,7 @@ def _update(one: OnePass, layer: Layer, optimizer: Optimizer | None, rate: float
             if parameter is owner:
                 settings = {**group.settings, "lr": tensor(float(group.lr) * share or rate or 0.0)}
                 with no_grad():
-                    new, _ = optimizer.rule.update(gradient, state, parameter, settings, step)
+                    new, _ = optimizer.rule.step(gradient, state, parameter, settings, step)
                 return _ratio(_rms(new.numpy() - parameter.numpy()), _rms(parameter.numpy()))
     return 0.0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chainrule import checks, functional, registry
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.nn import Loss
 from chainrule.reads import Noted
 from chainrule.tensors import Tensor
@@ -24,8 +24,8 @@ class Metric(Noted):
 
     Attributes:
         name: its column in the history.
-        elements: (output, target, loss) to numbers: one per target, one per sample (n,), or a scalar for the whole batch. The
-            loss says what outputs and targets mean.
+        elements: (output, target, loss) to numbers: one per sample (n,), or several (n, …), such as one per target. The loss
+            says what outputs and targets mean.
         larger_is_better: which direction is an improvement.
         finish: applied to the mean.
         formula: how it is computed, for people.
@@ -44,7 +44,11 @@ class Metric(Noted):
     task: Literal["", "classification", "regression"] = ""
 
     def per_sample(self, output: Tensor, target: Tensor, loss: Loss) -> Tensor:
-        """The numbers (n,) whose weighted sum, divided by that of the samples' shares, is the mean."""
+        """The numbers (n,) whose weighted sum, divided by that of the samples' shares, is the mean.
+
+        Raises:
+            ArgumentError: `elements` gives no Tensor. ShapeError: not a number per sample.
+        """
         found = checks.kind(
             self.elements(output, target, loss),
             Tensor,
@@ -53,8 +57,14 @@ class Metric(Noted):
             "Return what operations of chainrule give, such as abs(output - target).",
         )
         values, counted = found.astype("float64"), loss.counted(target)
-        if values.ndim == 0:
-            values = functional.broadcast_to(values, output.shape[:1])
+        if values.shape[:1] != output.shape[:1]:
+            raise ShapeError(
+                message(
+                    f"the metric {self.name} returned the shape {values.shape} for outputs of shape {output.shape}",
+                    "it gives a number per sample or per target, whose mean over all samples is taken",
+                    "Leave out mean(), max() or sum() over the samples.",
+                )
+            )
         if counted is None:
             return _over_features(values)
         if values.shape == counted.shape:
@@ -113,8 +123,9 @@ def register_metric(metric: Metric) -> Metric:
     """Enter a metric into `METRICS`, so that it can be asked for by name and trainers with it can be loaded.
 
     Raises:
-        ArgumentError: the name is taken.
+        ArgumentError: it is no Metric, or the name is taken.
     """
+    checks.kind(metric, Metric, "extend.metric got {}", "it takes a Metric", "Write Metric(name, elements).")
     registry.enter(METRICS, "metric", metric.name, metric, metric.elements)
     return metric
 
@@ -155,8 +166,8 @@ register_metric(
 def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]) -> list[Metric]:
     """Metrics by name, as they are, or from plain functions (output, target), named after these.
 
-    A function gives one number per target or per sample, or a scalar for the batch, whose mean over batches is taken. It is
-    thought to be the better the smaller; say otherwise with a `Metric`.
+    A function gives one number per target or per sample. It is thought to be the better the smaller; say otherwise with a
+    `Metric`.
 
     Raises:
         ArgumentError: an unknown name, something that is no metric, or two of one name.

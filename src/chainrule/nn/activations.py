@@ -31,7 +31,10 @@ class Activation(Module):
 
 def activation_layers() -> dict[str, type[Activation]]:
     """The activation functions of single units that can be learnt through, as layers, by the names of their primitives."""
-    found = {cls.function: cls for cls in LAYERS.values() if issubclass(cls, Activation)}
+    found: dict[str, type[Activation]] = {}
+    for cls in LAYERS.values():
+        if issubclass(cls, Activation):
+            found.setdefault(cls.function, cls)  # a subclass of ReLU that was registered does not take its place
     return {name: cls for name, cls in found.items() if _fits_hidden_layers(lookup(name))}
 
 

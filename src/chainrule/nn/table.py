@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from chainrule import registry
+from chainrule import checks, registry
 from chainrule.errors import ArgumentError, ModelFileError, message
 from chainrule.nn.module import Module
 
@@ -20,8 +20,9 @@ def register_layer(cls: M) -> M:
     The class must keep its constructor's arguments as attributes of the same names (see `Module.config`).
 
     Raises:
-        ArgumentError: the name is taken by another class.
+        ArgumentError: it is no such class, or the name is taken by another one.
     """
+    checks.subclass(cls, Module, "extend.layer")
     registry.enter(LAYERS, "layer", cls.__name__, cls, cls)
     return cls
 

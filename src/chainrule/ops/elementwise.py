@@ -114,6 +114,7 @@ def elementwise(  # one call is one record; each setting is one field of it
     kink_distance: Callable[..., Array] | None = None,
     not_differentiable: str = "",
     facts: Facts = NOTHING_MORE,
+    origin: Any = None,
 ) -> Primitive:
     """Define an elementwise primitive.
 
@@ -123,6 +124,7 @@ def elementwise(  # one call is one record; each setting is one field of it
         domain: per input, an interval in which it is defined, for tests.
         kink_distance: how far inputs are from the nearest point without a derivative, so that tests can keep away from it.
         settings: the attributes it takes, with their defaults.
+        origin: see `registry.enter`.
     """
     defaults = dict(settings or {})
     arity = len(domain)
@@ -155,7 +157,8 @@ def elementwise(  # one call is one record; each setting is one field of it
             not_differentiable=not_differentiable,
             facts=facts,
             cases=partial(_random_case, domain, kink_distance),
-        )
+        ),
+        origin,
     )
 
 

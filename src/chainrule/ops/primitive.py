@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import ir
-from chainrule.errors import ArgumentError, ChainruleError, ShapeError, message
+from chainrule import ir, registry
+from chainrule.errors import ArgumentError, ChainruleError, GraphError, ShapeError, message
 from chainrule.ir import LEAVES, Array, Attributes, DType, Node, Scalar, Shape
 from chainrule.ops.facts import NOTHING_MORE, Facts
 
@@ -111,36 +111,69 @@ class Primitive:
         inputs, attributes = self.prepare(operands, attributes)
         shape, dtype = self.infer(inputs, attributes)
         value = self.run(inputs, attributes) if all(i.value is not None for i in inputs) else None
+        if value is not None:
+            self.expect(value, shape, dtype)
         return Node(self.name, inputs, attributes, shape, dtype, None, value)
 
     def run(self, inputs: Inputs, attributes: Attributes) -> Array:
         """The value for inputs whose values are known."""
         if self.evaluate is None:
             assert self.body is not None
-            value = self.body(*(ir.constant(i.value) for i in inputs), **attributes).value
+            value = self._meaning(self.body(*(ir.constant(i.value) for i in inputs), **attributes)).value
             assert value is not None
             return value
         with np.errstate(all="ignore"):
             return np.asarray(self.evaluate(*(i.value for i in inputs), **attributes))
 
     def expand(self, node: Node) -> Node:
-        """The node of a block, written as the graph of its body on the same inputs."""
+        """The node of a block, written as the graph of its body on the same inputs.
+
+        Raises:
+            GraphError: the body is no node, or has another shape or dtype than the block.
+        """
         if self.body is None:
             raise ArgumentError(message(f"{self.name} was to be expanded", "only blocks have a body", "Use it as it is."))
-        return self.body(*node.inputs, **node.attributes)
+        meaning = self._meaning(self.body(*node.inputs, **node.attributes))
+        self.expect(meaning, node.shape, node.dtype)
+        return meaning
+
+    def _meaning(self, body: Any) -> Node:
+        """What a body gave, which must be a node."""
+        if isinstance(body, Node):
+            return body
+        raise GraphError(
+            message(f"the body of the primitive {self.name} gave {body!r}", "it gives a node", "Write a formula of the inputs.")
+        )
+
+    def expect(self, found: Node | Array, shape: Shape, dtype: DType) -> None:
+        """Refuse a body or value that is not what `infer` says: a program would read and write past the end of its arrays.
+
+        Raises:
+            GraphError: another shape or dtype.
+        """
+        if found.shape != shape or found.dtype != dtype:
+            raise GraphError(
+                message(
+                    f"the primitive {self.name} computes {found.dtype}{list(found.shape)}",
+                    f"its infer says {dtype}{list(shape)}",
+                    "Make its body or evaluate and its infer agree, for instance with cast.",
+                )
+            )
 
 
 PRIMITIVES: dict[str, Primitive] = {}
 
 
-def define(primitive: Primitive) -> Primitive:
+def define(primitive: Primitive, origin: Any = None) -> Primitive:
     """Enter a primitive into the table.
+
+    Args:
+        primitive: its record.
+        origin: see `registry.enter`.
 
     Raises:
         ArgumentError: the name is taken, or the record does not have exactly one meaning, or no rule for its gradient.
     """
-    if primitive.name in PRIMITIVES:
-        raise ArgumentError(f"a primitive named {primitive.name} exists; choose another name.")
     if (primitive.evaluate is None) == (primitive.body is None):
         raise ArgumentError(f"the primitive {primitive.name} must have either evaluate (basic) or body (block), not both.")
     has_rule = primitive.partials or primitive.pullback or primitive.body or primitive.not_differentiable
@@ -148,7 +181,7 @@ def define(primitive: Primitive) -> Primitive:
         raise ArgumentError(
             f"the primitive {primitive.name} says nothing of its gradient; give partials, pullback, or not_differentiable."
         )
-    PRIMITIVES[primitive.name] = primitive
+    registry.enter(PRIMITIVES, "primitive", primitive.name, primitive, origin)
     return primitive
 
 

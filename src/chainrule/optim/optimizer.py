@@ -100,7 +100,7 @@ class Optimizer(Noted, elsewhere.Explaining):
     def _group(self, index: int, members: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Group:
         checked = self.rule.checked(settings)
         checked["lr"] = tensor(checked["lr"], name=f"lr.{index}")
-        states = tuple(self.rule.init(p, checked) for p in members.values())
+        states = tuple(self.rule.begin(p, checked) for p in members.values())
         for name, state in zip(members, states, strict=True):
             for key, moment in state.items():
                 moment.named(f"{name}.{key}")
@@ -120,7 +120,7 @@ class Optimizer(Noted, elsewhere.Explaining):
         with no_grad():
             self._count.assign(self._count + 1.0)
             for param, gradient, state, settings in updated:
-                value, new = self.rule.update(gradient, state, param, settings, self._count)
+                value, new = self.rule.step(gradient, state, param, settings, self._count)
                 param.assign(value)
                 for key, moment in state.items():
                     moment.assign(new[key])
@@ -301,7 +301,7 @@ def register_optimizer(rule: Rule) -> Callable[[C], C]:
     The class takes the parameters and the settings of the rule, each with a default.
 
     Raises:
-        ArgumentError: the name is taken by another class, or is not that of the rule.
+        ArgumentError: the name, also that on the command line, is taken by another class, or is not that of the rule.
     """
 
     def enter(cls: C) -> C:
@@ -311,6 +311,8 @@ def register_optimizer(rule: Rule) -> Callable[[C], C]:
                     f"the optimiser {cls.__name__} has a rule named {rule.name}", "both have one name", "Rename one of them."
                 )
             )
+        others = (other for other in OPTIMIZERS.values() if other.__name__ != rule.name)
+        registry.check_commands("optimiser", _commands(cls), (name for other in others for name in _commands(other)))
         registry.enter(OPTIMIZERS, "optimiser", rule.name, cls, cls)
         RULES[rule.name] = rule
         return cls
@@ -320,11 +322,12 @@ def register_optimizer(rule: Rule) -> Callable[[C], C]:
 
 def commands() -> dict[str, tuple[type[Optimizer], Mapping[str, Any]]]:
     """What can be chosen on the command line: name to optimiser and settings."""
-    return {
-        name.lower(): (cls, settings)
-        for cls in OPTIMIZERS.values()
-        for name, settings in {cls.__name__: {}, **cls.variants}.items()
-    }
+    return {name: (cls, settings) for cls in OPTIMIZERS.values() for name, settings in _commands(cls).items()}
+
+
+def _commands(cls: type[Optimizer]) -> dict[str, Mapping[str, Any]]:
+    """The names of an optimiser on the command line, with the settings that each stands for."""
+    return {name.lower(): settings for name, settings in {cls.__name__: {}, **cls.variants}.items()}
 
 
 def from_config(config: Mapping[str, Any], params: Iterable[Tensor] | Iterable[tuple[str, Tensor]]) -> Optimizer:

@@ -91,6 +91,41 @@ class Rule:
         """For copies and pickles: the rule of the table by its name."""
         return (_known_rule, (self.name,)) if RULES.get(self.name) is self else object.__reduce_ex__(self, 2)
 
+    def begin(self, W: Tensor, settings: Settings) -> State:
+        """The state that goes with a parameter.
+
+        Raises:
+            ArgumentError: `init` gives something else.
+        """
+        state = self.init(W, settings)
+        if isinstance(state, dict) and all(isinstance(part, Tensor) for part in state.values()):
+            return state
+        raise ArgumentError(
+            message(
+                f"init of the rule {self.name} gave {state!r}",
+                "it gives the state of a parameter, a dict from names to Tensors",
+                "Return {} where nothing is kept.",
+            )
+        )
+
+    def step(self, dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
+        """What `update` gives.
+
+        Raises:
+            ArgumentError: it is no pair, or the new state has other names than the old one.
+        """
+        found = self.update(dW, state, W, settings, step)
+        if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict) and found[1].keys() == state.keys():
+            return found
+        what = "pair with other names" if isinstance(found, tuple) and len(found) == 2 else type(found).__name__
+        raise ArgumentError(
+            message(
+                f"update of the rule {self.name} gave a {what}",
+                f"it gives the new parameter and its new state, a dict with {', '.join(state) or 'nothing in it'}",
+                "Return value, {name: new moment, …}, with the names that init gave.",
+            )
+        )
+
     def value(self, name: str, value: Any) -> Any:
         """One setting in the type that `update` expects.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from chainrule import registry
+from chainrule import checks, registry
 from chainrule.errors import ModelFileError, message
 from chainrule.nn import settings
 from chainrule.nn.losses.base import Loss
@@ -21,15 +21,22 @@ def register_loss(cls: L) -> L:
     The class must keep its constructor's arguments as attributes of the same names.
 
     Raises:
-        ArgumentError: the name is taken by another class.
+        ArgumentError: it is no such class, or its name, also that on the command line, is taken by another one.
     """
+    checks.subclass(cls, Loss, "extend.loss")
+    others = {other for other in losses_for(cls.task).values() if other.__name__ != cls.__name__} if cls.task else ()
+    registry.check_commands("loss", [_command(cls)], map(_command, others))
     registry.enter(LOSSES, "loss", cls.__name__, cls, cls)
     return cls
 
 
 def losses_for(task: str) -> dict[str, type[Loss]]:
     """The losses that `chainrule train` can use for a task, by their names on the command line; the usual one first."""
-    return {cls.command or cls.__name__: cls for cls in LOSSES.values() if cls.task == task}
+    return {_command(cls): cls for cls in LOSSES.values() if cls.task == task}
+
+
+def _command(cls: type[Loss]) -> str:
+    return cls.command or cls.__name__
 
 
 def usual_loss(task: str) -> type[Loss]:
