@@ -112,7 +112,7 @@ def test_a_drawing_shows_values_and_gradients(tmp_path):
     assert "prefers-color-scheme" not in unfolded
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def moons(tmp_path_factory):
     """The folder of a run on points in the plane."""
     folder = tmp_path_factory.mktemp("runs") / "moons-1"

@@ -21,7 +21,7 @@ from chainrule.train import load_model, save_model
 pytest.importorskip("pyarrow", reason="tables are read with pyarrow")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """A folder with a table t.csv and a run on it."""
     folder = tmp_path_factory.mktemp("run")
