@@ -14,9 +14,8 @@ from native_levels import LEVELS
 
 from chainrule.backends.native.code import object_code
 
-IN_TURN = {
-    "test_accuracy.py"
-}  # each of its tests runs at one level, which its parameters choose, and with -m slow at the others
+# Of these, each test runs at one level, which its parameters choose, and with -m slow at the others.
+IN_TURN = {"test_accuracy.py", "test_skipping.py", "test_winograd.py"}
 
 
 @pytest.hookimpl(tryfirst=True)
