@@ -58,7 +58,7 @@ class NativeProgram:
         self._pointers[:, 0] = self._arena.ctypes.data
         self._set("constant", executable.constants)
         self._status = np.zeros((executable.threads, 2), np.int64)
-        self._meeting = _aligned_bytes(8 * BARRIER_WORDS)
+        self._barrier = _aligned_bytes(8 * BARRIER_WORDS)
         self._places = list(zip(*map(_rows, (self._pointers, self._status, self.clocks)), strict=False))
         self._updated = [leaf is not update for leaf, update in zip(graph.state, graph.updates, strict=True)]
         self._set_for: tuple[Any, object] = (None, None)  # the state whose addresses are in the table
@@ -194,7 +194,7 @@ class NativeProgram:
                 self._set("staging", self._staging)
             self._set_state(state)
             jobs = [
-                JOB.pack(slot, *common, said, clock, thread, count, self._meeting.ctypes.data)
+                JOB.pack(slot, *common, said, clock, thread, count, self._barrier.ctypes.data)
                 for thread, (slot, said, clock) in enumerate(self._places[:count])
             ]
             done = self._code.run(jobs[0]) if count == 1 else POOL.run(self._code.address, jobs)
@@ -229,9 +229,10 @@ _PROGRAMS: WeakSet[NativeProgram] = WeakSet()
 
 
 def _free_all() -> None:
-    """After a fork: the child does not have the threads that were running programs."""
+    """After a fork: the child does not have the threads that were running programs, and some of which may wait at barriers."""
     for program in _PROGRAMS:
         program._busy = RLock()
+        program._barrier[:] = 0
 
 
 if hasattr(os, "register_at_fork"):
