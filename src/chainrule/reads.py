@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property, partial
@@ -22,22 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.contents import (
-    CONTAINERS,
-    MOST_ELEMENTS,
-    PLAIN,
-    alike,
-    copied,
-    elements_of,
-    flat,
-    has_content,
-    holds,
-    is_large_array,
-)
 from chainrule.ops.primitive import Primitive
 from chainrule.tensors import Tensor
 
 _reads: ContextVar[Reads | None] = ContextVar("reads", default=None)
+_PLAIN = (bool, int, float, complex, str, bytes)
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, Mapping, KeysView, ValuesView, ItemsView, np.ndarray)
+_MOST_ELEMENTS = 1000  # of a container whose content is compared; a larger one is known by its identity
 _OURS = frozenset({"chainrule", "numpy"})
 _LIBRARIES = _OURS | sys.stdlib_module_names
 _MAKING = frozenset({"__init__", "__new__", "__post_init__"})  # methods that run without a mention where a class is called;
@@ -111,8 +103,8 @@ class Reads:
             return  # made while the function ran
         else:
             self._noted[key] = (owner, name, value)
-            if isinstance(value, CONTAINERS) and not is_large_array(value):
-                self._contents.append((_label(owner, name), value, copied, copied(value), elements_of(value)))
+            if isinstance(value, _CONTAINERS) and not _is_large_array(value):
+                self._contents.append((_label(owner, name), value, _copied, _copied(value), _elements(value)))
                 self._follow_elements(value)
             else:
                 self.follow(value, name)
@@ -126,7 +118,7 @@ class Reads:
         if isinstance(value, MethodType):
             self.follow(value.__self__, name)
             self.follow(value.__func__, name)
-        if isinstance(value, (*PLAIN, MethodType, Tensor)) or value is None or id(value) in self._followed:
+        if isinstance(value, (*_PLAIN, MethodType, Tensor)) or value is None or id(value) in self._followed:
             return
         self._followed[id(value)] = value
         if isinstance(value, Noted):
@@ -140,9 +132,9 @@ class Reads:
             self._follow_elements((value.func, *value.args, *value.keywords.values()))
         elif isinstance(value, FunctionType):
             self._follow_function(value)
-        elif isinstance(value, CONTAINERS):
-            if (value.size if isinstance(value, np.ndarray) else len(value)) <= MOST_ELEMENTS:
-                self._named_contents.append((name, value, copied, copied(value), elements_of(value)))
+        elif isinstance(value, _CONTAINERS):
+            if (value.size if isinstance(value, np.ndarray) else len(value)) <= _MOST_ELEMENTS:
+                self._named_contents.append((name, value, _copied, _copied(value), _elements(value)))
                 self._follow_elements(value)
             if not _is_of(type(value), _LIBRARIES):
                 self._open(value)
@@ -155,7 +147,7 @@ class Reads:
 
     def _follow_elements(self, container: Any) -> None:
         if not isinstance(container, np.ndarray):
-            for value in flat(container):
+            for value in _flat(container):
                 self.follow(value)
 
     def _follow_function(self, function: FunctionType) -> None:
@@ -244,10 +236,10 @@ class Reads:
         while self._named_contents:
             entry = self._named_contents.pop()
             label, container, _, copy, _ = entry
-            if has_content(*entry[1:]) or not holds(container, copy):
+            if _has_content(*entry[1:]) or not _holds(container, copy):
                 self._contents.append(entry)
             else:
-                self._filled.append((label, container, copied(container)))
+                self._filled.append((label, container, _copied(container)))
                 self._follow_elements(container)
 
     # ---------------------------------------------------------------------------------------- looking again
@@ -270,21 +262,21 @@ class Reads:
                 found = _get(owner, name)
             except AttributeError:
                 found = _ABSENT
-            if found is not value and not alike(found, value):
+            if found is not value and not _alike(found, value):
                 return _label(owner, name)
         for _, get, name, value in self._names.values():
             found = get(name, _ABSENT)
-            if found is not value and not alike(found, value):
+            if found is not value and not _alike(found, value):
                 return name or "a variable of its closure"
         for cls, name, static in self._classes.values():
             found = vars(cls).get(name)
-            if found is not static and not alike(found, static):
+            if found is not static and not _alike(found, static):
                 return f"{cls.__name__}.{name}"
         for label, *content in self._contents:
-            if not has_content(*content):
+            if not _has_content(*content):
                 return label or "a variable of its closure"
         for label, container, copy in self._filled:
-            if not holds(container, copy):
+            if not _holds(container, copy):
                 return label or "a variable of its closure"
         return None
 
@@ -315,7 +307,7 @@ class _Same:
         classes = [(vars(cls), name) for cls, name, _ in classes]
         self._sizes = [*map(len, self._sized)]
         self._elements = [*chain.from_iterable(self._iterated)]
-        self._bytes = [*map(copied, self._arrays)]
+        self._bytes = [*map(_copied, self._arrays)]
         places = (dict.get, variables), (_get, found), (getattr, others), (MappingProxyType.get, classes)
         self._checks: list[Callable[[], bool]] = [_Read(get, pairs).same for get, pairs in places if pairs]
         self._checks += [self._same_containers] if self._sized else []
@@ -334,7 +326,7 @@ class _Same:
             self._iterated += parts
             self._sized.append(container)
         for value in chain.from_iterable(parts):
-            if isinstance(value, CONTAINERS):
+            if isinstance(value, _CONTAINERS):
                 self._open(value, opened)
 
     def holds(self) -> bool:
@@ -352,7 +344,7 @@ class _Same:
         return same_sizes and all(map(is_, chain.from_iterable(self._iterated), self._elements))
 
     def _same_arrays(self) -> bool:
-        return [*map(copied, self._arrays)] == self._bytes
+        return [*map(_copied, self._arrays)] == self._bytes
 
     def _still_absent(self) -> bool:
         return not any(_has(owner, name) for owner, name in self._absent)
@@ -430,12 +422,27 @@ def _attribute_names(thing: Any) -> set[str]:
     """The names of the attributes of an object, a class or a module, without those that are of a library."""
     if isinstance(thing, ModuleType):
         return set() if _is_of(thing, _LIBRARIES) else set(vars(thing))
-    classes: tuple[type, ...] = type(thing).__mro__
-    if isinstance(thing, type):
-        classes = thing.__mro__ + classes
+    classes = (*thing.__mro__, *type(thing).__mro__) if isinstance(thing, type) else type(thing).__mro__
     own = {} if isinstance(thing, type) else getattr(thing, "__dict__", {})
-    names = (name for c in classes if not _is_of(c, _LIBRARIES) for name in vars(c))
-    return {*own, *names}
+    return set(own).union(*(vars(c) for c in classes if not _is_of(c, _LIBRARIES)))
+
+
+def _is_large_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.size > _MOST_ELEMENTS
+
+
+def _flat(container: Any) -> list[Any]:
+    """The elements of a container, of a mapping the keys and the values."""
+    return [*container, *container.values()] if isinstance(container, Mapping) else [*container]
+
+
+def _has_content(container: Any, read: Callable[[Any], Any], copy: Any, elements: list[Any]) -> bool:
+    """Whether a container holds what it held when it was copied."""
+    if elements:
+        now = _flat(container)
+        if len(now) == len(elements) and all(map(is_, now, elements)):
+            return True
+    return _same_copy(read(container), copy)
 
 
 def _content(cell: Any, _: str, default: Any) -> Any:
@@ -463,6 +470,51 @@ def _words(values: Collection[Any]) -> set[str]:
     return {word for value in values if isinstance(value, str) for word in value.split(".") if word.isidentifier()}
 
 
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two plain values are the same; 0 and −0, 1 and True are not."""
+    return type(a) is type(b) and isinstance(a, _PLAIN) and repr(a) == repr(b)
+
+
 def _parts(attributes: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The modules and Tensors among attributes."""
     return [(n, v) for n, v in attributes.items() if isinstance(v, Noted) or (isinstance(v, Tensor) and v.is_known)]
+
+
+def _copied(value: Any) -> Any:
+    """Containers, and what they contain, as they are now."""
+    if isinstance(value, Mapping):
+        return tuple((key, _copied(v)) for key, v in value.items())
+    if isinstance(value, set | frozenset):
+        return [*value]
+    if isinstance(value, Tensor) and not value.is_known:
+        return _ABSENT  # put there while a function ran
+    if isinstance(value, np.ndarray) and value.size <= _MOST_ELEMENTS:
+        return [value.dtype.str, value.shape, value.tobytes()]
+    if isinstance(value, _CONTAINERS) and not isinstance(value, np.ndarray):
+        return [_copied(v) for v in value]
+    return value
+
+
+def _elements(container: Any) -> list[Any]:
+    """What is in it, if it is plain: the same elements are the same container then. Else nothing."""
+    if isinstance(container, set | frozenset | np.ndarray):
+        return []
+    found = _flat(container)
+    return [] if any(isinstance(v, _CONTAINERS) for v in found) else found
+
+
+def _same_copy(a: Any, b: Any) -> bool:
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(_same_copy, a, b))
+    return a is b or _alike(a, b)
+
+
+def _holds(value: Any, copy: Any) -> bool:
+    """Whether a container still holds what it held when it was copied; it may hold more."""
+    if isinstance(value, Mapping):
+        return isinstance(copy, tuple) and all(key in value and _holds(value[key], c) for key, c in copy)
+    if isinstance(value, set):
+        return isinstance(copy, list) and value.issuperset(copy)
+    if isinstance(value, list | deque | bytearray):
+        return isinstance(copy, list) and len(copy) <= len(value) and all(map(_holds, value, copy))
+    return _same_copy(_copied(value), copy)
