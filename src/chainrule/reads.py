@@ -3,8 +3,7 @@
 A graph holds for as long as these are what they were. Watched are the attributes of modules, losses and optimisers (`Noted`),
 and what users' functions mention by name: the captured one, methods of a `Noted` that are called, and functions that these
 mention in turn. A name leads to the variable of the module or closure, the content of a list, dict, set or small array, and
-attributes of objects, classes and modules that are mentioned too. Functions of libraries, this one included, are not watched,
-but what others registered as operations is (`Primitive`).
+attributes of objects, classes and modules that are mentioned too. Functions of libraries, this one included, are not watched.
 """
 
 from __future__ import annotations
@@ -12,23 +11,22 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain
-from operator import attrgetter, is_, methodcaller
-from types import CodeType, FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
+from operator import is_
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from chainrule.ops.primitive import Primitive
 from chainrule.tensors import Tensor
 
 _reads: ContextVar[Reads | None] = ContextVar("reads", default=None)
 _PLAIN = (bool, int, float, complex, str, bytes)
-_CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, Mapping, KeysView, ValuesView, ItemsView, np.ndarray)
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, Mapping, np.ndarray)
 _MOST_ELEMENTS = 1000  # of a container whose content is compared; a larger one is known by its identity
 _OURS = frozenset({"chainrule", "numpy"})
 _LIBRARIES = _OURS | sys.stdlib_module_names
@@ -72,10 +70,8 @@ class Reads:
     def __init__(self) -> None:
         self._noted: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self._names: dict[tuple[int, str], tuple[Any, Callable[[str, Any], Any], str, Any]] = {}
-        self._classes: dict[tuple[int, str], tuple[type, str, Any]] = {}
         self._contents: list[tuple[str, Any, Callable[[Any], Any], Any, list[Any]]] = []
         self._named_contents: list[tuple[str, Any, Callable[[Any], Any], Any, list[Any]]] = []
-        self._filled: list[tuple[str, Any, Any]] = []
         self._settled: set[tuple[int, str]] = set()
         self._mentions: set[str] = set()
         self._followed: dict[int, Any] = {}  # kept, so that no other object gets the same id
@@ -84,7 +80,7 @@ class Reads:
 
     # ---------------------------------------------------------------------------------------- noting
     def note(self, owner: Any, name: str, value: Any) -> None:
-        """An attribute was read. Of methods and properties the function is noted, and what they read by itself."""
+        """An attribute was read. Methods and properties are none: what they read is noted itself."""
         key = (id(owner), name)
         if key in self._noted or key in self._settled:
             return
@@ -94,11 +90,9 @@ class Reads:
             self._follow_elements([*value.values()])
         elif name.startswith("__"):
             return
-        elif _is_of_class(owner, name, value):
+        elif isinstance(value, MethodType) or isinstance(getattr(type(owner), name, None), property):
             self._settled.add(key)
-            if isinstance(value, MethodType) and not (name.startswith("_") and _is_of(value, _OURS)):
-                self._note_own(owner, name)  # one of its own would hide that of its class; no property can be hidden
-            self._note_class(type(owner), name)
+            self._follow_method(type(owner), name)
         elif isinstance(value, Tensor) and not value.is_known:
             return  # made while the function ran
         else:
@@ -122,12 +116,7 @@ class Reads:
             return
         self._followed[id(value)] = value
         if isinstance(value, Noted):
-            self._note_class(type(value), "__call__")  # which Python looks up in the class, so that it is not noted
-        elif isinstance(value, Primitive):
-            functions = (value.body, value.evaluate, value.pullback, *(value.partials or ()))
-            self._follow_elements([f for f in functions if not _is_of(f, _OURS)])
-        elif isinstance(value, attrgetter | methodcaller):
-            self._mention(_words(value.__reduce__()[1]))
+            self._follow_method(type(value), "__call__")  # which Python looks up in the class, so that it is not noted
         elif isinstance(value, partial):
             self._follow_elements((value.func, *value.args, *value.keywords.values()))
         elif isinstance(value, FunctionType):
@@ -136,14 +125,14 @@ class Reads:
             if (value.size if isinstance(value, np.ndarray) else len(value)) <= _MOST_ELEMENTS:
                 self._named_contents.append((name, value, _copied, _copied(value), _elements(value)))
                 self._follow_elements(value)
-            if not _is_of(type(value), _LIBRARIES):
-                self._open(value)
         elif not _is_of(value if isinstance(value, type | ModuleType) else type(value), _OURS):
-            self._open(value)
+            self._objects.append(value)
+            self._look_into(value)
 
-    def _open(self, thing: Any) -> None:
-        self._objects.append(thing)
-        self._look_into(thing)
+    def _follow_method(self, cls: type, name: str) -> None:
+        """Follow a method or property, those of base classes too, which `super()` calls."""
+        for base in cls.__mro__:
+            self._follow_static(vars(base).get(name))
 
     def _follow_elements(self, container: Any) -> None:
         if not isinstance(container, np.ndarray):
@@ -151,14 +140,9 @@ class Reads:
                 self.follow(value)
 
     def _follow_function(self, function: FunctionType) -> None:
+        self._follow_elements((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()))
         self.follow(inspect.unwrap(function))
         of_library = _is_of(function, _LIBRARIES)
-        for name in ("__defaults__", "__kwdefaults__"):
-            defaults = getattr(function, name)
-            if defaults and of_library:
-                self._follow_elements(defaults)
-            elif defaults:
-                self._note_name(function, partial(getattr, function), name)
         for cell in function.__closure__ or ():
             if of_library:  # a decorator's wrapper: it does not change, what it wraps may
                 self.follow(_content(cell, "", None))
@@ -166,13 +150,10 @@ class Reads:
                 self._note_name(cell, partial(_content, cell), "")
         if of_library:
             return
-        for name in sorted(_names(function.__code__) & function.__globals__.keys()):
+        mentioned = _mentioned(function.__code__)
+        self._mentions |= mentioned
+        for name in sorted(mentioned & function.__globals__.keys()):
             self._note_name(function.__globals__, function.__globals__.get, name)
-        self._mention(_names(function.__code__) | _words(_constants(function.__code__)))
-
-    def _mention(self, names: set[str]) -> None:
-        """Attributes of these names are read of any object."""
-        self._mentions |= names
         for known in [*self._objects]:
             self._look_into(known)
 
@@ -183,34 +164,10 @@ class Reads:
             if name not in self._mentions and not special:
                 continue
             static = inspect.getattr_static(thing, name, None)
-            if special and not isinstance(static, FunctionType | property | staticmethod | classmethod):
-                continue
-            for cls in (thing, type(thing)) if isinstance(thing, type) else (type(thing),):
-                self._note_class(cls, name)
-            if special or isinstance(static, property):
-                continue  # nothing of its own can hide that
-            if hasattr(static, "__get__") and not isinstance(static, MemberDescriptorType):
-                self._note_own(thing, name)
-            else:
+            if isinstance(static, FunctionType | property | staticmethod | classmethod):
+                self._follow_static(static)
+            elif not special and (isinstance(static, MemberDescriptorType) or not hasattr(static, "__get__")):
                 self._note_name(thing, partial(getattr, thing), name)
-
-    def _note_own(self, thing: Any, name: str) -> None:
-        """Note a name in the dict of an object or a module, where it need not be."""
-        own = _own(thing)
-        if own is not None:
-            self._note_name(own, own.get, name)
-
-    def _note_class(self, cls: type, name: str) -> None:
-        """Note what a class has under a name, and what its base classes have, which `super()` finds."""
-        if not any(name in vars(base) for base in cls.__mro__):
-            return
-        for base in cls.__mro__:
-            if (id(base), name) in self._classes:
-                continue
-            static = vars(base).get(name)
-            if not _is_of(base, _LIBRARIES):
-                self._classes[id(base), name] = (base, name, static)
-            self._follow_static(static)
 
     def _follow_static(self, static: Any) -> None:
         """Follow the function of an attribute as its class has it."""
@@ -218,8 +175,6 @@ class Reads:
             self.follow(static.fget)
         elif isinstance(static, staticmethod | classmethod):
             self.follow(static.__func__)
-        elif isinstance(static, cached_property):
-            self.follow(static.func)
         else:
             self.follow(static)
 
@@ -228,19 +183,12 @@ class Reads:
         if (id(place), name) in self._names or (isinstance(value, Tensor) and not value.is_known):
             return
         self._names[id(place), name] = (place, get, name, value)
-        if value is not _ABSENT:
-            self.follow(value, name)
+        self.follow(value, name)
 
     def finish(self) -> None:
-        """The function has run. A container to which it only added, such as a cache or a log, may get more, but keeps that."""
-        while self._named_contents:
-            entry = self._named_contents.pop()
-            label, container, _, copy, _ = entry
-            if _has_content(*entry[1:]) or not _holds(container, copy):
-                self._contents.append(entry)
-            else:
-                self._filled.append((label, container, _copied(container)))
-                self._follow_elements(container)
+        """The function has run. What it put into containers that it names, such as a log, it does not read."""
+        self._contents += [c for c in self._named_contents if _has_content(*c[1:])]
+        self._named_contents.clear()
 
     # ---------------------------------------------------------------------------------------- looking again
     def changed(self) -> str | None:
@@ -249,11 +197,7 @@ class Reads:
         if same is not None and same.holds():
             return None
         changed = self._changed()
-        if changed is None:
-            containers = [c[1] for c in chain(self._contents, self._filled)]
-            self._same = _Same(self._noted.values(), self._names.values(), self._classes.values(), containers)
-        else:
-            self._same = None
+        self._same = None if changed else _Same(self._noted.values(), self._names.values(), [c[1] for c in self._contents])
         return changed
 
     def _changed(self) -> str | None:
@@ -268,15 +212,8 @@ class Reads:
             found = get(name, _ABSENT)
             if found is not value and not _alike(found, value):
                 return name or "a variable of its closure"
-        for cls, name, static in self._classes.values():
-            found = vars(cls).get(name)
-            if found is not static and not _alike(found, static):
-                return f"{cls.__name__}.{name}"
         for label, *content in self._contents:
             if not _has_content(*content):
-                return label or "a variable of its closure"
-        for label, container, copy in self._filled:
-            if not _holds(container, copy):
                 return label or "a variable of its closure"
         return None
 
@@ -287,37 +224,27 @@ class _Same:
     This is looked at in every call, so that the loops are those of C. Where an object is another one, it may still be equal.
     """
 
-    def __init__(
-        self, noted: Collection[Any], names: Collection[Any], classes: Collection[Any], containers: Collection[Any]
-    ) -> None:
+    def __init__(self, noted: Collection[Any], names: Collection[Any], containers: Collection[Any]) -> None:
         found = [(owner, name) for owner, name, _ in noted if _has(owner, name)]
         self._absent = [(owner, name) for owner, name, _ in noted if not _has(owner, name)]
-        self._iterated: list[Any] = []
-        self._sized: list[Any] = []
-        self._arrays: list[Any] = []
-        opened: set[int] = set()
-        for container in containers:
-            self._open(container, opened)
         variables = [(place, name) for place, _, name, _ in names if isinstance(place, dict)]
         # Most attributes are in the dict of their object, where C finds them fastest.
         variables += [(attributes(owner), name) for owner, name in found if _in_dict(owner, name)]
-        variables = [(place, name) for place, name in variables if id(place) not in opened]
         found = [(owner, name) for owner, name in found if not _in_dict(owner, name)]
         others = [(place, name or "cell_contents") for place, _, name, _ in names if not isinstance(place, dict)]
-        classes = [(vars(cls), name) for cls, name, _ in classes]
+        self._noted = _Read(_get, found)
+        self._variables = _Read(dict.get, variables)
+        self._others = _Read(getattr, others)
+        self._iterated: list[Any] = []
+        self._sized: list[Any] = []
+        self._arrays: list[Any] = []
+        for container in containers:
+            self._open(container)
         self._sizes = [*map(len, self._sized)]
         self._elements = [*chain.from_iterable(self._iterated)]
         self._bytes = [*map(_copied, self._arrays)]
-        places = (dict.get, variables), (_get, found), (getattr, others), (MappingProxyType.get, classes)
-        self._checks: list[Callable[[], bool]] = [_Read(get, pairs).same for get, pairs in places if pairs]
-        self._checks += [self._same_containers] if self._sized else []
-        self._checks += [self._same_arrays] if self._arrays else []
-        self._checks += [self._still_absent] if self._absent else []
 
-    def _open(self, container: Any, opened: set[int]) -> None:
-        if id(container) in opened:
-            return
-        opened.add(id(container))
+    def _open(self, container: Any) -> None:
         if isinstance(container, np.ndarray):
             self._arrays.append(container)
             return
@@ -327,27 +254,22 @@ class _Same:
             self._sized.append(container)
         for value in chain.from_iterable(parts):
             if isinstance(value, _CONTAINERS):
-                self._open(value, opened)
+                self._open(value)
 
     def holds(self) -> bool:
         """Whether every object is the same one."""
         try:
-            for same in self._checks:
-                if not same():
-                    return False
+            return (
+                self._noted.same()
+                and self._variables.same()
+                and self._others.same()
+                and [*map(len, self._sized)] == self._sizes
+                and all(map(is_, chain.from_iterable(self._iterated), self._elements))
+                and not (self._absent and any(_has(owner, name) for owner, name in self._absent))
+                and not (self._arrays and [*map(_copied, self._arrays)] != self._bytes)
+            )
         except (AttributeError, ValueError, RuntimeError):  # deleted, a closure's empty variable, changed by another thread
             return False
-        return True
-
-    def _same_containers(self) -> bool:
-        same_sizes = [*map(len, self._sized)] == self._sizes
-        return same_sizes and all(map(is_, chain.from_iterable(self._iterated), self._elements))
-
-    def _same_arrays(self) -> bool:
-        return [*map(_copied, self._arrays)] == self._bytes
-
-    def _still_absent(self) -> bool:
-        return not any(_has(owner, name) for owner, name in self._absent)
 
 
 class _Read:
@@ -363,23 +285,7 @@ class _Read:
 
     def same(self) -> bool:
         """Whether all are the same objects as at first."""
-        return all(map(is_, map(self._function, self._first, self._second), self._values))
-
-
-def _own(thing: Any) -> dict[str, Any] | None:
-    """The dict of an object or a module; None for a class, and for an object without one."""
-    try:
-        own = _get(thing, "__dict__")
-    except AttributeError:
-        return None
-    return own if isinstance(own, dict) and not isinstance(thing, type) else None
-
-
-def _is_of_class(owner: Any, name: str, value: Any) -> bool:
-    """Whether this attribute is a property or a method that its class has."""
-    if isinstance(getattr(type(owner), name, None), property):
-        return True
-    return isinstance(value, MethodType) and name not in attributes(owner)
+        return not self._first or all(map(is_, map(self._function, self._first, self._second), self._values))
 
 
 def _in_dict(owner: Any, name: str) -> bool:
@@ -422,7 +328,7 @@ def _attribute_names(thing: Any) -> set[str]:
     """The names of the attributes of an object, a class or a module, without those that are of a library."""
     if isinstance(thing, ModuleType):
         return set() if _is_of(thing, _LIBRARIES) else set(vars(thing))
-    classes = (*thing.__mro__, *type(thing).__mro__) if isinstance(thing, type) else type(thing).__mro__
+    classes = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
     own = {} if isinstance(thing, type) else getattr(thing, "__dict__", {})
     return set(own).union(*(vars(c) for c in classes if not _is_of(c, _LIBRARIES)))
 
@@ -452,22 +358,10 @@ def _content(cell: Any, _: str, default: Any) -> Any:
         return default
 
 
-def _codes(code: CodeType) -> list[CodeType]:
-    """The code of a function, and of those within it."""
-    return [code, *(c for inner in code.co_consts if isinstance(inner, CodeType) for c in _codes(inner))]
-
-
-def _names(code: CodeType) -> set[str]:
-    return {name for c in _codes(code) for name in c.co_names}
-
-
-def _constants(code: CodeType) -> list[Any]:
-    return [value for c in _codes(code) for value in c.co_consts]
-
-
-def _words(values: Collection[Any]) -> set[str]:
-    """The names in texts such as those given to `getattr` and `attrgetter`."""
-    return {word for value in values if isinstance(value, str) for word in value.split(".") if word.isidentifier()}
+def _mentioned(code: CodeType) -> set[str]:
+    """The names of a function, those of functions within it included."""
+    inner = (c for c in code.co_consts if isinstance(c, CodeType))
+    return set(code.co_names).union(*map(_mentioned, inner))
 
 
 def _alike(a: Any, b: Any) -> bool:
@@ -483,11 +377,7 @@ def _parts(attributes: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _copied(value: Any) -> Any:
     """Containers, and what they contain, as they are now."""
     if isinstance(value, Mapping):
-        return tuple((key, _copied(v)) for key, v in value.items())
-    if isinstance(value, set | frozenset):
-        return [*value]
-    if isinstance(value, Tensor) and not value.is_known:
-        return _ABSENT  # put there while a function ran
+        return [(key, _copied(v)) for key, v in value.items()]
     if isinstance(value, np.ndarray) and value.size <= _MOST_ELEMENTS:
         return [value.dtype.str, value.shape, value.tobytes()]
     if isinstance(value, _CONTAINERS) and not isinstance(value, np.ndarray):
@@ -507,14 +397,3 @@ def _same_copy(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(_same_copy, a, b))
     return a is b or _alike(a, b)
-
-
-def _holds(value: Any, copy: Any) -> bool:
-    """Whether a container still holds what it held when it was copied; it may hold more."""
-    if isinstance(value, Mapping):
-        return isinstance(copy, tuple) and all(key in value and _holds(value[key], c) for key, c in copy)
-    if isinstance(value, set):
-        return isinstance(copy, list) and value.issuperset(copy)
-    if isinstance(value, list | deque | bytearray):
-        return isinstance(copy, list) and len(copy) <= len(value) and all(map(_holds, value, copy))
-    return _same_copy(_copied(value), copy)
