@@ -187,13 +187,19 @@ def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]
     return found
 
 
+def _for_each(found: Tensor, output: Tensor) -> Tensor:
+    """What a function gives; one number for a whole batch counts for each of its samples, so that batches are averaged."""
+    whole = isinstance(found, Tensor) and found.ndim == 0
+    return functional.broadcast_to(found, output.shape[:1]) if whole else found
+
+
 def _resolved(metric: str | Metric | Callable[[Tensor, Tensor], Tensor]) -> Metric:
     if isinstance(metric, Metric):
         return metric
     if callable(metric) and not isinstance(metric, type):
         name = getattr(metric, "__name__", type(metric).__name__).strip("<>")  # of a lambda
         checks.takes(metric, ("output", "target"), f"the metric {name}")
-        return Metric(name, lambda output, target, loss: metric(output, target))
+        return Metric(name, lambda output, target, loss: _for_each(metric(output, target), output))
     if not isinstance(metric, str) or metric not in METRICS:
         raise ArgumentError(
             message(
