@@ -317,6 +317,8 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
 
     Not followed is what has no name there: an array of more than 1000 elements (or a list of as many) that is changed in place,
     what is reached by `getattr` or `eval`, functions of installed libraries, files, the time. Put into a Tensor what changes.
+    Nor is what is reached through `super()`, a descriptor or a metaclass, a `forward` or default arguments that are replaced, a
+    container that the function itself fills while it is captured, and what the body of a registered activation reads.
 
     A Python number given as an argument is weak, as in eager code: it takes the dtype of the Tensors that it meets. Another one
     of its kind runs the same program. NumPy's own numbers keep their dtype, as NumPy has it.
