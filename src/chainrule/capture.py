@@ -21,6 +21,7 @@ from chainrule.conversions import is_number
 from chainrule.errors import ArgumentError, CaptureError, ShapeError, message
 from chainrule.ir import Array, Graph, Node, Shape, native
 from chainrule.ops.elementwise import stop_gradient
+from chainrule.ops.primitive import lookup
 from chainrule.reads import Reads, noted
 from chainrule.recording import is_capturing, is_recording, recording_by
 from chainrule.states import Values
@@ -112,7 +113,11 @@ class _Recording:
         self.leaves: dict[Tensor, Node] = {}
         self.current: dict[Tensor, Node] = {}
         self.updates: dict[Tensor, Node] = {}
+        self.nodes: list[Node] = []
         self._owners: dict[Node, Tensor] = {}
+
+    def made(self, node: Node) -> None:
+        self.nodes.append(node)
 
     def read(self, tensor: Tensor) -> Node:
         if tensor not in self.current:
@@ -151,8 +156,10 @@ def capture(
     with recording_by(recording), noted(function) as reads:
         result = elsewhere.called(function, *(Number(node) if k in numbers else Tensor(node) for k, node in enumerate(inputs)))
         outputs = tuple(t.node for t in _flatten(result))
+        updates = tuple(recording.updates.get(t, leaf) for t, leaf in recording.leaves.items())
+        for op in {node.op for node in ir.topological(recording.nodes)}.difference(ir.LEAVES):
+            reads.follow(lookup(op))  # bodies of blocks are put in later, when the program is made
     state = tuple(recording.leaves)
-    updates = tuple(recording.updates.get(t, leaf) for t, leaf in recording.leaves.items())
     graph = Graph(inputs, outputs, tuple(recording.leaves.values()), updates)
     return Capture(graph, state, result, reads, tuple(map(_asks, state)))
 
@@ -313,12 +320,15 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
     called with other shapes or dtypes, within `no_grad` or without, or after a change of what it read: attributes of modules,
     losses and optimisers (`model.eval()`, a rate of dropout, a layer put in, a weight decay), `requires_grad` of Tensors, and
     what it, methods of modules and losses, and functions that these mention by name find under their names: variables of
-    closures and of Python modules, the content of lists, dicts, sets and NumPy arrays, attributes of objects and classes.
+    closures and of Python modules, the content of lists, dicts, sets and NumPy arrays, attributes and methods of objects and
+    classes, inherited ones too, values of defaults, and the formulas of operations registered with `chainrule.extend`.
 
     Not followed is what has no name there: an array of more than 1000 elements (or a list of as many) that is changed in place,
-    what is reached by `getattr` or `eval`, functions of installed libraries, files, the time. Put into a Tensor what changes.
-    Nor is what is reached through `super()`, a descriptor or a metaclass, a `forward` or default arguments that are replaced, a
-    container that the function itself fills while it is captured, and what the body of a registered activation reads.
+    what is reached by `eval`, or by `getattr` with a name that is computed, functions of installed libraries (nor is another
+    one put in their place), an object's `__class__`, a function's `__code__`, files, the time. Put into a Tensor what changes.
+
+    A function may add to a container that it mentions, such as a cache or a log. It is captured again when what was in it then
+    is changed or taken out, but not when more is added. One that changes what it reads in every call is refused.
 
     A Python number given as an argument is weak, as in eager code: it takes the dtype of the Tensors that it meets. Another one
     of its kind runs the same program. NumPy's own numbers keep their dtype, as NumPy has it.

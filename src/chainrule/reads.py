@@ -3,33 +3,45 @@
 A graph holds for as long as these are what they were. Watched are the attributes of modules, losses and optimisers (`Noted`),
 and what users' functions mention by name: the captured one, methods of a `Noted` that are called, and functions that these
 mention in turn. A name leads to the variable of the module or closure, the content of a list, dict, set or small array, and
-attributes of objects, classes and modules that are mentioned too. Functions of libraries, this one included, are not watched.
+attributes of objects, classes and modules that are mentioned too. Functions of libraries, this one and all that are installed
+included, are not watched, but what others registered as operations is (`Primitive`).
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, cached_property, partial
 from itertools import chain
-from operator import is_
-from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from operator import attrgetter, is_, methodcaller
+from pathlib import PurePath
+from types import CodeType, FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from chainrule.contents import (
+    CONTAINERS,
+    MOST_ELEMENTS,
+    PLAIN,
+    alike,
+    copied,
+    elements_of,
+    flat,
+    has_content,
+    holds,
+    is_large_array,
+)
+from chainrule.ops.primitive import Primitive
 from chainrule.tensors import Tensor
 
 _reads: ContextVar[Reads | None] = ContextVar("reads", default=None)
-_PLAIN = (bool, int, float, complex, str, bytes)
-_CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, Mapping, np.ndarray)
-_MOST_ELEMENTS = 1000  # of a container whose content is compared; a larger one is known by its identity
 _OURS = frozenset({"chainrule", "numpy"})
-_LIBRARIES = _OURS | sys.stdlib_module_names
+_INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders into which pip and Debian install
 _MAKING = frozenset({"__init__", "__new__", "__post_init__"})  # methods that run without a mention where a class is called;
 _SILENT = frozenset({"__repr__", "__str__", "__module__"})  # others run for an object, as x[i] does, but for these
 _ABSENT = object()
@@ -70,17 +82,20 @@ class Reads:
     def __init__(self) -> None:
         self._noted: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self._names: dict[tuple[int, str], tuple[Any, Callable[[str, Any], Any], str, Any]] = {}
+        self._classes: dict[tuple[int, str], tuple[type, str, Any]] = {}
         self._contents: list[tuple[str, Any, Callable[[Any], Any], Any, list[Any]]] = []
         self._named_contents: list[tuple[str, Any, Callable[[Any], Any], Any, list[Any]]] = []
+        self._filled: list[tuple[str, Any, Any]] = []
         self._settled: set[tuple[int, str]] = set()
         self._mentions: set[str] = set()
         self._followed: dict[int, Any] = {}  # kept, so that no other object gets the same id
-        self._objects: list[Any] = []
+        self._waiting: deque[tuple[Any, str]] = deque()
+        self._having: defaultdict[str, list[Any]] = defaultdict(list)  # per name, the objects with such an attribute
         self._same: _Same | None = None
 
     # ---------------------------------------------------------------------------------------- noting
     def note(self, owner: Any, name: str, value: Any) -> None:
-        """An attribute was read. Methods and properties are none: what they read is noted itself."""
+        """An attribute was read. Of methods and properties the function is noted, and what they read by itself."""
         key = (id(owner), name)
         if key in self._noted or key in self._settled:
             return
@@ -90,15 +105,17 @@ class Reads:
             self._follow_elements([*value.values()])
         elif name.startswith("__"):
             return
-        elif isinstance(value, MethodType) or isinstance(getattr(type(owner), name, None), property):
+        elif _is_of_class(owner, name, value):
             self._settled.add(key)
-            self._follow_method(type(owner), name)
+            if isinstance(value, MethodType) and not (name.startswith("_") and _package(value) in _OURS):
+                self._note_own(owner, name)  # one of its own would hide that of its class; no property can be hidden
+            self._note_class(type(owner), name)
         elif isinstance(value, Tensor) and not value.is_known:
             return  # made while the function ran
         else:
             self._noted[key] = (owner, name, value)
-            if isinstance(value, _CONTAINERS) and not _is_large_array(value):
-                self._contents.append((_label(owner, name), value, _copied, _copied(value), _elements(value)))
+            if isinstance(value, CONTAINERS) and not is_large_array(value):
+                self._contents.append((_label(owner, name), value, copied, copied(value), elements_of(value)))
                 self._follow_elements(value)
             else:
                 self.follow(value, name)
@@ -109,40 +126,62 @@ class Reads:
 
     def follow(self, value: Any, name: str = "") -> None:
         """Note what a value from outside leads to: what a function mentions, what is in a container or an object."""
+        self._waiting.append((value, name))
+        if len(self._waiting) > 1:
+            return  # the loop below is at work: one loop, so that a long chain of functions needs no deep recursion
+        while self._waiting:
+            self._follow(*self._waiting[0])
+            self._waiting.popleft()
+
+    def _follow(self, value: Any, name: str) -> None:
         if isinstance(value, MethodType):
             self.follow(value.__self__, name)
             self.follow(value.__func__, name)
-        if isinstance(value, (*_PLAIN, MethodType, Tensor)) or value is None or id(value) in self._followed:
+        if isinstance(value, (*PLAIN, MethodType, Tensor)) or value is None or id(value) in self._followed:
             return
         self._followed[id(value)] = value
         if isinstance(value, Noted):
-            self._follow_method(type(value), "__call__")  # which Python looks up in the class, so that it is not noted
+            self._note_class(type(value), "__call__")  # which Python looks up in the class, so that it is not noted
+        elif isinstance(value, Primitive):
+            self._follow_elements((value.body, value.evaluate, value.pullback, *(value.partials or ())))
+        elif isinstance(value, attrgetter | methodcaller):
+            self._mention(_words(value.__reduce__()[1]))
         elif isinstance(value, partial):
             self._follow_elements((value.func, *value.args, *value.keywords.values()))
         elif isinstance(value, FunctionType):
             self._follow_function(value)
-        elif isinstance(value, _CONTAINERS):
-            if (value.size if isinstance(value, np.ndarray) else len(value)) <= _MOST_ELEMENTS:
-                self._named_contents.append((name, value, _copied, _copied(value), _elements(value)))
+        elif isinstance(value, CONTAINERS):
+            if (value.size if isinstance(value, np.ndarray) else len(value)) <= MOST_ELEMENTS:
+                self._named_contents.append((name, value, copied, copied(value), elements_of(value)))
                 self._follow_elements(value)
-        elif not _is_of(value if isinstance(value, type | ModuleType) else type(value), _OURS):
-            self._objects.append(value)
-            self._look_into(value)
+            if not _is_of_library(type(value)):
+                self._open(value)
+        elif _package(value if isinstance(value, type | ModuleType) else type(value)) not in _OURS:
+            self._open(value)
 
-    def _follow_method(self, cls: type, name: str) -> None:
-        """Follow a method or property, those of base classes too, which `super()` calls."""
-        for base in cls.__mro__:
-            self._follow_static(vars(base).get(name))
+    def _open(self, thing: Any) -> None:
+        """Note those attributes of an object, a class or a module that functions mention, now or later."""
+        names = _attribute_names(thing)
+        for name in names:
+            self._having[name].append(thing)
+        for name in sorted(names):
+            if name in self._mentions or _is_special(thing, name):
+                self._look_at(thing, name)
 
     def _follow_elements(self, container: Any) -> None:
         if not isinstance(container, np.ndarray):
-            for value in _flat(container):
+            for value in flat(container):
                 self.follow(value)
 
     def _follow_function(self, function: FunctionType) -> None:
-        self._follow_elements((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()))
         self.follow(inspect.unwrap(function))
-        of_library = _is_of(function, _LIBRARIES)
+        of_library = _is_of_library(function)
+        for name in ("__defaults__", "__kwdefaults__"):
+            defaults = getattr(function, name)
+            if defaults and of_library:
+                self._follow_elements(defaults)
+            elif defaults:
+                self._note_name(function, partial(getattr, function), name)
         for cell in function.__closure__ or ():
             if of_library:  # a decorator's wrapper: it does not change, what it wraps may
                 self.follow(_content(cell, "", None))
@@ -150,24 +189,49 @@ class Reads:
                 self._note_name(cell, partial(_content, cell), "")
         if of_library:
             return
-        mentioned = _mentioned(function.__code__)
-        self._mentions |= mentioned
-        for name in sorted(mentioned & function.__globals__.keys()):
+        for name in sorted(_names(function.__code__) & function.__globals__.keys()):
             self._note_name(function.__globals__, function.__globals__.get, name)
-        for known in [*self._objects]:
-            self._look_into(known)
+        self._mention(_names(function.__code__) | _words(_constants(function.__code__)))
 
-    def _look_into(self, thing: Any) -> None:
-        """Note the attributes of an object, a class or a module that functions mention, and follow its methods."""
-        for name in sorted(_attribute_names(thing)):
-            special = name.startswith("__") and name not in _SILENT and (name in _MAKING) == isinstance(thing, type)
-            if name not in self._mentions and not special:
+    def _mention(self, names: set[str]) -> None:
+        """Attributes of these names are read of any object."""
+        for name in sorted(names - self._mentions):
+            self._mentions.add(name)
+            for thing in self._having[name]:
+                self._look_at(thing, name)
+
+    def _look_at(self, thing: Any, name: str) -> None:
+        """Note an attribute; of methods and properties, what the classes have and their functions mention."""
+        static = inspect.getattr_static(thing, name, None)
+        special = _is_special(thing, name)
+        if special and not isinstance(static, FunctionType | property | staticmethod | classmethod):
+            return
+        for cls in (thing, type(thing)) if isinstance(thing, type) else (type(thing),):
+            self._note_class(cls, name)
+        if special or isinstance(static, property):
+            return  # nothing of its own can hide that
+        if hasattr(static, "__get__") and not isinstance(static, MemberDescriptorType):
+            self._note_own(thing, name)
+        else:
+            self._note_name(thing, partial(getattr, thing), name)
+
+    def _note_own(self, thing: Any, name: str) -> None:
+        """Note a name in the dict of an object or a module, where it need not be."""
+        own = _own(thing)
+        if own is not None:
+            self._note_name(own, own.get, name)
+
+    def _note_class(self, cls: type, name: str) -> None:
+        """Note what a class has under a name, and what its base classes have, which `super()` finds."""
+        if not any(name in vars(base) for base in cls.__mro__):
+            return
+        for base in cls.__mro__:
+            if (id(base), name) in self._classes:
                 continue
-            static = inspect.getattr_static(thing, name, None)
-            if isinstance(static, FunctionType | property | staticmethod | classmethod):
-                self._follow_static(static)
-            elif not special and (isinstance(static, MemberDescriptorType) or not hasattr(static, "__get__")):
-                self._note_name(thing, partial(getattr, thing), name)
+            static = vars(base).get(name)
+            if not _is_of_library(base):
+                self._classes[id(base), name] = (base, name, static)
+            self._follow_static(static)
 
     def _follow_static(self, static: Any) -> None:
         """Follow the function of an attribute as its class has it."""
@@ -175,6 +239,8 @@ class Reads:
             self.follow(static.fget)
         elif isinstance(static, staticmethod | classmethod):
             self.follow(static.__func__)
+        elif isinstance(static, cached_property):
+            self.follow(static.func)
         else:
             self.follow(static)
 
@@ -183,12 +249,19 @@ class Reads:
         if (id(place), name) in self._names or (isinstance(value, Tensor) and not value.is_known):
             return
         self._names[id(place), name] = (place, get, name, value)
-        self.follow(value, name)
+        if value is not _ABSENT:
+            self.follow(value, name)
 
     def finish(self) -> None:
-        """The function has run. What it put into containers that it names, such as a log, it does not read."""
-        self._contents += [c for c in self._named_contents if _has_content(*c[1:])]
-        self._named_contents.clear()
+        """The function has run. A container to which it only added, such as a cache or a log, may get more, but keeps that."""
+        while self._named_contents:
+            entry = self._named_contents.pop()
+            label, container, _, copy, _ = entry
+            if has_content(*entry[1:]) or not holds(container, copy):
+                self._contents.append(entry)
+            else:
+                self._filled.append((label, container, copied(container)))
+                self._follow_elements(container)
 
     # ---------------------------------------------------------------------------------------- looking again
     def changed(self) -> str | None:
@@ -197,7 +270,11 @@ class Reads:
         if same is not None and same.holds():
             return None
         changed = self._changed()
-        self._same = None if changed else _Same(self._noted.values(), self._names.values(), [c[1] for c in self._contents])
+        if changed is None:
+            containers = [c[1] for c in chain(self._contents, self._filled)]
+            self._same = _Same(self._noted.values(), self._names.values(), self._classes.values(), containers)
+        else:
+            self._same = None
         return changed
 
     def _changed(self) -> str | None:
@@ -206,14 +283,21 @@ class Reads:
                 found = _get(owner, name)
             except AttributeError:
                 found = _ABSENT
-            if found is not value and not _alike(found, value):
+            if found is not value and not alike(found, value):
                 return _label(owner, name)
         for _, get, name, value in self._names.values():
             found = get(name, _ABSENT)
-            if found is not value and not _alike(found, value):
+            if found is not value and not alike(found, value):
                 return name or "a variable of its closure"
+        for cls, name, static in self._classes.values():
+            found = vars(cls).get(name)
+            if found is not static and not alike(found, static):
+                return f"{cls.__name__}.{name}"
         for label, *content in self._contents:
-            if not _has_content(*content):
+            if not has_content(*content):
+                return label or "a variable of its closure"
+        for label, container, copy in self._filled:
+            if not holds(container, copy):
                 return label or "a variable of its closure"
         return None
 
@@ -224,27 +308,37 @@ class _Same:
     This is looked at in every call, so that the loops are those of C. Where an object is another one, it may still be equal.
     """
 
-    def __init__(self, noted: Collection[Any], names: Collection[Any], containers: Collection[Any]) -> None:
+    def __init__(
+        self, noted: Collection[Any], names: Collection[Any], classes: Collection[Any], containers: Collection[Any]
+    ) -> None:
         found = [(owner, name) for owner, name, _ in noted if _has(owner, name)]
         self._absent = [(owner, name) for owner, name, _ in noted if not _has(owner, name)]
-        variables = [(place, name) for place, _, name, _ in names if isinstance(place, dict)]
-        # Most attributes are in the dict of their object, where C finds them fastest.
-        variables += [(attributes(owner), name) for owner, name in found if _in_dict(owner, name)]
-        found = [(owner, name) for owner, name in found if not _in_dict(owner, name)]
-        others = [(place, name or "cell_contents") for place, _, name, _ in names if not isinstance(place, dict)]
-        self._noted = _Read(_get, found)
-        self._variables = _Read(dict.get, variables)
-        self._others = _Read(getattr, others)
         self._iterated: list[Any] = []
         self._sized: list[Any] = []
         self._arrays: list[Any] = []
+        opened: set[int] = set()
         for container in containers:
-            self._open(container)
+            self._open(container, opened)
+        variables = [(place, name) for place, _, name, _ in names if isinstance(place, dict)]
+        # Most attributes are in the dict of their object, where C finds them fastest.
+        variables += [(attributes(owner), name) for owner, name in found if _in_dict(owner, name)]
+        variables = [(place, name) for place, name in variables if id(place) not in opened]
+        found = [(owner, name) for owner, name in found if not _in_dict(owner, name)]
+        others = [(place, name or "cell_contents") for place, _, name, _ in names if not isinstance(place, dict)]
+        classes = [(vars(cls), name) for cls, name, _ in classes]
         self._sizes = [*map(len, self._sized)]
         self._elements = [*chain.from_iterable(self._iterated)]
-        self._bytes = [*map(_copied, self._arrays)]
+        self._bytes = [*map(copied, self._arrays)]
+        places = (dict.get, variables), (_get, found), (getattr, others), (MappingProxyType.get, classes)
+        self._checks: list[Callable[[], bool]] = [_Read(get, pairs).same for get, pairs in places if pairs]
+        self._checks += [self._same_containers] if self._sized else []
+        self._checks += [self._same_arrays] if self._arrays else []
+        self._checks += [self._still_absent] if self._absent else []
 
-    def _open(self, container: Any) -> None:
+    def _open(self, container: Any, opened: set[int]) -> None:
+        if id(container) in opened:
+            return
+        opened.add(id(container))
         if isinstance(container, np.ndarray):
             self._arrays.append(container)
             return
@@ -253,23 +347,28 @@ class _Same:
             self._iterated += parts
             self._sized.append(container)
         for value in chain.from_iterable(parts):
-            if isinstance(value, _CONTAINERS):
-                self._open(value)
+            if isinstance(value, CONTAINERS):
+                self._open(value, opened)
 
     def holds(self) -> bool:
         """Whether every object is the same one."""
         try:
-            return (
-                self._noted.same()
-                and self._variables.same()
-                and self._others.same()
-                and [*map(len, self._sized)] == self._sizes
-                and all(map(is_, chain.from_iterable(self._iterated), self._elements))
-                and not (self._absent and any(_has(owner, name) for owner, name in self._absent))
-                and not (self._arrays and [*map(_copied, self._arrays)] != self._bytes)
-            )
+            for same in self._checks:
+                if not same():
+                    return False
         except (AttributeError, ValueError, RuntimeError):  # deleted, a closure's empty variable, changed by another thread
             return False
+        return True
+
+    def _same_containers(self) -> bool:
+        same_sizes = [*map(len, self._sized)] == self._sizes
+        return same_sizes and all(map(is_, chain.from_iterable(self._iterated), self._elements))
+
+    def _same_arrays(self) -> bool:
+        return [*map(copied, self._arrays)] == self._bytes
+
+    def _still_absent(self) -> bool:
+        return not any(_has(owner, name) for owner, name in self._absent)
 
 
 class _Read:
@@ -285,7 +384,23 @@ class _Read:
 
     def same(self) -> bool:
         """Whether all are the same objects as at first."""
-        return not self._first or all(map(is_, map(self._function, self._first, self._second), self._values))
+        return all(map(is_, map(self._function, self._first, self._second), self._values))
+
+
+def _own(thing: Any) -> dict[str, Any] | None:
+    """The dict of an object or a module; None for a class, and for an object without one."""
+    try:
+        own = _get(thing, "__dict__")
+    except AttributeError:
+        return None
+    return own if isinstance(own, dict) and not isinstance(thing, type) else None
+
+
+def _is_of_class(owner: Any, name: str, value: Any) -> bool:
+    """Whether this attribute is a property or a method that its class has."""
+    if isinstance(getattr(type(owner), name, None), property):
+        return True
+    return isinstance(value, MethodType) and name not in attributes(owner)
 
 
 def _in_dict(owner: Any, name: str) -> bool:
@@ -318,37 +433,40 @@ def _label(owner: Any, name: str) -> str:
     return f"{type(owner).__name__}.{name}"
 
 
-def _is_of(thing: Any, packages: frozenset[str]) -> bool:
-    """Whether a function, class or module is defined in one of these packages."""
+def _package(thing: Any) -> str:
+    """The package in which a function, class or module is defined; empty if it does not say."""
     name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
-    return isinstance(name, str) and name.partition(".")[0] in packages
+    return name.partition(".")[0] if isinstance(name, str) else ""
+
+
+def _is_of_library(thing: Any) -> bool:
+    """Whether a function, class or module is one of Python's or of a package that is installed."""
+    package = _package(thing)
+    return package in _OURS or package in sys.stdlib_module_names or _is_installed(package)
+
+
+@cache
+def _is_installed(package: str) -> bool:
+    module = sys.modules.get(package)
+    places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+    return any(not _INSTALLED.isdisjoint(PurePath(place).parts) for place in places)
+
+
+def _is_special(thing: Any, name: str) -> bool:
+    """Whether a method runs without a mention: where a class is called, or for what an object does, as x[i]."""
+    return name.startswith("__") and name not in _SILENT and (name in _MAKING) == isinstance(thing, type)
 
 
 def _attribute_names(thing: Any) -> set[str]:
     """The names of the attributes of an object, a class or a module, without those that are of a library."""
     if isinstance(thing, ModuleType):
-        return set() if _is_of(thing, _LIBRARIES) else set(vars(thing))
-    classes = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
+        return set() if _is_of_library(thing) else set(vars(thing))
+    classes: tuple[type, ...] = type(thing).__mro__
+    if isinstance(thing, type):
+        classes = thing.__mro__ + classes
     own = {} if isinstance(thing, type) else getattr(thing, "__dict__", {})
-    return set(own).union(*(vars(c) for c in classes if not _is_of(c, _LIBRARIES)))
-
-
-def _is_large_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.size > _MOST_ELEMENTS
-
-
-def _flat(container: Any) -> list[Any]:
-    """The elements of a container, of a mapping the keys and the values."""
-    return [*container, *container.values()] if isinstance(container, Mapping) else [*container]
-
-
-def _has_content(container: Any, read: Callable[[Any], Any], copy: Any, elements: list[Any]) -> bool:
-    """Whether a container holds what it held when it was copied."""
-    if elements:
-        now = _flat(container)
-        if len(now) == len(elements) and all(map(is_, now, elements)):
-            return True
-    return _same_copy(read(container), copy)
+    names = (name for c in classes if not _is_of_library(c) for name in vars(c))
+    return {*own, *names}
 
 
 def _content(cell: Any, _: str, default: Any) -> Any:
@@ -358,42 +476,24 @@ def _content(cell: Any, _: str, default: Any) -> Any:
         return default
 
 
-def _mentioned(code: CodeType) -> set[str]:
-    """The names of a function, those of functions within it included."""
-    inner = (c for c in code.co_consts if isinstance(c, CodeType))
-    return set(code.co_names).union(*map(_mentioned, inner))
+def _codes(code: CodeType) -> list[CodeType]:
+    """The code of a function, and of those within it."""
+    return [code, *(c for inner in code.co_consts if isinstance(inner, CodeType) for c in _codes(inner))]
 
 
-def _alike(a: Any, b: Any) -> bool:
-    """Whether two plain values are the same; 0 and −0, 1 and True are not."""
-    return type(a) is type(b) and isinstance(a, _PLAIN) and repr(a) == repr(b)
+def _names(code: CodeType) -> set[str]:
+    return {name for c in _codes(code) for name in c.co_names}
+
+
+def _constants(code: CodeType) -> list[Any]:
+    return [value for c in _codes(code) for value in c.co_consts]
+
+
+def _words(values: Collection[Any]) -> set[str]:
+    """The names in texts such as those given to `getattr` and `attrgetter`."""
+    return {word for value in values if isinstance(value, str) for word in value.split(".") if word.isidentifier()}
 
 
 def _parts(attributes: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The modules and Tensors among attributes."""
     return [(n, v) for n, v in attributes.items() if isinstance(v, Noted) or (isinstance(v, Tensor) and v.is_known)]
-
-
-def _copied(value: Any) -> Any:
-    """Containers, and what they contain, as they are now."""
-    if isinstance(value, Mapping):
-        return [(key, _copied(v)) for key, v in value.items()]
-    if isinstance(value, np.ndarray) and value.size <= _MOST_ELEMENTS:
-        return [value.dtype.str, value.shape, value.tobytes()]
-    if isinstance(value, _CONTAINERS) and not isinstance(value, np.ndarray):
-        return [_copied(v) for v in value]
-    return value
-
-
-def _elements(container: Any) -> list[Any]:
-    """What is in it, if it is plain: the same elements are the same container then. Else nothing."""
-    if isinstance(container, set | frozenset | np.ndarray):
-        return []
-    found = _flat(container)
-    return [] if any(isinstance(v, _CONTAINERS) for v in found) else found
-
-
-def _same_copy(a: Any, b: Any) -> bool:
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(_same_copy, a, b))
-    return a is b or _alike(a, b)

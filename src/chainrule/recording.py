@@ -15,6 +15,10 @@ T = TypeVar("T")  # Tensor, which knows this module
 class Recorder(Protocol[T]):
     """What stands between Tensors and their values while a function is captured."""
 
+    def made(self, node: Node) -> None:
+        """Note that a Tensor was made that stands for this node."""
+        ...
+
     def read(self, tensor: T) -> Node:
         """The node that stands for a Tensor from outside the function."""
         ...

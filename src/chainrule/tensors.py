@@ -50,7 +50,9 @@ class Tensor(Holder):
 
     def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
         self._node, self._variable, self.group = node, None, None  # see `Holder`
-        self._home = current_recorder()
+        self._home = home = current_recorder()
+        if home is not None:
+            home.made(node)
         self._grad: Tensor | None = None
         self._is_parameter = self._requires_grad = requires_grad
         if requires_grad:

@@ -1,15 +1,18 @@
 """What users' functions mention is followed, wherever these run: compiled, in a fit, an evaluation, a prediction."""
 
+import collections
 import functools
+import operator
 import types
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import nn, optim
+from chainrule import extend, nn, optim
 from chainrule.errors import CaptureError
 from chainrule.fitting.metrics import Metric
+from kept_tables import kept_tables
 
 X = np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
 Y = np.ones((6, 1), np.float32)
@@ -165,11 +168,123 @@ def as_module():
     return (lambda x: x * module.k), functools.partial(setattr, module, "k")
 
 
+class Inheriting(Held):
+    k = 5.0
+
+    def scale(self, x):
+        return super().scale(x) * super().k
+
+    def helped(self, x):
+        return self.hidden * x
+
+    @functools.cached_property
+    def once(self):
+        return self.hidden
+
+
+class Calling(Inheriting):
+    def helped(self, x):
+        return super().helped(x)
+
+
+def as_inherited_method():
+    held = Calling()
+    return (lambda x: 1.0 * held.helped(x)), functools.partial(setattr, held, "hidden")
+
+
+def as_inherited_attribute():
+    held = Inheriting()
+    return (lambda x: 1.0 * held.scale(x)), functools.partial(setattr, Held, "k")
+
+
+def as_own_method():
+    held = Held()
+    return (lambda x: 1.0 * held.scale(x)), lambda k: setattr(held, "scale", lambda x: x * k)
+
+
+def as_other_method():
+    class Other(Held):
+        pass
+
+    held = Other()
+    return (lambda x: 1.0 * held.scale(x)), lambda k: setattr(Other, "scale", lambda self, x: x * k)
+
+
+def as_other_property():
+    class Other(Held):
+        pass
+
+    held = Other()
+    return (lambda x: x * held.twice), lambda k: setattr(Other, "twice", property(lambda self: k))
+
+
+def as_other_function_of_a_module():
+    module = types.ModuleType("functions_of_a_user")
+    return (lambda x: 1.0 * module.scaled(x)), lambda k: setattr(module, "scaled", lambda x: x * k)
+
+
+def as_other_defaults():
+    def scaled(x, by=1.0):
+        return x * by
+
+    return scaled, lambda k: setattr(scaled, "__defaults__", (k,))
+
+
+def as_cached_property():
+    held = Inheriting()
+
+    def put(k):
+        held.hidden = k
+        vars(held).pop("once", None)
+
+    return (lambda x: x * held.once), put
+
+
+def as_descriptor():
+    class Factor:
+        def __get__(self, held, cls=None):
+            return held.hidden
+
+    class Other(Held):
+        factor = Factor()
+
+    held = Other()
+    return (lambda x: x * held.factor), functools.partial(setattr, held, "hidden")
+
+
+def as_attribute_of_a_list():
+    held = type("Values", (list,), {})([1.0])
+    return (lambda x: x * held.k), functools.partial(setattr, held, "k")
+
+
+def as_metaclass():
+    meta = type("Meta", (type,), {"k": 1.0})
+    cls = meta("Plain", (), {})
+    return (lambda x: x * cls.k), functools.partial(setattr, meta, "k")
+
+
+def as_view():
+    held = {"k": 1.0}
+    view = held.values()
+    return (lambda x: x * sum(view)), functools.partial(held.__setitem__, "k")
+
+
+def as_attrgetter():
+    held, inner = Held(), operator.attrgetter("inner.k")
+
+    def put(k):
+        held.k, held.inner.k = k / 2, k / 2
+
+    return (lambda x: x * (inner(held) + operator.attrgetter("k")(held))), put
+
+
 # Each gives a function that multiplies by something, 1 at first, and a function that makes it something else.
 PLACES = {make.__name__: make for make in (
     as_global, as_helper, as_decorated, as_partial, as_default, as_list, as_dict, as_array, as_function_in_a_list, as_object,
     as_inner_object, as_property, as_method, as_callable, as_object_in_a_list, as_class, as_module,
-    as_item, as_made_object, as_called_module,
+    as_item, as_made_object, as_called_module, as_inherited_method, as_inherited_attribute, as_own_method, as_other_method,
+    as_other_property, as_other_function_of_a_module, as_other_defaults, as_cached_property, as_descriptor,
+    as_attribute_of_a_list, as_metaclass, as_view, as_attrgetter,
 )}  # fmt: skip
 
 
@@ -285,6 +400,96 @@ def test_a_small_array_of_a_layer_is_compared_by_its_content():
     np.testing.assert_array_equal(f(X).numpy(), m(X).numpy())
 
 
+@pytest.mark.parametrize("kind", [dict, collections.defaultdict, collections.UserDict])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_cache_that_a_function_fills_is_followed(kind, nested):
+    cache = kind()
+
+    def f(x):
+        if "k" not in cache:
+            cache["k"] = [2.0] if nested else 2.0
+        return x * (cache["k"][0] if nested else cache["k"])
+
+    compiled = cr.compile(f, backend="reference")
+    assert compiled(1.0).item() == 2
+    program = compiled.program(1.0)
+    cache["other"] = 3.0
+    assert compiled.program(1.0) is program
+    cache["k"] = [5.0] if nested else 5.0
+    assert compiled(1.0).item() == 5
+    if nested:
+        cache["k"][0] = 7.0
+        assert compiled(1.0).item() == 7
+    del cache["k"]
+    assert compiled(1.0).item() == 2
+
+
+def test_a_list_and_a_set_that_a_function_fills_are_followed():
+    held, seen = [], set()
+
+    def f(x):
+        if 2.0 not in seen:
+            seen.add(2.0)
+            held.append(2.0)
+        return x * held[-1]
+
+    compiled = cr.compile(f, backend="reference")
+    assert compiled(1.0).item() == 2
+    held[0] = 5.0
+    assert compiled(1.0).item() == 5
+    seen.clear()
+    assert compiled(1.0).item() == 2
+    assert held == [5.0, 2.0]
+
+
+def test_a_counter_in_a_list_is_refused():
+    counts = [0]
+
+    def counting(x):
+        counts[0] += 1
+        return x * counts[0]
+
+    with pytest.raises(CaptureError, match="changed a variable of its closure, which it reads"):
+        cr.compile(counting, backend="reference")(X)
+
+
+def test_tensors_that_a_function_puts_aside_are_not_read():
+    aside, seen = {}, []
+
+    def f(x):
+        aside["x"] = x
+        seen.append(x.shape)
+        return x + 1.0
+
+    compiled = cr.compile(f, backend="reference")
+    for rows in (6, 3, 6, 3):
+        compiled(X[:rows])
+    assert seen == [(6, 2), (3, 2)]
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_formulas_of_extensions_are_followed(backend):
+    slopes = {"k": 1.0}
+    with kept_tables():
+        inner = extend.activation("sloped", lambda x: x * slopes["k"])()
+        twice = extend.activation("twice_sloped", lambda x: cr.ops.lookup("sloped")(x) + slopes["k"])()
+        w = cr.parameter(X)
+
+        def gradient(x):
+            (inner(w) * x).sum().backward()
+            found, w.grad = w.grad, None
+            return found
+
+        compiled = [cr.compile(f, backend=backend) for f in (inner, twice, gradient)]
+        for k in (2.0, 3.0, 2.0):
+            slopes["k"] = k
+            for m in (inner, twice):
+                np.testing.assert_allclose(m.predict(X, backend=backend), m(X).numpy(), rtol=1e-6)
+            found = [f(X).numpy() for f in compiled]
+            for a, b in zip(found, (X * k, X * k + k, X * k), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
 def test_a_log_that_a_function_keeps_is_not_something_it_reads():
     log, seen, held = [], {}, Held()
 
@@ -304,7 +509,9 @@ def test_functions_of_libraries_cost_nothing():
     deep = nn.Sequential(*(nn.Linear(2, 2) for _ in range(4)), nn.Dropout(0.1))
     f = cr.compile(lambda x: np.sqrt(1.0) * cr.tanh(deep(x)), backend="reference")
     found = f._compiled([X], [X]).capture
-    assert sorted(name for _, name in found.reads._names) == ["", "cr", "np"]
+    methods = {"children", "forward"}  # which an object may have of its own, in its dict
+    assert {name for _, name in found.reads._names} - methods == {"", "cr", "np"}
+    assert not found.reads._classes
 
 
 def test_an_object_that_a_function_changes_is_refused():

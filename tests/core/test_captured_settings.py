@@ -134,6 +134,51 @@ def test_settings_of_loss_and_optimiser_are_followed(change, way):
     np.testing.assert_allclose(run(True), run(False), rtol=1e-6)
 
 
+class Own(nn.Module):
+    """A layer of a user, whose class is changed."""
+
+    def __init__(self):
+        self.inner = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class Plainer(nn.Sequential):
+    """One that inherits its forward."""
+
+
+@pytest.mark.parametrize(
+    "make, where",
+    [
+        pytest.param(Own, lambda m: m, id="instance"),
+        pytest.param(Own, type, id="class"),
+        pytest.param(lambda: Plainer(nn.Linear(4, 2)), type, id="class that inherits"),
+        pytest.param(lambda: nn.Linear(4, 2), lambda m: m, id="instance of ours"),
+        pytest.param(lambda: nn.Sequential(Own()), lambda m: m[0], id="instance within"),
+    ],
+)
+def test_another_forward_is_followed(make, where, monkeypatch):
+    m, other = make(), nn.Linear(4, 2)
+    place = where(m)
+    trainer = cr.Trainer(m, nn.MSELoss(), optim.SGD(m.parameters(), lr=0.1), backend="reference")
+    compiled = cr.compile(lambda x: 1.0 * m(x), backend="reference")
+
+    def agree():
+        for rows in (6, 3):
+            for way in (m.predict, trainer.predict, lambda x: compiled(x).numpy()):
+                np.testing.assert_allclose(way(X[:rows]), m(X[:rows]).numpy(), rtol=1e-6)
+
+    agree()
+    for forward in (lambda *x: x[-1] * 5.0, lambda *x: x[-1] * 7.0, other.forward, nn.Linear(4, 2).forward):
+        if isinstance(place, type) and hasattr(forward, "__self__"):
+            continue
+        monkeypatch.setattr(place, "forward", forward)
+        agree()
+    monkeypatch.undo()
+    agree()
+
+
 def test_what_was_captured_serves_again():
     """Going to and fro between modes compiles twice; a change of what is not read, not at all."""
     m, runs = model(), []
