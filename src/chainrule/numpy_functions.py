@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from chainrule import creation
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor
@@ -37,7 +38,7 @@ OURS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.max: F.max,
     np.mean: F.mean,
     np.min: F.min,
-    np.ones_like: F.ones_like,
+    np.ones_like: creation.ones_like,
     np.outer: F.outer,
     np.permute_dims: F.transpose,
     np.prod: F.prod,
@@ -46,7 +47,7 @@ OURS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.stack: F.stack,
     np.sum: F.sum,
     np.transpose: F.transpose,
-    np.zeros_like: F.zeros_like,
+    np.zeros_like: creation.zeros_like,
 }
 
 READS: frozenset[Callable[..., Any]] = frozenset(

@@ -21,6 +21,7 @@ SOURCE = Path(cr.__file__).parent
 # Where users find functions, methods and operators by name, and where the names of other libraries are explained.
 FACES = {
     "functional.py",
+    "creation.py",
     "tensors.py",
     "generators.py",
     "numpy_functions.py",
@@ -66,8 +67,6 @@ EXCEPTIONS: dict[str, tuple[str, set[str]]] = {
     "train/callbacks.py": ("the one schedule that watches a value", {"ReduceLROnPlateau"}),
     # The algebra of graphs: what is written in the basic operations knows them.
     "autodiff.py": ("gradients of conversions and choices", {"cast", "where"}),
-    "capture.py": ("several numbers returned by a compiled function", {"stack"}),
-    "testing.py": ("numbers that no gradient may reach", {"stop_gradient"}),
     "conformance.py": ("graphs that a backend must run", {"transpose", "scatter_add"}),
     "layers.py": ("z = W a + b", {"add"}),
     "derivations/formulas.py": (

@@ -257,7 +257,7 @@ cast = define(
 stop_gradient = elementwise(
     "stop_gradient", "y = x, but no gradient passes back", function("stop", r"\operatorname{stop}"),
     evaluate=lambda x: x, partials=(nothing,), result="same",
-    facts=Facts(exact=True, redundant=lambda node: node.inputs[0]),
+    facts=Facts(exact=True, redundant=lambda node: node.inputs[0], cuts=True),
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------ arithmetic

@@ -11,6 +11,7 @@ from chainrule import nn
 from chainrule.derivations import Derivation, explain
 from chainrule.derivations.render.html import mixed, section_body
 from chainrule.drawing.shapes import png_data
+from chainrule.gradients import grad
 from chainrule.ir import Array
 from chainrule.job.prepared import PreparedData
 from chainrule.job.report.forward import Run, first_layers, largest, loss_of, run
@@ -18,7 +19,7 @@ from chainrule.job.report.pages import ReportSection, attempt, in_both, paragrap
 from chainrule.job.report.words import say
 from chainrule.job.results import Result
 from chainrule.language import Language
-from chainrule.tensors import Tensor, grad, tensor
+from chainrule.tensors import Tensor, tensor
 
 _PRECISION = 4
 _MOST_TERMS = 6  # of a sum that are listed before the rest is summed
