@@ -13,7 +13,7 @@ from chainrule import checks
 from chainrule.errors import ArgumentError, message
 from chainrule.fileio import unwritable, write_file
 from chainrule.ir import Array
-from chainrule.optim import ReduceLROnPlateau, Schedule, Scheduler
+from chainrule.optim import Schedule, Scheduler
 from chainrule.train.saving import save_trainer
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ class LearningRate(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         """Hand the schedule to the trainer, which asks it before every step; a plateau sets the rate itself."""
-        if isinstance(self.schedule, ReduceLROnPlateau):
+        if self.schedule.watches:
             self._plateau = Scheduler(trainer.optimizer, self.schedule)
         else:
             trainer.schedule = self.schedule
