@@ -25,8 +25,9 @@ from chainrule.ops.elementwise import stop_gradient
 from chainrule.reads import Reads, noted
 from chainrule.recording import is_capturing, is_recording, recording_by
 from chainrule.states import Values
-from chainrule.tensors import Number, Tensor, TensorLike, computed, tensor
+from chainrule.tensors import Tensor, TensorLike, computed, tensor
 from chainrule.turns import Lock
+from chainrule.weak import Number
 
 P = ParamSpec("P")
 R = TypeVar("R")

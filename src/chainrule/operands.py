@@ -30,6 +30,9 @@ class Recorded(Holder):
     def _operand(self) -> ops.primitive.Operand:
         return self.node
 
+    def _setting(self) -> Any:
+        return self
+
 
 def as_operand(value: Any) -> ops.primitive.Operand:
     """A Tensor's node; numbers as they are, as they are weak; a constant of an array; Tensors in lists are stacked."""
@@ -41,6 +44,11 @@ def as_operand(value: Any) -> ops.primitive.Operand:
         number: Scalar = value
         return number
     return ir.constant(as_array(value))
+
+
+def setting(value: Any) -> Any:
+    """A setting of an operation. It has to be known: asking a number for its value that has none yet says what to do."""
+    return value._setting() if isinstance(value, Recorded) else value
 
 
 def as_array(value: Any, dtype: Any = None) -> Array:

@@ -13,12 +13,11 @@ import numpy as np
 
 from chainrule import elsewhere, ir, ops
 from chainrule.checks import described
-from chainrule.conversions import foreign, is_number
+from chainrule.conversions import foreign
 from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, ShapeError, message
 from chainrule.ir import Array, DType, Node, Scalar, Shape
 from chainrule.learnable import Learnable, asks_for_gradient, check_floating, gradients_of_owners, takes_part
-from chainrule.operands import as_array, as_operand, fresh, kept, leaf, without_history
-from chainrule.ops.primitive import Weak
+from chainrule.operands import as_array, as_operand, fresh, kept, leaf, setting, without_history
 from chainrule.recording import current_recorder, is_capturing, is_recording
 
 TensorLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
@@ -501,49 +500,6 @@ class Tensor(Learnable):
         return apply("squeeze", self, axis=axis)
 
 
-class Number(Tensor):
-    """A Python number given to a function that is being captured. It is weak, and so is what is made of such numbers alone."""
-
-    __slots__ = ()
-
-    def _operand(self) -> Weak:
-        return Weak(self.node)
-
-    def numpy(self) -> Array:
-        """The value, once there is one: see `Tensor.numpy`.
-
-        Raises:
-            CaptureError: inside a function that is being compiled.
-        """
-        if self.node.value is None:
-            raise CaptureError(
-                message(
-                    "the value of a number that is an argument was asked for while its function is being compiled",
-                    "the program serves every number, so none can be a setting in it, such as a bound or an axis",
-                    "Compute with it: where(condition, a, b) in place of if, minimum(maximum(x, low), high) in place of clip. "
-                    "Or bind a number that stays before compiling, cr.compile(functools.partial(f, name=2)).",
-                )
-            )
-        return super().numpy()
-
-
-def _of_numbers(name: str) -> Callable[..., Tensor]:
-    plain = getattr(Tensor, name)
-
-    def operator(self: Number, *others: TensorLike) -> Tensor:
-        found: Tensor = plain(self, *others)
-        return Number(found.node) if all(isinstance(o, Number) or is_number(o) for o in others) else found
-
-    return operator
-
-
-for _name in ("add", "sub", "mul", "truediv", "pow"):
-    for _side in ("", "r"):
-        setattr(Number, f"__{_side}{_name}__", _of_numbers(f"__{_side}{_name}__"))
-for _name in ("neg", "abs", "eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Number, f"__{_name}__", _of_numbers(f"__{_name}__"))
-
-
 elsewhere.explain_calls_of_methods(Tensor)
 
 
@@ -584,8 +540,8 @@ def result(node: Node) -> Tensor:
 
 def apply(op: str, *operands: TensorLike, **attributes: Any) -> Tensor:
     """Apply the primitive named `op` to Tensors, arrays or numbers."""
-    if attributes and is_capturing():  # a setting has to be known; asking a Number for its value says what to do
-        attributes = {key: value.item() if isinstance(value, Number) else value for key, value in attributes.items()}
+    if attributes and is_capturing():
+        attributes = {key: setting(value) for key, value in attributes.items()}
     return result(ops.lookup(op)(*map(as_operand, operands), **attributes))
 
 
