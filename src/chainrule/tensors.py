@@ -24,17 +24,11 @@ TensorLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of
 
 
 def _operator(op: str) -> Callable[[Tensor, TensorLike], Tensor]:
-    def operator(self: Tensor, other: TensorLike) -> Tensor:
-        return apply(op, self, other)
-
-    return operator
+    return lambda self, other: apply(op, self, other)
 
 
 def _reflected(op: str) -> Callable[[Tensor, TensorLike], Tensor]:
-    def operator(self: Tensor, other: TensorLike) -> Tensor:
-        return apply(op, other, self)
-
-    return operator
+    return lambda self, other: apply(op, other, self)
 
 
 def _assigning(op: str, sign: str) -> Callable[[Tensor, TensorLike], Tensor]:
