@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from chainrule import data, elsewhere, errors, extend, functional, nn, numpy_functions, ops, optim, testing, train
-from chainrule.capture import compile, hessian, jacobian, value_and_grad
+from chainrule.capture import compile
+from chainrule.creation import arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from chainrule.errors import ChainruleError
 from chainrule.functional import (
     abs,
     add,
     affine,
-    arange,
     argmax,
     argmin,
     avg_pool,
@@ -36,11 +36,8 @@ from chainrule.functional import (
     exp,
     expand_dims,
     expm1,
-    eye,
     flip,
     floor,
-    full,
-    full_like,
     gather,
     gelu,
     global_avg_pool,
@@ -52,7 +49,6 @@ from chainrule.functional import (
     leaky_relu,
     less,
     less_equal,
-    linspace,
     log,
     log1p,
     log_softmax,
@@ -71,8 +67,6 @@ from chainrule.functional import (
     negative,
     not_equal,
     one_hot,
-    ones,
-    ones_like,
     outer,
     pad,
     permute,
@@ -102,13 +96,12 @@ from chainrule.functional import (
     transpose,
     var,
     where,
-    zeros,
-    zeros_like,
 )
 from chainrule.generators import Generator, manual_seed, random
+from chainrule.gradients import grad, hessian, jacobian, value_and_grad
 from chainrule.nn import summary
 from chainrule.recording import no_grad
-from chainrule.tensors import Tensor, from_dlpack, grad, parameter, tensor
+from chainrule.tensors import Tensor, from_dlpack, parameter, tensor
 from chainrule.train import (
     BestEpoch,
     Checkpoint,

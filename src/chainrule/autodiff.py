@@ -14,7 +14,7 @@ from chainrule import ir
 from chainrule.errors import GradientError, message
 from chainrule.ir import LEAVES, Node, is_zero, topological
 from chainrule.ops.elementwise import masked, to_dtype, where
-from chainrule.ops.primitive import Primitive, lookup
+from chainrule.ops.primitive import Primitive, facts, lookup
 from chainrule.ops.reduction import sum_to
 
 
@@ -105,7 +105,7 @@ def _times(g: Node, local: Node) -> Node:
 
 
 def _is_mask(node: Node) -> bool:
-    return node.op == "cast" and node.inputs[0].dtype == np.bool_
+    return facts(node).moves == "converts" and node.inputs[0].dtype == np.bool_
 
 
 def in_the_way(output: Node, sources: Collection[Node]) -> GradientError | None:

@@ -15,18 +15,20 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from chainrule import autodiff, backends, checks, elsewhere, ir
+from chainrule import backends, checks, elsewhere, ir
 from chainrule.backends.contract import Backend, Profiled, Program
 from chainrule.conversions import is_number
-from chainrule.errors import ArgumentError, CaptureError, ShapeError, message
+from chainrule.errors import ArgumentError, CaptureError, message
 from chainrule.ir import Array, Graph, Node, Shape, native
+from chainrule.learnable import asking
 from chainrule.ops.elementwise import stop_gradient
 from chainrule.ops.primitive import lookup
 from chainrule.reads import Reads, noted
 from chainrule.recording import is_capturing, is_recording, recording_by
 from chainrule.states import Values
-from chainrule.tensors import Number, Tensor, TensorLike, apply, asking, computed, differentiated, grad, parameter, tensor
+from chainrule.tensors import Tensor, TensorLike, computed, tensor
 from chainrule.turns import Lock
+from chainrule.weak import Number
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -345,70 +347,3 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
     """
     checks.function(function, "compile", "Write cr.compile(f), or use it as a decorator, @cr.compile.")
     return CompiledFunction(function, backends.get(backend), backends.check_threads(threads))
-
-
-# -------------------------------------------------------------------------------------------- functions of functions
-@elsewhere.explaining_calls
-def value_and_grad(function: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
-    """A function that gives f(x, …) and its gradients by all arguments, which are taken as floating Tensors.
-
-    Raises (when called):
-        GradientError: f is not a scalar, or has no gradient by an argument.
-    """
-
-    checks.function(function, "value_and_grad", "Write cr.value_and_grad(f)(x).")
-
-    def both(*arguments: TensorLike) -> tuple[Tensor, tuple[Tensor, ...]]:
-        tensors = [_floating(a) for a in arguments]
-        value = _value(function, *tensors)
-        return value, grad(value, tensors)
-
-    return both
-
-
-def _value(function: Callable[..., Tensor], *points: Tensor) -> Tensor:
-    """What a function gives that is to be differentiated."""
-    with differentiated(points):
-        found = elsewhere.called(function, *points)
-    return checks.kind(found, Tensor, "the function returned {}", "it gives a Tensor", "Compute it from x with chainrule.")
-
-
-def _floating(x: TensorLike) -> Tensor:
-    """A point to differentiate at: a Tensor as it is, numbers as a new floating one."""
-    return x if isinstance(x, Tensor) else parameter(x).detach()
-
-
-@elsewhere.explaining_calls
-def jacobian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
-    """J[i, j] = ∂f_i/∂x_j, of shape f.shape + x.shape, by one backward pass per element of f.
-
-    It can be differentiated again.
-
-    Raises:
-        GradientError: f does not depend on x, or only through something without a derivative.
-        ShapeError: f has no elements.
-    """
-    checks.function(function, "jacobian", "Write cr.jacobian(f, x).")
-    point = _floating(x)
-    y = _value(function, point)
-    rows = []
-    for k in range(y.size):
-        seed = ir.constant(np.eye(1, y.size, k).reshape(y.shape), y.dtype)
-        (row,) = autodiff.gradient(y.node, [point.node], seed)
-        rows.append(row if row is not None else autodiff.zero_or_error(y.node, point.node, repr))
-    if not rows:
-        raise ShapeError("the jacobian of a function without elements was asked for; check the shape that it returns.")
-    return apply("stack", *map(Tensor, rows)).reshape(*y.shape, *point.shape)
-
-
-@elsewhere.explaining_calls
-def hessian(function: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
-    """H[i, j] = ∂²f/∂x_i∂x_j of a scalar function, of shape x.shape + x.shape: the jacobian of its gradient."""
-
-    checks.function(function, "hessian", "Write cr.hessian(f, x).")
-
-    def gradient_of(point: Tensor) -> Tensor:
-        (g,) = grad(_value(function, point), [point])
-        return g + 0.0 * point  # a gradient that does not depend on the point any more still has a derivative: zeros
-
-    return jacobian(gradient_of, x)

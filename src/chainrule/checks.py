@@ -42,7 +42,7 @@ def kind(value: Any, wanted: type[T] | tuple[type[T], ...], who: str, expected: 
 def subclass(value: Any, base: type, who: str) -> None:
     """Refuse what is not a class with this base."""
     if not (isinstance(value, type) and issubclass(value, base)):
-        fix = f"Write class Mine(nn.{base.__name__}): …, and give the class itself."
+        fix = f"Write class Mine({base.__module__.split('.')[1]}.{base.__name__}): …, and give the class itself."
         raise ArgumentError(message(f"{who} got {described(value)}", f"it takes a subclass of {base.__name__}", fix))
 
 

@@ -133,7 +133,7 @@ def _counting(*shape: int) -> Graph:
     """Positions i ↦ how often each was taken so far: n ← n + 1 at i."""
     i, n = _leaf("input", *shape, dtype=np.int64), _leaf("variable", 4)
     one = ir.constant(np.ones(shape))
-    taken = ops.PRIMITIVES["scatter_add"](one, i, shape=(4,), axes=(0,))
+    taken = ops.indexing.scatter_add(one, i, shape=(4,), axes=(0,))
     return Graph((i,), (sum(n) + 1.0,), (n,), (n + taken,))
 
 
@@ -233,7 +233,7 @@ def _outputs_are_arrays_of_their_own(backend: Backend, tolerance: float) -> None
 
 def _state_is_exchanged_at_once(backend: Backend, tolerance: float) -> None:
     a, b = _leaf("variable", 2, 2), _leaf("variable", 2, 2)
-    transposed = ops.PRIMITIVES["transpose"](a, axes=(1, 0))
+    transposed = ops.shape.transpose(a, axes=(1, 0))
     state = backend.hold(np.array([[1.0, 2.0], [3.0, 4.0]])), backend.hold(np.zeros((2, 2)))
     program = backend.compile(Graph((), (), (a, b), (b, transposed)))
     program.run([], state)

@@ -1,4 +1,4 @@
-"""What you can add to chainrule: activations, operations, layers, losses, metrics, optimisers and backends of your own.
+"""Adding your own: activations, operations, layers, initialisers, losses, metrics, optimisers, schedules and backends.
 
 What is registered here is saved, loaded, explained, diagnosed, drawn and offered by the command line like one of ours, under
 its name. Put it into a module, and name the module with `chainrule --extension MODULE …` (or in the environment variable
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from chainrule.errors import ArgumentError, message
 from chainrule.fitting.metrics import register_metric as metric
 from chainrule.ir import Node
 from chainrule.nn import Activation
+from chainrule.nn.init import Initialiser, initial, register_initialiser
 from chainrule.nn.losses import register_loss as loss
 from chainrule.nn.table import LAYERS
 from chainrule.nn.table import register_layer as layer
@@ -34,11 +35,26 @@ from chainrule.ops import Primitive, define, elementwise
 from chainrule.ops.facts import ActivationFacts, Facts
 from chainrule.optim import Optimizer, Rule
 from chainrule.optim.optimizer import register_optimizer
+from chainrule.optim.schedules import Schedule, register_schedule
 from chainrule.tensors import parameter, tensor
 
 GROUP = "chainrule.extensions"
+F = TypeVar("F", bound=Initialiser)
+S = TypeVar("S", bound=type[Schedule])
 
-__all__ = ["activation", "backend", "layer", "load", "load_installed", "loss", "metric", "op", "optimizer"]
+__all__ = [
+    "activation",
+    "backend",
+    "initialiser",
+    "layer",
+    "load",
+    "load_installed",
+    "loss",
+    "metric",
+    "op",
+    "optimizer",
+    "schedule",
+]
 
 
 def activation(
@@ -215,6 +231,43 @@ def _take_a_step(rule: Rule, settings: Mapping[str, Any]) -> None:
         f"the rule {rule.name} failed on a parameter float32[3, 2]", "it updates a parameter of any shape and dtype", fix
     ):
         Optimizer([W], rule, **settings).step()
+
+
+def initialiser(function: F) -> F:
+    """Register an initialiser under the name of the function, for the argument `init` of layers. Use it as a decorator.
+
+    Args:
+        function: (shape, rng, dtype) ↦ an array of this shape; weights are laid out (out, in, *kernel). As `nn.init.normal` and
+            the others it takes for rng a `cr.Generator`, a seed, or None for `cr.random`.
+
+    Raises:
+        ArgumentError: the name is taken, or the function gives no numbers of this shape.
+    """
+    checks.function(function, "extend.initialiser", _INITIALISER)
+    given = f"the initialiser {getattr(function, '__name__', '')} failed for a weight float32[3, 2]"
+    with _explained(given, "it gives an array of that shape", _INITIALISER):
+        initial(function(_SHAPE, 0, np.dtype(np.float32)), function, _SHAPE, np.dtype(np.float32))
+    return register_initialiser(function)
+
+
+def schedule(cls: S) -> S:
+    """Register a schedule, a dataclass. Use it as a decorator, above `@dataclass(frozen=True)`.
+
+    With a `command` it is offered by the command line under that name, laid out over a run as its `over_run` says.
+
+    Raises:
+        ArgumentError: its name, also that on the command line, is taken, or it gives no learning rate.
+    """
+    checks.subclass(cls, Schedule, "extend.schedule")
+    if cls.command:
+        with _explained(f"the schedule {cls.__name__} failed for a run of 100 steps", "it gives learning rates", _SCHEDULE):
+            checks.real(cls.__name__, "value(0, 0.1)", cls.over_run(100, 0.1).value(0, 0.1))
+    return register_schedule(cls)
+
+
+_INITIALISER = "Write def mine(shape, rng=None, dtype=np.float32): return …, an array."
+_SHAPE = (3, 2)
+_SCHEDULE = "Give its settings defaults, or write over_run(steps, rate) as in chainrule.optim.schedules."
 
 
 def load(module: str) -> None:

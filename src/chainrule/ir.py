@@ -59,6 +59,14 @@ def native(array: Array) -> Array:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
+def _operator(op: str) -> Callable[[Node, Node | Scalar], Node]:
+    return lambda self, other: _build(op, self, other)
+
+
+def _reflected(op: str) -> Callable[[Node, Scalar], Node]:
+    return lambda self, other: _build(op, other, self)
+
+
 class Node:
     """One value in a graph: a primitive applied to nodes.
 
@@ -120,50 +128,19 @@ class Node:
     __array_ufunc__ = None
 
     # Operators let the rules of primitives read as formulas. What they build is the business of `chainrule.ops`.
-    def __add__(self, other: Node | Scalar) -> Node:
-        return _build("add", self, other)
-
-    def __radd__(self, other: Scalar) -> Node:
-        return _build("add", other, self)
-
-    def __sub__(self, other: Node | Scalar) -> Node:
-        return _build("subtract", self, other)
-
-    def __rsub__(self, other: Scalar) -> Node:
-        return _build("subtract", other, self)
-
-    def __mul__(self, other: Node | Scalar) -> Node:
-        return _build("multiply", self, other)
-
-    def __rmul__(self, other: Scalar) -> Node:
-        return _build("multiply", other, self)
-
-    def __truediv__(self, other: Node | Scalar) -> Node:
-        return _build("divide", self, other)
-
-    def __rtruediv__(self, other: Scalar) -> Node:
-        return _build("divide", other, self)
-
-    def __pow__(self, other: Node | Scalar) -> Node:
-        return _build("power", self, other)
+    __add__, __radd__ = _operator("add"), _reflected("add")
+    __sub__, __rsub__ = _operator("subtract"), _reflected("subtract")
+    __mul__, __rmul__ = _operator("multiply"), _reflected("multiply")
+    __truediv__, __rtruediv__ = _operator("divide"), _reflected("divide")
+    __pow__ = _operator("power")
+    __matmul__ = _operator("matmul")
+    __gt__ = _operator("greater")
+    __ge__ = _operator("greater_equal")
+    __lt__ = _operator("less")
+    __le__ = _operator("less_equal")
 
     def __neg__(self) -> Node:
         return _build("negative", self)
-
-    def __matmul__(self, other: Node) -> Node:
-        return _build("matmul", self, other)
-
-    def __gt__(self, other: Node | Scalar) -> Node:
-        return _build("greater", self, other)
-
-    def __ge__(self, other: Node | Scalar) -> Node:
-        return _build("greater_equal", self, other)
-
-    def __lt__(self, other: Node | Scalar) -> Node:
-        return _build("less", self, other)
-
-    def __le__(self, other: Node | Scalar) -> Node:
-        return _build("less_equal", self, other)
 
 
 _builder: Callable[..., Node] | None = None

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from chainrule import creation
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor
@@ -37,7 +38,7 @@ OURS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.max: F.max,
     np.mean: F.mean,
     np.min: F.min,
-    np.ones_like: F.ones_like,
+    np.ones_like: creation.ones_like,
     np.outer: F.outer,
     np.permute_dims: F.transpose,
     np.prod: F.prod,
@@ -46,7 +47,7 @@ OURS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.stack: F.stack,
     np.sum: F.sum,
     np.transpose: F.transpose,
-    np.zeros_like: F.zeros_like,
+    np.zeros_like: creation.zeros_like,
 }
 
 READS: frozenset[Callable[..., Any]] = frozenset(
@@ -151,11 +152,6 @@ def _ours(*functions: Callable[..., Any]) -> Callable[[C], C]:
     return enter
 
 
-def _if_known(name: str) -> list[Callable[..., Any]]:
-    """A function that NumPy 2.0 does not have yet."""
-    return [getattr(np, name)] if hasattr(np, name) else []
-
-
 def _tensor(x: TensorLike) -> Tensor:
     return x if isinstance(x, Tensor) else tensor(x)
 
@@ -168,11 +164,6 @@ def _average(a: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Te
     if np.shape(_values(weights)) != _tensor(a).shape:
         raise ShapeError(message("np.average got weights of another shape", "one weight per element", "Broadcast the weights."))
     return F.sum(F.multiply(a, weights), axis) / F.sum(weights, axis)
-
-
-@_ours(np.ptp)
-def _ptp(a: TensorLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    return F.max(a, axis, keepdims=keepdims) - F.min(a, axis, keepdims=keepdims)
 
 
 @_ours(np.var)
@@ -208,17 +199,6 @@ def _clip(
     return y if high is None else F.minimum(y, high)
 
 
-@_ours(np.copy)
-def _copy(a: Tensor) -> Tensor:
-    """The Tensor itself, as nobody writes into its value."""
-    return a
-
-
-@_ours(*_if_known("astype"))
-def _astype(x: Tensor, dtype: Any, /) -> Tensor:
-    return x.astype(dtype)
-
-
 @_ours(np.full_like)
 def _full_like(a: TensorLike, fill_value: TensorLike, dtype: Any = None) -> Tensor:
     return F.broadcast_to(_tensor(fill_value).astype(dtype or _tensor(a).dtype), _tensor(a).shape)
@@ -237,35 +217,10 @@ def _triu(m: TensorLike, k: int = 0) -> Tensor:
 
 
 # -------------------------------------------------------------------------------------------- shapes
-@_ours(np.ravel)
-def _ravel(a: TensorLike) -> Tensor:
-    return F.reshape(a, -1)
-
-
-@_ours(np.matrix_transpose, np.linalg.matrix_transpose)
-def _matrix_transpose(x: TensorLike, /) -> Tensor:
-    return _swapaxes(x, -2, -1)
-
-
-@_ours(np.swapaxes)
-def _swapaxes(a: TensorLike, axis1: int, axis2: int) -> Tensor:
-    return _tensor(a).swapaxes(axis1, axis2)
-
-
 @_ours(np.moveaxis)
 def _moveaxis(a: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     numbered = np.empty(range(_tensor(a).ndim))  # sizes that are the numbers of the axes
     return F.transpose(a, np.moveaxis(numbered, source, destination).shape)
-
-
-@_ours(np.flipud)
-def _flipud(m: TensorLike) -> Tensor:
-    return F.flip(m, 0)
-
-
-@_ours(np.fliplr)
-def _fliplr(m: TensorLike) -> Tensor:
-    return F.flip(m, 1)
 
 
 @_ours(np.concatenate, np.concat)
@@ -273,11 +228,6 @@ def _concatenate(arrays: Sequence[TensorLike], /, axis: int | None = 0) -> Tenso
     if axis is None:
         return F.concatenate([F.reshape(a, -1) for a in arrays])
     return F.concatenate(arrays, axis)
-
-
-@_ours(np.vstack)
-def _vstack(tup: Sequence[TensorLike]) -> Tensor:
-    return F.concatenate([_atleast_2d(a) for a in tup])
 
 
 @_ours(np.hstack)
@@ -301,16 +251,6 @@ def _atleast_1d(a: TensorLike, /) -> Tensor:
 def _atleast_2d(a: TensorLike, /) -> Tensor:
     x = _tensor(a)
     return x.reshape(1, -1) if x.ndim < 2 else x
-
-
-@_ours(np.split)
-def _split(ary: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    return list(F.split(ary, indices_or_sections, axis))
-
-
-@_ours(*_if_known("unstack"))
-def _unstack(x: TensorLike, /, *, axis: int = 0) -> tuple[Tensor, ...]:
-    return tuple(_moveaxis(x, axis, 0))
 
 
 @_ours(np.pad)
@@ -360,21 +300,6 @@ def _diagonal(a: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) ->
     return _moveaxis(found, 0, -1)
 
 
-@_ours(np.linalg.diagonal)
-def _last_diagonal(x: TensorLike, /, *, offset: int = 0) -> Tensor:
-    return _diagonal(x, offset, -2, -1)
-
-
-@_ours(np.trace)
-def _trace(a: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    return F.sum(_diagonal(a, offset, axis1, axis2), -1)
-
-
-@_ours(np.linalg.trace)
-def _last_trace(x: TensorLike, /, *, offset: int = 0) -> Tensor:
-    return F.sum(_last_diagonal(x, offset=offset), -1)
-
-
 # -------------------------------------------------------------------------------------------- products
 @_ours(np.dot)
 def _dot(a: TensorLike, b: TensorLike) -> Tensor:
@@ -385,20 +310,10 @@ def _dot(a: TensorLike, b: TensorLike) -> Tensor:
     return F.matmul(x, y) if max(x.ndim, y.ndim) <= 2 else _tensordot(x, y, ([x.ndim - 1], [max(y.ndim - 2, 0)]))
 
 
-@_ours(np.vdot)
-def _vdot(a: TensorLike, b: TensorLike, /) -> Tensor:
-    return F.sum(F.multiply(F.reshape(a, -1), F.reshape(b, -1)))
-
-
 @_ours(np.inner)
 def _inner(a: TensorLike, b: TensorLike, /) -> Tensor:
     x, y = _tensor(a), _tensor(b)
     return x * y if x.ndim == 0 or y.ndim == 0 else _tensordot(x, y, ([x.ndim - 1], [y.ndim - 1]))
-
-
-@_ours(np.linalg.vecdot)
-def _vecdot(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
-    return F.sum(F.multiply(x1, x2), axis)
 
 
 @_ours(np.tensordot)
@@ -412,11 +327,6 @@ def _tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
         second[q] = first[p]
     kept = [c for k, c in enumerate(first) if k not in left] + [c for k, c in enumerate(second) if k not in right]
     return F.einsum(f"{''.join(first)},{''.join(second)}->{''.join(kept)}", x, y)
-
-
-@_ours(np.linalg.tensordot)
-def _linalg_tensordot(x1: TensorLike, x2: TensorLike, /, *, axes: Any = 2) -> Tensor:
-    return _tensordot(x1, x2, axes)
 
 
 @_ours(np.einsum)
@@ -456,17 +366,35 @@ def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdim
     return F.power(F.sum(F.power(F.abs(x), ord), axis, keepdims=keepdims), 1.0 / ord)
 
 
-@_ours(np.linalg.matrix_norm)
-def _matrix_norm(x: TensorLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
-    return _norm(x, ord, (-2, -1), keepdims=keepdims)
-
-
 @_ours(np.linalg.multi_dot)
 def _multi_dot(arrays: Sequence[TensorLike]) -> Tensor:
     product = _tensor(arrays[0])
     for factor in arrays[1:]:
         product = F.matmul(product, factor)
     return product
+
+
+OURS |= {
+    np.copy: lambda a: a,  # as nobody writes into its value
+    np.fliplr: lambda m: F.flip(m, 1),
+    np.flipud: lambda m: F.flip(m, 0),
+    np.linalg.diagonal: lambda x, *, offset=0: _diagonal(x, offset, -2, -1),
+    np.linalg.matrix_norm: lambda x, *, keepdims=False, ord="fro": _norm(x, ord, (-2, -1), keepdims=keepdims),
+    np.linalg.matrix_transpose: lambda x: _tensor(x).mT,
+    np.linalg.tensordot: lambda x1, x2, *, axes=2: _tensordot(x1, x2, axes),
+    np.linalg.trace: lambda x, *, offset=0: F.sum(_diagonal(x, offset, -2, -1), -1),
+    np.linalg.vecdot: lambda x1, x2, *, axis=-1: F.sum(F.multiply(x1, x2), axis),
+    np.matrix_transpose: lambda x: _tensor(x).mT,
+    np.ptp: lambda a, axis=None, *, keepdims=False: F.max(a, axis, keepdims=keepdims) - F.min(a, axis, keepdims=keepdims),
+    np.ravel: lambda a: F.reshape(a, -1),
+    np.split: lambda ary, indices_or_sections, axis=0: list(F.split(ary, indices_or_sections, axis)),
+    np.swapaxes: lambda a, axis1, axis2: _tensor(a).swapaxes(axis1, axis2),
+    np.trace: lambda a, offset=0, axis1=0, axis2=1: F.sum(_diagonal(a, offset, axis1, axis2), -1),
+    np.vdot: lambda a, b: F.sum(F.multiply(F.reshape(a, -1), F.reshape(b, -1))),
+    np.vstack: lambda tup: F.concatenate([_atleast_2d(a) for a in tup]),
+}
+if hasattr(np, "astype"):  # from NumPy 2.1 on
+    OURS |= {np.astype: lambda x, dtype: x.astype(dtype), np.unstack: lambda x, *, axis=0: tuple(_moveaxis(x, axis, 0))}
 
 
 # -------------------------------------------------------------------------------------------- universal functions

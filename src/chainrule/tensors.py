@@ -6,34 +6,57 @@ function that is being captured (`chainrule.compile`) only the graph grows. The 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from chainrule import autodiff, checks, elsewhere, ir, ops
-from chainrule.conversions import as_numpy, foreign, is_number
-from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, GradientError, ShapeError, message
+from chainrule import elsewhere, ir, ops
+from chainrule.checks import described
+from chainrule.conversions import foreign
+from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, ShapeError, message
 from chainrule.ir import Array, DType, Node, Scalar, Shape
+from chainrule.learnable import Learnable, asks_for_gradient, check_floating, gradients_of_owners, takes_part
+from chainrule.operands import as_array, as_operand, fresh, kept, leaf, setting, without_history
 from chainrule.recording import current_recorder, is_capturing, is_recording
-from chainrule.states import Holder
 
 TensorLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
 
 
-class _Asking:
-    """Tells those who remember which Tensors ask for gradients that some Tensor may do otherwise."""
-
-    last: object = None
+def _operator(op: str) -> Callable[[Tensor, TensorLike], Tensor]:
+    return lambda self, other: apply(op, self, other)
 
 
-_owners: weakref.WeakKeyDictionary[Node, weakref.ref[Tensor]] = weakref.WeakKeyDictionary()
+def _reflected(op: str) -> Callable[[Tensor, TensorLike], Tensor]:
+    return lambda self, other: apply(op, other, self)
 
 
-class Tensor(Holder):
+def _assigning(op: str, sign: str) -> Callable[[Tensor, TensorLike], Tensor]:
+    """`w -= step` gives the name w to a new Tensor. Who writes it for a parameter wants to change the parameter."""
+
+    def operator(self: Tensor, other: TensorLike) -> Tensor:
+        if not self.is_parameter:
+            return apply(op, self, other)
+        name = self.name if self.name and self.name.isidentifier() else "w"
+        raise ArgumentError(
+            message(
+                f"{name} {sign}= … was written for {self._label()}, a parameter",
+                "that would make a new Tensor, and leave the parameter as it is",
+                f"Write {name}.assign({name} {sign} …) within cr.no_grad() to change it, or name the result otherwise.",
+            )
+        )
+
+    return operator
+
+
+def _refused(sign: str, instead: str) -> Callable[..., NoReturn]:
+    def operator(self: Tensor, *others: TensorLike) -> NoReturn:
+        raise CallError(message(f"{sign} was used on a Tensor", "there is no such operation", f"Write {instead}."))
+
+    return operator
+
+
+class Tensor(Learnable):
     """An array that remembers how it was computed.
 
     Operators, indexing and mixing with NumPy arrays follow NumPy, promotion of dtypes included; Python numbers are weak.
@@ -46,7 +69,7 @@ class Tensor(Holder):
     Values do not change in place, except by `assign`: `x += 1` gives the name x to a new Tensor, and is refused for parameters.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_home", "_is_parameter", "_requires_grad")
+    __slots__ = ()
 
     def __init__(self, node: Node, *, requires_grad: bool = False) -> None:
         self._node, self._variable, self.group = node, None, None  # see `Holder`
@@ -56,15 +79,9 @@ class Tensor(Holder):
         self._grad: Tensor | None = None
         self._is_parameter = self._requires_grad = requires_grad
         if requires_grad:
-            _owners[node] = weakref.ref(self)
+            self._note_owner()
 
     # ---------------------------------------------------------------------------------------- what it is
-    @property
-    def node(self) -> Node:
-        """The node in the graph that this Tensor stands for."""
-        recorder = current_recorder()
-        return self._own_node() if recorder is None or self._home is recorder else recorder.read(self)
-
     @property
     def shape(self) -> Shape:
         """Size of every axis."""
@@ -96,33 +113,6 @@ class Tensor(Holder):
         return self.transpose()
 
     @property
-    def requires_grad(self) -> bool:
-        """Whether `backward` leaves a gradient in `grad`. False freezes a parameter: it gets none, and no optimiser moves it.
-
-        Raises (when set to True):
-            DTypeError: the Tensor is not floating.
-        """
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        checks.kind(
-            value, (bool, np.bool_), "requires_grad was set to {}", "it is True or False", "Write x.requires_grad = True."
-        )
-        if value and self.dtype.kind != "f":
-            raise _no_gradient_for(self.dtype)
-        self._requires_grad = bool(value)
-        _Asking.last = object()
-        self._is_parameter |= self._requires_grad
-        if value:
-            _owners[self._node] = weakref.ref(self)
-
-    @property
-    def is_parameter(self) -> bool:
-        """Whether it is there to be learnt: it asks for a gradient, or did so before it was frozen."""
-        return self._is_parameter
-
-    @property
     def mT(self) -> Tensor:  # noqa: N802 -- the array API's name
         """The last two axes exchanged: the transpose of every matrix in a stack."""
         return self.swapaxes(-2, -1)
@@ -138,7 +128,7 @@ class Tensor(Holder):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
-            given = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else checks.described(value)
+            given = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else described(value)
             expected = f"it is None, or a Tensor of shape {self.shape}"
             raise ArgumentError(message(f"grad was set to {given}", expected, "Write x.grad = cr.tensor(values), or None."))
         recorder = current_recorder()
@@ -209,7 +199,7 @@ class Tensor(Holder):
         Raises:
             ShapeError, DTypeError: it does not fit.
         """
-        node = value.node if isinstance(value, Tensor) else ir.constant(_as_array(value))
+        node = value.node if isinstance(value, Tensor) else ir.constant(as_array(value))
         if node.shape != self.shape:
             raise ShapeError(
                 message(
@@ -231,16 +221,11 @@ class Tensor(Holder):
         if recorder is not None and self._home is not recorder:
             recorder.write(self, node)
             return
-        self._replace(_fresh(node, self.name))
-
-    def _set_node(self, node: Node) -> None:
-        self._node = node
-        if self._requires_grad:
-            _owners[node] = weakref.ref(self)
+        self._replace(fresh(node, self.name))
 
     def detach(self) -> Tensor:
         """The same value without its history: no gradient passes back."""
-        return Tensor(_without_history(self.node))
+        return Tensor(without_history(self.node))
 
     def _label(self) -> str:
         return f"the Tensor {self.name!r}" if self.name else "a Tensor"
@@ -261,7 +246,7 @@ class Tensor(Holder):
             ArgumentError: it was computed from Tensors that ask for gradients, which would not pass through a copy.
         """
         node = self.node
-        if node.inputs and any(_owner(n) is not None for n in ir.topological([node])):
+        if node.inputs and any(map(asks_for_gradient, ir.topological([node]))):
             raise ArgumentError(
                 message(
                     f"{self!r} was to be copied or pickled",
@@ -305,7 +290,7 @@ class Tensor(Holder):
             ArgumentError: it takes part in a gradient, which would be cut. CaptureError: see `numpy`.
         """
         value = self.numpy()
-        if is_recording() and _takes_part(self.node):
+        if is_recording() and takes_part(self.node):
             raise ArgumentError(
                 message(
                     f"{self._label()} of shape {self.shape} was to become an array (np.asarray, np.array([…]), array[i] = …)",
@@ -344,27 +329,9 @@ class Tensor(Holder):
         Raises:
             GradientError: not a scalar and no `gradient` given; nothing to leave a gradient in; a way without derivative.
         """
-        node = self.node
-        seed = _seed(self, gradient)
-        order = ir.topological([node], stop=lambda n: n.op == "stop_gradient")
-        starts = (n for n in order if not n.inputs or n.op == "stop_gradient")
-        leaves = [(n, owner) for n in starts if (owner := _owner(n)) is not None]
-        if not leaves:
-            # A parameter that nobody holds any longer does not ask either; step in its way is the better reason.
-            variables = [n for n in ir.topological([node]) if n.op == "variable"]
-            raise autodiff.in_the_way(node, variables) or GradientError(
-                message(
-                    f"backward was called on {self!r}",
-                    "nothing that it was computed from asks for a gradient",
-                    "Make the inputs with cr.parameter(...) or cr.tensor(..., requires_grad=True); "
-                    "inside cr.no_grad nothing is recorded.",
-                )
-            )
-        found = autodiff.gradient(node, [leaf for leaf, _ in leaves], seed)
-        for (_, owner), g in zip(leaves, found, strict=True):
-            if g is not None:
-                new = Tensor(_without_history(g))
-                owner.grad = new if owner.grad is None else (owner.grad + new).detach()
+        for owner, g in gradients_of_owners(self, gradient):
+            new = Tensor(g)
+            owner.grad = new if owner.grad is None else (owner.grad + new).detach()
 
     # ---------------------------------------------------------------------------------------- operators
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: TensorLike, **settings: Any) -> Tensor:
@@ -387,93 +354,25 @@ class Tensor(Holder):
         """`np.sum(tensor)` and the like; see `chainrule.numpy_functions`."""
         return _numpy.called(function, args, kwargs)
 
-    def __add__(self, other: TensorLike) -> Tensor:
-        return apply("add", self, other)
+    __add__, __radd__ = _operator("add"), _reflected("add")
+    __sub__, __rsub__ = _operator("subtract"), _reflected("subtract")
+    __mul__, __rmul__ = _operator("multiply"), _reflected("multiply")
+    __truediv__, __rtruediv__ = _operator("divide"), _reflected("divide")
+    __pow__, __rpow__ = _operator("power"), _reflected("power")
+    __matmul__, __rmatmul__ = _operator("matmul"), _reflected("matmul")
 
-    def __radd__(self, other: TensorLike) -> Tensor:
-        return apply("add", other, self)
+    __iadd__ = _assigning("add", "+")
+    __isub__ = _assigning("subtract", "-")
+    __imul__ = _assigning("multiply", "*")
+    __itruediv__ = _assigning("divide", "/")
+    __ipow__ = _assigning("power", "**")
+    __imatmul__ = _assigning("matmul", "@")
 
-    def __sub__(self, other: TensorLike) -> Tensor:
-        return apply("subtract", self, other)
-
-    def __rsub__(self, other: TensorLike) -> Tensor:
-        return apply("subtract", other, self)
-
-    def __mul__(self, other: TensorLike) -> Tensor:
-        return apply("multiply", self, other)
-
-    def __rmul__(self, other: TensorLike) -> Tensor:
-        return apply("multiply", other, self)
-
-    def __truediv__(self, other: TensorLike) -> Tensor:
-        return apply("divide", self, other)
-
-    def __rtruediv__(self, other: TensorLike) -> Tensor:
-        return apply("divide", other, self)
-
-    def __pow__(self, other: TensorLike) -> Tensor:
-        return apply("power", self, other)
-
-    def __rpow__(self, other: TensorLike) -> Tensor:
-        return apply("power", other, self)
-
-    # `w -= step` gives the name w to a new Tensor. Who writes it for a parameter wants to change the parameter.
-    def __iadd__(self, other: TensorLike) -> Tensor:
-        return apply("add", self._unless_parameter("+"), other)
-
-    def __isub__(self, other: TensorLike) -> Tensor:
-        return apply("subtract", self._unless_parameter("-"), other)
-
-    def __imul__(self, other: TensorLike) -> Tensor:
-        return apply("multiply", self._unless_parameter("*"), other)
-
-    def __itruediv__(self, other: TensorLike) -> Tensor:
-        return apply("divide", self._unless_parameter("/"), other)
-
-    def __ipow__(self, other: TensorLike) -> Tensor:
-        return apply("power", self._unless_parameter("**"), other)
-
-    def __imatmul__(self, other: TensorLike) -> Tensor:
-        return apply("matmul", self._unless_parameter("@"), other)
-
-    def _unless_parameter(self, sign: str) -> Tensor:
-        if not self.is_parameter:
-            return self
-        name = self.name if self.name and self.name.isidentifier() else "w"
-        raise ArgumentError(
-            message(
-                f"{name} {sign}= … was written for {self._label()}, a parameter",
-                "that would make a new Tensor, and leave the parameter as it is",
-                f"Write {name}.assign({name} {sign} …) within cr.no_grad() to change it, or name the result otherwise.",
-            )
-        )
-
-    def __matmul__(self, other: TensorLike) -> Tensor:
-        return apply("matmul", self, other)
-
-    def __rmatmul__(self, other: TensorLike) -> Tensor:
-        return apply("matmul", other, self)
-
-    def __floordiv__(self, other: TensorLike) -> Tensor:
-        raise _no_operator("//", "cr.floor(a / b)")
-
-    def __rfloordiv__(self, other: TensorLike) -> Tensor:
-        raise _no_operator("//", "cr.floor(a / b)")
-
-    def __mod__(self, other: TensorLike) -> Tensor:
-        raise _no_operator("%", "a - b * cr.floor(a / b)")
-
-    def __rmod__(self, other: TensorLike) -> Tensor:
-        raise _no_operator("%", "a - b * cr.floor(a / b)")
-
-    def __divmod__(self, other: TensorLike) -> Tensor:
-        raise _no_operator("divmod", "cr.floor(a / b) and a - b * cr.floor(a / b)")
-
-    def __xor__(self, other: TensorLike) -> Tensor:
-        raise _no_operator("^", "a != b for truth values, a ** b for powers")
-
-    def __round__(self, digits: int = 0) -> Tensor:
-        raise _no_operator("round", "np.round(x.numpy()); its derivative is 0 everywhere")
+    __floordiv__ = __rfloordiv__ = _refused("//", "cr.floor(a / b)")
+    __mod__ = __rmod__ = _refused("%", "a - b * cr.floor(a / b)")
+    __divmod__ = _refused("divmod", "cr.floor(a / b) and a - b * cr.floor(a / b)")
+    __xor__ = _refused("^", "a != b for truth values, a ** b for powers")
+    __round__ = _refused("round", "np.round(x.numpy()); its derivative is 0 everywhere")
 
     def __pos__(self) -> Tensor:
         return self
@@ -499,23 +398,12 @@ class Tensor(Holder):
     def __ror__(self, other: TensorLike) -> Tensor:
         return _logical("logical_or", "|", other, self)
 
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return apply("equal", self, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return apply("not_equal", self, other)
-
-    def __lt__(self, other: TensorLike) -> Tensor:
-        return apply("less", self, other)
-
-    def __le__(self, other: TensorLike) -> Tensor:
-        return apply("less_equal", self, other)
-
-    def __gt__(self, other: TensorLike) -> Tensor:
-        return apply("greater", self, other)
-
-    def __ge__(self, other: TensorLike) -> Tensor:
-        return apply("greater_equal", self, other)
+    __eq__ = _operator("equal")  # type: ignore[assignment]
+    __ne__ = _operator("not_equal")  # type: ignore[assignment]
+    __lt__ = _operator("less")
+    __le__ = _operator("less_equal")
+    __gt__ = _operator("greater")
+    __ge__ = _operator("greater_equal")
 
     def __getitem__(self, key: Any) -> Tensor:
         items = tuple(k.node if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,)))
@@ -608,46 +496,6 @@ class Tensor(Holder):
         return apply("squeeze", self, axis=axis)
 
 
-class Number(Tensor):
-    """A Python number given to a function that is being captured. It is weak, and so is what is made of such numbers alone."""
-
-    __slots__ = ()
-
-    def numpy(self) -> Array:
-        """The value, once there is one: see `Tensor.numpy`.
-
-        Raises:
-            CaptureError: inside a function that is being compiled.
-        """
-        if self.node.value is None:
-            raise CaptureError(
-                message(
-                    "the value of a number that is an argument was asked for while its function is being compiled",
-                    "the program serves every number, so none can be a setting in it, such as a bound or an axis",
-                    "Compute with it: where(condition, a, b) in place of if, minimum(maximum(x, low), high) in place of clip. "
-                    "Or bind a number that stays before compiling, cr.compile(functools.partial(f, name=2)).",
-                )
-            )
-        return super().numpy()
-
-
-def _of_numbers(name: str) -> Callable[..., Tensor]:
-    plain = getattr(Tensor, name)
-
-    def operator(self: Number, *others: TensorLike) -> Tensor:
-        found: Tensor = plain(self, *others)
-        return Number(found.node) if all(isinstance(o, Number) or is_number(o) for o in others) else found
-
-    return operator
-
-
-for _name in ("add", "sub", "mul", "truediv", "pow"):
-    for _side in ("", "r"):
-        setattr(Number, f"__{_side}{_name}__", _of_numbers(f"__{_side}{_name}__"))
-for _name in ("neg", "abs", "eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Number, f"__{_name}__", _of_numbers(f"__{_name}__"))
-
-
 elsewhere.explain_calls_of_methods(Tensor)
 
 
@@ -667,76 +515,13 @@ def set_numpy_functions(called: Callable[..., Any], universal: Mapping[str, Call
     _numpy.called, _numpy.universal = called, universal
 
 
-def _no_operator(sign: str, instead: str) -> CallError:
-    return CallError(message(f"{sign} was used on a Tensor", "there is no such operation", f"Write {instead}."))
-
-
 # -------------------------------------------------------------------------------------------- making and applying
-def _as_array(value: Any, dtype: Any = None) -> Array:
-    """A copy of the data, so that writing into the original later changes no graph."""
-    if _holds_tensors(value):
-        raise ArgumentError(
-            message(
-                "a list with Tensors in it was to become an array",
-                "an array does not remember how they were computed, so no gradient would pass",
-                "Write cr.stack(list), or take their values with .item() or .numpy().",
-            )
-        )
-    array = np.array(as_numpy(value, None if dtype is None else ir.as_dtype(dtype)))
-    ir.as_dtype(array.dtype)
-    return array
-
-
-def _holds_tensors(value: Any) -> bool:
-    """Whether there are Tensors in nested lists."""
-    if not isinstance(value, list | tuple):
-        return False
-    kinds = set(map(type, value))
-    return any(issubclass(k, Tensor) for k in kinds) or (bool(kinds & {list, tuple}) and any(map(_holds_tensors, value)))
-
-
-def _as_operand(value: TensorLike) -> ops.primitive.Operand:
-    if isinstance(value, Number):
-        return ops.primitive.Weak(value.node)
-    if isinstance(value, Tensor):
-        return value.node
-    if _holds_tensors(value):
-        return apply("stack", *value).node
-    if is_number(value):
-        number: Scalar = value
-        return number
-    return ir.constant(_as_array(value))
-
-
-def _without_history(node: Node) -> Node:
-    return ops.elementwise.stop_gradient(node) if node.value is None else ir.constant(node.value, name=node.name)
-
-
-def _leaf(array: Array, name: str | None) -> Node:
-    """A leaf with a value. What is made within a captured function is no state of it, but part of the graph."""
-    return ir.constant(array, name=name) if is_capturing() else ir.variable(array, name=name)
-
-
 def _restored(value: Array, name: str | None, is_parameter: bool, requires_grad: bool, gradient: Array | None) -> Tensor:
     """The Tensor that was copied or pickled."""
-    found = Tensor(_leaf(value, name), requires_grad=is_parameter)
+    found = Tensor(leaf(value, name), requires_grad=is_parameter)
     found.requires_grad = requires_grad
-    found.grad = None if gradient is None else Tensor(_leaf(gradient, None))
+    found.grad = None if gradient is None else Tensor(leaf(gradient, None))
     return found
-
-
-def _fresh(node: Node, name: str | None) -> Node:
-    """A node with the value of another and no history: what a Tensor stands for after `assign`."""
-    if node.value is not None:
-        return _leaf(np.asarray(node.value, order="C"), name)  # nobody writes into values, so they can be shared
-    fresh = ops.elementwise.stop_gradient(node)
-    fresh.name = name
-    return fresh
-
-
-def asking() -> object:
-    """Another object whenever `requires_grad` of some Tensor has been set."""
-    return _Asking.last
 
 
 def computed(array: Array) -> Tensor:
@@ -746,24 +531,14 @@ def computed(array: Array) -> Tensor:
 
 def result(node: Node) -> Tensor:
     """The Tensor of a node that an operation gave; without its history inside `no_grad`."""
-    return Tensor(node if is_recording() else _without_history(node))
+    return Tensor(kept(node))
 
 
 def apply(op: str, *operands: TensorLike, **attributes: Any) -> Tensor:
     """Apply the primitive named `op` to Tensors, arrays or numbers."""
-    if attributes and is_capturing():  # a setting has to be known; asking a Number for its value says what to do
-        attributes = {key: value.item() if isinstance(value, Number) else value for key, value in attributes.items()}
-    return result(ops.lookup(op)(*map(_as_operand, operands), **attributes))
-
-
-def _no_gradient_for(dtype: DType) -> DTypeError:
-    return DTypeError(
-        message(
-            f"a gradient was asked for a Tensor of dtype {dtype}",
-            "only floating Tensors have gradients",
-            "Write the numbers with a decimal point, or give dtype='float64'.",
-        )
-    )
+    if attributes and is_capturing():
+        attributes = {key: setting(value) for key, value in attributes.items()}
+    return result(ops.lookup(op)(*map(as_operand, operands), **attributes))
 
 
 _BITWISE = {"&": "logical_and", "|": "logical_or", "~": "logical_not"}
@@ -819,16 +594,16 @@ def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requ
         ShapeError, DTypeError: rows of different lengths; an element type chainrule does not compute with.
     """
     source = data.numpy() if isinstance(data, Tensor) else data
-    array = _as_array(source, dtype)
-    if requires_grad and array.dtype.kind != "f":
-        raise _no_gradient_for(array.dtype)
-    return Tensor(_leaf(array, name), requires_grad=requires_grad)
+    array = as_array(source, dtype)
+    if requires_grad:
+        check_floating(array.dtype)
+    return Tensor(leaf(array, name), requires_grad=requires_grad)
 
 
 @elsewhere.explaining_calls
 def parameter(data: TensorLike, dtype: Any = None, *, name: str | None = None) -> Tensor:
     """A Tensor to be learnt: `backward` leaves its gradient in `grad`. Integers become float64. See `tensor`."""
-    array = _as_array(data.numpy() if isinstance(data, Tensor) else data, dtype)
+    array = as_array(data.numpy() if isinstance(data, Tensor) else data, dtype)
     return tensor(array if array.dtype.kind == "f" else array.astype(np.float64), name=name, requires_grad=True)
 
 
@@ -840,104 +615,3 @@ def from_dlpack(source: Any) -> Tensor:
     except (AttributeError, BufferError, RuntimeError, TypeError) as error:
         raise foreign(source, error) from None
     return tensor(array)
-
-
-# -------------------------------------------------------------------------------------------- gradients as functions
-def _owner(leaf: Node) -> Tensor | None:
-    recorder = current_recorder()
-    if recorder is not None:
-        found = recorder.owner(leaf)
-        if found is not None:
-            return found if found.requires_grad else None
-    reference = _owners.get(leaf)
-    owner = reference() if reference is not None else None
-    return owner if owner is not None and owner.requires_grad else None
-
-
-_differentiated: ContextVar[frozenset[Node]] = ContextVar("differentiated", default=frozenset())
-
-
-@contextmanager
-def differentiated(points: Sequence[Tensor]) -> Iterator[None]:
-    """Within it a function of these points runs, whose gradients by them will be asked for."""
-    token = _differentiated.set(_differentiated.get().union(p.node for p in points))
-    try:
-        yield
-    finally:
-        _differentiated.reset(token)
-
-
-def _takes_part(node: Node) -> bool:
-    """Whether a gradient may pass through it: to what asks for one, or to a point at which a function is differentiated."""
-    if node.dtype.kind != "f":
-        return False
-    points = _differentiated.get()
-    return any(n in points or _owner(n) is not None for n in ir.topological([node], stop=lambda n: n.op == "stop_gradient"))
-
-
-def asks_for_gradient(leaf: Node) -> bool:
-    """Whether a leaf is the value of a Tensor with `requires_grad`, as parameters are."""
-    return _owner(leaf) is not None
-
-
-def _seed(output: Tensor, gradient: TensorLike) -> Node | None:
-    if output.dtype.kind != "f":
-        raise GradientError(
-            message(f"the gradient of a Tensor of dtype {output.dtype} was asked for", "it must be floating", "Use astype.")
-        )
-    if gradient is None:
-        if output.size != 1:
-            raise GradientError(
-                message(
-                    f"the gradient of a Tensor of shape {output.shape} was asked for",
-                    "it must be a scalar unless the upstream gradient is given",
-                    "Reduce it with .sum() or .mean(), or pass gradient= of the same shape.",
-                )
-            )
-        return None
-    operand = _as_operand(gradient)
-    seed = ops.elementwise.to_dtype(operand if isinstance(operand, Node) else ir.constant(operand), output.dtype)
-    if seed.shape != output.shape:
-        raise ShapeError(
-            message(
-                f"an upstream gradient of shape {seed.shape} was given for a Tensor of shape {output.shape}",
-                "both must have one shape",
-                "Broadcast or reshape it.",
-            )
-        )
-    return seed
-
-
-def _describe(node: Node) -> str:
-    return repr(node.name) if node.name else f"a Tensor of shape {node.shape}"
-
-
-_DIFFERENTIATE = "Write cr.grad(E, [w]) with E = f(w), or cr.value_and_grad(f)(w) for a function."
-
-
-@elsewhere.explaining_calls
-def grad(output: Tensor, wrt: Sequence[Tensor], gradient: TensorLike = None) -> tuple[Tensor, ...]:
-    """∂output/∂w for every Tensor w, each of w's shape and dtype; they can be differentiated again.
-
-    Args:
-        output: a floating Tensor; a scalar unless `gradient` is given.
-        wrt: floating Tensors that `output` was computed from, at the start or on the way.
-        gradient: upstream gradient of the output's shape.
-
-    Raises:
-        GradientError: `output` does not depend on one of them, or only through something without a derivative.
-    """
-    if isinstance(wrt, Tensor):
-        raise ArgumentError(message("grad got one Tensor for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w])."))
-    checks.kind(output, Tensor, "grad got {} to differentiate", "it takes the Tensor that was computed", _DIFFERENTIATE)
-    for w in checks.each(wrt, Tensor, "grad got {} for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w])."):
-        if w.dtype.kind != "f":
-            raise GradientError(
-                message(f"a gradient by a Tensor of dtype {w.dtype} was asked for", "it must be floating", "Use astype.")
-            )
-    sources = [w.node for w in wrt]
-    found = autodiff.gradient(output.node, sources, _seed(output, gradient))
-    return tuple(
-        Tensor(g if g is not None else autodiff.zero_or_error(output.node, source, _describe))
-        for g, source in zip(found, sources, strict=True)
-    )

@@ -24,9 +24,10 @@ from chainrule.conformance import (
     value_and_gradients,
 )
 from chainrule.errors import ChainruleError, DTypeError, message
+from chainrule.gradients import grad
 from chainrule.ir import Array
 from chainrule.ops.primitive import Case, Primitive
-from chainrule.tensors import Tensor, TensorLike, apply, grad, tensor
+from chainrule.tensors import Tensor, TensorLike, apply, tensor
 
 __all__ = ["BackendMismatch", "GradientMismatch", "check_backend", "check_primitive", "check_primitive_on", "gradcheck"]
 
@@ -153,7 +154,7 @@ def check_primitive(primitive: Primitive, seed: int) -> None:
     _check_float32(primitive, case)
     if primitive.body is not None:
         _check_body(primitive, case, seed)
-    if primitive.name == "stop_gradient":
+    if primitive.facts.cuts:
         _check_no_gradient(primitive, case)
     elif is_differentiable(primitive, case):
         gradcheck(lambda *points: apply(primitive.name, *points, **case.attributes) * 1.0, case.inputs, seed=seed)
@@ -205,7 +206,7 @@ def _check_body(primitive: Primitive, case: Case, seed: int) -> None:
 
 
 def _check_no_gradient(primitive: Primitive, case: Case) -> None:
-    """stop_gradient alone has a derivative of 0 where the value does change: that is what it is for."""
+    """What cuts the way of gradients has a derivative of 0 although the value changes: that is what it is for."""
     inputs = [ir.constant(a) for a in case.inputs]
     if gradients(primitive(*inputs, **case.attributes), inputs, seed=0):
         raise GradientMismatch(f"{primitive.name} let a gradient pass; it is there to stop it.")

@@ -21,6 +21,7 @@ SOURCE = Path(cr.__file__).parent
 # Where users find functions, methods and operators by name, and where the names of other libraries are explained.
 FACES = {
     "functional.py",
+    "creation.py",
     "tensors.py",
     "generators.py",
     "numpy_functions.py",
@@ -40,35 +41,13 @@ EXCEPTIONS: dict[str, tuple[str, set[str]]] = {
     ),
     "job/inputs/encoder.py": ("how networks begin for inputs of any shape", {"Flatten"}),
     "job/inputs/pictures.py": ("how networks begin for pictures", {"Conv2d", "MaxPool2d", "Flatten"}),
-    "job/report/forward.py": (
-        "the names zˡ, Wˡ, pˡ in that network",
-        {"Linear", "Dropout", "Conv2d", "MaxPool2d", "Flatten", "Sequential"},
-    ),
-    "job/report/sample.py": ("the same network", {"Sequential"}),
     "job/measures.py": ("which measures a run reports, and those of the best constant answer", {"accuracy", "mae", "rmse"}),
-    "job/report/quality.py": ("a remark on the unit of one column", {"rmse"}),
-    "cli/explain.py": ("a default", {"SGD"}),
     "grading/homework.py": ("a default", {"SGD"}),
     "diagnosis/measuring.py": ("the optimiser of short runs where the user has none", {"Adam"}),
-    "diagnosis/network_rules.py": (
-        "a remedy names what it puts in; where a layer stands is known in a Sequential",
-        {"ReLU", "Sequential"},
-    ),
-    "diagnosis/data_rules.py": ("where a layer stands is known in a Sequential", {"Sequential"}),
-    "diagnosis/remedies.py": (
-        "where a layer stands is known in a Sequential; the remedy against too much dropout",
-        {"Sequential", "Dropout"},
-    ),
-    "diagnosis/learning_rules.py": ("the rule on dropout", {"Dropout"}),
-    "diagnosis/trials.py": ("short runs are made without dropout", {"Dropout"}),
-    "drawing/model.py": ("a first layer that tells the number of inputs", {"Linear"}),
-    "drawing/regions.py": ("few points are answered soonest without compiling", {"reference"}),
-    "train/callbacks.py": ("the one schedule that watches a value", {"ReduceLROnPlateau"}),
+    "diagnosis/network_rules.py": ("a remedy names what it puts in", {"ReLU"}),
+    "diagnosis/remedies.py": ("where a layer stands is known in a Sequential", {"Sequential"}),
     # The algebra of graphs: what is written in the basic operations knows them.
-    "autodiff.py": ("gradients of conversions and choices", {"cast", "where"}),
-    "capture.py": ("several numbers returned by a compiled function", {"stack"}),
-    "testing.py": ("numbers that no gradient may reach", {"stop_gradient"}),
-    "conformance.py": ("graphs that a backend must run", {"transpose", "scatter_add"}),
+    "autodiff.py": ("gradients of choices", {"where"}),
     "layers.py": ("z = W a + b", {"add"}),
     "derivations/formulas.py": (
         "how formulas are simplified",
@@ -83,12 +62,10 @@ EXCEPTIONS: dict[str, tuple[str, set[str]]] = {
     ),
     "derivations/calculations.py": ("1 · x is x, and −1 · x is −x", {"cast", "multiply", "negative"}),
     "derivations/closing.py": ("0⁰", {"power"}),
-    "derivations/matrix.py": ("the terms of a sum", {"add"}),
     "derivations/lines.py": ("the matrix of classes is given, not computed", {"one_hot"}),
     "grading/forward_slips.py": ("terms and factors that are left out", {"add", "subtract", "multiply", "matmul"}),
     "grading/gradient_slips.py": ("f′(f(x)) is no slip for a square", {"square"}),
     "grading/rounding.py": ("what a hand calculation rounds", {"multiply", "matmul", "sum", "where"}),
-    "nn/losses/classes.py": ("class numbers as rows", {"one_hot"}),
     "ops/notation.py": (
         "how operations within one another are written",
         {

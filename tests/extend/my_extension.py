@@ -1,5 +1,7 @@
 """One of each: what a user adds to chainrule, in a module that `chainrule --extension my_extension` imports."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 import chainrule as cr
@@ -23,6 +25,11 @@ class Scale(nn.Module):
         return x * self.weight
 
 
+@extend.initialiser
+def small(shape, rng=None, dtype=np.float32):
+    return 0.5 * nn.init.he_normal(shape, rng, dtype)
+
+
 @extend.loss
 class LogCosh(nn.Loss):
     outputs, task, command = "numbers", "regression", "log-cosh"
@@ -41,6 +48,15 @@ RULE = optim.Rule(
     lambda dW, state, W, settings, step: (W - settings["lr"].astype(W.dtype) * cr.sign(dW), state),
 )
 SignDescent = extend.optimizer(RULE, usual_lr=0.01, lr=0.01)
+
+
+@extend.schedule
+@dataclass(frozen=True)
+class InverseRootLR(optim.Schedule):
+    command = "inverse-root"
+
+    def value(self, t, base_lr):
+        return base_lr / (1 + t) ** 0.5
 
 
 class Counting:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import chainrule as cr
-from chainrule import extend, nn, ops
+from chainrule import extend, nn, ops, optim
 from chainrule.cli import main
 from chainrule.errors import ArgumentError, ModelFileError
 from chainrule.ir import topological
@@ -38,7 +38,9 @@ def _xy(rows=60):
 
 def _trainer(mine):
     cr.manual_seed(0)
-    model = nn.Sequential(nn.Linear(3, 8), mine.Mish(), mine.Scale(8), nn.Linear(8, 8), mine.Mish(), nn.Linear(8, 1))
+    model = nn.Sequential(
+        nn.Linear(3, 8), mine.Mish(), mine.Scale(8), nn.Linear(8, 8, init="small"), mine.Mish(), nn.Linear(8, 1)
+    )
     optimizer = mine.SignDescent(model.parameters(), lr=0.002)
     return cr.Trainer(model, mine.LogCosh(), optimizer, metrics=["close"], backend="counting")
 
@@ -65,14 +67,22 @@ def test_they_train(mine):
 
 def test_they_are_saved_and_loaded(mine, tmp_path):
     trainer, (x, y) = _trainer(mine), _xy()
-    trainer.fit(x, y, epochs=2, progress=False)
+    trainer.fit(x, y, epochs=2, progress=False, callbacks=[cr.LearningRate(mine.InverseRootLR())])
+    assert trainer.history["lr"] == pytest.approx([0.002, 0.002 / 2**0.5])
     cr.save_trainer(trainer, tmp_path / "t.safetensors")
     again = cr.load_trainer(tmp_path / "t.safetensors")
     assert (type(again.loss), type(again.optimizer)) == (mine.LogCosh, mine.SignDescent)
     assert [type(layer) for layer in again.model] == [type(layer) for layer in trainer.model]
+    assert [layer.init for layer in again.model if isinstance(layer, nn.Linear)] == [None, "small", None]
     for each in (trainer, again):
-        each.fit(x, y, epochs=2, progress=False)
+        each.fit(x, y, epochs=2, progress=False, callbacks=[cr.LearningRate(mine.InverseRootLR())])
     assert np.array_equal(trainer.predict(x), again.predict(x))
+
+
+def test_an_initialiser_and_a_schedule_are_asked_by_name(mine):
+    wanted = mine.small((4, 3), 7)
+    assert np.array_equal(nn.INITIALISERS["small"]((4, 3), 7), wanted)
+    assert optim.SCHEDULES["InverseRootLR"]().config() == mine.InverseRootLR().config()
 
 
 def test_they_are_explained_and_graded(mine):
@@ -122,7 +132,18 @@ def test_the_command_line_offers_them(mine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x, y = _xy(80)
     np.savetxt("t.csv", np.hstack([x, y]), delimiter=",", header="a,b,c,answer", comments="")
-    options = ["--activation", "mish", "--loss", "log-cosh", "--optimizer", "signdescent", "--backend", "counting"]
+    options = [
+        "--activation",
+        "mish",
+        "--loss",
+        "log-cosh",
+        "--optimizer",
+        "signdescent",
+        "--backend",
+        "counting",
+        "--schedule",
+        "inverse-root",
+    ]
     _chainrule("train", "t.csv", "-t", "answer", *options, "--hidden", "8", "--epochs", "3", "--out", "run", "--no-progress")
     assert "close" in Path("run/history.csv").read_text("utf-8").splitlines()[0]
     assert "answer" in _chainrule("predict", "run", "t.csv")

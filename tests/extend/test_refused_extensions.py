@@ -1,5 +1,7 @@
 """What is registered is tried at once: what cannot work is refused by name, and nothing is registered by halves."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -172,6 +174,29 @@ def _rule(update=None, init=None, name="Mine"):
     )
 
 
+def _one(shape, rng, dtype):
+    return np.ones(1)
+
+
+def _named(name, function):
+    function.__name__ = name
+    return function
+
+
+class _Flat(optim.Schedule):
+    def value(self, t, base_lr):
+        return base_lr
+
+
+@classmethod
+def _no_run(cls, steps, rate):
+    return cls()
+
+
+def _schedule(command):
+    return dataclass(frozen=True)(type("S", (_Flat,), {"command": command}))
+
+
 THINGS = {
     "backend": (
         lambda: extend.backend("zz", None),
@@ -187,6 +212,34 @@ THINGS = {
     "metric": (lambda: extend.metric("x"), "extend.metric got 'x'; it takes a Metric"),
     "loss": (lambda: extend.loss(nn.MSELoss()), "extend.loss got a MSELoss; it takes a subclass of Loss"),
     "op": (lambda: extend.op(3), "extend.op got 3; it takes the record of one"),
+    "initialiser": (lambda: extend.initialiser(3), "extend.initialiser got 3; it takes a function"),
+    "initialiser's name": (lambda: extend.initialiser(lambda shape, rng, dtype: np.ones(shape)), "named '<lambda>' was reg"),
+    "initialiser's shape": (
+        lambda: extend.initialiser(_one),
+        r"the initialiser _one failed for a weight float32\[3, 2\] \(ShapeError: init gave an array of shape \(1,\)",
+    ),
+    "our initialiser": (
+        lambda: extend.initialiser(_named("zeros", lambda shape, rng, dtype: np.ones(shape))),
+        "a second initialiser named zeros was registered; the name belongs to chainrule",
+    ),
+    "schedule": (lambda: extend.schedule(int), r"extend.schedule got the class int.*Write class Mine\(optim.Schedule\)"),
+    "schedule without value": (
+        lambda: extend.schedule(dataclass(frozen=True)(type("S", (optim.Schedule,), {}))),
+        "the schedule S is none",
+    ),
+    "schedule that is no dataclass": (
+        lambda: extend.schedule(type("S", (optim.StepLR,), {})),
+        "it is a dataclass that defines",
+    ),
+    "schedule's command": (
+        lambda: extend.schedule(_schedule("cosine")),
+        "a second schedule with the name cosine on the command",
+    ),
+    "constant schedule": (lambda: extend.schedule(_schedule("constant")), "a second schedule with the name constant on the"),
+    "schedule over no run": (
+        lambda: extend.schedule(dataclass(frozen=True)(type("S", (optim.StepLR,), {"command": "flat", "over_run": _no_run}))),
+        "the schedule S failed for a run of 100 steps",
+    ),
     "activation's name": (lambda: extend.activation(3, lambda x: x), "an activation named 3 was registered"),
     "optimiser": (lambda: extend.optimizer(3, lr=0.1), "extend.optimizer got 3; it takes a rule"),
     "rule without rate": (

@@ -1,9 +1,9 @@
 """Running one graph on both backends."""
 
 import numpy as np
+from checked_plans import check_plan
 
 from chainrule.backends.native import NATIVE, available, host
-from chainrule.backends.native.plan.checking import check_plan
 from chainrule.backends.native.plan.lower import plan_of
 from chainrule.backends.reference import REFERENCE
 

@@ -53,7 +53,7 @@ def _with_optimizer(homework: Homework, name: str | None, lr: float | None, l2: 
     own = dict(homework.optimizer) if name is None else {k: v for k, v in homework.optimizer.items() if k == "parameters"}
     said = {"name": name, "lr": lr, "weight_decay": l2, "parameters": [w.partition("[")[0] for w in wrt] or None}
     chosen = {key: value for key, value in said.items() if value is not None}
-    return replace(homework, optimizer={"name": "SGD", "lr": 1.0, **own, **chosen})
+    return replace(homework, optimizer={"lr": 1.0, **own, **chosen})
 
 
 def _given(text: str) -> tuple[str, Any]:

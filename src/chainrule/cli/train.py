@@ -20,11 +20,12 @@ from chainrule.data.targets import TASKS
 from chainrule.job import Config, PreparedData, Result
 from chainrule.job import train as run
 from chainrule.job.building import resolved
-from chainrule.job.config import AVERAGE, CLASS_WEIGHTS, activations, losses, schedules
+from chainrule.job.config import CLASS_WEIGHTS, activations, losses, schedules
 from chainrule.job.folders import CHECKPOINT_FILE, CURVES_FILE, REPORT_FILE, run_folder, run_lock
 from chainrule.job.measures import worse_than_constant
 from chainrule.job.resuming import load_run
 from chainrule.job.training import train_on
+from chainrule.optim.schedules import AVERAGE
 
 INTERRUPTED = 130  # exit code
 

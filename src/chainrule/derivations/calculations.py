@@ -16,8 +16,9 @@ from chainrule.derivations.formulas import uniform
 from chainrule.derivations.symbols import symbol
 from chainrule.errors import ArgumentError, GradientError, ShapeError, message
 from chainrule.ir import LEAVES, Array, Node, topological
+from chainrule.learnable import asks_for_gradient
 from chainrule.ops.primitive import Primitive, facts, lookup
-from chainrule.tensors import Tensor, asks_for_gradient
+from chainrule.tensors import Tensor
 
 Blocks = Literal["whole", "expanded"] | Collection[str]
 Detail = Literal["auto", "named", "all"]

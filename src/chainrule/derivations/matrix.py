@@ -259,11 +259,11 @@ def _products(node: Node) -> list[Product]:
     """A scalar formula as a sum of products: a factor before a sum is multiplied in."""
     outer = product(node)
     for k, factor in enumerate(outer.factors):
-        if factor.op == "add" and factor.name is None:
+        terms = addends(factor)
+        inner = [product(a) for a in terms] if len(terms) > 1 else []
+        if inner and all(p.factors for p in inner):
             others = outer.factors[:k] + outer.factors[k + 1 :]
-            inner = [product(a) for a in addends(factor)]
-            if len(inner) > 1 and all(p.factors for p in inner):
-                return [Product(outer.coefficient * p.coefficient, p.factors + others) for p in inner]
+            return [Product(outer.coefficient * p.coefficient, p.factors + others) for p in inner]
     return [outer]
 
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.diagnosis.measuring import Measurements
-from chainrule.diagnosis.remedies import Remedy, remedy
+from chainrule.diagnosis.remedies import Remedy, in_order, remedy
 from chainrule.diagnosis.rule import Rule, Sign, Urgency, Value
 from chainrule.ir import Array
-from chainrule.nn import Sequential
 from chainrule.nn.losses import usual_loss
 from chainrule.ops import lookup
 from chainrule.ops.facts import REAL_LINE
@@ -42,8 +41,8 @@ def _of_several_units(m: Measurements) -> bool:
 
 def _without_last(m: Measurements, *more: tuple[str, dict[str, Any]]) -> Remedy | None:
     """Leave out the activation at the end, where the model is built so that this can be done."""
-    model = m.problem.model
-    plain = isinstance(model, Sequential) and len(model) > 1 and not list(model[-1].named_parameters())
+    layers = in_order(m.problem.model)
+    plain = len(layers) > 1 and not list(layers[-1].named_parameters())
     return Remedy((("drop-last-layer", {}), *more)) if plain else None
 
 

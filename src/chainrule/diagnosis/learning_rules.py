@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.diagnosis.measuring import Measurements
 from chainrule.diagnosis.problem import rebuilt
 from chainrule.diagnosis.rule import Rule, Sign, Urgency
-from chainrule.nn import Dropout
+from chainrule.nn.dense import dropouts
 
 _MODERATE_DECAY, _MODERATE_DROPOUT = 1e-4, 0.3
 _LITTLE_SHRINKAGE = 0.05
@@ -44,7 +44,7 @@ def _strong_decay(m: Measurements) -> Iterator[Sign]:
 
 
 def _strong_dropout(m: Measurements) -> Iterator[Sign]:
-    p = max((module.p for _, module in m.problem.model.named_modules() if isinstance(module, Dropout)), default=0.0)
+    p = max((layer.p for layer in dropouts(m.problem.model)), default=0.0)
     if p <= 0.75 or not m.can_learn:
         return
     free = m.trials.without_dropout(m.fresh_start)

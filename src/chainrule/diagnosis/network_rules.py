@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from chainrule.diagnosis.layer_numbers import LayerNumbers
 from chainrule.diagnosis.measuring import Measurements
-from chainrule.diagnosis.remedies import Remedy, fitting_initialisers, remedy
+from chainrule.diagnosis.remedies import Remedy, fitting_initialisers, in_order, remedy
 from chainrule.diagnosis.rule import Rule, Sign, Urgency, Value
-from chainrule.nn import LAYERS, Activation, ReLU, Sequential
+from chainrule.nn import LAYERS, Activation, ReLU
 from chainrule.ops import lookup
 
 _MOST = 0.5  # share of units or values from which a layer counts as dead or saturated
@@ -145,10 +145,10 @@ def _steepest(n: LayerNumbers) -> float:
 def _squashing_layer(m: Measurements, n: LayerNumbers) -> str | None:
     """The name of the Module that applies a function which is flat on both sides, where the model is built of such."""
     known = None if n.activation is None else lookup(n.activation).facts.activation
-    model = m.problem.model
-    if known is None or not known.saturates or not isinstance(model, Sequential):
+    if known is None or not known.saturates:
         return None
-    found = (type(part) for part in model if isinstance(part, Activation) and part.function == n.activation)
+    layers = in_order(m.problem.model)
+    found = (type(layer) for layer in layers if isinstance(layer, Activation) and layer.function == n.activation)
     return next((cls.__name__ for cls in found), None)
 
 

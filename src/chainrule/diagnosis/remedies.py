@@ -17,6 +17,7 @@ from chainrule.diagnosis.problem import Problem, rebuilt
 from chainrule.errors import ArgumentError, message
 from chainrule.generators import Generator
 from chainrule.ir import Array
+from chainrule.nn.dense import dropouts
 from chainrule.tensors import Tensor
 
 Settings = Mapping[str, Any]
@@ -115,18 +116,24 @@ def _replace_loss(problem: Problem, settings: Settings) -> Problem:
 
 
 def _drop_last_layer(problem: Problem, settings: Settings) -> Problem:
-    return replace(problem, model=nn.Sequential(*_sequential(problem.model)[:-1]))
+    return replace(problem, model=nn.Sequential(*_layers(problem.model)[:-1]))
 
 
 def replace_activations(problem: Problem, settings: Settings) -> Problem:
     """Put another activation in the place of each; the layers with weights stay the same ones."""
-    layers = _sequential(problem.model)
+    layers = _layers(problem.model)
     old, new = nn.LAYERS[settings["old"]], nn.LAYERS[settings["new"]]
     return replace(problem, model=nn.Sequential(*(new() if type(layer) is old else layer for layer in layers)))
 
 
-def _sequential(model: nn.Module) -> list[nn.Module]:
-    if not isinstance(model, nn.Sequential):
+def in_order(model: nn.Module) -> list[nn.Module]:
+    """The layers of a model that applies them one after another; none where that is not known."""
+    return list(model) if isinstance(model, nn.Sequential) else []
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    found = in_order(model)
+    if not found:
         raise ArgumentError(
             message(
                 f"a layer of a {type(model).__name__} is to be changed",
@@ -134,13 +141,12 @@ def _sequential(model: nn.Module) -> list[nn.Module]:
                 "Change it in the code of the model.",
             )
         )
-    return list(model)
+    return found
 
 
 def _set_dropout(problem: Problem, settings: Settings) -> Problem:
-    for _, module in problem.model.named_modules():
-        if isinstance(module, nn.Dropout):
-            module.p = min(module.p, settings["p"])
+    for layer in dropouts(problem.model):
+        layer.p = min(layer.p, settings["p"])
     return problem
 
 

@@ -21,7 +21,8 @@ from chainrule.fitting.inputs import counting_samples
 from chainrule.fitting.steps import Clipping, Steps
 from chainrule.generators import Generator, random
 from chainrule.ir import Array
-from chainrule.nn import Dropout, Loss, Module
+from chainrule.nn import Loss, Module
+from chainrule.nn.dense import dropouts
 from chainrule.optim import Optimizer
 from chainrule.states import ValuesApart
 from chainrule.tensors import Tensor
@@ -183,7 +184,6 @@ class _WithoutDropout(Steps):
     """Training steps that drop no unit."""
 
     def _training_step(self, x: Tensor, t: Tensor, s: Tensor, lr: Tensor) -> list[Tensor]:
-        for _, module in self.model.named_modules():
-            if isinstance(module, Dropout):
-                module.training = False  # while this is captured: see `in_mode`
+        for layer in dropouts(self.model):
+            layer.training = False  # while this is captured: see `in_mode`
         return super()._training_step(x, t, s, lr)

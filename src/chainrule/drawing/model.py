@@ -20,7 +20,7 @@ from chainrule.drawing.words import parameters, phrase
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.language import Language
-from chainrule.nn import Linear, Module
+from chainrule.nn import Module
 from chainrule.nn.forward import inputs_array, model_dtype
 from chainrule.nn.modes import in_mode
 from chainrule.nn.module import observing
@@ -57,8 +57,9 @@ def _input_shape(model: Module) -> tuple[int, ...]:
         ArgumentError: it does not.
     """
     first = next((m for _, m in model.named_modules() if m.own_tensors()), None)
-    if isinstance(first, Linear):
-        return (first.in_features,)
+    size = getattr(first, "in_features", None)
+    if isinstance(size, int):
+        return (size,)
     raise ArgumentError(
         message(
             f"a network was to be drawn that begins with {type(first).__name__ if first else 'no layer'}",

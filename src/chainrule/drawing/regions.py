@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import backends
+from chainrule.backends.reference import REFERENCE
 from chainrule.capture import capture
 from chainrule.drawing.chart import Area, Axis, label, log_axis, spread
 from chainrule.drawing.picture import Drawing, Look
@@ -167,7 +167,7 @@ def _places(xs: Axis, ys: Axis) -> Array:
 
 def _answers(model: Module, plane: Plane, points: Array, binary: bool) -> _Answers:
     """What the network says at the points; a part of them at a time, as each has an output per class."""
-    network = Forward(model, Values(backends.get("reference")))
+    network = Forward(model, Values(REFERENCE))
     parts = [_answers_of(network, plane, points[k : k + _AT_ONCE], binary) for k in range(0, len(points), _AT_ONCE)]
     classes = None if parts[0].classes is None else np.concatenate([part.classes for part in parts])
     return _Answers(classes, np.concatenate([part.strengths for part in parts]), parts[0].count)

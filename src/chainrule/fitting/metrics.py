@@ -28,9 +28,7 @@ class Metric(Noted):
             says what outputs and targets mean.
         larger_is_better: which direction is an improvement.
         finish: applied to the mean.
-        formula: how it is computed, for people.
         title: what it is called in English and in Chinese; its name if there is nothing else to say.
-        range: between which it lies.
         task: what `chainrule train` reports it for, "classification" or "regression"; "" for nothing.
     """
 
@@ -38,9 +36,7 @@ class Metric(Noted):
     elements: Callable[[Tensor, Tensor, Loss], Tensor]
     larger_is_better: bool = False
     finish: Callable[[float], float] = float
-    formula: str = ""
     title: tuple[str, str] | None = None
-    range: tuple[float, float] = (-math.inf, math.inf)
     task: Literal["", "classification", "regression"] = ""
 
     def per_sample(self, output: Tensor, target: Tensor, loss: Loss) -> Tensor:
@@ -136,31 +132,11 @@ def metrics_for(task: str) -> list[str]:
     return [metric.name for metric in METRICS.values() if metric.task == wanted]
 
 
-_SIZES = (0.0, math.inf)
-register_metric(
-    Metric(
-        "accuracy",
-        is_right,
-        larger_is_better=True,
-        formula="right answers / answers",
-        title=("accuracy", "准确率"),
-        range=(0.0, 1.0),
-        task="classification",
-    )
-)
-register_metric(Metric("mae", _absolute, formula="mean |O − t|", title=("mean absolute error", "平均绝对误差"), range=_SIZES))
-register_metric(Metric("mse", _squared, formula="mean (O − t)²", title=("mean squared error", "均方误差"), range=_SIZES))
-register_metric(
-    Metric(
-        "rmse",
-        _squared,
-        finish=math.sqrt,
-        formula="√ mean (O − t)²",
-        title=("root mean squared error", "均方根误差"),
-        range=_SIZES,
-        task="regression",
-    )
-)
+register_metric(Metric("accuracy", is_right, larger_is_better=True, title=("accuracy", "准确率"), task="classification"))
+register_metric(Metric("mae", _absolute, title=("mean absolute error", "平均绝对误差")))
+register_metric(Metric("mse", _squared, title=("mean squared error", "均方误差")))
+_RMSE = ("root mean squared error", "均方根误差")
+register_metric(Metric("rmse", _squared, finish=math.sqrt, title=_RMSE, task="regression"))
 
 
 def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]) -> list[Metric]:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, message
 from chainrule.generators import manual_seed
-from chainrule.job.config import AVERAGE, Config, activations, schedules
+from chainrule.job.config import Config, activations, schedules
 from chainrule.job.prepared import PreparedData
+from chainrule.optim.schedules import AVERAGE
 from chainrule.train import Trainer, metrics_for
 
 # The reasons for these, with measurements: docs/decisions/0003-training-defaults.md.
@@ -77,6 +78,16 @@ def build(config: Config, prepared: PreparedData) -> nn.Module:
             layers.append(nn.Dropout(config.dropout))
         width = units
     return nn.Sequential(*layers, nn.Linear(width, prepared.outputs))
+
+
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """The layers of a network from `build`."""
+    return list(model.children().values())
+
+
+def from_layer(model: nn.Module, first: int) -> nn.Module:
+    """The layers of a network from `build` after the `first` ones, as a network."""
+    return nn.Sequential(*layers_of(model)[first:])
 
 
 def activation_of(config: Config) -> type[nn.Activation]:

@@ -16,9 +16,9 @@ from chainrule.data.files import did_you_mean
 from chainrule.data.targets import TASKS, Task
 from chainrule.errors import ArgumentError, message
 from chainrule.fileio import parsing
+from chainrule.optim.schedules import AVERAGE, CONSTANT
 
 CLASS_WEIGHTS = ("balanced",)
-AVERAGE = "average"
 
 
 def activations() -> dict[str, type[nn.Activation]]:
@@ -33,7 +33,7 @@ def losses() -> list[str]:
 
 def schedules() -> dict[str, type[optim.Schedule] | None]:
     """The schedules that can be chosen; None for a rate that stays, without and with weights averaged at the end."""
-    return {AVERAGE: None, **{cls.command: cls for cls in optim.SCHEDULES.values() if cls.command}, "constant": None}
+    return {AVERAGE: None, **{cls.command: cls for cls in optim.SCHEDULES.values() if cls.command}, CONSTANT: None}
 
 
 @dataclass(frozen=True)

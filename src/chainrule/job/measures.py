@@ -88,21 +88,15 @@ def baseline(target: TargetEncoder, y: Array, y_held: Array) -> dict[str, float]
         number of those that occur; log loss of the frequencies (n_c + 1) / (n + classes), Laplace's rule of succession. For
         numbers, in the target's own unit: mae of the median; rmse and r2 of the mean.
     """
-    if target.task != "regression":
-        counts = np.bincount(y, minlength=len(target.classes))
-        frequencies = (counts + 1.0) / (len(y) + len(target.classes))
-        return {
-            "accuracy": float(np.mean(y_held == counts.argmax())),
-            "balanced_accuracy": 1.0 / len(np.unique(y_held)),
-            "log_loss": float(-np.log(frequencies[y_held]).mean()),
-        }
-    truth = y_held.astype(np.float64)
-    error = truth - float(y.mean(dtype=np.float64))
-    found = {
-        "mae": float(np.mean(np.abs(truth - float(np.median(y))))) * target.std,
-        "rmse": float(np.mean(error**2)) ** 0.5 * target.std,
-    }
-    return found | _r2(error, truth)
+    if target.task == "regression":
+        of_mean = measure(target, np.full(len(y_held), y.mean(dtype=np.float64)), y_held)
+        of_median = measure(target, np.full(len(y_held), np.median(y)), y_held)
+        return of_mean | {"mae": of_median["mae"]}
+    counts = np.bincount(y, minlength=len(target.classes))
+    scores = np.log((counts + 1.0) / (len(y) + len(target.classes)))
+    answer = scores if target.task == "multiclass" else scores[1:] - scores[:1]
+    found = measure(target, np.broadcast_to(answer, (len(y_held), len(answer))), y_held)
+    return found | {"balanced_accuracy": 1.0 / len(np.unique(y_held))}
 
 
 def measure_text(value: float) -> str:

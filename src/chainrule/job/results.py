@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from chainrule import optim
 from chainrule.job.building import epochs_not_averaged
-from chainrule.job.config import AVERAGE, Config
+from chainrule.job.config import Config
 from chainrule.job.predictor import Predictor
+from chainrule.optim.schedules import AVERAGE
 from chainrule.train import History
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from pathlib import Path
 from chainrule.errors import NonFiniteLoss
 from chainrule.job.building import epochs_not_averaged, make_schedule, make_trainer, resolved
 from chainrule.job.checkpoint import RunCheckpoint
-from chainrule.job.config import AVERAGE, Config
+from chainrule.job.config import Config
 from chainrule.job.folders import HISTORY_FILE
 from chainrule.job.measures import baseline, measure
 from chainrule.job.predictor import Predictor
 from chainrule.job.prepared import PreparedData
 from chainrule.job.results import Result
+from chainrule.optim.schedules import AVERAGE
 from chainrule.train import BestEpoch, Callback, CSVLog, EarlyStopping, LearningRate, Trainer, WeightAveraging
 
 

@@ -19,6 +19,7 @@ class Activation(Module):
     """
 
     function: ClassVar[str]
+    symbol = "a^{}"
 
     def forward(self, x: Tensor) -> Tensor:
         """σ(x), of the shape of x."""

@@ -223,6 +223,7 @@ class Pooling(Module):
         padding: elements around the input, at most half the window.
     """
 
+    symbol = "p^{}"
     spatial: int
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:

@@ -25,6 +25,8 @@ class Affine(Module):
         bias: parameter of one axis, or None.
     """
 
+    symbol = "z^{}"
+
     weight: Tensor
     bias: Tensor | None
 
@@ -124,6 +126,8 @@ class Embedding(Module):
 class Flatten(Module):
     """Axes from `start_dim` to `end_dim` as one: (n, c, h, w) to (n, c · h · w) by default."""
 
+    symbol = "f"
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = int(start_dim), int(end_dim)
 
@@ -161,3 +165,8 @@ class Dropout(Module):
         if not self.training or self.p == 0.0:
             return x
         return x * random.dropout_mask(x.shape, self.p, x.dtype)
+
+
+def dropouts(model: Module) -> list[Dropout]:
+    """The layers of a model that leave units out at random."""
+    return [module for _, module in model.named_modules() if isinstance(module, Dropout)]

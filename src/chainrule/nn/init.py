@@ -14,11 +14,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule import elsewhere, ir
+from chainrule import checks, elsewhere, ir, registry
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.generators import Generator, random
 from chainrule.ir import Array, DType, Shape
@@ -28,6 +28,26 @@ from chainrule.tensors import Tensor
 Rng = Generator | int | None
 Initialiser = Callable[[Shape, Rng, DType], Array]
 Init = str | float | Sequence[Any] | Initialiser | Array | Tensor | None  # what the init= of layers takes
+
+
+INITIALISERS: dict[str, Initialiser] = {}
+F = TypeVar("F", bound=Initialiser)
+
+
+def register_initialiser(function: F) -> F:
+    """Enter a function (shape, rng, dtype) -> array into `INITIALISERS`, so that layers take it by its name.
+
+    Raises:
+        ArgumentError: it is no such function, has no name, or one that is taken.
+    """
+    expected, fix = "it is a function with a name", "Write def mine(shape, rng=None, dtype=np.float32): …"
+    checks.function(function, "extend.initialiser", fix)
+    name = getattr(function, "__name__", "")
+    if not name.isidentifier():
+        raise ArgumentError(message(f"an initialiser named {name!r} was registered", expected, fix))
+    checks.takes(function, ("shape", "rng", "dtype"), f"the initialiser {name}")
+    registry.enter(INITIALISERS, "initialiser", name, function, function)
+    return function
 
 
 def fans(shape: Shape) -> tuple[int, int]:
@@ -65,11 +85,13 @@ def _normal(shape: Shape, deviation: float, rng: Rng, dtype: Any) -> Array:
     return np.asarray(_generator(rng).normal(shape, dtype).numpy() * deviation, dtype=ir.as_dtype(dtype))
 
 
+@register_initialiser
 def zeros(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
     """0 everywhere. For biases; weights that start equal stay equal."""
     return np.zeros(shape, ir.as_dtype(dtype))
 
 
+@register_initialiser
 def ones(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
     """1 everywhere."""
     return np.ones(shape, ir.as_dtype(dtype))
@@ -93,46 +115,55 @@ def uniform(bound: float) -> Initialiser:
     return draw
 
 
+@register_initialiser
 def normal(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, std: float = 1.0) -> Array:
     """w ~ N(0, std²); the default of Embedding."""
     return _normal(shape, std, rng, dtype)
 
 
+@register_initialiser
 def fan_in_uniform(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
     """w ~ U(±1/√fan_in), PyTorch's distribution for Linear and Conv layers, and the default here."""
     return _uniform(shape, 1.0 / math.sqrt(max(fans(shape)[0], 1)), rng, dtype)
 
 
+@register_initialiser
 def xavier_uniform(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, gain: float = 1.0) -> Array:
     """w ~ U(±gain √(6 / (fan_in + fan_out))), for tanh and sigmoid (Glorot, Bengio 2010)."""
     return _uniform(shape, gain * math.sqrt(6.0 / max(sum(fans(shape)), 1)), rng, dtype)
 
 
+@register_initialiser
 def xavier_normal(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, gain: float = 1.0) -> Array:
     """w ~ N(0, gain² · 2 / (fan_in + fan_out)), for tanh and sigmoid (Glorot, Bengio 2010)."""
     return _normal(shape, gain * math.sqrt(2.0 / max(sum(fans(shape)), 1)), rng, dtype)
 
 
+@register_initialiser
 def he_uniform(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
     """w ~ U(±√(6 / fan_in)), for ReLU (He et al. 2015)."""
     return _uniform(shape, math.sqrt(6.0 / max(fans(shape)[0], 1)), rng, dtype)
 
 
+@register_initialiser
 def he_normal(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
     """w ~ N(0, 2 / fan_in), for ReLU (He et al. 2015)."""
     return _normal(shape, math.sqrt(2.0 / max(fans(shape)[0], 1)), rng, dtype)
 
 
+@register_initialiser
 def lecun_uniform(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
     """w ~ U(±√(3 / fan_in)), which keeps the variance of linear units (LeCun et al. 1998, "Efficient BackProp")."""
     return _uniform(shape, math.sqrt(3.0 / max(fans(shape)[0], 1)), rng, dtype)
 
 
+@register_initialiser
 def lecun_normal(shape: Shape, rng: Rng = None, dtype: Any = np.float32) -> Array:
     """w ~ N(0, 1 / fan_in), which keeps the variance of linear units (LeCun et al. 1998, "Efficient BackProp")."""
     return _normal(shape, math.sqrt(1.0 / max(fans(shape)[0], 1)), rng, dtype)
 
 
+@register_initialiser
 def orthogonal(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, gain: float = 1.0) -> Array:
     """gain · Q with orthonormal rows or columns, whichever are fewer, uniform among such Q (Saxe et al. 2014).
 
@@ -143,24 +174,6 @@ def orthogonal(shape: Shape, rng: Rng = None, dtype: Any = np.float32, *, gain: 
     q, r = np.linalg.qr(drawn)
     q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
     return np.asarray(gain * (q if rows >= columns else q.T).reshape(shape), dtype=ir.as_dtype(dtype))
-
-
-INITIALISERS: dict[str, Initialiser] = {
-    f.__name__: f
-    for f in (
-        zeros,
-        ones,
-        normal,
-        fan_in_uniform,
-        xavier_uniform,
-        xavier_normal,
-        he_uniform,
-        he_normal,
-        lecun_uniform,
-        lecun_normal,
-        orthogonal,
-    )
-}
 
 
 def fitting(activation: str | None) -> str:

@@ -70,6 +70,7 @@ class Module(Noted, elsewhere.Explaining):
 
     Attributes:
         training: whether layers such as Dropout and BatchNorm behave as in training (`train`) or as in use (`eval`).
+        symbol: what its output is called in formulas, with {} for the number of the layer; empty for nothing.
     """
 
     __slots__ = ("_forward",)  # by backend, where `predict` keeps its programs; not in `vars`, where parts and settings are
@@ -77,6 +78,7 @@ class Module(Noted, elsewhere.Explaining):
 
     not_kept: ClassVar[frozenset[str]] = frozenset()  # entries of PyTorch's states that have no counterpart in this layer
     reads_positions: ClassVar[bool] = False  # whether its inputs are whole numbers that point into something, as for Embedding
+    symbol: ClassVar[str] = ""
     training = Mode(default=True)
     forward: Callable[..., Tensor] = _forward_missing
 

@@ -5,7 +5,8 @@ activations   sigmoid, ReLU, …
 reduction     sums, extremes, positions; broadcasting
 shape         moving elements without changing them
 linear        matrix products, einsum
-convolution   convolution, windows, pooling
+convolution   convolution and its transpose
+pooling       windows, pooling
 indexing      gather, scatter, one-hot, embedding
 requirement   refusing values
 random        counter-based random numbers
@@ -15,7 +16,19 @@ blocks        affine, softmax and losses, normalisation
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from chainrule.ops import activations, blocks, convolution, elementwise, indexing, linear, random, reduction, requirement, shape
+from chainrule.ops import (
+    activations,
+    blocks,
+    convolution,
+    elementwise,
+    indexing,
+    linear,
+    pooling,
+    random,
+    reduction,
+    requirement,
+    shape,
+)
 from chainrule.ops.facts import ActivationFacts, AffinePart, Facts
 from chainrule.ops.notation import formula
 from chainrule.ops.primitive import PRIMITIVES, Case, Notation, Primitive, define, infer, lookup
@@ -42,6 +55,7 @@ __all__ = [
     "infer",
     "linear",
     "lookup",
+    "pooling",
     "random",
     "reduction",
     "requirement",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,14 +16,14 @@ from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.activations import sigmoid
 from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, promote, sqrt, weighted, where
 from chainrule.ops.elementwise import abs as absolute
-from chainrule.ops.facts import NOTHING_MORE, ActivationFacts, AffinePart, Facts
+from chainrule.ops.facts import ActivationFacts, AffinePart, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
+    Meaning,
     Notation,
     Operand,
     Primitive,
-    Pullback,
     check_attributes,
     define,
     normalise_axis,
@@ -40,11 +40,9 @@ def _block(
     *,
     arity: int,
     infer: Callable[[Inputs, Attributes], tuple[Shape, DType]],
-    body: Callable[..., Node],
     cases: Callable[[np.random.Generator], Case],
-    pullback: Pullback | None = None,
     settings: Attributes | None = None,
-    facts: Facts = NOTHING_MORE,
+    **meaning: Unpack[Meaning],
 ) -> Primitive:
     """Define a block of `arity` float inputs. A setting called axis is made non-negative."""
     defaults = dict(settings or {})
@@ -66,10 +64,8 @@ def _block(
             notation=notation,
             prepare=prepare,
             infer=infer,
-            body=body,
-            pullback=pullback,
-            facts=facts,
             cases=cases,
+            **meaning,
         )
     )
 

@@ -1,4 +1,4 @@
-"""Convolution and pooling, for any number of spatial axes.
+"""Convolution, for any number of spatial axes.
 
 One primitive, `convolution`, is closed under differentiation: with a spacing put between input elements (`input_dilation`)
 and between kernel elements (`kernel_dilation`), and padding that may be negative, both of its gradients, and the transposed
@@ -9,7 +9,6 @@ convolution, are convolutions again. Images are laid out as (batch, channels, *s
 from __future__ import annotations
 
 import builtins
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import PRODUCT, equal, masked, promote
+from chainrule.ops.elementwise import PRODUCT, promote
 from chainrule.ops.facts import AffinePart, Facts
 from chainrule.ops.primitive import (
     Case,
@@ -25,14 +24,12 @@ from chainrule.ops.primitive import (
     Notation,
     Operand,
     Primitive,
-    as_node,
     check_attributes,
     define,
     integer,
     integers,
 )
-from chainrule.ops.reduction import argmax, max, mean
-from chainrule.ops.shape import expand_dims, flip, movement, operator, pad, random_values, reshape, slice, transpose
+from chainrule.ops.shape import flip, random_values, reshape, transpose
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -72,7 +69,7 @@ def padding_pairs(value: int | Sequence[Any], axes: int, op: str, least: int | N
     return tuple((pair[0], pair[-1]) for pair in pairs)
 
 
-def _spread(size: int, dilation: int) -> int:
+def spread(size: int, dilation: int) -> int:
     """Extent of `size` elements with `dilation` from each to the next."""
     return (size - 1) * dilation + 1 if size else 0
 
@@ -125,7 +122,7 @@ def _infer_convolution(inputs: Inputs, attributes: Attributes) -> tuple[Shape, D
         attributes["kernel_dilation"],
         strict=True,
     ):
-        room = _spread(n, spacing) + low + high - _spread(k, dilation)
+        room = spread(n, spacing) + low + high - spread(k, dilation)
         if room < 0:
             raise ShapeError(
                 message(
@@ -141,13 +138,13 @@ def _infer_convolution(inputs: Inputs, attributes: Attributes) -> tuple[Shape, D
 def _place(x: Array, padding: Pairs, spacing: Shape) -> Array:
     """`x` with gaps between neighbours and zeros around it; negative padding cuts off."""
     lead = x.ndim - len(spacing)
-    sizes = [_spread(n, s) + a + b for n, s, (a, b) in zip(x.shape[lead:], spacing, padding, strict=True)]
+    sizes = [spread(n, s) + a + b for n, s, (a, b) in zip(x.shape[lead:], spacing, padding, strict=True)]
     y = np.zeros((*x.shape[:lead], *sizes), dtype=x.dtype)
     target, source = [builtins.slice(None)] * lead, [builtins.slice(None)] * lead
     for n, s, (a, _), size in zip(x.shape[lead:], spacing, padding, sizes, strict=True):
         first = -(a // s) if a < 0 else 0
-        kept = len(range(a + first * s, builtins.min(size, a + _spread(n, s)), s))
-        target.append(builtins.slice(a + first * s, a + first * s + _spread(kept, s), s))
+        kept = len(range(a + first * s, builtins.min(size, a + spread(n, s)), s))
+        target.append(builtins.slice(a + first * s, a + first * s + spread(kept, s), s))
         source.append(builtins.slice(first, first + kept))
     y[tuple(target)] = x[tuple(source)]
     return y
@@ -156,7 +153,7 @@ def _place(x: Array, padding: Pairs, spacing: Shape) -> Array:
 def window_view(x: Array, size: Shape, stride: Shape, dilation: Shape) -> Array:
     """A view of `x` (…, *S) as (…, *S', *K): the window that starts at each position."""
     axes = tuple(range(x.ndim - len(size), x.ndim))
-    extent = tuple(_spread(k, d) for k, d in zip(size, dilation, strict=True))
+    extent = tuple(spread(k, d) for k, d in zip(size, dilation, strict=True))
     view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=axes)
     steps: tuple[Any, ...] = (..., *(np.s_[::s] for s in stride), *(np.s_[::d] for d in dilation))
     windowed: Array = view[steps]
@@ -187,7 +184,8 @@ def swap_channels(w: Node, groups: int) -> Node:
     return reshape(swapped, (groups * inner, out // groups, *spatial))
 
 
-def _spatial_axes(x: Node) -> tuple[int, ...]:
+def spatial_axes(x: Node) -> tuple[int, ...]:
+    """The axes of images or kernels after the first two."""
     return tuple(range(2, x.ndim))
 
 
@@ -201,12 +199,12 @@ def _input_gradient(g: Node, node: Node) -> Node:
     a = node.attributes
     padding = []
     for n, k, o, stride, (low, _), spacing, dilation in _geometry(node, g):
-        before = _spread(k, dilation) - 1 - low
-        after = _spread(n, spacing) + _spread(k, dilation) - 1 - _spread(o, stride) - before
+        before = spread(k, dilation) - 1 - low
+        after = spread(n, spacing) + spread(k, dilation) - 1 - spread(o, stride) - before
         padding.append((before, after))
     return convolution(
         g,
-        flip(swap_channels(w, a["groups"]), _spatial_axes(w)),
+        flip(swap_channels(w, a["groups"]), spatial_axes(w)),
         stride=a["input_dilation"],
         padding=padding,
         input_dilation=a["stride"],
@@ -221,23 +219,23 @@ def _kernel_gradient(g: Node, node: Node) -> Node:
     a, groups = node.attributes, node.attributes["groups"]
     padding = []
     for n, k, o, stride, (low, _), spacing, dilation in _geometry(node, g):
-        padding.append((low, _spread(k, dilation) - 1 + _spread(o, stride) - _spread(n, spacing) - low))
+        padding.append((low, spread(k, dilation) - 1 + spread(o, stride) - spread(n, spacing) - low))
     batch, channels, *spatial = x.shape
-    by_channel = transpose(x, (1, 0, *_spatial_axes(x)))
+    by_channel = transpose(x, (1, 0, *spatial_axes(x)))
     if groups > 1:
         split = reshape(x, (batch, groups, channels // groups, *spatial))
         turned = transpose(split, (2, 1, 0, *range(3, split.ndim)))
         by_channel = reshape(turned, (channels // groups, groups * batch, *spatial))
     result = convolution(
         by_channel,
-        transpose(g, (1, 0, *_spatial_axes(g))),
+        transpose(g, (1, 0, *spatial_axes(g))),
         stride=a["kernel_dilation"],
         padding=padding,
         input_dilation=a["input_dilation"],
         kernel_dilation=a["stride"],
         groups=groups,
     )
-    return transpose(result, (1, 0, *_spatial_axes(w)))
+    return transpose(result, (1, 0, *spatial_axes(w)))
 
 
 def _geometry(node: Node, g: Node) -> Any:
@@ -317,9 +315,9 @@ def _prepare_transposed(operands: tuple[Operand, ...], attributes: dict[str, Any
 def _conv_transpose(
     x: Node, w: Node, *, stride: Shape, padding: Shape, output_padding: Shape, dilation: Shape, groups: int
 ) -> Node:
-    extent = [_spread(k, d) - 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
+    extent = [spread(k, d) - 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
     around = [(e - p, e - p + extra) for e, p, extra in zip(extent, padding, output_padding, strict=True)]
-    kernel = flip(swap_channels(w, groups), _spatial_axes(w))
+    kernel = flip(swap_channels(w, groups), spatial_axes(w))
     return convolution(x, kernel, padding=around, input_dilation=stride, kernel_dilation=dilation, groups=groups)
 
 
@@ -327,7 +325,7 @@ def _infer_transposed(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
     x, w = inputs
     a = attributes
     sizes = tuple(
-        (n - 1) * s - 2 * p + _spread(k, d) + extra
+        (n - 1) * s - 2 * p + spread(k, d) + extra
         for n, k, s, p, extra, d in zip(
             x.shape[2:], w.shape[2:], a["stride"], a["padding"], a["output_padding"], a["dilation"], strict=True
         )
@@ -363,213 +361,4 @@ conv_transpose = define(
         facts=Facts(affine=AffinePart(units=1, weight=1)),
         cases=_transposed_case,
     )
-)
-
-
-# ------------------------------------------------------------------------------------------------ windows and pooling
-def _prepare_windows(
-    x: Node, size: Sequence[int], stride: int | Sequence[int] = 1, dilation: int | Sequence[int] = 1
-) -> dict[str, Any]:
-    axes = len(size)
-    found = {
-        "size": per_axis(size, axes, "windows", "size"),
-        "stride": per_axis(stride, axes, "windows", "stride"),
-        "dilation": per_axis(dilation, axes, "windows", "dilation"),
-    }
-    if x.ndim < axes or any(
-        _spread(k, d) > n for k, d, n in zip(found["size"], found["dilation"], x.shape[x.ndim - axes :], strict=True)
-    ):
-        raise ShapeError(
-            message(
-                f"a window of size {tuple(size)} was to slide over the shape {x.shape}",
-                "it must fit into the last axes",
-                "Use a smaller window, less dilation, or more padding.",
-            )
-        )
-    return found
-
-
-def _windowed(shape: Shape, size: Shape, stride: Shape, dilation: Shape) -> Shape:
-    lead = len(shape) - len(size)
-    counts = ((n - _spread(k, d)) // s + 1 for n, k, s, d in zip(shape[lead:], size, stride, dilation, strict=True))
-    return (*shape[:lead], *counts, *size)
-
-
-def _windows_case(rng: np.random.Generator) -> Case:
-    settings = {name: tuple(int(n) for n in rng.integers(1, 3, size=2)) for name in ("size", "stride", "dilation")}
-    return Case((random_values(rng, (2, 4, 5)),), settings)
-
-
-windows = movement(
-    "windows",
-    "y[…, p, k] = x[…, p·stride + k·dilation]: the window of x that starts at each position",
-    notation=Notation("patches#_size(#0)", r"\operatorname{patches}#_size\left(#0\right)"),
-    prepare=_prepare_windows,
-    shape=_windowed,
-    evaluate=window_view,
-    pullback=lambda g, node, index: windows_sum(
-        g,
-        shape=node.inputs[0].shape[node.inputs[0].ndim - len(node.attributes["size"]) :],
-        stride=node.attributes["stride"],
-        dilation=node.attributes["dilation"],
-    ),
-    cases=_windows_case,
-    facts=Facts(moves="picks"),
-)
-
-
-def _windows_sum(x: Array, shape: Shape, stride: Shape, dilation: Shape) -> Array:
-    axes = len(shape)
-    lead = x.ndim - 2 * axes
-    y = np.zeros((*x.shape[:lead], *shape), dtype=x.dtype)
-    for k in np.ndindex(*x.shape[lead + axes :]):
-        places: tuple[Any, ...] = tuple(
-            np.s_[i * d : i * d + (n - 1) * s + 1 : s]
-            for i, d, s, n in zip(k, dilation, stride, x.shape[lead : lead + axes], strict=True)
-        )
-        y[..., *places] += x[..., *k]
-    return y
-
-
-windows_sum: Primitive = movement(
-    "windows_sum",
-    "the adjoint of windows: every window added up at its place",
-    notation=Notation("patchesᵀ(#0)", r"\operatorname{patches}^{\top}\left(#0\right)"),
-    prepare=lambda x, shape, stride, dilation: {"shape": shape, "stride": stride, "dilation": dilation},
-    shape=lambda old, shape, stride, dilation: (*old[: len(old) - 2 * len(shape)], *shape),
-    evaluate=_windows_sum,
-    pullback=lambda g, node, index: windows(
-        g,
-        size=node.inputs[0].shape[node.inputs[0].ndim - len(node.attributes["shape"]) :],
-        stride=node.attributes["stride"],
-        dilation=node.attributes["dilation"],
-    ),
-    cases=lambda rng: Case((random_values(rng, (2, 2, 2, 2, 3)),), {"shape": (4, 7), "stride": (2, 2), "dilation": (1, 2)}),
-    facts=Facts(sums=True, bound="windows_sum"),
-)
-
-
-def _prepare_pool(
-    x: Node,
-    window: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-) -> dict[str, Any]:
-    axes = x.ndim - 2
-    if axes < 1:
-        raise ShapeError(
-            message(f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims.")
-        )
-    size = per_axis(window, axes, "pooling", "window")
-    pads = per_axis(padding, axes, "pooling", "padding", 0)
-    if any(2 * p > k for p, k in zip(pads, size, strict=True)):
-        raise ArgumentError(
-            message(
-                f"pooling got window={window} and padding={padding}",
-                "padding may be at most half the window",
-                "Use less padding.",
-            )
-        )
-    return {
-        "window": size,
-        "stride": size if stride is None else per_axis(stride, axes, "pooling", "stride"),
-        "padding": pads,
-        "dilation": per_axis(dilation, axes, "pooling", "dilation"),
-    }
-
-
-def _pooled(shape: Shape, window: Shape, stride: Shape, padding: Shape, dilation: Shape) -> Shape:
-    padded = tuple(n + 2 * p for n, p in zip(shape[2:], padding, strict=True))
-    if any(n < _spread(k, d) for n, k, d in zip(padded, window, dilation, strict=True)):
-        raise ShapeError(
-            message(
-                f"pooling got the shape {shape} and the window {window}",
-                "the window must fit into the padded spatial axes",
-                "Use a smaller window.",
-            )
-        )
-    return _windowed((*shape[:2], *padded), window, stride, dilation)[: len(shape)]
-
-
-def _pool_windows(x: Node, attributes: Attributes, fill: float) -> Node:
-    """The windows of the padded input, each flattened: (batch, channels, *positions, elements)."""
-    widths = ((0, 0), (0, 0), *((p, p) for p in attributes["padding"]))
-    padded = pad(x, widths, value=fill) if any(attributes["padding"]) else x
-    view = windows(padded, size=attributes["window"], stride=attributes["stride"], dilation=attributes["dilation"])
-    return reshape(view, (*view.shape[: x.ndim], math.prod(attributes["window"])))
-
-
-def _max_pool_pullback(g: Node, node: Node, index: int) -> Node:
-    """All of g goes to the first largest element of each window."""
-    (x,) = node.inputs
-    a = node.attributes
-    flat = _pool_windows(x, a, -np.inf)
-    first = expand_dims(argmax(flat, axis=-1), -1)
-    chosen = equal(first, as_node(np.arange(flat.shape[-1])))
-    shares = reshape(masked(expand_dims(g, -1), chosen), (*g.shape, *a["window"]))
-    padded = tuple(n + 2 * p for n, p in zip(x.shape[2:], a["padding"], strict=True))
-    total = windows_sum(shares, shape=padded, stride=a["stride"], dilation=a["dilation"])
-    start = (0, 0, *a["padding"])
-    return slice(total, start, tuple(s + n for s, n in zip(start, x.shape, strict=True)))
-
-
-def _pool_case(rng: np.random.Generator) -> Case:
-    settings = {"window": 2, "stride": int(rng.integers(1, 3)), "padding": int(rng.integers(0, 2)), "dilation": 1}
-    return Case((rng.permutation(np.linspace(-2, 2, 40)).reshape(1, 2, 4, 5),), settings)
-
-
-max_pool = movement(
-    "max_pool",
-    "y[n, c, p] = the largest x[n, c, ·] in the window at p·stride − padding",
-    notation=Notation("MaxPool#_window(#0)", r"\operatorname{MaxPool}#_window\left(#0\right)"),
-    prepare=_prepare_pool,
-    shape=_pooled,
-    result="float",
-    body=lambda x, **attributes: max(_pool_windows(x, attributes, -np.inf), axis=-1),
-    pullback=_max_pool_pullback,
-    cases=_pool_case,
-    kinks="at ties: all to the first",
-    facts=Facts(ties="first"),
-)
-avg_pool = movement(
-    "avg_pool",
-    "y[n, c, p] = the mean of x[n, c, ·] in the window at p·stride − padding; padding counts as zeros",
-    notation=Notation("AvgPool#_window(#0)", r"\operatorname{AvgPool}#_window\left(#0\right)"),
-    prepare=_prepare_pool,
-    shape=_pooled,
-    result="float",
-    body=lambda x, **attributes: mean(_pool_windows(x, attributes, 0.0), axis=-1),
-    cases=_pool_case,
-)
-
-
-def _prepare_global(x: Node) -> dict[str, Any]:
-    if x.ndim < 3:
-        raise ShapeError(
-            message(f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims.")
-        )
-    return {}
-
-
-global_max_pool = movement(
-    "global_max_pool",
-    "y[n, c] = the largest x[n, c, ·]",
-    notation=operator("MaxPool"),
-    prepare=_prepare_global,
-    shape=lambda shape: shape[:2],
-    body=lambda x: max(x, axis=_spatial_axes(x)),
-    cases=lambda rng: Case((rng.permutation(np.linspace(-2, 2, 36)).reshape(2, 2, 3, 3),)),
-    kinks="at ties: equal shares",
-    facts=Facts(ties="shared"),
-)
-global_avg_pool = movement(
-    "global_avg_pool",
-    "y[n, c] = the mean of x[n, c, ·]",
-    notation=operator("AvgPool"),
-    prepare=_prepare_global,
-    shape=lambda shape: shape[:2],
-    result="float",
-    body=lambda x: mean(x, axis=_spatial_axes(x)),
-    cases=lambda rng: Case((random_values(rng, (2, 2, 3, 3)),)),
 )

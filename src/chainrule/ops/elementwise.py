@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Scalar, Shape, as_dtype
-from chainrule.ops.facts import NOTHING_MORE, ActivationFacts, Facts
+from chainrule.ops.facts import ActivationFacts, Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
+    Meaning,
     Notation,
     Operand,
     Partial,
@@ -105,21 +106,17 @@ def elementwise(  # one call is one record; each setting is one field of it
     notation: Notation,
     *,
     partials: tuple[Partial, ...],
-    evaluate: Callable[..., Any] | None = None,
-    body: Callable[..., Node] | None = None,
     result: Result = "float",
     domain: tuple[Domain, ...] = (REALS,),
     settings: Attributes | None = None,
-    kinks: str = "",
     kink_distance: Callable[..., Array] | None = None,
-    not_differentiable: str = "",
-    facts: Facts = NOTHING_MORE,
     origin: Any = None,
+    **meaning: Unpack[Meaning],
 ) -> Primitive:
     """Define an elementwise primitive.
 
     Args:
-        name, summary, notation, partials, evaluate, body, kinks, not_differentiable, facts: see `Primitive`.
+        name, summary, notation, partials, meaning: see `Primitive`.
         result: dtype of the result: "same" as the promoted inputs, "number" (the same, no booleans), "float", or "bool".
         domain: per input, an interval in which it is defined, for tests.
         kink_distance: how far inputs are from the nearest point without a derivative, so that tests can keep away from it.
@@ -150,13 +147,9 @@ def elementwise(  # one call is one record; each setting is one field of it
             notation=notation,
             prepare=prepare,
             infer=infer,
-            evaluate=evaluate,
-            body=body,
             partials=partials,
-            kinks=kinks,
-            not_differentiable=not_differentiable,
-            facts=facts,
             cases=partial(_random_case, domain, kink_distance),
+            **meaning,
         ),
         origin,
     )
@@ -257,7 +250,7 @@ cast = define(
 stop_gradient = elementwise(
     "stop_gradient", "y = x, but no gradient passes back", function("stop", r"\operatorname{stop}"),
     evaluate=lambda x: x, partials=(nothing,), result="same",
-    facts=Facts(exact=True, redundant=lambda node: node.inputs[0]),
+    facts=Facts(exact=True, redundant=lambda node: node.inputs[0], cuts=True),
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------ arithmetic

@@ -72,6 +72,7 @@ class Facts:
             for sums, products and quotients; "" if there is none.
         exact: whether nothing is rounded, not even by hand: a choice between inputs, or a change of sign.
         redundant: the node that a node can be replaced by, where it does nothing, as in x · 1; else None.
+        cuts: whether it is there to let no gradient pass, although its value changes with its input.
         random: whether it draws random numbers, from a key that is its first input.
         jumps: whether its value jumps somewhere, between places where its slope is 0.
         corner: where the slope from the left and that from the right differ: at 0, where the two inputs meet, at the attributes
@@ -89,6 +90,7 @@ class Facts:
     bound: str = ""
     exact: bool = False
     redundant: Callable[[Node], Node | None] | None = None
+    cuts: bool = False
     random: bool = False
     jumps: bool = False
     corner: Corner | None = None

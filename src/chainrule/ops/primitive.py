@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -159,6 +159,17 @@ class Primitive:
                     "Make its body or evaluate and its infer agree, for instance with cast.",
                 )
             )
+
+
+class Meaning(TypedDict, total=False):
+    """The fields of a `Primitive` that functions which define a family of them hand on as they are."""
+
+    evaluate: Callable[..., Any]
+    body: Callable[..., Node]
+    pullback: Pullback
+    kinks: str
+    not_differentiable: str
+    facts: Facts
 
 
 PRIMITIVES: dict[str, Primitive] = {}

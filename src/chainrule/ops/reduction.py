@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -26,14 +26,14 @@ from chainrule.ops.elementwise import (
     to_dtype,
     where,
 )
-from chainrule.ops.facts import NOTHING_MORE, Facts
+from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
+    Meaning,
     Notation,
     Operand,
     Primitive,
-    Pullback,
     as_node,
     as_shape,
     check_attributes,
@@ -103,20 +103,15 @@ def reduction(
     summary: str,
     notation: Notation,
     *,
-    evaluate: Callable[..., Any] | None = None,
-    body: Callable[..., Node] | None = None,
-    pullback: Pullback | None = None,
     result: Result = "float",
     needs_elements: bool = False,
     settings: Attributes | None = None,
-    kinks: str = "",
-    not_differentiable: str = "",
-    facts: Facts = NOTHING_MORE,
+    **meaning: Unpack[Meaning],
 ) -> Primitive:
     """Define a reduction.
 
     Args:
-        name, summary, notation, evaluate, body, pullback, kinks, not_differentiable, facts: see `Primitive`.
+        name, summary, notation, meaning: see `Primitive`.
         result: dtype of the result: "same" as x, "number" (booleans and integers become int64), "float", or "index" (int64).
         needs_elements: whether reducing nothing at all is an error.
         settings: attributes besides axis and keepdims, with their defaults.
@@ -165,13 +160,8 @@ def reduction(
             notation=notation,
             prepare=prepare,
             infer=infer,
-            evaluate=evaluate,
-            body=body,
-            pullback=pullback,
-            kinks=kinks,
-            not_differentiable=not_differentiable,
-            facts=facts,
             cases=cases,
+            **meaning,
         )
     )
 

@@ -6,21 +6,21 @@ import builtins
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import promote
-from chainrule.ops.facts import NOTHING_MORE, Facts
+from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import (
     Case,
     Inputs,
+    Meaning,
     Notation,
     Operand,
     Primitive,
-    Pullback,
     define,
     integers,
     normalise_axes,
@@ -39,12 +39,8 @@ def movement(
     prepare: Callable[..., dict[str, Any]],
     cases: Callable[[np.random.Generator], Case],
     notation: Notation,
-    evaluate: Callable[..., Any] | None = None,
-    body: Callable[..., Node] | None = None,
-    pullback: Pullback | None = None,
-    kinks: str = "",
     result: Literal["same", "float"] = "same",
-    facts: Facts = NOTHING_MORE,
+    **meaning: Unpack[Meaning],
 ) -> Primitive:
     """Define a primitive of one input that keeps its dtype, or makes it floating where `result` is "float".
 
@@ -62,12 +58,8 @@ def movement(
             notation=notation,
             prepare=canonical,
             infer=lambda inputs, attributes: (shape(inputs[0].shape, **attributes), inputs[0].dtype),
-            evaluate=evaluate,
-            body=body,
-            pullback=pullback,
-            kinks=kinks,
-            facts=facts,
             cases=cases,
+            **meaning,
         )
     )
 

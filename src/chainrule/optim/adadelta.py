@@ -45,7 +45,7 @@ class Adadelta(Optimizer):
         u ← rho u + (1 − rho) Δ²
         W ← W − η Δ
 
-    Defaults: lr 1, rho 0.9, eps 1e-6, weight_decay 0. State: square_avg v, acc_delta u.
+    State: square_avg v, acc_delta u.
 
     Zeiler: ADADELTA: an adaptive learning rate method (2012).
 

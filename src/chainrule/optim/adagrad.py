@@ -45,7 +45,7 @@ class Adagrad(Optimizer):
         s ← s + g²                                     from initial_accumulator_value
         W ← W − η / (1 + (t − 1) lr_decay) · g / (√s + eps)
 
-    Defaults: lr 0.01, lr_decay 0, weight_decay 0, initial_accumulator_value 0, eps 1e-10. State: sum s.
+    State: sum s.
 
     Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization (2011).
 

@@ -63,7 +63,6 @@ class AdamW(Optimizer):
 
     With amsgrad the largest v so far stands for v in the last line.
 
-    Defaults: lr 0.001, betas (0.9, 0.999), eps 1e-8, weight_decay 0.01, amsgrad False.
     State: exp_avg m, exp_avg_sq v, max_exp_avg_sq.
 
     Loshchilov, Hutter: Decoupled weight decay regularization (2019).
@@ -100,7 +99,6 @@ class Adam(Optimizer):
 
     With amsgrad the largest v so far stands for v in the last line.
 
-    Defaults: lr 0.001, betas (0.9, 0.999), eps 1e-8, weight_decay 0, amsgrad False.
     State: exp_avg m, exp_avg_sq v, max_exp_avg_sq.
 
     Kingma, Ba: Adam: a method for stochastic optimization (2015). Reddi et al.: On the convergence of Adam and beyond (2018).

@@ -54,7 +54,6 @@ class RMSprop(Optimizer):
         W ← W − η g / (√v + eps)                       without momentum
         u ← μ u + g / (√v + eps),  W ← W − η u         with momentum μ
 
-    Defaults: lr 0.01, alpha 0.99, eps 1e-8, weight_decay 0, momentum 0, centered False.
     State: square_avg v, grad_avg m, momentum_buffer u.
 
     Hinton: Neural networks for machine learning, lecture 6e (2012); centered: Graves: Generating sequences with recurrent

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.creation import zeros
 from chainrule.errors import ArgumentError, message
-from chainrule.functional import zeros
 from chainrule.tensors import Tensor
 
 Settings = Mapping[str, Any]

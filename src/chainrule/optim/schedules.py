@@ -6,12 +6,13 @@ made with; its attribute `interval` says whether t counts epochs or steps. Names
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
-from chainrule import checks
+from chainrule import checks, registry
 from chainrule.errors import ArgumentError, message
 from chainrule.optim.optimizer import Optimizer
 
@@ -31,9 +32,11 @@ class Schedule(ABC):
     Attributes:
         interval: what the index counts, "epoch" or "step".
         command: its name on the command line, if it can be laid out over a run.
+        watches: whether it goes by a value of the history, as `ReduceLROnPlateau` does, and not by the index.
     """
 
     command: ClassVar[str] = ""
+    watches: ClassVar[bool] = False
     _: KW_ONLY
     interval: Interval = "epoch"
 
@@ -58,8 +61,8 @@ class Schedule(ABC):
 
     @classmethod
     def over_run(cls, steps: int, rate: float) -> Schedule:
-        """The schedule as `chainrule train` lays it out over a run of so many steps with this learning rate."""
-        raise NotImplementedError(f"{cls.__name__} defines over_run(steps, rate)")
+        """The schedule as `chainrule train` lays it out over a run of so many steps with this learning rate: by steps."""
+        return cls(interval="step")
 
     @abstractmethod
     def value(self, t: int, base_lr: float) -> float:
@@ -70,6 +73,31 @@ class Schedule(ABC):
         return {"name": type(self).__name__, **asdict(self)}
 
 
+SCHEDULES: dict[str, type[Schedule]] = {}
+AVERAGE, CONSTANT = "average", "constant"  # what the command line calls a rate that stays, with and without averaged weights
+S = TypeVar("S", bound=type[Schedule])
+
+
+def register_schedule(cls: S) -> S:
+    """Enter a Schedule class into `SCHEDULES`. Use it as a decorator, above `@dataclass(frozen=True)`.
+
+    One with a `command` can be chosen on the command line; `over_run` says with which settings.
+
+    Raises:
+        ArgumentError: it is no such class, or its name, also that on the command line, is taken by another one.
+    """
+    checks.subclass(cls, Schedule, "extend.schedule")
+    name = cls.__name__
+    if "__dataclass_fields__" not in vars(cls) or inspect.isabstract(cls):
+        expected = "it is a dataclass that defines value(t, base_lr)"
+        raise ArgumentError(message(f"the schedule {name} is none", expected, "Write @dataclass(frozen=True) above the class."))
+    others = (other.command for other in SCHEDULES.values() if other.__name__ != name)
+    registry.check_commands("schedule", [cls.command], (command for command in (*others, AVERAGE, CONSTANT) if command))
+    registry.enter(SCHEDULES, "schedule", name, cls, cls)
+    return cls
+
+
+@register_schedule
 @dataclass(frozen=True)
 class StepLR(Schedule):
     """η = base · gammaᵏ with k = ⌊t / step_size⌋.
@@ -97,6 +125,7 @@ class StepLR(Schedule):
         return base_lr * self.gamma ** (t // self.step_size)
 
 
+@register_schedule
 @dataclass(frozen=True)
 class ExponentialLR(Schedule):
     """η = base · gammaᵗ.
@@ -122,6 +151,7 @@ class ExponentialLR(Schedule):
         return float(base_lr * self.gamma**t)
 
 
+@register_schedule
 @dataclass(frozen=True)
 class CosineAnnealingLR(Schedule):
     """η = eta_min + (base − eta_min) (1 + cos(π t / T_max)) / 2: from base at 0 down to eta_min at T_max, and up again.
@@ -151,6 +181,7 @@ class CosineAnnealingLR(Schedule):
         return self.eta_min + (base_lr - self.eta_min) * (1.0 + math.cos(math.pi * t / self.T_max)) / 2.0
 
 
+@register_schedule
 @dataclass(frozen=True)
 class LinearLR(Schedule):
     """Warm-up: η = base · f, with f on a straight line from start_factor at 0 to end_factor at total_iters, then constant.
@@ -181,6 +212,7 @@ class LinearLR(Schedule):
         return base_lr * (self.start_factor + (self.end_factor - self.start_factor) * done)
 
 
+@register_schedule
 @dataclass(frozen=True)
 class OneCycleLR(Schedule):
     """Up from max_lr / div_factor to max_lr, then down to max_lr / (div_factor · final_div_factor); base_lr plays no part.
@@ -252,6 +284,7 @@ class Plateau:
     reductions: int = 0
 
 
+@register_schedule
 @dataclass(frozen=True)
 class ReduceLROnPlateau(Schedule):
     """η ← max(factor · η, min_lr) when a metric has not become better for more than `patience` times in a row.
@@ -265,6 +298,7 @@ class ReduceLROnPlateau(Schedule):
     """
 
     command = "plateau"
+    watches = True
     factor: float = 0.1
     patience: int = 10
     threshold: float = 1e-4
@@ -312,11 +346,6 @@ class ReduceLROnPlateau(Schedule):
             return sign * metric < math.inf
         bound = best * (1.0 - sign * self.threshold) if self.threshold_mode == "rel" else best - sign * self.threshold
         return sign * metric < sign * bound
-
-
-SCHEDULES: dict[str, type[Schedule]] = {
-    kind.__name__: kind for kind in (StepLR, ExponentialLR, CosineAnnealingLR, LinearLR, OneCycleLR, ReduceLROnPlateau)
-}
 
 
 class Scheduler:

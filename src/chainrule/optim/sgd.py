@@ -63,7 +63,7 @@ class SGD(Optimizer):
         v ← μ v + (1 − dampening) g                    with momentum μ; v = g at the first step
         W ← W − η v                                    or, with nesterov,  W ← W − η (g + μ v)
 
-    Defaults: lr 0.001, momentum 0, dampening 0, weight_decay 0, nesterov False. State: momentum_buffer v.
+    State: momentum_buffer v.
 
     Robbins, Monro: A stochastic approximation method (1951). Polyak: Some methods of speeding up the convergence of iteration
     methods (1964). Nesterov (1983), in the form of Sutskever et al.: On the importance of initialization and momentum (2013).

@@ -13,7 +13,7 @@ from chainrule import checks
 from chainrule.errors import ArgumentError, message
 from chainrule.fileio import unwritable, write_file
 from chainrule.ir import Array
-from chainrule.optim import ReduceLROnPlateau, Schedule, Scheduler
+from chainrule.optim import Schedule, Scheduler
 from chainrule.train.saving import save_trainer
 
 if TYPE_CHECKING:
@@ -64,7 +64,34 @@ def _monitored(row: Mapping[str, float], monitor: str, who: str) -> float:
     return row[monitor]
 
 
-class EarlyStopping(Callback):
+class _KeepsWeights(Callback):
+    """Keeps weights for the end of a fit, by what they are, and the last ones, from which training goes on."""
+
+    def _forget(self) -> None:
+        self._weights: dict[str, dict[str, Array]] = {}
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Begin afresh."""
+        self._forget()
+
+    def state(self) -> dict[str, Any]:
+        """The weights, and after the end those that training goes on from."""
+        return {f"{what} {name}": array for what, weights in self._weights.items() for name, array in weights.items()}
+
+    def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`; puts the weights back that training goes on from."""
+        found: dict[str, dict[str, Array]] = {}
+        for key, array in state.items():
+            what, space, name = key.partition(" ")
+            if space:
+                found.setdefault(what, {})[name] = array
+        last = found.pop("last", None)
+        if last:
+            trainer.model.load_state_dict(last)
+        self._weights = found
+
+
+class EarlyStopping(_KeepsWeights):
     """Stop when a value has not improved for `patience` epochs, and put the best weights back.
 
     Prechelt: Early stopping – but when? (1998).
@@ -107,14 +134,13 @@ class EarlyStopping(Callback):
         self._forget()
 
     def _forget(self) -> None:
+        super()._forget()
         self.best_value: float | None = None
         self.best_epoch = 0
-        self._best_weights: dict[str, Array] = {}
-        self._last_weights: dict[str, Array] = {}
 
     def on_start(self, trainer: Trainer) -> None:
         """Begin afresh."""
-        self._forget()
+        super().on_start(trainer)
         name = self.monitor.removeprefix("val_")
         largest = any(m.larger_is_better for m in trainer.metrics if m.name == name)
         self._sign = -1.0 if self.mode == "max" or (self.mode == "auto" and largest) else 1.0
@@ -126,35 +152,27 @@ class EarlyStopping(Callback):
         if self._sign * value < bound:
             self.best_value, self.best_epoch = value, int(row["epoch"])
             if self.restore_best:
-                self._best_weights = trainer.model.state_dict()
+                self._weights["best"] = trainer.model.state_dict()
         elif row["epoch"] - self.best_epoch >= self.patience:
             trainer.stop(f"{self.monitor} did not improve for {self.patience} epochs; the best was epoch {self.best_epoch}")
 
     def on_end(self, trainer: Trainer) -> None:
         """Put the best weights back."""
-        if self._best_weights:
-            self._last_weights = trainer.model.state_dict()
-            trainer.model.load_state_dict(self._best_weights)
+        if "best" in self._weights:
+            self._weights["last"] = trainer.model.state_dict()
+            trainer.model.load_state_dict(self._weights["best"])
 
     def state(self) -> dict[str, Any]:
         """Best value, epoch and weights, and after the end the weights that training goes on from."""
-        return {
-            "best_value": self.best_value,
-            "best_epoch": self.best_epoch,
-            **{f"best {name}": array for name, array in self._best_weights.items()},
-            **{f"last {name}": array for name, array in self._last_weights.items()},
-        }
+        return {"best_value": self.best_value, "best_epoch": self.best_epoch, **super().state()}
 
     def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
-        """The inverse of `state`; puts the weights back that training goes on from."""
+        """See the base."""
+        super().load_state(trainer, state)
         self.best_value, self.best_epoch = state["best_value"], int(state["best_epoch"])
-        self._best_weights = _named("best ", state)
-        last = _named("last ", state)
-        if last:
-            trainer.model.load_state_dict(last)
 
 
-class BestEpoch(Callback):
+class BestEpoch(_KeepsWeights):
     """Train to the end, then go back to the epoch with the lowest held-out loss if the weights at the end are clearly worse.
 
     With dᵢ the loss of held-out sample i at the end less its loss after the best epoch, they are where
@@ -179,56 +197,43 @@ class BestEpoch(Callback):
         self._forget()
 
     def _forget(self) -> None:
+        super()._forget()
         self._best_value = np.inf
         self.best_epoch = 0
         self.kept: int | None = None
-        self._best_weights: dict[str, Array] = {}
-        self._last_weights: dict[str, Array] = {}
-
-    def on_start(self, trainer: Trainer) -> None:
-        """Begin afresh."""
-        self._forget()
 
     def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
         """Note the weights of a better epoch."""
         value = _monitored(row, "val_loss", "BestEpoch")
         if value < self._best_value:
             self._best_value, self.best_epoch = value, int(row["epoch"])
-            self._best_weights = trainer.model.state_dict()
+            self._weights["best"] = trainer.model.state_dict()
 
     def on_end(self, trainer: Trainer) -> None:
         """Put the best weights back where the present ones are worse."""
-        if not self._best_weights:
+        if "best" not in self._weights:
             return
         present = trainer.model.state_dict()
         now = trainer.losses(*self._data).astype(np.float64)
-        trainer.model.load_state_dict(self._best_weights)
+        trainer.model.load_state_dict(self._weights["best"])
         lost = now - trainer.losses(*self._data)
         error = lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else np.inf
         if lost.mean() > self.errors * error or not np.isfinite(now).all():
-            self.kept, self._last_weights = self.best_epoch, present
+            self.kept, self._weights["last"] = self.best_epoch, present
         else:
             trainer.model.load_state_dict(present)
 
     def state(self) -> dict[str, Any]:
         """Best value, epoch and weights, and after the end the weights that training goes on from."""
-        return {
-            "best_value": float(self._best_value),
-            "best_epoch": self.best_epoch,
-            **{f"best {name}": array for name, array in self._best_weights.items()},
-            **{f"last {name}": array for name, array in self._last_weights.items()},
-        }
+        return {"best_value": float(self._best_value), "best_epoch": self.best_epoch, **super().state()}
 
     def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
-        """The inverse of `state`; puts the weights back that training goes on from."""
+        """See the base."""
+        super().load_state(trainer, state)
         self._best_value, self.best_epoch = state["best_value"], int(state["best_epoch"])
-        self._best_weights = _named("best ", state)
-        last = _named("last ", state)
-        if last:
-            trainer.model.load_state_dict(last)
 
 
-class WeightAveraging(Callback):
+class WeightAveraging(_KeepsWeights):
     """At the end, put the mean of the weights after each of the last epochs into the model.
 
     A learning rate that stays large keeps weights moving around a minimum; their mean lies nearer to it than any of them
@@ -250,51 +255,37 @@ class WeightAveraging(Callback):
         self._forget()
 
     def _forget(self) -> None:
+        super()._forget()
         self._count = 0
-        self._mean: dict[str, Array] = {}
-        self._last_weights: dict[str, Array] = {}
-
-    def on_start(self, trainer: Trainer) -> None:
-        """Begin afresh."""
-        self._forget()
 
     def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
         """Take the weights into the mean."""
         if row["epoch"] <= self.after:
             return
         self._count += 1
+        means = self._weights.setdefault("mean", {})
         for name, array in trainer.model.state_dict().items():
-            mean = self._mean.get(name, np.zeros(array.shape))
-            self._mean[name] = mean + (array - mean) / self._count
+            mean = means.get(name, np.zeros(array.shape))
+            means[name] = mean + (array - mean) / self._count
 
     def on_end(self, trainer: Trainer) -> None:
         """Put the mean into the model."""
-        if self._mean:
-            self._last_weights = trainer.model.state_dict()
-            means = {name: self._mean[name].astype(array.dtype) for name, array in self._last_weights.items()}
-            trainer.model.load_state_dict(means)
+        if "mean" in self._weights:
+            means, last = self._weights["mean"], trainer.model.state_dict()
+            self._weights["last"] = last
+            trainer.model.load_state_dict({name: means[name].astype(array.dtype) for name, array in last.items()})
 
     def state(self) -> dict[str, Any]:
         """The mean and how many weights it is of, and after the end the weights that training goes on from."""
-        return {
-            "after": self.after,
-            "count": self._count,
-            **{f"mean {name}": array for name, array in self._mean.items()},
-            **{f"last {name}": array for name, array in self._last_weights.items()},
-        }
+        return {"after": self.after, "count": self._count, **super().state()}
 
     def load_state(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
-        """The inverse of `state`; puts the weights back that training goes on from."""
+        """See the base."""
+        super().load_state(trainer, state)
         if state["after"] == self.after:
             self._count = int(state["count"])
-            self._mean = _named("mean ", state)
-        last = _named("last ", state)
-        if last:
-            trainer.model.load_state_dict(last)
-
-
-def _named(prefix: str, state: Mapping[str, Any]) -> dict[str, Array]:
-    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+        else:
+            self._weights = {}
 
 
 class Checkpoint(Callback):
@@ -341,7 +332,7 @@ class LearningRate(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         """Hand the schedule to the trainer, which asks it before every step; a plateau sets the rate itself."""
-        if isinstance(self.schedule, ReduceLROnPlateau):
+        if self.schedule.watches:
             self._plateau = Scheduler(trainer.optimizer, self.schedule)
         else:
             trainer.schedule = self.schedule

@@ -9,9 +9,10 @@ import numpy as np
 from chainrule import nn
 from chainrule.fitting.inputs import targets_array
 from chainrule.ir import Array
-from chainrule.job.building import activation_of, make_loss
+from chainrule.job.building import activation_of, layers_of, make_loss
 from chainrule.job.prepared import PreparedData
 from chainrule.job.results import Result
+from chainrule.nn.dense import Affine, dropouts
 from chainrule.nn.module import observing
 from chainrule.nn.table import from_config, to_config
 from chainrule.tensors import Tensor, tensor
@@ -27,7 +28,7 @@ class Run:
         read: what the dense layers read, of a network that begins with others; the feature maps of a picture in a row.
     """
 
-    model: nn.Sequential
+    model: nn.Module
     loss: Tensor
     read: Tensor | None
 
@@ -46,9 +47,9 @@ def run(result: Result, prepared: PreparedData, X: Array, y: Array, *, named: bo
     with observing(outputs.__setitem__):
         output = model(tensor(X).named("x"))
     if named:
-        _name(model, outputs)
+        _name(outputs)
     count = first_layers(result, prepared)
-    return Run(model, loss_of(result, prepared, model, output, y), outputs[list(model)[count - 1]] if count else None)
+    return Run(model, loss_of(result, prepared, model, output, y), outputs[layers_of(model)[count - 1]] if count else None)
 
 
 def first_layers(result: Result, prepared: PreparedData) -> int:
@@ -64,38 +65,30 @@ def loss_of(result: Result, prepared: PreparedData, model: nn.Module, output: Te
     return found.named("L")
 
 
-def without_dropout(model: nn.Module) -> nn.Sequential:
+def without_dropout(model: nn.Module) -> nn.Module:
     """A copy of the network that leaves no unit out, so that what is measured of it in training does not depend on chance."""
     copy = _copy(model)
-    for _, layer in copy.named_modules():
-        if isinstance(layer, nn.Dropout):
-            layer.p = 0.0
+    for layer in dropouts(copy):
+        layer.p = 0.0
     return copy
 
 
-def _copy(model: nn.Module) -> nn.Sequential:
+def _copy(model: nn.Module) -> nn.Module:
     copy = from_config(to_config(model)).eval()
     copy.load_state_dict(model.state_dict())
-    assert isinstance(copy, nn.Sequential)
     return copy
 
 
-def _name(model: nn.Sequential, outputs: dict[nn.Module, Tensor]) -> None:
-    activations = nn.Activation
+def _name(outputs: dict[nn.Module, Tensor]) -> None:
+    """Name the outputs of the layers, and their weights."""
     number = 0
-    for layer in model:
-        if isinstance(layer, nn.Linear | nn.Conv2d):
+    for layer, output in outputs.items():
+        if isinstance(layer, Affine):
             number += 1
-            outputs[layer].named(f"z^{number}")
-            layer.weight.named(f"W^{number}")
-            if layer.bias is not None:
-                layer.bias.named(f"b^{number}")
-        elif isinstance(layer, activations):
-            outputs[layer].named(f"a^{number}")
-        elif isinstance(layer, nn.MaxPool2d):
-            outputs[layer].named(f"p^{number}")
-        elif isinstance(layer, nn.Flatten):
-            outputs[layer].named("f")
+            for name, own in layer.own_tensors().items():
+                own.named(f"{'W' if name == 'weight' else 'b'}^{number}")
+        if layer.symbol:
+            output.named(layer.symbol.format(number))
 
 
 def largest(gradient: Array) -> tuple[int, ...]:

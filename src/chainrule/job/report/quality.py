@@ -21,7 +21,7 @@ from chainrule.job.report.pages import ReportSection, in_both, paragraph, table
 from chainrule.job.report.words import say, translated
 from chainrule.job.results import Result
 from chainrule.language import Language
-from chainrule.train import History
+from chainrule.train import History, metrics_for
 
 _MOST_CLASSES = 20  # in a confusion matrix
 _MOST_PAIRS = 20
@@ -34,7 +34,7 @@ def curves_section(history: History) -> ReportSection:
     said = paragraph("one-epoch", seconds=seconds) if count == 1 else paragraph("epochs", count=f"{count:,}", seconds=seconds)
     if history.stopped:
         said += f"<p>{say('stopped')} {translated(history.stopped)}</p>"
-    if "rmse" in history.columns:
+    if {*metrics_for("regression")} & {*history.columns}:
         said += paragraph("standardised")
     figures = in_both(lambda language: _figures(curve_drawings(history, Look(language=language))))
     return ReportSection("curves", said + figures)

@@ -11,14 +11,16 @@ from chainrule import nn
 from chainrule.derivations import Derivation, explain
 from chainrule.derivations.render.html import mixed, section_body
 from chainrule.drawing.shapes import png_data
+from chainrule.gradients import grad
 from chainrule.ir import Array
+from chainrule.job.building import from_layer
 from chainrule.job.prepared import PreparedData
 from chainrule.job.report.forward import Run, first_layers, largest, loss_of, run
 from chainrule.job.report.pages import ReportSection, attempt, in_both, paragraph
 from chainrule.job.report.words import say
 from chainrule.job.results import Result
 from chainrule.language import Language
-from chainrule.tensors import Tensor, grad, tensor
+from chainrule.tensors import Tensor, tensor
 
 _PRECISION = 4
 _MOST_TERMS = 6  # of a sum that are listed before the rest is summed
@@ -99,15 +101,15 @@ def _derived(result: Result, prepared: PreparedData, X: Array, y: Array) -> str:
     return paragraph("all-layers") + everything + _one_weight(loss, head)
 
 
-def _head(result: Result, prepared: PreparedData, sample: Run, y: Array) -> tuple[nn.Sequential, Tensor]:
+def _head(result: Result, prepared: PreparedData, sample: Run, y: Array) -> tuple[nn.Module, Tensor]:
     """The dense layers of a network that begins with others, and their loss for what those make of the sample."""
     assert sample.read is not None
-    head = nn.Sequential(*list(sample.model)[first_layers(result, prepared) :])
+    head = from_layer(sample.model, first_layers(result, prepared))
     output = head(tensor(sample.read.numpy()).named("f"))
     return head, loss_of(result, prepared, head, output, y)
 
 
-def _one_weight(loss: Tensor, model: nn.Sequential, names: Sequence[str] | None = None) -> str:
+def _one_weight(loss: Tensor, model: nn.Module, names: Sequence[str] | None = None) -> str:
     """The weight of the first layer of `model` whose gradient is largest; `names` are those of its inputs."""
     weight = model.parameters()[0]
     unit, column = largest(grad(loss, [weight])[0].numpy())

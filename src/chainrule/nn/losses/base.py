@@ -8,7 +8,6 @@ A loss is computed in three stages: `elements`, PyTorch's unreduced loss with th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -69,7 +68,6 @@ class Loss(Noted, elsewhere.Explaining):
         sums_within: whether the axes after the first are summed even for "mean".
         threshold: what a single output must exceed to mean class 1: 0 for scores, ½ for probabilities.
         per_label: whether several outputs are as many yes/no answers (multi-label), not the scores of classes.
-        range: between which the loss of an element lies.
         outputs: what it takes the outputs for; "anything" if it does not say.
         on_scores: the loss that is the same one on scores, if outputs are probabilities or their logarithms.
         task: what `chainrule train` can use it for, with a last layer that gives numbers or scores; "" for nothing.
@@ -77,7 +75,6 @@ class Loss(Noted, elsewhere.Explaining):
     """
 
     reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
-    range: ClassVar[tuple[float, float]] = (0.0, math.inf)
     outputs: ClassVar[Outputs] = "anything"
     on_scores: ClassVar[type[Loss] | None] = None
     task: ClassVar[Task] = ""

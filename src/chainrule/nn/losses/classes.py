@@ -13,8 +13,9 @@ from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Shape
 from chainrule.nn.losses.base import Loss, Untrained, as_tensor, entropy, from_to, weights_as_list
 from chainrule.nn.losses.table import register_loss
+from chainrule.ops.indexing import one_hot
 from chainrule.ops.requirement import Limits
-from chainrule.tensors import Tensor, TensorLike, apply
+from chainrule.tensors import Tensor, TensorLike, result
 
 
 class ClassLoss(Loss):
@@ -148,7 +149,7 @@ class CrossEntropyLoss(ClassLoss):
         numbered = target.dtype.kind in "iu"
         # Where a target is ignored, the primitive gives a row of zeros.
         if numbered:
-            t = _class_axis_second(apply("one_hot", target, count=classes, dtype=output.dtype))
+            t = _class_axis_second(result(one_hot(target.node, count=classes, dtype=output.dtype)))
         else:
             t = target.astype(output.dtype)
         if self.label_smoothing:

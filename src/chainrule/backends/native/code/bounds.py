@@ -1,8 +1,9 @@
 """The debug mode that watches every access: `CHAINRULE_CHECK_BOUNDS=1`.
 
-`checking.check_plan` proves that the accesses of a plan stay inside their buffers. This mode also tries the code made from it,
-with all its vectors, masks and remainders: before each load and store the address is compared with the buffer that it was made
-from. An access outside is noted, and redirected to memory where it does no harm. Programs are several times slower.
+The tests prove that the accesses of a plan stay inside their buffers (`tests/native/checked_plans.py`). This mode also tries
+the code made from it, with all its vectors, masks and remainders: before each load and store the address is compared with the
+buffer that it was made from. An access outside is noted, and redirected to memory where it does no harm. Programs are several
+times slower.
 """
 
 from __future__ import annotations

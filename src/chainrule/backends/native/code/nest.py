@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.backends.native.code import instructions, scalar, transposing
+from chainrule.backends.native.code import instructions, reductions, scalar, transposing
 from chainrule.backends.native.code.bounds import Builder
 from chainrule.backends.native.code.loops import (
     INDEX,
@@ -182,15 +182,14 @@ class _Emitter:
 
     def _neutral_like(self, totals: Sequence[ir.Value]) -> list[ir.Value]:
         """What reductions begin with, for as many chunks as these totals are of."""
-        reductions = self.nest.reductions
-        lanes = [scalar.lanes_of(total) for total in totals[:: len(reductions)]]
-        return [value for n in lanes for r in reductions for value in self._identity(r, n)]
+        lanes = [scalar.lanes_of(total) for total in totals[:: len(self.nest.reductions)]]
+        return [value for n in lanes for r in self.nest.reductions for value in self._identity(r, n)]
 
     def _merged(self, totals: Sequence[ir.Value], found: Sequence[ir.Value]) -> list[ir.Value]:
         """The totals with what was found in addition."""
         kinds = itertools.cycle(r.kind for r in self.nest.reductions)
         pairs = zip(totals, found, kinds, strict=False)
-        return [instructions.apply(self.b, _COMBINE[kind], (total, new), {}) for total, new, kind in pairs]
+        return [reductions.combined(self.b, kind, total, new) for total, new, kind in pairs]
 
     def _scoped(self, body: Callable[..., list[ir.Value]]) -> Callable[..., list[ir.Value]]:
         def inside(i: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
@@ -239,7 +238,7 @@ class _Emitter:
         results = iter(self._over_reduced(axes, flat, self._accumulate))
         for k, chunk in enumerate(chunks):
             for reduction in self.nest.reductions:
-                total = [next(results) for _ in range(_width(reduction))]
+                total = [next(results) for _ in range(reductions.width(reduction.kind))]
                 self._store(reduction.access, total[-1], k, chunk.lanes)
         return []
 
@@ -278,7 +277,7 @@ class _Emitter:
         stored = []
         for k, chunk in enumerate(self._chunks):
             for reduction in self.nest.reductions:
-                total = [next(old) for _ in range(_width(reduction))]
+                total = [next(old) for _ in range(reductions.width(reduction.kind))]
                 found += self._combine(reduction, total, self._value(reduction.value, k, chunk.lanes), chunk)
             stored.append([self._value(s.value, k, chunk.lanes) for s in self.nest.stores])
         for k, values in enumerate(stored):
@@ -333,10 +332,10 @@ class _Emitter:
         self._index[self.axis] = INDEX(0)
         self._chunks = [Chunk(0, 1, 1)]
         for k, reduction in enumerate(self.nest.reductions):
-            partial = [self._across(reduction, v) for v in totals[k :: len(self.nest.reductions)]]
+            partial = [reductions.across(self.b, reduction.kind, v) for v in totals[k :: len(self.nest.reductions)]]
             total = partial[0]
             for other in partial[1:]:
-                total = instructions.apply(self.b, _COMBINE[reduction.kind], (total, other), {})
+                total = reductions.combined(self.b, reduction.kind, total, other)
             self._store(reduction.access, total, 0, 1)
 
     # ---------------------------------------------------------------------------------------- values
@@ -450,15 +449,13 @@ class _Emitter:
 
     # ---------------------------------------------------------------------------------------- reductions
     def _identity(self, reduction: Reduction, lanes: int) -> list[ir.Value]:
-        dtype = self.nest.values[reduction.value].dtype
-        type = scalar.widened(scalar.element_type(dtype), lanes)
-        start = [scalar.fill(type, _neutral(reduction.kind, dtype))]
-        return [*start, scalar.fill(scalar.widened(INDEX, lanes), 0)] if _width(reduction) == 2 else start
+        return reductions.identity(reduction.kind, self.nest.values[reduction.value].dtype, lanes)
 
     def _combine(self, reduction: Reduction, total: list[ir.Value], value: ir.Value, chunk: Chunk) -> list[ir.Value]:
-        if _width(reduction) == 2:
-            return self._combine_position(reduction, total, value)
-        new = instructions.apply(self.b, _COMBINE[reduction.kind], (total[0], value), {})
+        if reductions.width(reduction.kind) == 2:
+            (axis,) = (a for a, reduced in enumerate(self.nest.reduced) if reduced)
+            return reductions.with_position(self.b, reduction.kind, total, value, self._index[axis])
+        new = reductions.combined(self.b, reduction.kind, total[0], value)
         # Lanes beyond the end were loaded as zeros, and may have become anything: they keep what they have.
         if chunk.active < chunk.lanes and self.axis is not None and self.nest.reduced[self.axis]:
             active = ir.Constant(
@@ -467,60 +464,11 @@ class _Emitter:
             new = self.b.select(active, new, total[0])
         return [new]
 
-    def _combine_position(self, reduction: Reduction, total: list[ir.Value], value: ir.Value) -> list[ir.Value]:
-        """The first position of the extreme so far; the first NaN wins over everything, as in NumPy."""
-        b = self.b
-        best, position = total
-        (axis,) = (a for a, reduced in enumerate(self.nest.reduced) if reduced)
-        here = self._index[axis]
-        op = "greater" if reduction.kind == "argmax" else "less"
-        better = instructions.apply(b, op, (value, best), {})
-        if self.nest.values[reduction.value].dtype.kind == "f":
-            is_nan = b.fcmp_unordered("uno", value, value)
-            better = b.or_(better, b.and_(is_nan, b.fcmp_ordered("ord", best, best)))
-        # The neutral start may be as good as the first element, which must still be taken.
-        first = scalar.splat(b, b.icmp_signed("==", here, INDEX(0)), scalar.lanes_of(value))
-        better = b.or_(better, first)
-        spread = scalar.splat(b, here, scalar.lanes_of(value))
-        return [b.select(better, value, best), b.select(better, spread, position)]
-
-    def _across(self, reduction: Reduction, vector: ir.Value) -> ir.Value:
-        """All lanes of a vector combined, by halves."""
-        # log₂ L steps, and a sum by halves rounds less than one lane after the other.
-        while (lanes := scalar.lanes_of(vector)) > 1:
-            halves = [_lanes_from(self.b, vector, start, lanes // 2) for start in (0, lanes // 2)]
-            vector = instructions.apply(self.b, _COMBINE[reduction.kind], halves, {})
-        return vector
-
 
 # A sum of n numbers one after the other is off by up to n roundings; in runs, by up to 32 for each level of runs. 32 additions
 # take long beside the few instructions that a run costs.
 _PLAIN = 128  # numbers that may be added one after the other in a lane
 _RUN = 32  # numbers in a run of a longer sum
-_COMBINE = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
-
-
-def _width(reduction: Reduction) -> int:
-    """Numbers carried along: the value, and for positions the position."""
-    return 2 if reduction.kind.startswith("arg") else 1
-
-
-def _neutral(kind: str, dtype: DType) -> Any:
-    if kind in ("sum", "prod"):
-        return 0 if kind == "sum" else 1
-    low = kind in ("max", "argmax")
-    if dtype.kind == "f":
-        return -math.inf if low else math.inf
-    if dtype == np.bool_:
-        return int(not low)
-    return np.iinfo(dtype).min if low else np.iinfo(dtype).max
-
-
-def _lanes_from(b: Builder, vector: ir.Value, start: int, count: int) -> ir.Value:
-    if count == 1:
-        return b.extract_element(vector, ir.IntType(32)(start))
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(start, start + count)))
-    return b.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
 
 
 def _from_memory(b: Builder, value: ir.Value, dtype: DType) -> ir.Value:
