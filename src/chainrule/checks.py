@@ -101,5 +101,9 @@ def takes(called: Callable[..., Any], arguments: tuple[str, ...], what: str) -> 
     except TypeError as error:
         names = ", ".join(arguments)
         raise ArgumentError(
-            message(f"{what} cannot be called with ({names}) ({error})", "it takes these arguments", f"Write def f({names}): …")
+            message(
+                f"{what} cannot be called with ({names}) ({error})",
+                "it must accept these arguments",
+                f"Write def f({names}): …",
+            )
         ) from None

@@ -1,4 +1,4 @@
-"""What names and keywords of PyTorch and NumPy are called here, for the errors of those who type them first."""
+"""What names and keywords of PyTorch and NumPy are called in chainrule, for the errors of users who type them first."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def _refusal(function: Callable[..., Any]) -> ArgumentError:
     return ArgumentError(
         message(
             f"np.{name} was called with a Tensor",
-            "it has no counterpart in chainrule, and an array would not remember how it was computed",
+            "chainrule has no counterpart, and in an array the gradient would be lost",
             f"Use {instead}, or give it tensor.numpy() where no gradient is needed.",
         )
     )
@@ -452,7 +452,13 @@ def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdim
     if math.isinf(ord):
         return (F.max if ord > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
     if ord == 0:
-        raise ArgumentError(message("a norm with ord=0 was asked of a Tensor", "it counts, in jumps", "Use ord=1."))
+        raise ArgumentError(
+            message(
+                "a norm of a Tensor with ord=0 was asked for",
+                "it counts elements, so it has no useful derivative",
+                "Use ord=1.",
+            )
+        )
     return F.power(F.sum(F.power(F.abs(x), ord), axis, keepdims=keepdims), 1.0 / ord)
 
 
