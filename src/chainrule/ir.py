@@ -50,9 +50,9 @@ def as_dtype(dtype: Any) -> DType:
         found = np.dtype(object)
     if found not in DTYPES:
         names = ", ".join(d.name for d in DTYPES)
-        raise DTypeError(
-            message(f"the dtype {dtype} was given", f"chainrule computes with {names}", "Convert the data with astype first.")
-        )
+        sizes = isinstance(dtype, int)  # as in zeros(2, 3)
+        fix = "Give a shape as one tuple, such as (2, 3)." if sizes else "Convert the data with astype first."
+        raise DTypeError(message(f"the dtype {dtype} was given", f"chainrule computes with {names}", fix))
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from chainrule import checks
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor
@@ -125,10 +126,11 @@ def _refusal(function: Callable[..., Any]) -> ArgumentError:
     )
 
 
-def _has_gradients(argument: Any) -> bool:
+def _has_gradients(argument: Any, outer: tuple[Any, ...] = ()) -> bool:
     """Whether there are floating Tensors in an argument; integers and truth values have no gradients to lose."""
     if isinstance(argument, list | tuple):
-        return any(map(_has_gradients, argument))
+        outer = checks.within(argument, outer, "an argument")
+        return any(_has_gradients(part, outer) for part in argument)
     return isinstance(argument, Tensor) and argument.dtype.kind == "f"
 
 

@@ -30,6 +30,7 @@ class _Asking:
     last: object = None
 
 
+_MOST_AXES = 64  # of an array of NumPy
 _owners: weakref.WeakKeyDictionary[Node, weakref.ref[Tensor]] = weakref.WeakKeyDictionary()
 
 
@@ -685,12 +686,17 @@ def _as_array(value: Any, dtype: Any = None) -> Array:
     return array
 
 
-def _holds_tensors(value: Any) -> bool:
-    """Whether there are Tensors in nested lists."""
-    if not isinstance(value, list | tuple):
+def _holds_tensors(value: Any, outer: tuple[Any, ...] = ()) -> bool:
+    """Whether there are Tensors in nested lists; deeper than arrays have axes, nothing is looked for."""
+    if not isinstance(value, list | tuple) or len(outer) > _MOST_AXES:
         return False
     kinds = set(map(type, value))
-    return any(issubclass(k, Tensor) for k in kinds) or (bool(kinds & {list, tuple}) and any(map(_holds_tensors, value)))
+    if any(issubclass(k, Tensor) for k in kinds):
+        return True
+    if not kinds & {list, tuple}:
+        return False
+    outer = checks.within(value, outer, "nested data")
+    return any(_holds_tensors(part, outer) for part in value)
 
 
 def _as_operand(value: TensorLike) -> ops.primitive.Operand:

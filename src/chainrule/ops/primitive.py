@@ -267,7 +267,7 @@ def integers(value: Any, op: str, setting: str) -> tuple[int, ...]:
     Raises:
         ArgumentError: it is something else.
     """
-    many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value) > 0
+    many = value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence) and not isinstance(value, str)
     return tuple(integer(v, op, setting) for v in (value if many else (value,)))
 
 
