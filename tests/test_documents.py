@@ -1,4 +1,4 @@
-"""The documents are true: Python runs, commands are those of CI, what is named exists, and figures are those of the benchmarks."""
+"""The documents are true: their Python runs, commands are those of CI, names exist, and figures are those of the benchmarks."""
 
 from __future__ import annotations
 
