@@ -1,6 +1,6 @@
 """chainrule: neural networks trained by backpropagation that show their work.
 
-One graph is run, differentiated and explained. Arrays follow NumPy, networks PyTorch, estimators scikit-learn.
+The same graph is run, differentiated and explained. Arrays follow NumPy, networks PyTorch, estimators scikit-learn.
 """
 
 from importlib import import_module

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from chainrule import ir
-from chainrule.errors import GradientError, message
-from chainrule.ir import LEAVES, Node, is_zero, topological
+from chainrule.errors import GradientError, GraphError, message
+from chainrule.ir import LEAVES, Node, is_zero, topological, type_text
 from chainrule.ops.elementwise import masked, to_dtype, where
 from chainrule.ops.primitive import Primitive, facts, lookup
 from chainrule.ops.reduction import sum_to
@@ -83,15 +83,47 @@ def contribution(primitive: Primitive, node: Node, g: Node, index: int) -> Node 
     source = node.inputs[index]
     if primitive.partials is None:
         assert primitive.pullback is not None
-        return primitive.pullback(g, node, index)
+        return _gradient_of(
+            source, primitive.pullback(g, node, index), f"the pullback of the primitive {primitive.name}", index
+        )
+    if len(primitive.partials) != len(node.inputs):
+        raise _wrong_rule(
+            f"the primitive {primitive.name} has {len(primitive.partials)} partials", f"it has {len(node.inputs)} inputs"
+        )
     local = primitive.partials[index](*node.inputs, y=node, **node.attributes)
     if isinstance(local, Node):
         product = _times(g, local)
+        if product.shape != node.shape:
+            raise _wrong_rule(
+                f"partial {index} of the primitive {primitive.name} gave {type_text(local)}",
+                f"it gives a number, or a node that broadcasts to {node.dtype}{list(node.shape)}",
+            )
+    elif not isinstance(local, int | float):
+        raise _wrong_rule(
+            f"partial {index} of the primitive {primitive.name} gave {local!r}",
+            "it gives a node, or a number that is the same everywhere",
+        )
     elif local == 0.0:
         return None
     else:
         product = g if local == 1.0 else -g if local == -1.0 else g * local
     return to_dtype(sum_to(product, source.shape), source.dtype)
+
+
+def _gradient_of(source: Node, found: Node | None, who: str, index: int) -> Node | None:
+    """What a pullback gave for an input, which must be of its shape and dtype.
+
+    Raises:
+        GraphError: it is something else.
+    """
+    if found is None or (isinstance(found, Node) and found.shape == source.shape and found.dtype == source.dtype):
+        return found
+    given = type_text(found) if isinstance(found, Node) else repr(found)
+    raise _wrong_rule(f"{who} gave {given} for input {index}", f"that is {type_text(source)}, and so must be its gradient")
+
+
+def _wrong_rule(given: str, expected: str) -> GraphError:
+    return GraphError(message(given, expected, "Correct the record of the primitive; cr.testing.check_primitive tests it."))
 
 
 def _times(g: Node, local: Node) -> Node:
@@ -136,9 +168,9 @@ def zero_or_error(output: Node, source: Node, describe: Callable[[Node], str]) -
     if output not in between:
         raise GradientError(
             message(
-                f"the gradient of {describe(output)} by {describe(source)} was asked for",
-                "the first was not computed from the second (as it is now: assigning a new value starts afresh)",
-                "Check the names, or compute it again from the current value.",
+                f"the gradient of {describe(output)} with respect to {describe(source)} was asked for",
+                "the first was not computed from the second, or the second was assigned a new value since",
+                "Check the names, or compute the first again.",
             )
         )
     error = in_the_way(output, [source])

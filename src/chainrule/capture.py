@@ -216,14 +216,14 @@ class Programs:
         return new
 
 
-def _flatten(result: Any) -> list[Tensor]:
+def _flatten(result: Any, outer: tuple[Any, ...] = ()) -> list[Tensor]:
     """The Tensors in a result, in order."""
     if isinstance(result, Tensor):
         return [result]
-    if isinstance(result, tuple | list):
-        return [t for part in result for t in _flatten(part)]
-    if isinstance(result, dict):
-        return [t for part in result.values() for t in _flatten(part)]
+    if isinstance(result, tuple | list | dict):
+        outer = checks.within(result, outer, "the result of a compiled function")
+        parts = result.values() if isinstance(result, dict) else result
+        return [t for part in parts for t in _flatten(part, outer)]
     if result is None:
         return []
     raise CaptureError(

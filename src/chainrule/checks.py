@@ -53,6 +53,25 @@ def listed(values: Any, who: str, expected: str, fix: str) -> list[Any]:
     raise ArgumentError(message(who.format(described(values)), expected, fix))
 
 
+def within(value: Any, outer: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    """The containers around the parts of `value`, for a walk through nested ones: those around it, and it.
+
+    Args:
+        value: a list, tuple or mapping.
+        outer: what this gave for the container around it; () for the outermost.
+        what: is walked through, for the error.
+
+    Raises:
+        ArgumentError: it contains itself, so the walk would not end.
+    """
+    if any(value is container for container in outer):
+        kind = type(value).__name__
+        raise ArgumentError(
+            message(f"{what} holds a {kind} that contains itself", "its parts have no end", "Take it out of itself.")
+        )
+    return (*outer, value)
+
+
 def each(values: Any, wanted: type[T], who: str, expected: str, fix: str) -> list[T]:
     """The values, which must be several of a class. See `kind`."""
     return [kind(value, wanted, who, expected, fix) for value in listed(values, who, expected, fix)]
@@ -101,5 +120,9 @@ def takes(called: Callable[..., Any], arguments: tuple[str, ...], what: str) -> 
     except TypeError as error:
         names = ", ".join(arguments)
         raise ArgumentError(
-            message(f"{what} cannot be called with ({names}) ({error})", "it takes these arguments", f"Write def f({names}): …")
+            message(
+                f"{what} cannot be called with ({names}) ({error})",
+                "it must accept these arguments",
+                f"Write def f({names}): …",
+            )
         ) from None

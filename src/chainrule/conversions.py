@@ -22,9 +22,9 @@ def as_numpy(value: Any, dtype: DType | None = None) -> Array:
     if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.ma.is_masked(value):
         raise ArgumentError(
             message(
-                "a masked array with gaps was given",
-                "a Tensor has no gaps",
-                "Fill them, array.filled(value), or leave them out.",
+                "a masked array with masked values was given",
+                "a Tensor has no mask",
+                "Fill them, array.filled(value), or remove them.",
             )
         )
     try:

@@ -1,4 +1,4 @@
-"""What names and keywords of PyTorch and NumPy are called here, for the errors of those who type them first."""
+"""What names and keywords of PyTorch and NumPy are called in chainrule, for the errors of users who type them first."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., Any])
 
 _ON_HOST = "Arrays live in the memory of this machine; leave it out"
+_FIT = "Write cr.Trainer(model, loss, optimizer).fit(X, y, batch_size=32), which makes the batches"
 _ASSIGN = "Make a new Tensor, or write x.assign(value)"
 
 TENSOR: Mapping[str, str] = {
@@ -53,6 +54,7 @@ TENSOR: Mapping[str, str] = {
     "mul_": _ASSIGN,
     "norm": "Write np.linalg.norm(x)",
     "numel": "Write x.size",
+    "permute": "Write x.transpose(axes)",
     "pow": "Write x ** y",
     "repeat": "Write cr.broadcast_to(x, shape) and reshape",
     "requires_grad_": "Set x.requires_grad = True, or make it with cr.parameter",
@@ -73,6 +75,7 @@ TENSOR: Mapping[str, str] = {
     "zero_": _ASSIGN,
 }
 FUNCTIONS: Mapping[str, str] = {
+    "DataLoader": _FIT,
     "Parameter": "Write cr.parameter(data)",
     "adaptive_avg_pool2d": "Write cr.global_avg_pool(x)",
     "all": "Write np.all(x)",
@@ -98,6 +101,7 @@ FUNCTIONS: Mapping[str, str] = {
     "float32": "Write np.float32",
     "float64": "Write np.float64",
     "from_numpy": "Write cr.tensor(array)",
+    "inference_mode": "Write with cr.no_grad(): …",
     "int32": "Write np.int32",
     "int64": "Write np.int64",
     "linear": "Write x @ w.T + b, or nn.Linear",
@@ -120,6 +124,7 @@ FUNCTIONS: Mapping[str, str] = {
     "save": "Write cr.save_model(model, path)",
     "swapaxes": "Write x.swapaxes(a, b)",
     "unsqueeze": "Write cr.expand_dims(x, axis)",
+    "utils": _FIT,
     "value_and_gradient": "Write cr.value_and_grad(f)",
 }
 LAYERS: Mapping[str, str] = {
@@ -192,7 +197,7 @@ LOSS: Mapping[str, str] = {
     "item": "Write loss(outputs, targets).item()",
 }
 DATA: Mapping[str, str] = {
-    "DataLoader": "Write cr.Trainer(model, loss, optimizer).fit(X, y, batch_size=32), which makes the batches",
+    "DataLoader": _FIT,
     "TensorDataset": "Give the arrays to cr.Trainer(model, loss, optimizer).fit(X, y)",
     "random_split": "Write split_rows(len(X), validation_share, seed)",
 }
@@ -214,7 +219,15 @@ _KEYWORDS: Mapping[str, str] = {
     "keepdim": "keepdims",
     "max": "high",
     "min": "low",
+    "learning_rate": "lr",
     "unbiased": "correction",
+}
+_ARGUMENTS: Mapping[str, str] = {
+    "create_graph": "Leave it out: gradients of cr.grad are graphs, and can be differentiated again",
+    "device": _ON_HOST,
+    "requires_grad": "Write cr.tensor(data, requires_grad=True), or cr.parameter(data)",
+    "retain_graph": "Leave it out: graphs are kept, and backward can be called again",
+    "set_to_none": "Leave it out: zero_grad sets gradients to None",
 }
 
 
@@ -283,10 +296,13 @@ def _wrong_arguments(function: Callable[..., Any], args: Any, kwargs: Mapping[st
         signature.bind(*args, **kwargs)
     except TypeError as error:
         takes = [name for name in signature.parameters if name != "self"]
-        translated = (f"Write {_KEYWORDS[k]}= in place of {k}=." for k in kwargs if _KEYWORDS.get(k) in takes)
+        translated = [f"Write {_KEYWORDS[k]}= in place of {k}=." for k in kwargs if _KEYWORDS.get(k) in takes]
+        translated += [f"{_ARGUMENTS[k]}." for k in kwargs if k in _ARGUMENTS and k not in takes]
         expected = f"it takes {', '.join(takes) or 'no arguments'}"
         return CallError(
-            message(f"{_called(function, args)} was called wrongly ({error})", expected, next(translated, "Check the call."))
+            message(
+                f"{_called(function, args)} was called wrongly ({error})", expected, next(iter(translated), "Check the call.")
+            )
         )
     return None
 

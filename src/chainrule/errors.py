@@ -1,4 +1,4 @@
-"""Everything chainrule raises on purpose.
+"""All errors that chainrule raises on purpose.
 
     ChainruleError
     ├── ShapeError            shapes that do not fit an operation            (also a ValueError)

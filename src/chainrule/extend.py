@@ -134,9 +134,12 @@ def _try(name: str, body: Callable[[Node], Node], partial: Callable[..., Node | 
     for dtype, shape in _TRIED:
         x = ir.placeholder("input", shape, dtype, "x")
         given = ir.type_text(x)
-        with _explained(f"the activation {name} cannot be applied to {given}", "its body is a formula of x", _FORMULA):
+        with (
+            _explained(f"the activation {name} cannot be applied to {given}", "its body is a formula of x", _FORMULA),
+            ir.formula(),
+        ):
             y = body(x)
-        with _explained(f"the activation {name} cannot be differentiated for {given}", _DERIVATIVE, _PARTIAL):
+        with _explained(f"the activation {name} cannot be differentiated for {given}", _DERIVATIVE, _PARTIAL), ir.formula():
             slope = partial(x, y=y)
         if isinstance(slope, Node) and slope.shape in ((), shape):
             continue

@@ -1,4 +1,4 @@
-"""Files from outside and files for others: one way to read what anybody may have written, one way to write."""
+"""The one way to read files that may hold anything, and the one way to write files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def check_expansion(source: object, packed: int, unpacked: int) -> None:
             message(
                 f"{source} promises {unpacked:,} bytes of data in {packed:,} compressed bytes",
                 f"data becomes at most {_MOST_PACKED} times smaller",
-                "The file is broken, or made to fill the memory; if you trust it, decompress it first.",
+                "The file is broken, or was made to exhaust the memory; if you trust it, decompress it first.",
             )
         )
 
@@ -106,8 +106,8 @@ def unwritable(path: str | Path, error: OSError) -> OutputError:
     return OutputError(
         message(
             f"{path} could not be written ({error.strerror or error})",
-            "its folder must exist, be writable and have room",
-            "Choose another place, or make room; an earlier file of that name is unharmed.",
+            "its folder must exist, be writable and have free space",
+            "Choose another place, or free some space; an earlier file of that name is unharmed.",
         )
     )
 

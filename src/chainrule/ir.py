@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -48,9 +50,9 @@ def as_dtype(dtype: Any) -> DType:
         found = np.dtype(object)
     if found not in DTYPES:
         names = ", ".join(d.name for d in DTYPES)
-        raise DTypeError(
-            message(f"the dtype {dtype} was given", f"chainrule computes with {names}", "Convert the data with astype first.")
-        )
+        sizes = isinstance(dtype, int)  # as in zeros(2, 3)
+        fix = "Give a shape as one tuple, such as (2, 3)." if sizes else "Convert the data with astype first."
+        raise DTypeError(message(f"the dtype {dtype} was given", f"chainrule computes with {names}", fix))
     return found
 
 
@@ -119,10 +121,30 @@ class Node:
         raise CaptureError(
             message(
                 f"the value of {self!r} was asked for, as by if, and, or, max or while",
-                "a graph holds the same operations for every value, so Python cannot look at values in it",
+                "a graph has no values yet, so Python cannot decide by them",
                 "Use where(condition, a, b) of chainrule.ops.elementwise in place of if, and maximum in place of max.",
             )
         )
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same node, so that lists can be searched. `chainrule.ops.elementwise.equal` compares values.
+
+        Raises:
+            CaptureError: a comparison with a number or an array; within `formula`, with another node, too.
+        """
+        if self is other:
+            return True
+        if other is None or (isinstance(other, Node) and not _in_formula.get()):
+            return False
+        raise CaptureError(
+            message(
+                f"{self!r} was compared with {other!r} by == or !=",
+                "that would ask whether they are the same object, not where their values are equal",
+                "Write equal(a, b) or not_equal(a, b) of chainrule.ops.elementwise.",
+            )
+        )
+
+    __hash__ = object.__hash__
 
     # NumPy leaves operators to nodes: np.float64(2.0) * x is x.__rmul__. Its functions refuse nodes.
     __array_ufunc__ = None
@@ -141,6 +163,19 @@ class Node:
 
     def __neg__(self) -> Node:
         return _build("negative", self)
+
+
+_in_formula: ContextVar[bool] = ContextVar("in_formula", default=False)
+
+
+@contextmanager
+def formula() -> Iterator[None]:
+    """Within it a formula of a user is tried, in which `==` between nodes is meant for their values, and refused."""
+    token = _in_formula.set(True)
+    try:
+        yield
+    finally:
+        _in_formula.reset(token)
 
 
 _builder: Callable[..., Node] | None = None

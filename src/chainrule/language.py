@@ -1,6 +1,7 @@
-"""The languages that chainrule speaks, and catalogues of what it says in them.
+"""The languages of chainrule's explanations, and catalogues of phrases.
 
-Every room keeps its own words, in a catalogue in its module `words` or in its records; what they share is here.
+Every part of the package keeps its own phrases, in a catalogue in its module `words` or in its records. What they share
+is here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 Phrase = tuple[str, str]  # one thing in each of LANGUAGES, blanks in braces
 
+COMMA: Phrase = (", ", "，")
+SEMICOLON: Phrase = ("; ", "；")
+COLON: Phrase = (": ", "：")
+
 
 def index_of(language: Language) -> int:
     """Where a language stands in a `Phrase`.
@@ -23,9 +28,7 @@ def index_of(language: Language) -> int:
         ArgumentError: a language other than "en" and "zh".
     """
     if language not in LANGUAGES:
-        raise ArgumentError(
-            message(f"the language {language!r} was given", "explanations speak 'en' and 'zh'", "Choose one of them.")
-        )
+        raise ArgumentError(message(f"the language {language!r} was given", "there are 'en' and 'zh'", "Choose one of them."))
     return LANGUAGES.index(language)
 
 

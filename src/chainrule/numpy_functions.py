@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule import creation
+from chainrule import checks, creation
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor
@@ -120,16 +120,17 @@ def _refusal(function: Callable[..., Any]) -> ArgumentError:
     return ArgumentError(
         message(
             f"np.{name} was called with a Tensor",
-            "it has no counterpart in chainrule, and an array would not remember how it was computed",
+            "chainrule has no counterpart, and in an array the gradient would be lost",
             f"Use {instead}, or give it tensor.numpy() where no gradient is needed.",
         )
     )
 
 
-def _has_gradients(argument: Any) -> bool:
+def _has_gradients(argument: Any, outer: tuple[Any, ...] = ()) -> bool:
     """Whether there are floating Tensors in an argument; integers and truth values have no gradients to lose."""
     if isinstance(argument, list | tuple):
-        return any(map(_has_gradients, argument))
+        outer = checks.within(argument, outer, "an argument")
+        return any(_has_gradients(part, outer) for part in argument)
     return isinstance(argument, Tensor) and argument.dtype.kind == "f"
 
 
@@ -362,7 +363,13 @@ def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdim
     if math.isinf(ord):
         return (F.max if ord > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
     if ord == 0:
-        raise ArgumentError(message("a norm with ord=0 was asked of a Tensor", "it counts, in jumps", "Use ord=1."))
+        raise ArgumentError(
+            message(
+                "a norm of a Tensor with ord=0 was asked for",
+                "it counts elements, so it has no useful derivative",
+                "Use ord=1.",
+            )
+        )
     return F.power(F.sum(F.power(F.abs(x), ord), axis, keepdims=keepdims), 1.0 / ord)
 
 

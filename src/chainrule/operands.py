@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import ir, ops
+from chainrule import checks, ir, ops
 from chainrule.conversions import as_numpy, is_number
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import Array, Node, Scalar
 from chainrule.recording import Recorder, current_recorder, is_capturing, is_recording
 from chainrule.states import Holder
+
+_MOST_AXES = 64  # of an array of NumPy
 
 
 class Recorded(Holder):
@@ -66,12 +68,17 @@ def as_array(value: Any, dtype: Any = None) -> Array:
     return array
 
 
-def holds_tensors(value: Any) -> bool:
-    """Whether there are Tensors in nested lists."""
-    if not isinstance(value, list | tuple):
+def holds_tensors(value: Any, outer: tuple[Any, ...] = ()) -> bool:
+    """Whether there are Tensors in nested lists; deeper than arrays have axes, nothing is looked for."""
+    if not isinstance(value, list | tuple) or len(outer) > _MOST_AXES:
         return False
     kinds = set(map(type, value))
-    return any(issubclass(k, Recorded) for k in kinds) or (bool(kinds & {list, tuple}) and any(map(holds_tensors, value)))
+    if any(issubclass(k, Recorded) for k in kinds):
+        return True
+    if not kinds & {list, tuple}:
+        return False
+    outer = checks.within(value, outer, "nested data")
+    return any(holds_tensors(part, outer) for part in value)
 
 
 def kept(node: Node) -> Node:

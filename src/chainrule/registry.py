@@ -1,4 +1,4 @@
-"""The tables of what can be chosen by name: one way to enter a thing."""
+"""The tables of what can be chosen by name, and the one way to register in them."""
 
 from __future__ import annotations
 

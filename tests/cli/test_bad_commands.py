@@ -43,7 +43,11 @@ TABLES = [
     ("empty target", "a,y\n1,\n2,\n", "Error: the target 'y' has no values; a target holds numbers, or at least two classes."),
     ("one class", "a,y\n1,k\n2,k\n", "Error: the target 'y' has one value only, 'k'; a target holds numbers, or at least two"),
     ("infinity", "a,y\n1,2\ninf,3\n4,5\n", "t.csv, line 3, column 'a': the number is infinite (inf); numbers must be finite."),
-    ("only a target", "y\n1\n2\n", "no column of t.csv can be learnt from (there is no other column); at least one feature"),
+    (
+        "only a target",
+        "y\n1\n2\n",
+        "no column of t.csv can be used as a feature (there is no other column); at least one feature",
+    ),
     ("words and numbers", "a,y\n" + "1,2\n" * 30 + "x,3\n", "'x' is not a number"),
     ("repeated heading", "a,a,y\n1,2,3\n4,5,6\n", "t.csv: columns 1 and 2 are both called 'a'; names must differ."),
 ]
@@ -143,7 +147,10 @@ PICTURES = [
     ({"X": np.zeros((6, 4), np.uint8), "y": np.arange(6) % 2}, "the array X of p.npz has shape (6, 4); pictures are (N, H, W)"),
     ({"X": np.zeros((6, 2, 2), complex), "y": np.arange(6) % 2}, "the array X of p.npz is complex128 or not finite"),
     ({"X": np.full((6, 2, 2), np.inf), "y": np.arange(6) % 2}, "the array X of p.npz is float32 or not finite"),
-    ({"X": np.zeros((6, 2, 2), np.uint8), "y": np.arange(5)}, "p.npz has 6 pictures and 5 labels; one each is needed"),
+    (
+        {"X": np.zeros((6, 2, 2), np.uint8), "y": np.arange(5)},
+        "p.npz has 6 pictures and 5 labels; each picture needs one label",
+    ),
     ({"X": np.zeros((6, 2, 2), np.uint8), "y": np.zeros(6)}, "p.npz has 1 class(es); at least two are needed"),
     ({"data": np.zeros(6)}, "p.npz has the keys data; one pair is needed of X and y"),
 ]
@@ -188,7 +195,7 @@ def test_a_full_disk_while_training(monkeypatch):
     found = failure("train", "t.csv", "-t", "answer", *FAST, "--no-progress")
     assert found == (
         "Error: runs/t-1/history.csv could not be written (No space left on device); its folder must exist, be writable and "
-        "have room. Choose another place, or make room; an earlier file of that name is unharmed."
+        "have free space. Choose another place, or free some space; an earlier file of that name is unharmed."
     )
 
 

@@ -326,4 +326,4 @@ def test_diagnose_refuses_what_it_cannot_use(run, tmp_path):
     (run / "history.csv").write_text("epoch,loss\n1,high\n", "utf-8")
     found = chainrule("diagnose", "run", "t.csv")
     assert found.exit_code == 2
-    assert "history.csv could not be read (a history holds something else than numbers" in found.output
+    assert "history.csv could not be read (a history must hold numbers" in found.output

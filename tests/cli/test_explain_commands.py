@@ -170,11 +170,11 @@ def test_draw_says_what_it_needs(moons, tmp_path):
         return run("draw", *arguments, "--out", str(tmp_path / "x.svg"), code=2).stderr
 
     assert "Add --data DATA" in said(str(moons), "--kind", "regions")
-    assert "of a run there is network, curves, regions, gradient-flow" in said(str(moons), "--kind", "graph")
+    assert "the kinds for a run are network, curves, regions, gradient-flow" in said(str(moons), "--kind", "graph")
     assert "a run has its values" in said(str(moons), "x=1")
     assert "history.csv does not exist" in said(str(moons / "model.safetensors"), "--kind", "curves")
     assert "the model file runs/none-1 could not be read" in said("runs/none-1")
-    assert "of a Tensor there is graph, network" in said("x*x", "x=2", "--kind", "curves")
+    assert "the kinds for a Tensor are graph, network" in said("x*x", "x=2", "--kind", "curves")
     assert "pictures are written as .svg, .png or .html" in run("draw", "x*x", "x=2", "--out", "x.gif", code=2).stderr
     assert "chainrule draw runs/iris-1 --kind curves" in run("draw", "--help").output
 

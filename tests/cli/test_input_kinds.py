@@ -114,7 +114,7 @@ def test_every_command_takes_a_new_kind(series):
     rows = list(csv.reader(Path("answers.csv").read_text().splitlines()))
     assert rows[0] == ["class", "p(fall)", "p(rise)"]
     assert [row[0] for row in rows[1:]].count("rise") == pytest.approx(20, abs=2)
-    assert "Going on after epoch 20 of 22." in output("resume", "run", "--epochs", "22", "--no-progress")
+    assert "Continuing after epoch 20 of 22." in output("resume", "run", "--epochs", "22", "--no-progress")
     assert json.loads(chainrule("diagnose", "run", series, "--json", "-").stdout)["schema"] == "chainrule/diagnosis/1"
     for kind in ("network", "gradient-flow"):
         output("draw", "run", "--kind", kind, "--data", series, "--out", f"{kind}.svg")
@@ -129,7 +129,7 @@ def test_what_does_not_fit_a_new_kind_is_told(series):
         said = output("predict", "m.safetensors", source, code=2)
         assert said == f"Error: {holds}; the model was trained on series. Give it a file that ends in .series.\n"
     said = output("train", series, "--delimiter", ";", code=2)
-    assert "the setting delimiter was given; s.series is series with classes, where it has no use" in said
+    assert "the setting delimiter was given; s.series is series with classes, to which it does not apply" in said
     assert "the setting task was given" in output("train", series, "--task", "regression", code=2)
     assert "series have no columns" in output("predict", "m.safetensors", series, "--keep", "a", code=2)
 

@@ -100,7 +100,7 @@ def test_answers_are_not_written_over_what_is_needed(run, out, what):
     before = (run / out).read_bytes()
     result = chainrule("predict", run / "run", run / "t.csv", "--out", run / out)
     assert result.exit_code == 2
-    assert f"Error: {run / out} is {what}; answers are written to a file of their own. Choose another name." in result.stderr
+    assert f"Error: {run / out} is {what}; the output must not overwrite it. Choose another name." in result.stderr
     assert (run / out).read_bytes() == before
 
 

@@ -116,7 +116,7 @@ def test_a_disk_that_is_full():
     assert failed.returncode == 2
     assert failed.stderr == (
         "Error: runs/t-1/checkpoint.safetensors could not be written (File too large); its folder must exist, be writable and "
-        "have room. Choose another place, or make room; an earlier file of that name is unharmed.\n"
+        "have free space. Choose another place, or free some space; an earlier file of that name is unharmed.\n"
     )
     assert [path.name for path in Path().iterdir()] == ["t.csv"]
 

@@ -85,7 +85,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(options, killed):
     assert not Path("half/model.safetensors").exists()
     out = chainrule("resume", "half", "--no-progress")
     assert out.exit_code == 0, out.output
-    assert out.output.startswith("Going on after epoch 5 of 12.\n")
+    assert out.output.startswith("Continuing after epoch 5 of 12.\n")
     assert_same_runs("whole", "half")
 
 
@@ -104,7 +104,7 @@ def test_a_finished_run_trains_for_longer_as_if_it_had_been_asked_to_at_once():
     assert chainrule(*arguments, "--epochs", "4", "--out", "more").exit_code == 0
     out = chainrule("resume", "more", "--epochs", "9", "--no-progress")
     assert out.exit_code == 0, out.output
-    assert out.output.startswith("Going on after epoch 4 of 9.\n")
+    assert out.output.startswith("Continuing after epoch 4 of 9.\n")
     assert_same_runs("whole", "more")
 
 
@@ -168,10 +168,10 @@ def test_what_cannot_be_resumed():
         return out.stderr
 
     assert refused("run") == (
-        "Error: the run in run has trained 3 epochs, and 3 are wanted; --epochs counts all epochs of a run. "
+        "Error: the run in run has trained 3 epochs, and 3 were asked for; --epochs counts all epochs of a run. "
         "Ask for more, for example --epochs 6.\n"
     )
-    assert "has trained 3 epochs, and 2 are wanted" in refused("run", "--epochs", "2")
+    assert "has trained 3 epochs, and 2 were asked for" in refused("run", "--epochs", "2")
     assert "Invalid value for '--epochs': 0" in refused("run", "--epochs", "0")
     assert refused("nowhere") == (
         "Error: nowhere holds no checkpoint.safetensors; a run folder of `chainrule train` has one from the end of its first "
@@ -212,7 +212,7 @@ def test_a_run_that_stopped_by_itself_is_finished():
     out = chainrule("resume", "run")
     assert out.exit_code == 2
     assert out.stderr.startswith("Error: the run in run is finished: val_loss did not improve for 1 epochs")
-    assert out.stderr.endswith("a run that stopped by itself does not go on. Train again with a larger --patience.\n")
+    assert out.stderr.endswith("a run that stopped by itself cannot be resumed. Train again with a larger --patience.\n")
 
 
 @pytest.mark.usefixtures("every_epoch")
@@ -231,5 +231,5 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_one(monkeypatch)
         out = chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run")
     assert (out.exit_code, out.stderr.splitlines()[-1]) == (2, "Error: no room")
     assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint.safetensors", "history.csv"]
-    assert chainrule("resume", "run").output.startswith("Going on after epoch 2 of 3.\n")
+    assert chainrule("resume", "run").output.startswith("Continuing after epoch 2 of 3.\n")
     assert chainrule("evaluate", "run", "t.csv").exit_code == 0

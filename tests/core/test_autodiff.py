@@ -132,7 +132,7 @@ def test_the_old_graph_keeps_its_values_after_assign():
     assert old.item() == 4.0
     assert (w * w).item() == 25.0
     assert w.name == "w"
-    with pytest.raises(GradientError, match="assigning a new value starts afresh"):
+    with pytest.raises(GradientError, match="was assigned a new value since"):
         cr.grad(old, [w])
     (w * w).backward()
     assert w.grad.item() == 10.0
@@ -175,7 +175,7 @@ ERRORS = {
     "independent": (
         lambda: cr.grad(cr.tensor(1.0, name="E") * 2.0, [cr.tensor(1.0, name="w")]),
         GradientError,
-        "by 'w' was asked for; the first was not computed from the second",
+        "with respect to 'w' was asked for; the first was not computed from the second",
     ),
     "step": (
         lambda: cr.grad(cr.step(x := cr.tensor([1.0])).sum(), [x]),

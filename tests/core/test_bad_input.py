@@ -88,7 +88,7 @@ MESSAGES = {
     "reshape": (lambda: cr.reshape(M, (4, 2)), ShapeError, r"the shape \(2, 3\) and the target \(4, 2\); .* 6 elements"),
     "reshape to negative": (lambda: cr.reshape(M, (-2, -3)), ShapeError, "the target must hold 6 elements"),
     "broadcast_to": (lambda: cr.broadcast_to(M, (2, 2)), ShapeError, "each size must be the target's or 1"),
-    "transpose": (lambda: cr.transpose(M, (0, 0)), ArgumentError, "each axis must come once. Give a permutation"),
+    "transpose": (lambda: cr.transpose(M, (0, 0)), ArgumentError, "each axis must occur once. Give a permutation"),
     "squeeze": (lambda: cr.squeeze(M, 0), ShapeError, "squeeze got the shape .* it removes axes of size 1"),
     "concatenate": (lambda: cr.concatenate([M, np.ones((3, 2))]), ShapeError, "they may differ only along axis 0"),
     "concatenate nothing": (lambda: cr.concatenate([]), ArgumentError, "concatenate got nothing to join"),

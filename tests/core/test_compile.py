@@ -273,5 +273,5 @@ def test_backends_by_name():
 def test_the_program_and_its_threads():
     f = cr.compile(lambda x: x * 2.0, threads=1)
     np.testing.assert_array_equal(f.program(X).run([X], [])[0], 2 * X)
-    with pytest.raises(ArgumentError, match=r"threads=0 was given; it is a whole number from 1 on, or None\. Leave it out"):
+    with pytest.raises(ArgumentError, match=r"threads=0 was given; it must be a whole number ≥ 1, or None\. Leave it out"):
         cr.compile(lambda x: x, threads=0)

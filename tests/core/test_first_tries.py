@@ -7,7 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.errors import ArgumentError, CallError, ChainruleError, ShapeError
+from chainrule.errors import ArgumentError, CallError, ChainruleError, DataError, DTypeError, ShapeError
 
 X, Y = np.ones((4, 3)), np.zeros((4, 2))
 IMAGE, KERNEL = np.ones((1, 1, 5, 5)), np.ones((1, 1, 3, 3))
@@ -162,6 +162,53 @@ CASES = {
         ArgumentError,
         "Give class numbers, or leave out ignore_index",
     ),
+}
+
+
+ITSELF: list = [1.0]
+ITSELF.append(ITSELF)
+TWICE: list = []
+TWICE += [TWICE, TWICE]
+DEEP: list = [1.0]
+for _ in range(3000):
+    DEEP = [DEEP]
+
+
+def _returns_itself(x):
+    found = {"x": x, "all": []}
+    found["all"].append(found)
+    return found
+
+
+CASES |= {
+    "list in itself": (lambda: cr.tensor(ITSELF), ArgumentError, "nested data holds a list that contains itself"),
+    "list in itself twice": (lambda: cr.tensor(TWICE), ArgumentError, "contains itself; its parts have no end"),
+    "list in itself as parameter": (lambda: cr.parameter(ITSELF), ArgumentError, "contains itself"),
+    "list in itself assigned": (lambda: _w().assign(ITSELF), ArgumentError, "contains itself"),
+    "list in itself as operand": (lambda: _w() + ITSELF, ArgumentError, "contains itself"),
+    "list in itself of NumPy": (lambda: np.stack([_w(), ITSELF]), ArgumentError, "contains itself"),
+    "list in itself as argument": (lambda: _compiled()(ITSELF, ITSELF), ArgumentError, "contains itself"),
+    "list in itself as weights": (lambda: nn.MSELoss()(Y, Y, ITSELF), ArgumentError, "contains itself"),
+    "list in itself in a formula": (lambda: cr.expression("w*2", w=ITSELF), ArgumentError, "contains itself"),
+    "list in itself as claim": (
+        lambda: cr.check(cr.expression("E = w*2", w=1.0), {"E": ITSELF}),
+        ArgumentError,
+        "a claim holds a list that contains itself",
+    ),
+    "list in itself as column": (
+        lambda: cr.data.Table.from_columns({"a": ITSELF}),
+        DataError,
+        "column 'a' of the table could not become an array",
+    ),
+    "list in itself as shape": (lambda: _w().reshape(ITSELF), ArgumentError, "it takes integers here"),
+    "list in itself as axis": (lambda: _w().sum(axis=ITSELF), ArgumentError, "it takes integers here"),
+    "ragged shape": (lambda: _w().reshape(RAGGED), ArgumentError, "it takes integers here"),
+    "dict in itself as result": (
+        lambda: cr.compile(_returns_itself)([1.0]),
+        ArgumentError,
+        "the result of a compiled function holds a dict that contains itself",
+    ),
+    "list that is deeper than Python": (lambda: cr.tensor(DEEP), DTypeError, "list data could not become an array"),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import elsewhere, nn, optim
-from chainrule.errors import ArgumentError, CallError, ChainruleError, DataError, MissingName
+from chainrule.errors import ArgumentError, CallError, ChainruleError, DataError, DTypeError, GradientError, MissingName
 
 
 def _model():
@@ -106,11 +106,25 @@ def test_missing_names(call, text):
         (lambda: nn.CrossEntropyLoss(wieght=[1.0]), CallError, "CrossEntropyLoss was called wrongly"),
         (lambda: _model().state_dict(keep_vars=True), CallError, "it takes no arguments"),
         (lambda: optim.Adam(_model().parameters(), foreach=True), CallError, "it takes params, lr, betas"),
-        (lambda: cr.tensor([1.0], device="cpu"), CallError, "it takes data, dtype, name, requires_grad"),
+        (lambda: cr.tensor([1.0], device="cpu"), CallError, "it takes data, dtype, name, requires_grad. Arrays live in"),
+        (
+            lambda: cr.zeros((2,), requires_grad=True),
+            CallError,
+            "Write cr.tensor(data, requires_grad=True), or cr.parameter(data)",
+        ),
+        (lambda: cr.zeros(2, 3), DTypeError, "Give a shape as one tuple, such as (2, 3)."),
+        (
+            lambda: (cr.parameter(1.0) * 2.0).backward(retain_graph=True),
+            CallError,
+            "graphs are kept, and backward can be called",
+        ),
+        (lambda: (cr.parameter(1.0) * 2.0).backward(create_graph=True), CallError, "gradients of cr.grad are graphs"),
+        (lambda: _model()([[1.0, 2.0, 3.0]]).backward(), GradientError, "Reduce it with .sum() or .mean()"),
+        (lambda: optim.SGD(_model().parameters(), learning_rate=0.1), CallError, "Write lr= in place of learning_rate=."),
         (lambda: format(cr.tensor([1.0, 2.0]), ".2f"), CallError, "it must hold one element"),
         (lambda: divmod(cr.tensor([1.0]), 2.0), CallError, "cr.floor(a / b)"),
         (lambda: cr.tensor([True]) ^ True, CallError, "a != b"),
-        (lambda: _optimizer().zero_grad(set_to_none=True), CallError, "it takes no arguments"),
+        (lambda: _optimizer().zero_grad(set_to_none=True), CallError, "Leave it out: zero_grad sets gradients to None."),
         (lambda: _trainer().fit(np.ones((2, 3)), np.ones((2, 2)), num_epochs=3), CallError, "epochs"),
         (lambda: cr.tensor(np.ones((2, 3, 4))).transpose(-2, -1), ArgumentError, "x.swapaxes(a, b)"),
         (lambda: optim.StepLR(_optimizer(), step_size=2), ArgumentError, "optim.Scheduler(optimizer, optim.StepLR(…))"),

@@ -128,7 +128,7 @@ def test_lookup_of_an_unknown_name():
 
 def test_a_basic_primitive_has_no_body_to_expand():
     node = cr.exp(1.0).node
-    with pytest.raises(ArgumentError, match="exp was to be expanded; only blocks have a body"):
+    with pytest.raises(ArgumentError, match="exp cannot be expanded; only blocks have a body"):
         ops.lookup("exp").expand(node)
 
 

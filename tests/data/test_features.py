@@ -134,7 +134,7 @@ def test_an_entirely_missing_column_is_imputed(people):
         (
             {"target": "y", "exclude": ["age", "town", "member"]},
             DataError,
-            r"no column of the table can be learnt from \(user_id: left out: it identifies rows; age: left out: excluded",
+            r"no column of the table can be used as a feature \(user_id: left out: it identifies rows; age: left out: excluded",
         ),
     ],
 )

@@ -277,7 +277,7 @@ def test_a_chain_of_any_length() -> None:
     ("settings", "error", "words"),
     [
         ({"form": "poem"}, ArgumentError, "the form 'poem'"),
-        ({"language": "fr"}, ArgumentError, "speak 'en' and 'zh'"),
+        ({"language": "fr"}, ArgumentError, "there are 'en' and 'zh'"),
         ({"precision": 0}, ArgumentError, "from 1 to 17"),
         ({"wrt": "v"}, ArgumentError, "this calculation has"),
         ({"wrt": "W[5, 0]"}, ArgumentError, "indices in range"),
@@ -298,7 +298,7 @@ def test_more_wrong_use() -> None:
     x = cr.tensor(1.0, name="x")
     with pytest.raises(ArgumentError, match="takes a Tensor"):
         explain(3.0)
-    with pytest.raises(GradientError, match="no part of the calculation"):
+    with pytest.raises(GradientError, match="not part of the calculation"):
         explain(x * 2.0, cr.tensor(1.0, name="y"))
     with pytest.raises(GradientError, match="step"):
         explain(cr.step(x) * 2.0, x)
@@ -306,7 +306,7 @@ def test_more_wrong_use() -> None:
         explain(x * 2.0, form="matrix")
     with pytest.raises(ArgumentError, match="paths start at a scalar"):
         explain(cr.tensor([1.0, 2.0], name="v") * 2.0, "v[0]", form="path")
-    with pytest.raises(GradientError, match="nothing to differentiate by"):
+    with pytest.raises(GradientError, match="nothing to differentiate with respect to"):
         explain(cr.tensor([1, 2]).sum() * 1.0)
     with pytest.raises(GradientError, match="must be floating"):
         explain(cr.tensor([1, 2]).sum())

@@ -74,7 +74,7 @@ def test_a_step_where_no_gradient_flows_says_so() -> None:
     w = cr.parameter(0.5)
     y = expression("E = floor(w)", w=w)
     found = explain(y, form="update", optimizer=cr.optim.SGD([w], lr=0.1))
-    assert "∂E/∂w = 0    (nothing flows back" in found.to_text()
+    assert "∂E/∂w = 0    (no gradient flows back" in found.to_text()
     assert float(found.value) == 0.5
 
 
@@ -116,9 +116,9 @@ def test_paths_that_add_up_to_nan() -> None:
             "log(w - 3) gives nan, where w - 3 = -2 (the logarithm of a negative",
             "负数的对数没有定义",
         ),
-        ("E = 1/w", 0.0, "1 / w gives inf, where w = 0 (division by 0)", "1 / w 得到 inf, 此处 w = 0 (除以 0)"),
+        ("E = 1/w", 0.0, "1 / w gives inf, where w = 0 (division by 0)", "1 / w 得到 inf，此处 w = 0（除以 0）"),
         ("E = exp(w)", 1000.0, "exp(w) gives inf, where w = 1000 (e^x is larger than 1.8e+308", "e^x 就超过 1.8e+308"),
-        ("E = sqrt(w)", 0.0, "0.5 / E gives inf, where E = 0 (division by 0)", "0.5 / E 得到 inf, 此处 E = 0 (除以 0)"),
+        ("E = sqrt(w)", 0.0, "0.5 / E gives inf, where E = 0 (division by 0)", "0.5 / E 得到 inf，此处 E = 0（除以 0）"),
         (
             "E = w*w",
             1e200,
@@ -165,7 +165,7 @@ def test_what_is_no_finite_number_is_set_in_print() -> None:
             "max(0, z) has no derivative at z = 0: by convention the derivative there is taken to be 0.5.",
             "导数取 0.5。",
         ),
-        ("E = abs(z)", "|z| has no derivative at z = 0: by convention", "|z| 在 z = 0 处不可导: 按约定, 此处的导数取 0。"),
+        ("E = abs(z)", "|z| has no derivative at z = 0: by convention", "|z| 在 z = 0 处不可导：按约定，此处的导数取 0。"),
         ("h = z*2; E = max(h, z)", "max(h, z) has no derivative at h = z: by convention", "max(h, z) 在 h = z 处不可导"),
     ],
 )

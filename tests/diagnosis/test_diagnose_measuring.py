@@ -195,7 +195,7 @@ def test_remedies_that_cannot_be_made_say_why():
     problem = Problem(network(5, 4, 3), nn.CrossEntropyLoss(), X, y)
     with pytest.raises(ArgumentError, match="the problem has no optimiser"):
         remedy("set-learning-rate", lr=0.1).apply(problem)
-    with pytest.raises(ArgumentError, match="only in a Sequential"):
+    with pytest.raises(ArgumentError, match="layers of a Sequential only"):
         remedy("drop-last-layer").apply(Problem(nn.Linear(5, 3), nn.CrossEntropyLoss(), X, y))
 
 
@@ -209,12 +209,12 @@ def test_the_text_holds_the_numbers_and_the_table_the_layers():
     assert "σ' ≤ ¼" in first.why
     assert f"{first.evidence['slopes']:.3g}" in first.why
     assert str(diagnosis).startswith("1. vanishing-gradient (layer 0): ‖δ‖ of the first of 9 layers is")
-    assert str(diagnosis.in_language("zh")).startswith("1. vanishing-gradient (第 0 层): 9 层中第一层的 ‖δ‖ 只有")
+    assert str(diagnosis.in_language("zh")).startswith("1. vanishing-gradient（第 0 层）：9 层中第一层的 ‖δ‖ 只有")
     said, _, *lines = diagnosis.layer_table().splitlines()
     numbers = diagnosis.to_dict()["loss"]
     assert (numbers["formula"], numbers["start"]) == ("ln 3", math.log(3))
     assert said == (
-        f"The loss is {numbers['value']:.3g}; a network that knows nothing has ln 3 = 1.099, "
+        f"The loss is {numbers['value']:.3g}; an uninformed network has ln 3 = 1.099, "
         f"and the best constant answer {numbers['constant']:.4g}."
     )
     assert diagnosis.in_language("zh").loss_line().startswith("损失为")

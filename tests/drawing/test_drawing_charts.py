@@ -59,7 +59,7 @@ def test_values_that_are_not_finite_are_left_out() -> None:
     found = draw(cr.History([], rows))
     assert count(found, "polyline") == 0
     assert count(found, "circle") == 2
-    with pytest.raises(ArgumentError, match="without a finite value"):
+    with pytest.raises(ArgumentError, match="has no finite value to draw"):
         draw(cr.History([], [{"epoch": 1, "loss": math.nan}]))
     with pytest.raises(ArgumentError, match="Train first"):
         draw(cr.History())
@@ -71,10 +71,10 @@ def test_a_history_comes_back_from_its_csv() -> None:
     assert (again.epochs, again.stopped) == (saved.epochs, saved.stopped)
     uneven = cr.History([], [{"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.25, "val_loss": 1.0}])
     assert cr.History.from_csv(uneven.to_csv()).epochs == uneven.epochs
-    with pytest.raises(DataError, match="something else than numbers"):
+    with pytest.raises(DataError, match="must hold numbers"):
         cr.History.from_csv("epoch,loss\n1,much\n")
     for cut in ("epoch,loss\n1,0.5\n2\n", "epoch,loss\n1,0.5\n2,0.4,7\n"):
-        with pytest.raises(DataError, match="line 3 of a history is not whole; it has a value, or nothing between commas"):
+        with pytest.raises(DataError, match="line 3 of a history is incomplete; it has a value, or nothing between commas"):
             cr.History.from_csv(cut)
 
 

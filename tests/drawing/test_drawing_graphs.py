@@ -203,7 +203,7 @@ def test_normalisation_belongs_to_the_layer_before_it_and_masks_to_the_layer_tha
 
 
 def test_layers_of_what_has_none() -> None:
-    with pytest.raises(ArgumentError, match=r"layers were to be drawn of a calculation without layers.*detail='named'"):
+    with pytest.raises(ArgumentError, match=r"a drawing of layers was asked for a calculation without layers.*detail='named'"):
         draw(worked_network(), detail="layers")
 
 

@@ -85,7 +85,7 @@ def test_a_very_long_picture_becomes_a_png_at_a_smaller_scale() -> None:
 
 def test_a_png_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("resvg_py", reason="PNG pictures are rendered by resvg-py")
-    with pytest.raises(ArgumentError, match="the scale 0 was given; of a picture of 40 × 10 pixels it leaves none"):
+    with pytest.raises(ArgumentError, match="the scale 0 was given; at that scale the picture has no pixels"):
         Drawing(40.0, 10.0, (), "none").to_png(0.0)
     picture._check_fonts.cache_clear()
     monkeypatch.setattr(picture, "_glyph", lambda c: {"x": b"x", " ": b""}.get(c, b"box"))
@@ -139,9 +139,9 @@ def test_a_png_file(tmp_path) -> None:
 def test_wrong_use() -> None:
     x = cr.tensor(1.0, name="x")
     model = dense(2, 3, 2)
-    with pytest.raises(ArgumentError, match="the kind 'poem' was asked for; of a Tensor there is graph, network"):
+    with pytest.raises(ArgumentError, match="the kind 'poem' was asked for; the kinds for a Tensor are graph, network"):
         draw(x * 2.0, kind="poem")
-    with pytest.raises(ArgumentError, match="of a Module there is network, regions, gradient-flow"):
+    with pytest.raises(ArgumentError, match="the kinds for a Module are network, regions, gradient-flow"):
         draw(model, kind="graph")
     with pytest.raises(ArgumentError, match="the theme 'pink'"):
         draw(x * 2.0, theme="pink")

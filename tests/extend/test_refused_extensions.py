@@ -70,6 +70,10 @@ BODIES = {
     "nothing": (lambda x: None, "the body of the activation act gave None"),
     "condition": (lambda x: x > 0.0, r"the body of the activation act gave bool\[\]"),
     "if": (lambda x: x if x > 0 else -x, r"the value of <greater bool\[\]> was asked for.*Use where\(condition, a, b\)"),
+    "equal": (lambda x: elementwise.where(x == 0.0, x, x), r"was compared with 0\.0 by == or !=.*Write equal\(a, b\)"),
+    "not equal": (lambda x: elementwise.where(x != 0, x, x), "was compared with 0 by == or !=.*not_equal"),
+    "array": (lambda x: elementwise.where(x == np.ones(3), x, x), "was compared with array.*Write equal"),
+    "equal nodes": (lambda x: elementwise.where(x == elementwise.abs(x), x, x), "was compared with <abs.*Write equal"),
     "max": (lambda x: max(x, 0.0), "the value of <(less|greater) .*and maximum in place of max"),
     "ufunc": (np.tanh, "the activation act cannot be applied to float32.*Write it in operators and operations"),
     "np.where": (lambda x: np.where(x > 0.0, x, 0.0), "the activation act cannot be applied to float32"),
@@ -164,6 +168,46 @@ def test_folding_keeps_to_what_infer_says():
         simplify(Graph((), (node,)))
 
 
+RULES_FOR_GRADIENTS = {
+    "pullback of another shape": (
+        {"pullback": lambda g, node, i: reduction.sum(g)},
+        r"gave float32\[\] for input 0; that is float32\[3, 2\]",
+    ),
+    "pullback of another dtype": (
+        {"pullback": lambda g, node, i: elementwise.to_dtype(g, np.float64)},
+        r"gave float64\[3, 2\] for input 0",
+    ),
+    "pullback that gives a list": (
+        {"pullback": lambda g, node, i: [g]},
+        r"the pullback of the primitive mine gave \[<.*>\] for input 0",
+    ),
+    "pullback that gives a number": ({"pullback": lambda g, node, i: 2.0}, r"gave 2\.0 for input 0"),
+    "too few rules in pullbacks": (
+        {"pullback": ops.primitive.pullbacks()},
+        "the primitive mine has 0 rules in its pullbacks; it has 1 inputs",
+    ),
+    "two partials": ({"partials": (lambda x, y: 2.0, lambda x, y: 2.0)}, "the primitive mine has 2 partials; it has 1 inputs"),
+    "partial of more axes": (
+        {"partials": (lambda x, y: constant(np.ones((4, 3, 2), np.float32)),)},
+        r"partial 0 of the primitive mine gave float32\[4, 3, 2\]",
+    ),
+    "partial that gives nothing": ({"partials": (lambda x, y: None,)}, "partial 0 of the primitive mine gave None"),
+}
+
+
+@pytest.mark.parametrize("case", RULES_FOR_GRADIENTS)
+def test_a_gradient_has_the_shape_of_its_input(case):
+    rules, text = RULES_FOR_GRADIENTS[case]
+    extend.op(_op(evaluate=lambda x: 2.0 * x, **{"partials": None, **rules}))
+    w = cr.parameter(X)
+    with pytest.raises(GraphError, match=text):
+        apply("mine", w).sum().backward()
+    with pytest.raises(GraphError, match=text):
+        cr.compile(lambda: cr.grad(apply("mine", w).sum(), [w]), backend="reference")()
+    with pytest.raises(GraphError, match=text):
+        cr.explain(apply("mine", w).sum())
+
+
 # ------------------------------------------------------------------------------------------------ other things
 def _rule(update=None, init=None, name="Mine"):
     return optim.Rule(
@@ -248,7 +292,7 @@ THINGS = {
     ),
     "no pair": (
         lambda: extend.optimizer(_rule(lambda dW, state, W, settings, step: W - dW), lr=0.1),
-        "update of the rule Mine gave a Tensor; it gives the new parameter and its new state, a dict with m",
+        "update of the rule Mine gave a Tensor; it must return the new parameter and its new state, a dict with m",
     ),
     "lost key": (
         lambda: extend.optimizer(_rule(lambda dW, state, W, settings, step: (W - dW, {})), lr=0.1),

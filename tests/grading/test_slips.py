@@ -76,9 +76,9 @@ def test_the_sheet_of_a_network_with_slips() -> None:
     claims = {"delta1": [-0.0144, 0.0079], "dE/dW2": [[-0.0632, -0.0053], [0.0781, 0.0065]], "a1": [0.537, 0.05]}
     english, chinese = (check(layers(), claims, language=language) for language in ("en", "zh"))
     for name, words in (
-        ("delta1", ("Only the output y[0] is counted", "只算了输出 y[0], 漏掉了其他输出。")),
+        ("delta1", ("Only the output y[0] is counted", "只算了输出 y[0]，漏掉了其他输出。")),
         ("dE/dW2", ("z₁ stands in the place of a₁", "应为 a₁ 之处用了 z₁。")),
-        ("a1", ("tanh was applied in place of σ", "应作用 σ, 却用了 tanh。")),
+        ("a1", ("tanh was applied in place of σ", "应作用 σ，却用了 tanh。")),
     ):
         assert words[0] in english[name].message
         assert words[1] in chinese[name].message
@@ -180,8 +180,8 @@ WRITTEN_OUT = {"variance": "mean((Z - m)**2, axis=0)", "normed": "(Z - m)/sqrt(v
     ("constant", "words"),
     [
         ("mv", ("The mean and the variance are taken as constants", "把均值和方差当成了常数")),
-        ("m", ("m is taken as a constant; it depends on W", "把 m 当成了常数; 它也依赖于 W")),
-        ("v", ("v is taken as a constant; it depends on W", "把 v 当成了常数; 它也依赖于 W")),
+        ("m", ("m is taken as a constant; it depends on W", "把 m 当成了常数；它也依赖于 W")),
+        ("v", ("v is taken as a constant; it depends on W", "把 v 当成了常数；它也依赖于 W")),
     ],
 )
 def test_the_weights_behind_a_batch_norm_with_constants(parts: dict[str, str], constant: str, words: tuple[str, str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import chainrule as cr
 from chainrule import optim
 from chainrule.data import Table, TargetEncoder
-from chainrule.errors import ArgumentError, DataError, ModelFileError, NonFiniteLoss, OutputError
+from chainrule.errors import ArgumentError, DataError, GradientError, GraphError, ModelFileError, NonFiniteLoss, OutputError
 from chainrule.job import Config, Predictor, PreparedData, train
 from chainrule.job.building import resolved
 from chainrule.job.config import activations, schedules
@@ -168,7 +168,11 @@ def test_a_loss_of_another_task():
 @pytest.mark.parametrize(
     "source, settings, text",
     [
-        ("iris", {"delimiter": ";"}, "the setting delimiter was given; iris is a built-in data set, where it has no use"),
+        (
+            "iris",
+            {"delimiter": ";"},
+            "the setting delimiter was given; iris is a built-in data set, to which it does not apply",
+        ),
         ("p.npz", {"delimiter": ";"}, "the setting delimiter was given"),
         ("p.npz", {"exclude": ("a",)}, "the setting exclude was given"),
         ("p.npz", {"task": "regression"}, "the setting task was given"),
@@ -265,6 +269,26 @@ def test_noise_is_not_learnt_in_silence(tmp_path):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert f"those of epoch {result.best_epoch}" in page
     assert ("A constant answer beats" in page) == bool(worse_than_constant(result.metrics, result.baseline))
+
+
+@pytest.mark.parametrize("kind", [ArgumentError, GradientError, GraphError])
+def test_a_network_that_cannot_be_diagnosed_is_saved_and_the_reason_is_told(tmp_path, monkeypatch, kind):
+    """Only what `diagnose` is documented to raise is a reason; anything else is a defect, shown after the model is saved."""
+
+    def refused(*args, **kwargs):
+        raise kind("planted <reason>")
+
+    monkeypatch.setattr("chainrule.job.writing.diagnose_run", refused)
+    with run_folder(tmp_path / "run", "x") as folder:
+        if kind is GraphError:
+            with pytest.raises(GraphError, match="planted"):
+                train(*problem(epochs=1), folder)
+        else:
+            result = train(*problem(epochs=1), folder)
+            assert result.diagnosis is None
+            assert isinstance(result.not_diagnosed, kind)
+            assert "planted &lt;reason&gt;" in (folder / "report.html").read_text(encoding="utf-8")
+    Predictor.load(tmp_path / "run")
 
 
 # ---------------------------------------------------------------------------------------- failures

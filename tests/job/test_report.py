@@ -169,7 +169,7 @@ TREATMENTS = (
     "standardised after arsinh (heavy tails); missing filled with the median and marked",
     "0 or 1, standardised",
     "days since 1970-01-01, standardised",
-    "days since 1970-01-01, standardised; beside it hour, weekday, month; 1,034 cells say '?'; 2 more words are gaps",
+    "days since 1970-01-01, standardised; beside it hour, weekday, month; 1,034 cells say '?'; 2 more words mean missing",
     "time of day, standardised; beside it hour; 1 cell says '?'",
     "standardised; in '%'; '1' is 1",
     "standardised; '007' may be a code: --kind '3=7' reads words",
@@ -313,7 +313,7 @@ def test_a_part_that_cannot_be_made_says_why(monkeypatch):
     problem, config = problem_of("binary")
     text = seen(report_html(train(problem, config), problem)).text
     assert "This part could not be made: no derivative <here>" in text["en"]
-    assert "无法生成这一部分: no derivative <here>" in text["zh-Hans"]
+    assert "无法生成这一部分：no derivative <here>" in text["zh-Hans"]
 
 
 def test_a_run_writes_it_after_the_model(tmp_path, monkeypatch):

@@ -80,7 +80,7 @@ def test_small_steps_stay_on_one_thread(monkeypatch):
 def test_a_wrong_number_of_threads(wrong, monkeypatch):
     monkeypatch.setenv("CHAINRULE_THREADS", wrong)
     with pytest.raises(
-        ArgumentError, match=r"CHAINRULE_THREADS is .*; it must be a whole number from 1 on\. Unset it, or set it to 1"
+        ArgumentError, match=r"CHAINRULE_THREADS is .*; it must be a whole number ≥ 1\. Unset it, or set it to 1"
     ):
         threads.available()
 

@@ -328,7 +328,7 @@ IMAGE = np.ones((2, 3, 8, 8), np.float32)
         (
             lambda: nn.BatchNorm1d(5)(X[:1]),
             cr.errors.ShapeError,
-            "it needs more than one value per channel to take a variance.",
+            "the variance needs more than one value per channel.",
         ),
         (lambda: nn.BatchNorm2d(5, eps=0.0), cr.errors.ArgumentError, "BatchNorm2d got eps=0.0 and momentum=0.1"),
         (

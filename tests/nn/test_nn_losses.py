@@ -216,7 +216,7 @@ ERRORS = [
     (
         lambda: nn.MSELoss()(HALF, HALF[:3]),
         cr.errors.ShapeError,
-        "MSELoss got 4 outputs and 3 targets; each sample has one of both.",
+        "MSELoss got 4 outputs and 3 targets; each sample needs one of each.",
     ),
     (lambda: nn.CrossEntropyLoss()(HALF, [0, 1]), cr.errors.ShapeError, "CrossEntropyLoss got 4 outputs and 2 targets"),
     (

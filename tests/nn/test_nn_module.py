@@ -364,7 +364,7 @@ def test_a_name_belongs_to_one_class():
 
 def test_shared_layers_cannot_be_written_down():
     layer = nn.Linear(2, 2)
-    with pytest.raises(cr.errors.ArgumentError, match="the layer '1' also stands in another place of the model"):
+    with pytest.raises(cr.errors.ArgumentError, match="the layer '1' occurs in two places of the model"):
         nn.to_config(nn.Sequential(layer, layer))
 
 

@@ -326,7 +326,7 @@ MISTAKES = {
         lambda: OPTIMIZERS["SGD"]([{"params": [W0], "dampening": 0.1}], nesterov=True, momentum=0.9),
         "SGD got nesterov=True with momentum=0.9 and dampening=0.1",
     ),
-    "nothing": (lambda: adam([]), "Adam got no parameters; there must be one to learn"),
+    "nothing": (lambda: adam([]), "Adam got no parameters; it needs at least one"),
     "empty group": (lambda: adam([{"params": [W0]}, {"params": []}]), "Adam got no parameters"),
     "no gradient": (lambda: adam([cr.tensor([1.0])]), r"Adam got a Tensor of shape \(1,\) with requires_grad=False"),
     "an array": (lambda: adam([np.ones(2)]), "Adam got a ndarray among its parameters"),

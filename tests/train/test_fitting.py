@@ -316,7 +316,7 @@ BAD_SETTINGS = [
     ({"validation_data": (X,)}, "validation_data is 1 parts; it is (X, y) or (X, y, sample_weight)"),
     ({"validation_data": X}, "validation_data is ndarray"),
     ({"class_weight": "even"}, "class_weight='even' was given; it is 'balanced' or a mapping"),
-    ({"class_weight": {0: 1.0}}, "class_weight says nothing of class 1; it needs every class"),
+    ({"class_weight": {0: 1.0}}, "class_weight has no entry for class 1; it needs every class"),
     ({"class_weight": {0: 1.0, 1: -2.0}}, "weights are finite, ≥ 0 and not all 0"),
     ({"sample_weight": -np.ones(30)}, "sample_weight holds a negative number, NaN or an infinity, or only zeros"),
     ({"sample_weight": np.zeros(30)}, "or only zeros"),
@@ -324,7 +324,7 @@ BAD_SETTINGS = [
     ({"sample_weight": ["a"] * 30}, "sample_weight has the dtype <U1; it must hold numbers"),
     (
         {"callbacks": [cr.EarlyStopping()]},
-        "EarlyStopping watches 'val_loss'; an epoch has the values epoch, loss, accuracy, lr",
+        "EarlyStopping watches 'val_loss'; the values of an epoch are epoch, loss, accuracy, lr",
     ),
 ]
 
@@ -353,8 +353,8 @@ def test_the_backend_of_a_trainer_stays():
     with pytest.raises(ArgumentError) as caught:
         trainer.backend = "reference"
     assert str(caught.value) == (
-        "the backend of a Trainer was set to 'reference'; its programs are those of 'native', which was given when it was "
-        "made. Make a Trainer with backend='reference'; one with the same model and optimizer goes on from their values."
+        "the backend of a Trainer was set to 'reference'; its programs are compiled for 'native'. Make a Trainer with "
+        "backend='reference'; with the same model and optimizer it continues from their values."
     )
     assert trainer.backend == "native"
 
@@ -374,7 +374,7 @@ def test_an_unknown_metric_backend_or_optimiser_of_another_model():
         "Or pass a function (output, target), or a Metric."
     )
     assert "the backend 'gpu' was asked for" in message(ArgumentError, cr.Trainer, model, nn.MSELoss(), sgd, backend="gpu")
-    assert "threads=0 was given; it is a whole number" in message(
+    assert "threads=0 was given; it must be a whole number" in message(
         ArgumentError, cr.Trainer, model, nn.MSELoss(), sgd, threads=0
     )
     assert message(ArgumentError, cr.Trainer, other, nn.MSELoss(), sgd) == (

@@ -262,8 +262,8 @@ def test_a_full_disk_leaves_the_earlier_file(call, content, tmp_path, monkeypatc
     with pytest.raises(OutputError) as error:
         cr.save_model(small_model(), path)
     assert str(error.value) == (
-        f"{path} could not be written (No space left on device); its folder must exist, be writable and have room. "
-        "Choose another place, or make room; an earlier file of that name is unharmed."
+        f"{path} could not be written (No space left on device); its folder must exist, be writable and have free space. "
+        "Choose another place, or free some space; an earlier file of that name is unharmed."
     )
     assert path.read_bytes() == content
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
@@ -303,7 +303,7 @@ def test_a_ctrl_c_during_writing_leaves_nothing_behind(tmp_path, monkeypatch):
 @pytest.mark.parametrize("place", ["missing/m", "file/m", "."])
 def test_folders_that_cannot_hold_the_file(place, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"could not be written .*; its folder must exist, be writable and have room"):
+    with pytest.raises(OutputError, match=r"could not be written .*; its folder must exist, be writable and have free space"):
         cr.save_model(small_model(), tmp_path / place)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -317,7 +317,7 @@ def test_a_folder_without_permission(tmp_path):
 
 
 def test_extras_that_are_not_json(tmp_path):
-    with pytest.raises(ArgumentError, match=r"something to be kept in .* is not JSON .*int64.*; extras and the states"):
+    with pytest.raises(ArgumentError, match=r"a value to save in .* is not JSON .*int64.*; extras and the states"):
         cr.save_model(small_model(), tmp_path / "m", {"n": np.int64(3)})
     assert not list(tmp_path.iterdir())
 

@@ -262,6 +262,49 @@ def test_a_function_of_class_numbers_is_a_loss():
     assert own.history["accuracy"] == ours.history["accuracy"]
 
 
+class Flat(nn.Module):
+    """Outputs (n,)."""
+
+    def __init__(self):
+        self.layer = nn.Linear(X.shape[1], 1, dtype="float64")
+
+    def forward(self, x):
+        """Without the last axis."""
+        return self.layer(x).reshape(-1)
+
+
+MIXING = {
+    "loss": (lambda o, t: ((o - t) ** 2).mean(), [], "the loss <lambda>"),
+    "loss per sample": (lambda o, t: ((o - t) ** 2).mean(axis=1), [], "the loss <lambda>"),
+    "loss after a function of both": (lambda o, t: (cr.tanh(o) * t.astype("float32")).sum(), [], "the loss <lambda>"),
+    "metric": (lambda o, t: quartic(o, t.reshape(-1)), [largest], "the metric largest"),
+    "Metric": (lambda o, t: quartic(o, t.reshape(-1)), [Metric("own", lambda o, t, loss: quartic(o, t))], "the metric own"),
+    "metric of ours": (lambda o, t: quartic(o, t.reshape(-1)), ["rmse"], "the metric rmse"),
+}
+
+
+@pytest.mark.parametrize("case", MIXING)
+def test_outputs_that_meet_the_targets_of_other_samples_are_refused(case):
+    loss, metrics, who = MIXING[case]
+    model = Flat()
+    fit = cr.Trainer(model, loss, optim.SGD(model.parameters(), lr=0.1), metrics=metrics)
+    with pytest.raises(
+        ShapeError, match=rf"{who} combined outputs of shape \(32,\) and targets of shape \(32, 1\) to \(32, 32\)"
+    ):
+        fit.fit(X, X[:, :1], epochs=1, batch_size=32, progress=False)
+
+
+def test_pairs_of_samples_that_are_meant_are_a_loss():
+    """Every output with every other, where samples have equal targets; and one number per class."""
+
+    def contrast(output, target):
+        column = target.reshape((-1, 1))
+        return (abs(output - output.T) * (column == target.reshape((1, -1))).astype(output.dtype)).mean()
+
+    for loss in (contrast, lambda o, t: (o - t.mean(axis=0)) ** 2, lambda o, t: (o.reshape(-1) - t.reshape(-1)) ** 2):
+        trainer(loss).fit(X, X[:, 0], epochs=1, batch_size=8, progress=False)
+
+
 def test_what_a_function_cannot_do(tmp_path):
     mean = trainer(lambda output, target: quartic(output, target).mean())
     with pytest.raises(ArgumentError, match=r"gives one number for a whole batch\. Let it return one loss per sample"):
@@ -279,7 +322,7 @@ def test_what_a_function_cannot_do(tmp_path):
 
 
 def test_metrics_that_are_none():
-    with pytest.raises(ArgumentError, match=r"two metrics are called 'largest'; each has a column of its own"):
+    with pytest.raises(ArgumentError, match=r"two metrics are called 'largest'; each needs a column of its own"):
         trainer(nn.MSELoss(), metrics=[largest, Metric("largest", lambda output, target, loss: output)])
     with pytest.raises(ArgumentError, match=r"the metric 'auc' was asked for; there are accuracy, mae, mse, rmse"):
         trainer(nn.MSELoss(), metrics=["auc"])

@@ -34,7 +34,7 @@ def check_threads(threads: int | None) -> int | None:
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ArgumentError(
-            message(f"threads={threads!r} was given", "it is a whole number from 1 on, or None", "Leave it out to use all.")
+            message(f"threads={threads!r} was given", "it must be a whole number ≥ 1, or None", "Leave it out to use all.")
         )
     return threads
 

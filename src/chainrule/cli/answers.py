@@ -21,24 +21,24 @@ from chainrule.job.outputs import refuse_overwriting
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # the full-width ones are read alike in East Asia
 
 
-@click.command(short_help="Answers of a trained network for new data.")
+@click.command(short_help="Predict with a trained network on new data.")
 @click.argument("model", type=click.Path())
 @click.argument("data")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Copy a column of DATA into the answers. May be repeated.")
 @delimiter
 @encoding
 @click.option(
-    "--escape-formulas", is_flag=True, help="Put an apostrophe before texts that a spreadsheet would run as formulas."
+    "--escape-formulas", is_flag=True, help="Put an apostrophe before text that a spreadsheet would run as a formula."
 )
 @click.option("--out", "-o", type=click.Path(), help="CSV file to write; standard output by default.")
 def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool, out: str | None, **how: Any) -> None:
     """Write one line per row of DATA, in its order: the answer of MODEL, and for classes the probability of each.
 
-    What names a row comes first: the columns that the model knows as identifiers, those of --keep, the files of a folder of
+    What identifies a row comes first: the columns that the model knows as identifiers, those of --keep, or the file names of
     pictures.
 
-    Texts are written as they were read. A spreadsheet runs those that begin with = + - or @ as formulas, whoever wrote them:
-    with --escape-formulas they begin with an apostrophe. Numbers stay as they are.
+    Text is written as it was read. A spreadsheet runs text that begins with = + - or @ as a formula, whoever wrote it;
+    --escape-formulas puts an apostrophe before it. Numbers stay as they are.
 
     MODEL is a run folder or a model.safetensors file. DATA needs the columns that the model was trained on, but no target.
 

@@ -72,14 +72,14 @@ def _fail(message: str) -> NoReturn:
     help="Import a Python module that registers layers, losses, … of your own (see chainrule.extend). May be repeated.",
 )
 def main(extensions: tuple[str, ...]) -> None:
-    """Train neural networks by backpropagation, and see the work.
+    """Train neural networks by backpropagation, and show the work.
 
     \b
     chainrule train titanic.csv --target Survived    learn to predict a column of a table
     chainrule train digits                           a data set that needs no file
-    chainrule resume runs/titanic-1                  go on with a run that was interrupted
-    chainrule predict runs/titanic-1 new.csv         answers for new rows
-    chainrule info titanic.csv                       what is in the table
+    chainrule resume runs/titanic-1                  continue a run that was interrupted
+    chainrule predict runs/titanic-1 new.csv         predictions for new rows
+    chainrule info titanic.csv                       how the columns of a table are read
     chainrule diagnose runs/titanic-1 titanic.csv    what is wrong with the network
     chainrule explain "(w*x - t)**2" w=2 x=3 t=5     a gradient, derived step by step
     chainrule check homework.toml                    a hand calculation, graded

@@ -42,7 +42,7 @@ def evaluate(model: str, data: str, as_json: bool, **text: Any) -> None:
         show_table(("measure", "network"), [(name, measure_text(value)) for name, value in metrics.items()])
 
 
-@click.command(short_help="What is in a model, a table, or a data set.")
+@click.command(short_help="Describe a model, a table, or a data set.")
 @click.argument("source", metavar="MODEL|DATA")
 @how_to_read
 def info(source: str, kinds: tuple[str, ...], missing: tuple[str, ...], **text: Any) -> None:

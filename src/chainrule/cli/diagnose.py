@@ -14,7 +14,7 @@ from chainrule.language import LANGUAGES
 FOUND = 1
 
 
-@click.command(short_help="What is wrong with a trained network, in numbers.")
+@click.command(short_help="Find what is wrong with a trained network, in numbers.")
 @click.argument("model", type=click.Path())
 @click.argument("data")
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
@@ -26,8 +26,9 @@ def diagnose(context: click.Context, model: str, data: str, language: Any, json_
     """Look for what keeps MODEL from learning, on DATA with known answers: what is wrong, the numbers that show it, the
     derivation behind it, and what to change.
 
-    MODEL is a run folder or a model.safetensors file; in a run folder the settings and the history of the run are read, too, so
-    that learning rate and overfitting can be judged. DATA is a table, pictures, or a built-in set, as for `chainrule evaluate`.
+    MODEL is a run folder or a model.safetensors file; a run folder also has the settings and the history of the run,
+    which are needed to judge the learning rate and overfitting. DATA is a table, pictures, or a built-in set, as for
+    `chainrule evaluate`.
     Layers are numbered as `chainrule info` does.
 
     The exit code is 0 if nothing is found, 1 if something is, and 2 for wrong use or bad input.

@@ -1,4 +1,4 @@
-"""Commands that show the work: explain, check, draw. Added to the command line in `chainrule.cli`."""
+"""The commands explain, check and draw. Added to the command line in `chainrule.cli`."""
 
 # ruff: noqa: PLC0415 -- a command loads what it needs when it is called, so that the others start quickly
 from __future__ import annotations
@@ -99,22 +99,27 @@ class _OfFormula(click.Command):
 @click.argument("formula")
 @click.argument("given", nargs=-1, metavar="[NAME=NUMBER]…")
 @click.option(
-    "--wrt", multiple=True, metavar="NAME", help="Derive by this name; by all given ones if left out. May be repeated."
+    "--wrt",
+    multiple=True,
+    metavar="NAME",
+    help="Differentiate with respect to this name; all given names by default. May be repeated.",
 )
-@click.option("--form", type=click.Choice(FORMS), default="graph", show_default=True, help="How it is derived.")
+@click.option("--form", type=click.Choice(FORMS), default="graph", show_default=True, help="Form of the derivation.")
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
 @click.option("--precision", type=click.IntRange(1, 17), default=6, show_default=True, help="Significant digits shown.")
-@click.option("--expand", is_flag=True, help="Show blocks such as softmax through their bodies.")
-@click.option("--optimizer", type=OneOf(lambda: OPTIMIZERS, case_sensitive=False), help="Of --form update. [default: SGD]")
+@click.option("--expand", is_flag=True, help="Show the bodies of blocks such as softmax.")
+@click.option(
+    "--optimizer", type=OneOf(lambda: OPTIMIZERS, case_sensitive=False), help="Optimiser for --form update. [default: SGD]"
+)
 @click.option("--lr", type=float, help="Its learning rate. [default: 1]")
 @click.option("--l2", type=float, help="Its L2 penalty on the parameters (decoupled weight decay for AdamW).")
-@click.option("--out", "-o", type=click.Path(), help="Write .html, .md, .tex, .txt or .json in place of printing.")
+@click.option("--out", "-o", type=click.Path(), help="Write to this .html, .md, .tex, .txt or .json file instead of printing.")
 def explain(formula: str, given: tuple[str, ...], out: str | None, **options: Any) -> None:
-    """Show how the gradient of FORMULA comes about, with symbols and numbers.
+    """Derive the gradient of FORMULA step by step, with symbols and numbers.
 
-    FORMULA is one line, or parts separated by ';' that give names to intermediate results; or a homework file (.toml), as
-    `check` reads it. --form update takes a step for the names of --wrt; or those that a file says; or all that begin with w, W
-    or b.
+    FORMULA is one line, or parts separated by ';' that give names to intermediate results, or a homework file (.toml) of
+    `check`. --form update takes a step for the names of --wrt, or else for the parameters that a file names, or else for
+    all names that begin with w, W or b.
 
     \b
     Examples:
@@ -189,11 +194,15 @@ def check(context: click.Context, homework: str | None, new: bool, language: Any
 @click.argument("given", nargs=-1, metavar="[NAME=NUMBER]…")
 @click.option("--out", "-o", type=click.Path(), help="File to write: .svg, .png or .html. [default: KIND.svg]")
 @click.option("--kind", type=click.Choice(PICTURES), help="What is drawn. [default: graph of a formula, network of a run]")
-@click.option("--data", help="For regions and gradient-flow: a table, pictures or built-in set that has the target.")
+@click.option("--data", help="For regions and gradient-flow: a table, pictures or a built-in set, with the target.")
 @click.option("--theme", type=click.Choice(("auto", "light", "dark")), default="auto", show_default=True)
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
 @click.option(
-    "--detail", type=click.Choice(("all", "named", "auto", "layers")), default="all", show_default=True, help="Of a graph."
+    "--detail",
+    type=click.Choice(("all", "named", "auto", "layers")),
+    default="all",
+    show_default=True,
+    help="What a graph shows.",
 )
 @click.option("--expand", is_flag=True, help="Unfold blocks such as softmax in a graph.")
 def draw(source: str, given: tuple[str, ...], **options: Any) -> None:
@@ -205,9 +214,9 @@ def draw(source: str, given: tuple[str, ...], **options: Any) -> None:
       network        units and weights, of a calculation in layers
     Of a run:
       network        units and weights of small networks, layers with shapes of large ones   (default)
-      curves         learning curves, the best epoch marked
-      regions        of a network of two inputs: its answer all over the plane, with the points of --data
-      gradient-flow  size of weights and gradients in every layer, for --data
+      curves         learning curves, with the best epoch marked
+      regions        of a network of two inputs: its answers over the plane, with the points of --data
+      gradient-flow  sizes of weights and gradients in every layer, for --data
 
     \b
     Examples:

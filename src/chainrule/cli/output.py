@@ -1,4 +1,4 @@
-"""What the command line prints: names as text, whatever is in them, and no failure because nobody reads."""
+"""Printing on the command line: control characters in names are escaped, and a closed pipe is not an error."""
 
 from __future__ import annotations
 

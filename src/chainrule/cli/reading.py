@@ -14,7 +14,7 @@ def _character(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 delimiter = click.option(
-    "--delimiter", callback=_character, help="Character between the fields of a text table; found out by default."
+    "--delimiter", callback=_character, help="Character between the fields of a text table; detected by default."
 )
 encoding = click.option("--encoding", help="Encoding of a text table, e.g. gb18030, big5, shift_jis. [default: utf-8]")
 kinds = click.option(
@@ -28,7 +28,7 @@ missing = click.option(
     "--missing",
     multiple=True,
     metavar="WORD",
-    help="A word that stands for a missing value, beside those that are known. May be repeated.",
+    help="A word that stands for a missing value, in addition to the known ones. May be repeated.",
 )
 
 

@@ -65,7 +65,7 @@ def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[s
 @click.command(short_help="Train a network on a table, pictures, or a built-in data set.")
 @click.argument("data")
 @click.option("--target", "-t", multiple=True, callback=_only_one, metavar="COLUMN", help="Column to predict.")
-@_choice("--task", lambda: TASKS, "Whether the target is a number or a class; found out from the column by default.")
+@_choice("--task", lambda: TASKS, "Whether the target is a number or a class; by default decided from the column.")
 @click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. May be repeated.")
 @how_to_read
@@ -73,21 +73,21 @@ def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[s
     "--image-size", callback=_size, metavar="HxW", help="Height and width that pictures are stretched to, e.g. 64x64."
 )
 @click.option("--hidden", callback=_numbers, metavar="N,N,…", help="Units per hidden layer, e.g. 128,64; '' for none.")
-@_choice("--activation", activations, "Of the hidden layers. [default: relu]")
-@click.option("--dropout", type=float, help="Share of hidden units left out in each step.")
-@_choice("--loss", losses, "What is made small; must fit the task.")
-@_choice("--optimizer", optim.commands, "[default: adamw]")
+@_choice("--activation", activations, "Activation function of the hidden layers. [default: relu]")
+@click.option("--dropout", type=float, help="Share of the hidden units that each step leaves out.")
+@_choice("--loss", losses, "Loss to minimise; must fit the task.")
+@_choice("--optimizer", optim.commands, "Optimiser. [default: adamw]")
 @click.option("--learning-rate", "--lr", type=float, help="Learning rate; the largest one of a schedule.")
 @_choice("--schedule", schedules, "How the learning rate changes. [default: average]")
 @click.option("--l2", type=float, help="L2 penalty on weights (decoupled weight decay for adamw).")
 @click.option("--batch-size", type=int, help="Samples per step.")
-@click.option("--epochs", type=int, help="Times through the data.")
-@click.option("--validation", type=float, help="Share of the rows that is held out. [default: 0.2]")
+@click.option("--epochs", type=int, help="Passes through the data.")
+@click.option("--validation", type=float, help="Share of the rows to hold out. [default: 0.2]")
 @_choice("--class-weight", lambda: CLASS_WEIGHTS, "Let rare classes count as much as frequent ones.")
-@click.option("--patience", type=int, help="Stop early after so many epochs without improvement on the held-out rows.")
-@click.option("--seed", type=int, help="Of everything random. [default: 0]")
-@click.option("--backend", help="What runs the graph. [default: auto]")
-@click.option("--config", "config_file", type=click.Path(), help="TOML file with these settings; options go before it.")
+@click.option("--patience", type=int, help="Stop early after this many epochs without improvement on the held-out rows.")
+@click.option("--seed", type=int, help="Seed of all random numbers. [default: 0]")
+@click.option("--backend", help="Backend that runs the graph. [default: auto]")
+@click.option("--config", "config_file", type=click.Path(), help="TOML file with these settings; options override it.")
 @click.option("--out", "-o", type=click.Path(), help="Folder for the run. [default: runs/NAME-NUMBER]")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar (lines where there is no terminal).")
 def train(data: str, config_file: str | None, out: str | None, progress: bool, **options: Any) -> None:
@@ -97,16 +97,16 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
     built-in data set: digits, iris, wine, breast_cancer, diabetes, xor, moons, circles, spirals, quadrants, …
 
     Pictures are PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame), also in folders below that of their class. Hidden files
-    and what systems leave behind (Thumbs.db, __MACOSX) are passed over; other files that are not read are counted and named.
-    All are stretched to one size: that of more than half of them, else the median, with sides of at most 256 pixels; or
-    --image-size.
+    and files of the operating system (Thumbs.db, __MACOSX) are ignored; other files that are not read are counted and named.
+    All pictures are stretched to one size: --image-size, or the size of more than half of them, or else the median, with sides
+    of at most 256 pixels.
 
-    It says what it understood of every column and which network it trains, and ends with how good the network is on rows that
-    were held out, beside a baseline that does not look at the inputs.
+    The output shows how every column is read and which network is trained. It ends with how good the network is on rows that
+    were held out, beside a baseline that does not use the inputs.
 
     The run folder gets the model with its preprocessing (model.safetensors), every setting as used (config.toml), history.csv,
     metrics.json, learning-curves.png, and report.html, a page that shows all of it and derives the backward pass of one row.
-    Ctrl-C ends training early and keeps what was learnt; `chainrule resume` goes on.
+    Ctrl-C ends training early and keeps what was learnt; `chainrule resume` continues.
 
     \b
     Examples:
@@ -130,16 +130,16 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
     _finish(result, prepared, folder)
 
 
-@click.command(short_help="Go on with a run that was interrupted, or train it for longer.")
+@click.command(short_help="Continue a run that was interrupted, or train it for longer.")
 @click.argument("folder", metavar="RUN", type=click.Path())
-@click.option("--epochs", type=click.IntRange(min=1), help="Times through the data in all, those behind it included.")
-@click.option("--data", help="Where the data is now, if it was moved.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes through the data in total, including those already done.")
+@click.option("--data", help="Where the data is now, if it has moved.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar (lines where there is no terminal).")
 def resume(folder: str, epochs: int | None, data: str | None, progress: bool) -> None:
-    """Go on with the run in the folder RUN, after its last whole epoch, and write the results there.
+    """Continue the run in the folder RUN after its last complete epoch, and write the results there.
 
     A run that was interrupted or killed ends as if it had never stopped, bit for bit. With --epochs a run trains for longer
-    than it was to: its learning rate then goes on as in a run of the new length.
+    than planned; its learning rate then continues as in a run of the new length.
 
     \b
     Examples:
@@ -149,7 +149,7 @@ def resume(folder: str, epochs: int | None, data: str | None, progress: bool) ->
     with run_lock(Path(folder)):
         trainer, prepared, config = load_run(folder, epochs, data)
         with read_or_not(sys.stdout):
-            echo(f"Going on after epoch {trainer.epoch} of {config.epochs}.")
+            echo(f"Continuing after epoch {trainer.epoch} of {config.epochs}.")
             _show_plan(prepared, config)
         result = train_on(trainer, prepared, config, Path(folder), progress=progress)
     _finish(result, prepared, Path(folder))
@@ -220,16 +220,18 @@ def _show_result(result: Result, prepared: PreparedData, folder: Path) -> None:
         )
     _show_what_is_wrong(result)
     if not (folder / CURVES_FILE).exists():
-        echo(f'There is no {CURVES_FILE}: it takes a font, and resvg-py, which comes with pip install "chainrule[app]".')
+        echo(f'{CURVES_FILE} was not written: it needs a font, and resvg-py, which comes with pip install "chainrule[app]".')
     echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
 
 
 def _show_what_is_wrong(result: Result) -> None:
-    """Measures in which a constant answer is better, and the findings of the diagnosis with what to change."""
+    """Measures in which a constant answer is better, and what the diagnosis found, or why there is none."""
     worse = worse_than_constant(result.metrics, result.baseline)
     lines = [f"Warning: a constant answer is better than this network in {', '.join(worse)}."] if worse else []
     if result.diagnosis:
         lines += [f"Found in the trained network ({REPORT_FILE} has the reasons):"]
         lines += [f"  {finding.brief()}" for finding in result.diagnosis]
+    if result.not_diagnosed is not None:
+        lines.append(f"The network could not be diagnosed: {result.not_diagnosed}")
     if lines:
         echo("\n" + "\n".join(lines) + "\n")

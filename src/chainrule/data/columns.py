@@ -117,7 +117,7 @@ class Column:
         """What a reader should know of how the column was read: words taken for gaps, and `note`; usually empty."""
         most = sorted(self.gaps.items(), key=lambda item: -item[1])
         said = [f"{count:,} {'cell says' if count == 1 else 'cells say'} '{word}'" for word, count in most[:_MOST_GAPS]]
-        more = [f"{len(most) - _MOST_GAPS} more words are gaps"] if len(most) > _MOST_GAPS else []
+        more = [f"{len(most) - _MOST_GAPS} more words mean missing"] if len(most) > _MOST_GAPS else []
         return "; ".join([*said, *more, *filter(None, [self.note])])
 
     def texts(self) -> list[str]:
@@ -224,7 +224,7 @@ def row_positions(rows: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
             message(
                 f"rows goes from {positions.min()} to {positions.max()}",
                 f"there are {n_rows} rows",
-                "Stay within 0 and the last.",
+                "Use positions from 0 to the number of rows − 1.",
             )
         )
     return positions.astype(np.int64)

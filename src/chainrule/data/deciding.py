@@ -206,7 +206,7 @@ def _wrong_cell(survey: Survey, file: Source, parser: str, trial: Trial) -> Data
         fix = "Correct the cell, or empty it if its value is not known."
     else:
         fix = (
-            f"Correct the cell; or say that it is a gap with --missing '{word}', or that the column holds words with "
+            f"Correct the cell; or, if it stands for a missing value, add --missing '{word}'; or, if the column holds words, "
             f"--kind '{survey.name}=categorical' or '{survey.name}=text' (in Python missing=…, kinds=…)."
         )
     return DataError(

@@ -96,7 +96,7 @@ class FeatureEncoder:
             reasons = "; ".join(f"{plan.name}: {plan.treatment()}" for plan in plans) or "there is no other column"
             raise DataError(
                 message(
-                    f"no column of {table.source} can be learnt from ({reasons})",
+                    f"no column of {table.source} can be used as a feature ({reasons})",
                     "at least one feature is needed",
                     "Name columns to include.",
                 )

@@ -101,7 +101,13 @@ def read_images(
     if labels is None:
         return ImageSet(X, None, [])
     if len(labels) != len(X):
-        raise DataError(message(f"{path} has {len(X)} pictures and {len(labels)} labels", "one each is needed", "Match them."))
+        raise DataError(
+            message(
+                f"{path} has {len(X)} pictures and {len(labels)} labels",
+                "each picture needs one label",
+                "Make the counts equal.",
+            )
+        )
     classes, y = np.unique(labels, return_inverse=True)
     return ImageSet(X, y.astype(np.int64), [str(label) for label in classes.tolist()])
 

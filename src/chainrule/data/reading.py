@@ -94,7 +94,11 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 def _changed(path: Path) -> DataError:
     return DataError(
-        message(f"{path} changed while it was read", "a file that stays as it is was expected", "Read it when it is written.")
+        message(
+            f"{path} changed while it was read",
+            "the file must not change while it is read",
+            "Read it again when it is complete.",
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""One way in: from a name or path to data, whatever it is."""
+"""Loading data by name or path: built-in sets, tables, pictures."""
 
 from __future__ import annotations
 

@@ -158,7 +158,11 @@ def encode_words(values: Iterable[str | None]) -> tuple[NDArray[np.int32], list[
 
 
 def _column(name: str, values: ArrayLike, source: str) -> Column:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        given = f"column '{name}' of {source} could not become an array ({error})"
+        raise DataError(message(given, "a column has one value per row", "Check its values.")) from None
     if array.ndim != 1:
         raise DataError(
             message(

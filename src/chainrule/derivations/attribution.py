@@ -41,7 +41,7 @@ def attribution_form(request: Request) -> Derivation:
         raise ArgumentError(
             message(
                 f"error attribution was asked for a calculation with {len(layers)} layer(s)",
-                "it shares an output's error out among the hidden units of a network with a hidden layer and an activation",
+                "it distributes an output's error among hidden units, so it needs a hidden layer with an activation",
                 "Use form='graph'.",
             )
         )

@@ -283,9 +283,9 @@ def place_of(node: Node, order: Collection[Node], describe: str) -> Place:
         if facts(here).moves is None or len(here.inputs) != 1:
             raise GradientError(
                 message(
-                    f"{describe} is no part of the calculation that is explained",
+                    f"{describe} is not part of the calculation that is explained",
                     "it must be one of its Tensors, an element of one such as w[0, 1], or a name",
-                    "Check that the output was computed from it (assigning a new value starts afresh).",
+                    "Check that the output was computed from it, and that it was not assigned a new value since.",
                 )
             )
         moves.append(here)

@@ -1,4 +1,4 @@
-"""What a derivation says at its end, where there is something to say: kinks that it meets, and numbers that are not finite."""
+"""The remarks at the end of a derivation: kinks that it meets, and numbers that are not finite."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def _free_leaves(calc: Calculation) -> tuple[Place, ...]:
     if not kept:
         raise GradientError(
             message(
-                "this calculation has nothing to differentiate by",
+                "this calculation has nothing to differentiate with respect to",
                 "at least one floating Tensor must go into it",
                 "Make the inputs with cr.tensor(...) or cr.parameter(...).",
             )
@@ -172,7 +172,9 @@ def check_depends(calc: Calculation, place: Place) -> None:
     if place.node.dtype.kind != "f":
         raise GradientError(
             message(
-                f"a gradient by {place.name} of dtype {place.node.dtype} was asked for", "it must be floating", "Use astype."
+                f"a gradient with respect to {place.name} of dtype {place.node.dtype} was asked for",
+                "it must be floating",
+                "Use astype.",
             )
         )
 

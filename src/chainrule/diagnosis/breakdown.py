@@ -20,7 +20,7 @@ from chainrule.errors import ArgumentError, message
 from chainrule.fitting.batches import Batches
 from chainrule.fitting.steps import Clipping, FailedStep, Steps
 from chainrule.ir import LEAVES, Array, Node, topological
-from chainrule.language import Language, index_of
+from chainrule.language import COMMA, SEMICOLON, Language, index_of
 from chainrule.layers import is_affine
 from chainrule.nn import Module
 from chainrule.nn.forward import model_dtype
@@ -36,10 +36,10 @@ _PLACES = {
     "update": ("on the way back to {name}", "在传回 {name} 的途中"),
     "given": ("before anything is computed", "在计算之前"),
 }
-_SAMPLE = (" for sample {sample}", ", 样本 {sample}")
+_SAMPLE = (" for sample {sample}", "，样本 {sample}")
 _UNSEEN = (
     "the reference backend computes this step without NaN and infinities, so rounding decides; a little less would be finite",
-    "参考后端计算这一步时没有出现 NaN 或无穷大, 可见差别只在舍入: 稍小一点就是有限值",
+    "参考后端计算这一步时没有出现 NaN 或无穷大，可见差别只在舍入：数值稍小一点，结果就是有限的",
 )
 
 
@@ -77,9 +77,9 @@ class Breakdown:
             return _UNSEEN[column]
         place = _PLACES[self.place][column].format(name=self.name)
         sample = "" if self.sample is None else _SAMPLE[column].format(sample=self.sample)
-        said = f"{place}{sample}, {self.cause.text(language)}"
+        said = f"{place}{sample}{COMMA[column]}{self.cause.text(language)}"
         if self.blown_up and self.weight > _BLOWN_UP:
-            said += ("; ", "; ")[column] + REASONS["blown-up"].text[column].format(weight=f"{self.weight:.3g}")
+            said += SEMICOLON[column] + REASONS["blown-up"].text[column].format(weight=f"{self.weight:.3g}")
         return said
 
     def advice(self, language: Language = "en") -> str:
@@ -210,7 +210,7 @@ def first_breakdown(problem: Problem, *, epochs: int = 10, seed: int = 0) -> Bre
     optimizer, model = problem.optimizer, problem.model
     if optimizer is None:
         raise ArgumentError(
-            message("a run was to be replayed without an optimiser", "its steps are the optimiser's", "Give Problem one.")
+            message("a run cannot be replayed without an optimiser", "the optimiser takes its steps", "Give Problem one.")
         )
     x, t = arrays(problem)
     data = [x, t, np.ones(len(x), model_dtype(model))]

@@ -193,9 +193,9 @@ RULES = (
         ("All {samples} targets are {label:g}.", "全部 {samples} 个目标值都是 {label:g}。"),
         (
             "The best prediction is this constant, whatever x is: ∂C/∂W vanishes as soon as the bias has learnt it.",
-            "无论 x 是什么, 最优预测都是这个常数: 偏置一旦学会它, ∂C/∂W 就为 0。",
+            "无论 x 是什么，最优预测都是这个常数：偏置一旦学会它，∂C/∂W 就为 0。",
         ),
-        ("Check how the targets were read: which column, which filter.", "检查目标值的来源: 读了哪一列, 用了什么筛选。"),
+        ("Check how the targets were read: which column, which filter.", "检查目标值的来源：读了哪一列，用了什么筛选。"),
     ),
     Rule(
         "loss-output-mismatch",
@@ -203,7 +203,7 @@ RULES = (
         _mismatch,
         (
             "{loss} wants {wants}, but the output is {output} and lies in [{low:.3g}, {high:.3g}].",
-            "{loss} 需要 {wants}, 而输出层是 {output}, 输出在 [{low:.3g}, {high:.3g}] 之间。",
+            "{loss} 需要 {wants}，而输出层是 {output}，输出在 [{low:.3g}, {high:.3g}] 之间。",
         ),
         (
             "With p = softmax(a) (or σ(a)) and a loss on scores, ∂L/∂a = p − t. If a is squashed first, p cannot come near "
@@ -211,15 +211,15 @@ RULES = (
             "the gradient gets the derivative of the squashing as a further factor, at most ¼ for σ; if a loss on "
             "(log-)probabilities "
             "gets anything else, it can be made small without being right.",
-            "对得分 a 的损失, 令 p = softmax(a) (或 σ(a)), 则 ∂L/∂a = p − t。若先压缩 a, p 无法接近 t, "
+            "对得分 a 的损失，令 p = softmax(a)（或 σ(a)），则 ∂L/∂a = p − t。若先压缩 a，p 无法接近 t，"
             "梯度还要再乘上压缩函数的导数 "
-            "(σ 至多 ¼); 若要求 (对数) 概率的损失得到别的数, 则不必正确也能变小。",
+            "（σ 至多 ¼）；若要求（对数）概率的损失得到的不是概率，即使预测错误，损失也能变小。",
         ),
         (
             "Let the last layer end in what the loss wants: leave out the activation for CrossEntropyLoss and "
             "BCEWithLogitsLoss, end in "
             "LogSoftmax for NLLLoss, in Sigmoid for BCELoss.",
-            "让最后一层给出损失所需的量: CrossEntropyLoss 和 BCEWithLogitsLoss 不加激活函数, NLLLoss 用 LogSoftmax, "
+            "让最后一层给出损失所需的量：CrossEntropyLoss 和 BCEWithLogitsLoss 不加激活函数，NLLLoss 用 LogSoftmax，"
             "BCELoss 用 Sigmoid。",
         ),
     ),
@@ -231,17 +231,17 @@ RULES = (
             "{share:.0%} of the targets lie outside what the output ({output}) can be: they go from {smallest:.3g} to "
             "{largest:.3g}, "
             "it from {low:g} to {high:g}.",
-            "{share:.0%} 的目标值超出输出层 ({output}) 的取值范围: 目标值从 {smallest:.3g} 到 {largest:.3g}, 输出从 {low:g}"
-            " 到 {high:g}。",
+            "{share:.0%} 的目标值超出输出层（{output}）的取值范围：目标值从 {smallest:.3g} 到 {largest:.3g}，输出从 {low:g} "
+            "到 {high:g}。",
         ),
         (
             "δ = (a − t) σ'(z) with |a − t| bounded away from 0: z runs to where σ' = 0, and learning stops with an error "
             "left.",
-            "δ = (a − t) σ'(z), 而 |a − t| 不可能为 0: z 跑到 σ' = 0 处, 误差还在, 学习却停止了。",
+            "δ = (a − t) σ'(z)，而 |a − t| 不可能为 0：z 跑到 σ' = 0 处，误差还在，学习却停止了。",
         ),
         (
             "Leave out the activation at the end, or scale the targets into its range.",
-            "去掉末尾的激活函数, 或把目标值缩放到它的范围内。",
+            "去掉末尾的激活函数，或把目标值缩放到它的范围内。",
         ),
     ),
     Rule(
@@ -250,16 +250,16 @@ RULES = (
         _classes_as_numbers,
         (
             "The targets are {classes} classes, but {loss} treats them as numbers.",
-            "目标值是 {classes} 个类别, 但 {loss} 把它们当作数值。",
+            "目标值是 {classes} 个类别，但 {loss} 把它们当作数值。",
         ),
         (
             "(O − t)² ranks classes by number and its gradient (O − t) σ' is small where the output is confidently wrong; "
             "cross-entropy has the gradient y − t, largest exactly there.",
-            "(O − t)² 给类别排了大小, 而且输出错得最自信时梯度 (O − t) σ' 反而小; 交叉熵的梯度是 y − t, 此时恰好最大。",
+            "(O − t)² 给类别排了大小，而且输出错得最自信时梯度 (O − t) σ' 反而小；交叉熵的梯度是 y − t，此时恰好最大。",
         ),
         (
             "Use {fitting}, with one output per class (one output for two classes). If they are quantities, keep the loss.",
-            "改用 {fitting}, 每个类别一个输出 (两类时一个)。若它们确实是数量, 则保留现在的损失。",
+            "改用 {fitting}，每个类别一个输出（两类时一个）。若它们确实是数量，则保留现在的损失。",
         ),
     ),
     Rule(
@@ -268,16 +268,16 @@ RULES = (
         _unscaled_targets,
         (
             "The targets have the mean {mean:.4g} and the standard deviation {deviation:.4g}.",
-            "目标值的均值为 {mean:.4g}, 标准差为 {deviation:.4g}。",
+            "目标值的均值为 {mean:.4g}，标准差为 {deviation:.4g}。",
         ),
         (
             "Outputs start near 0, so O − t, and with it every gradient, starts as large as the targets: steps are as many "
             "times too long.",
-            "输出从 0 附近开始, 所以 O − t 以及所有梯度一开始就和目标值一样大: 步长也大了同样的倍数。",
+            "输出从 0 附近开始，所以 O − t 以及所有梯度一开始就和目标值一样大：步长也大了同样的倍数。",
         ),
         (
             "Learn (y − {mean:.4g}) / {deviation:.4g} instead, and undo it on predictions.",
-            "改为学习 (y − {mean:.4g}) / {deviation:.4g}, 预测后再还原。",
+            "改为学习 (y − {mean:.4g}) / {deviation:.4g}，预测后再还原。",
         ),
     ),
     Rule(
@@ -287,22 +287,22 @@ RULES = (
         (
             "Feature {feature} has the size {size:.4g} (rms) and varies by {deviation:.4g}; the median feature varies by "
             "{usual:.4g}.",
-            "特征 {feature} 的大小 (均方根) 为 {size:.4g}, 标准差为 {deviation:.4g}; 各特征标准差的中位数为 {usual:.4g}。",
+            "特征 {feature} 的大小（均方根）为 {size:.4g}，标准差为 {deviation:.4g}；各特征标准差的中位数为 {usual:.4g}。",
         ),
         (
             "∂C/∂w_i = Σ δ x_i: the gradient of a weight is as large as its feature, and the curvature as its square. No "
             "single learning "
             "rate suits all weights, and z = Σ w x is decided by the largest feature.",
-            "∂C/∂w_i = Σ δ x_i: 权重的梯度与其特征成正比, 曲率与其平方成正比。没有一个学习率适合所有权重, 而 z = Σ w x "
+            "∂C/∂w_i = Σ δ x_i：权重的梯度与其特征成正比，曲率与其平方成正比。没有一个学习率适合所有权重，而 z = Σ w x "
             "由最大的特征决定。",
         ),
         (
             "Standardise every feature: (x − mean) / standard deviation (chainrule.data.FeatureEncoder does).",
-            "把每个特征标准化: (x − 均值) / 标准差 (chainrule.data.FeatureEncoder 会做)。",
+            "把每个特征标准化：(x − 均值) / 标准差（chainrule.data.FeatureEncoder 会做）。",
         ),
         (
             "Check the column: chainrule train standardises every column of numbers, so this data differs from what it learnt.",
-            "检查这一列: chainrule train 会把每个数值列标准化, 所以这份数据与训练时的不同。",
+            "检查这一列：chainrule train 会把每个数值列标准化，所以这份数据与训练数据不同。",
         ),
     ),
     Rule(
@@ -311,15 +311,15 @@ RULES = (
         _constant_features,
         (
             "{count} features are the same for every sample; feature {feature} is always {value:g}.",
-            "有 {count} 个特征对所有样本都相同; 特征 {feature} 恒为 {value:g}。",
+            "有 {count} 个特征对所有样本都相同；特征 {feature} 恒为 {value:g}。",
         ),
         (
             "∂C/∂w_i = Σ δ · {value:g} = {value:g} · ∂C/∂b: its weight is a second bias that takes {value:g}² times the steps, "
             "and it tells nothing of the targets.",
-            "∂C/∂w_i = Σ δ · {value:g} = {value:g} · ∂C/∂b: 它的权重只是第二个偏置, 步长却是 {value:g}² 倍, "
+            "∂C/∂w_i = Σ δ · {value:g} = {value:g} · ∂C/∂b：它的权重只是第二个偏置，步长却是 {value:g}² 倍，"
             "并且不含目标值的任何信息。",
         ),
-        ("Leave the feature out, or centre it at 0.", "去掉这个特征, 或把它居中到 0。"),
+        ("Leave the feature out, or centre it at 0.", "去掉这个特征，或把它居中到 0。"),
     ),
     Rule(
         "imbalanced-labels",
@@ -330,15 +330,15 @@ RULES = (
             "The gradient is a mean over samples, so the rare classes have {share:.1%} against them: always saying {label} "
             "has an accuracy "
             "of {share:.1%} and leaves little gradient.",
-            "梯度是对样本取的平均, 稀有类别面对 {share:.1%} 的多数: 总是预测 {label} 的准确率已有 {share:.1%}, 几乎不剩梯度。",
+            "梯度是对样本取的平均，多数类占了 {share:.1%}：总是预测 {label} 的准确率已有 {share:.1%}，几乎不剩梯度。",
         ),
         (
             "Weight the classes (fit(..., class_weight='balanced')), and judge by more than accuracy.",
-            "给类别加权 (fit(..., class_weight='balanced')), 并且不要只看准确率。",
+            "给类别加权（fit(..., class_weight='balanced')），并且不要只看准确率。",
         ),
         (
             "Judge by more than accuracy. If the rare classes matter most, try --class-weight balanced.",
-            "不要只看准确率。若稀有类别最重要, 试试 --class-weight balanced。",
+            "不要只看准确率。若稀有类别最重要，试试 --class-weight balanced。",
         ),
     ),
 )

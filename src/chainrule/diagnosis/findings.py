@@ -10,16 +10,16 @@ from unicodedata import east_asian_width
 
 from chainrule.diagnosis.remedies import Remedy
 from chainrule.diagnosis.rule import Interface, Rule, Sign, Value
-from chainrule.language import Language, index_of
+from chainrule.language import COLON, COMMA, Language, index_of
 from chainrule.nn.losses import Untrained
 
-_HEALTHY = ("Nothing found: {count} things were looked at.", "没有发现问题: 共检查了 {count} 项。")
+_HEALTHY = ("Nothing found; {count} things were checked.", "没有发现问题，共检查了 {count} 项。")
 _LOSS = ("The loss is {value}", "损失为 {value}")
 _BESIDE = (
-    "; a network that knows nothing has {formula} = {start}, and the best constant answer {constant}.",
-    "; 一无所知的网络为 {formula} = {start}, 最好的常数回答为 {constant}。",
+    "; an uninformed network has {formula} = {start}, and the best constant answer {constant}.",
+    "；没有学到任何东西的网络应为 {formula} = {start}，最好的常数预测为 {constant}。",
 )
-_LAYER = (" (layer {layer})", " (第 {layer} 层)")
+_LAYER = (" (layer {layer})", "（第 {layer} 层）")
 _COLUMNS = {  # heading to the number in `LayerNumbers`
     ("layer", "层"): "name",
     ("activation", "激活函数"): "activation",
@@ -201,10 +201,10 @@ def _finding(rule: Rule, sign: Sign, language: Language, interface: Interface) -
 
 def _paragraph(number: int, finding: Finding, column: int) -> str:
     layer = _LAYER[column].format(layer=finding.layer) if finding.layer else ""
-    evidence = ", ".join(f"{key} = {_shown(value)}" for key, value in finding.evidence.items())
-    lines = [f"{number}. {finding.kind}{layer}: {finding.what}"]
+    evidence = COMMA[column].join(f"{key} = {_shown(value)}" for key, value in finding.evidence.items())
+    lines = [f"{number}. {finding.kind}{layer}{COLON[column]}{finding.what}"]
     lines += [
-        f"   {label[column]}: {text}"
+        f"   {label[column]}{COLON[column]}{text}"
         for label, text in zip(_LABELS, (evidence, finding.why, finding.change), strict=True)
         if text
     ]

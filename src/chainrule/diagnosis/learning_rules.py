@@ -148,16 +148,16 @@ def _unrelated(m: Measurements) -> Iterator[Sign]:
 _NOISE_LEARNT = (
     "Gradients follow the training samples, noise included; what lowers their loss further no longer lowers that "
     "of other samples.",
-    "梯度只跟随训练样本, 包括其中的噪声; 继续降低它们的损失, 已不再降低其他样本的损失。",
+    "梯度只来自训练样本，包括其中的噪声；继续降低它们的损失，已不再降低其他样本的损失。",
 )
 _LESS_FREEDOM = (
     "Stop at the lowest held-out loss (cr.EarlyStopping); more data, weight_decay, dropout, or a smaller network.",
-    "在留出损失最低时停止 (cr.EarlyStopping); 增加数据, weight_decay, dropout, 或用更小的网络。",
+    "在留出损失最低时停止（cr.EarlyStopping）；增加数据、使用 weight_decay 或 dropout，或改用更小的网络。",
 )
 _LESS_FREEDOM_COMMAND = (
     "Stop at the lowest held-out loss (--patience 10); more rows, a larger --l2 or --dropout, or a smaller network "
     "(--hidden 32).",
-    "在留出损失最低时停止 (--patience 10); 增加数据, 加大 --l2 或 --dropout, 或用更小的网络 (--hidden 32)。",
+    "在留出损失最低时停止（--patience 10）；增加数据，加大 --l2 或 --dropout，或用更小的网络（--hidden 32）。",
 )
 
 RULES = (
@@ -167,17 +167,17 @@ RULES = (
         _strong_decay,
         (
             "With weight_decay={weight_decay:g} the loss is {loss:.4g} after {steps} steps, without it {without:.4g}.",
-            "weight_decay={weight_decay:g} 时, {steps} 步后损失为 {loss:.4g}; 不加时为 {without:.4g}。",
+            "weight_decay={weight_decay:g} 时，{steps} 步后损失为 {loss:.4g}；不加时为 {without:.4g}。",
         ),
         (
             "dW + reg W: the penalty's gradient is {penalty:.3g} (rms) where that of the loss is {gradient:.3g}, so the "
             "steps mainly shrink W.",
-            "dW + reg W: 正则化项的梯度均方根为 {penalty:.3g}, 损失的梯度为 {gradient:.3g}, 所以每步主要是在缩小 W。",
+            "dW + reg W：正则化项的梯度均方根为 {penalty:.3g}，损失的梯度为 {gradient:.3g}，所以每步主要是在缩小 W。",
         ),
-        ("Use 1e-4, and more only if the network overfits.", "改用 1e-4, 只在过拟合时再加大。"),
+        ("Use 1e-4, and more only if the network overfits.", "改用 1e-4，只在过拟合时再加大。"),
         (
             "Try --l2 1e-4, and more only if the network overfits.",
-            "试试 --l2 1e-4, 只在过拟合时再加大。",
+            "试试 --l2 1e-4，只在过拟合时再加大。",
         ),
     ),
     Rule(
@@ -186,15 +186,15 @@ RULES = (
         _strong_dropout,
         (
             "With p={p:g} the loss is {loss:.4g} after {steps} steps, without dropout {without:.4g}.",
-            "p={p:g} 时, {steps} 步后损失为 {loss:.4g}; 不用 dropout 时为 {without:.4g}。",
+            "p={p:g} 时，{steps} 步后损失为 {loss:.4g}；不用 dropout 时为 {without:.4g}。",
         ),
         (
             "a·mask/(1 − p) has the mean a and the variance a² p / (1 − p): noise of {noise:.3g} times the signal's square "
             "in every step.",
-            "a·mask/(1 − p) 的均值为 a, 方差为 a² p / (1 − p): 每一步的噪声是信号平方的 {noise:.3g} 倍。",
+            "a·mask/(1 − p) 的均值为 a，方差为 a² p / (1 − p)：每一步的噪声是信号平方的 {noise:.3g} 倍。",
         ),
         ("Use p from 0.1 to 0.5.", "p 取 0.1 到 0.5。"),
-        ("Try --dropout 0.1, at most 0.5.", "试试 --dropout 0.1, 最多 0.5。"),
+        ("Try --dropout 0.1, at most 0.5.", "试试 --dropout 0.1，最多 0.5。"),
     ),
     Rule(
         "learning-rate-too-high",
@@ -203,13 +203,13 @@ RULES = (
         (
             "At lr={rate:.3g} the loss goes from {start:.4g} to {loss:.4g} in {steps} steps, at {best_rate:.3g} to "
             "{best_loss:.4g}.",
-            "lr={rate:.3g} 时, 损失在 {steps} 步内从 {start:.4g} 变到 {loss:.4g}; lr={best_rate:.3g} 时变到 {best_loss:.4g}。",
+            "lr={rate:.3g} 时，损失在 {steps} 步内从 {start:.4g} 变到 {loss:.4g}；lr={best_rate:.3g} 时变到 {best_loss:.4g}。",
         ),
         (
             "C(W − η dW) ≈ C − η ‖dW‖² + ½ η² dWᵀ H dW: above η = 2 / λ_max(H) the second term wins and steps climb. "
             "A step changes a weight matrix by {update:.2g} of its size; 0.001 to 0.01 is usual.",
-            "C(W − η dW) ≈ C − η ‖dW‖² + ½ η² dWᵀ H dW: 当 η > 2 / λ_max(H) 时二次项占优, 损失上升。"
-            "一步使权重矩阵改变其大小的 {update:.2g}; 通常为 0.001 到 0.01。",
+            "C(W − η dW) ≈ C − η ‖dW‖² + ½ η² dWᵀ H dW：当 η > 2 / λ_max(H) 时二次项占优，损失上升。"
+            "一步使权重矩阵改变其大小的 {update:.2g}；通常为 0.001 到 0.01。",
         ),
         ("Set the learning rate to about {best_rate:.2g}.", "把学习率设为约 {best_rate:.2g}。"),
         ("Try --learning-rate {best_rate:.2g}.", "试试 --learning-rate {best_rate:.2g}。"),
@@ -222,12 +222,12 @@ RULES = (
         (
             "At lr={rate:.3g} the loss goes from {start:.4g} to {loss:.4g} in {steps} steps, at {best_rate:.3g} to "
             "{best_loss:.4g}.",
-            "lr={rate:.3g} 时, 损失在 {steps} 步内从 {start:.4g} 变到 {loss:.4g}; lr={best_rate:.3g} 时变到 {best_loss:.4g}。",
+            "lr={rate:.3g} 时，损失在 {steps} 步内从 {start:.4g} 变到 {loss:.4g}；lr={best_rate:.3g} 时变到 {best_loss:.4g}。",
         ),
         (
             "C(W − η dW) ≈ C − η ‖dW‖²: the gain of a step is proportional to η. "
             "A step changes a weight matrix by {update:.2g} of its size; 0.001 to 0.01 is usual.",
-            "C(W − η dW) ≈ C − η ‖dW‖²: 每步的下降与 η 成正比。一步使权重矩阵改变其大小的 {update:.2g}; 通常为 0.001 到 0.01。",
+            "C(W − η dW) ≈ C − η ‖dW‖²：每步的下降与 η 成正比。一步使权重矩阵改变其大小的 {update:.2g}；通常为 0.001 到 0.01。",
         ),
         ("Set the learning rate to about {best_rate:.2g}.", "把学习率设为约 {best_rate:.2g}。"),
         ("Try --learning-rate {best_rate:.2g}.", "试试 --learning-rate {best_rate:.2g}。"),
@@ -241,19 +241,19 @@ RULES = (
             "After {steps} steps the loss is {loss:.4g} with the labels as they are and {permuted:.4g} ± {deviation:.2g} "
             "with labels dealt out at random; nearest neighbours differ by {neighbours:.3g}, random pairs by {chance:.3g}: "
             "there is no difference.",
-            "{steps} 步后, 用原标签时损失为 {loss:.4g}, 把标签随机打乱后为 {permuted:.4g} ± {deviation:.2g}; "
-            "最近邻的目标值相差 {neighbours:.3g}, 随机配对相差 {chance:.3g}: 没有差别。",
+            "{steps} 步后，用原标签时损失为 {loss:.4g}，把标签随机打乱后为 {permuted:.4g} ± {deviation:.2g}；"
+            "最近邻的目标值相差 {neighbours:.3g}，随机配对相差 {chance:.3g}：没有差别。",
         ),
         (
             "If x says something of y, learning from pairs (x, y) is faster than from pairs that do not belong together; "
             "the loss then "
             "falls below that of the best constant prediction, {constant:.4g}.",
-            "如果 x 含有 y 的信息, 从配对的 (x, y) 学习就会比从错配的快; 损失会降到最优常数预测的 {constant:.4g} 以下。",
+            "如果 x 含有 y 的信息，从配对的 (x, y) 学习就会比从错配的快；损失会降到最优常数预测的 {constant:.4g} 以下。",
         ),
         (
             "Check that rows of X and y belong together (sorting, joining, shuffling one of them), and that the features "
             "can tell.",
-            "检查 X 和 y 的行是否对应 (排序, 连接, 只打乱了其中之一), 以及特征是否含有所需信息。",
+            "检查 X 和 y 的行是否对应（排序、连接，或只打乱了其中之一），以及特征是否含有所需信息。",
         ),
         alone=True,
     ),
@@ -264,7 +264,7 @@ RULES = (
         (
             "The loss is {loss:.4g} on the training data and {held_out:.4g} on held-out data (lowest {lowest:.4g}, epoch "
             "{epoch}).",
-            "训练数据上的损失为 {loss:.4g}, 留出数据上为 {held_out:.4g} (最低 {lowest:.4g}, 第 {epoch} 轮)。",
+            "训练数据上的损失为 {loss:.4g}，留出数据上为 {held_out:.4g}（最低 {lowest:.4g}，第 {epoch} 轮）。",
         ),
         _NOISE_LEARNT,
         _LESS_FREEDOM,
@@ -276,7 +276,7 @@ RULES = (
         _overfitted,
         (
             "The loss is {loss:.4g} on the training data and {held_out:.4g} on held-out data.",
-            "训练数据上的损失为 {loss:.4g}, 留出数据上为 {held_out:.4g}。",
+            "训练数据上的损失为 {loss:.4g}，留出数据上为 {held_out:.4g}。",
         ),
         _NOISE_LEARNT,
         _LESS_FREEDOM,
@@ -289,17 +289,17 @@ RULES = (
         (
             "The trained network has the loss {loss:.4g} on this data, where the best constant prediction has {constant:.4g}; "
             "training ended at {reached:.4g}.",
-            "训练过的网络在这份数据上的损失为 {loss:.4g}, 而最优常数预测为 {constant:.4g}; 训练结束时为 {reached:.4g}。",
+            "训练过的网络在这份数据上的损失为 {loss:.4g}，而最优常数预测为 {constant:.4g}；训练结束时为 {reached:.4g}。",
         ),
         (
             "What is below {constant:.4g} was learnt from x. Above it the network is confidently wrong: f was learnt for other "
             "pairs (x, y), with other columns, another scale, or classes numbered otherwise.",
-            "低于 {constant:.4g} 的部分是从 x 学到的。高于它说明网络错得很自信: f 是从另一种 (x, y) 学来的, "
-            "列, 尺度或类别编号不同。",
+            "低于 {constant:.4g} 的部分是从 x 学到的。高于它说明网络错得很自信：f 是从另一种 (x, y) 学来的，"
+            "列、尺度或类别编号不同。",
         ),
         (
             "Compare how the data was read and encoded with how it was in training: columns, scaling, numbering of classes.",
-            "对比这份数据与训练数据的读取和编码方式: 列, 缩放, 类别编号。",
+            "对比这份数据与训练数据的读取和编码方式：列、缩放、类别编号。",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""The numbers that a diagnosis rests on; what they mean is the business of the rules.
+"""The numbers that a diagnosis is based on; the rules judge them.
 
 What one pass shows is measured at once; what goes on while learning is found in short runs on copies, made when a rule asks.
 """

@@ -191,11 +191,11 @@ RULES = (
         (
             "NaN + x = NaN · x = NaN: every output that depends on it is NaN, and so are the loss and, through it, all "
             "gradients.",
-            "NaN + x = NaN · x = NaN: 依赖它的每个输出都是 NaN, 损失以及由它得到的所有梯度也是 NaN。",
+            "NaN + x = NaN · x = NaN：依赖它的每个输出都是 NaN，损失以及由它得到的所有梯度也是 NaN。",
         ),
         (
             "Load the last good checkpoint or draw the layer anew; then train with a smaller learning rate or clip_norm=1.0.",
-            "载入最近的好检查点, 或重新初始化该层; 再用更小的学习率或 clip_norm=1.0 训练。",
+            "载入最近一个完好的检查点，或重新初始化该层；再用更小的学习率或 clip_norm=1.0 训练。",
         ),
         (
             "Train again with a smaller --learning-rate.",
@@ -206,15 +206,15 @@ RULES = (
         "non-finite-value",
         Urgency.BROKEN,
         _made_non_finite,
-        ("{formula} is the first to give {value}, from {inputs}.", "{formula} 最先得到 {value}, 其输入为 {inputs}。"),
+        ("{formula} is the first to give {value}, from {inputs}.", "{formula} 最先得到 {value}，其输入为 {inputs}。"),
         (
             "Everything before it in the training step is finite; everything that reads it can only be NaN or infinite.",
-            "训练步中在它之前的值都有限; 读取它的值只能是 NaN 或无穷大。",
+            "训练步中在它之前的值都有限；读取它的值只能是 NaN 或无穷大。",
         ),
         (
             "Make its inputs smaller (scale the data, draw the weights anew), or keep them out of the range where it is "
             "undefined.",
-            "减小它的输入 (缩放数据, 重新初始化权重), 或避开它没有定义的范围。",
+            "减小它的输入（缩放数据、重新初始化权重），或避开它没有定义的范围。",
         ),
     ),
     Rule(
@@ -225,12 +225,12 @@ RULES = (
         (
             "Its {units} units compute the same a and get the same δ, so ∂C/∂W has equal rows, now and after every step; and "
             "δˡ = (Wˡ⁺¹)ᵀ δˡ⁺¹ ⊙ σ' is 0 where Wˡ⁺¹ is 0.",
-            "它的 {units} 个单元算出相同的 a, 得到相同的 δ, 所以 ∂C/∂W 的各行总是相等; 若 Wˡ⁺¹ 为 0, 则 δˡ = (Wˡ⁺¹)ᵀ δˡ⁺¹ "
+            "它的 {units} 个单元算出相同的 a，得到相同的 δ，所以 ∂C/∂W 的各行总是相等；若 Wˡ⁺¹ 为 0，则 δˡ = (Wˡ⁺¹)ᵀ δˡ⁺¹ "
             "⊙ σ' 也为 0。",
         ),
         (
             "Draw the weights at random (leave init= out, or 'he_normal'); only biases may start at 0.",
-            "随机初始化权重 (不写 init=, 或用 'he_normal'); 只有偏置可以从 0 开始。",
+            "随机初始化权重（不写 init=，或用 'he_normal'）；只有偏置可以从 0 开始。",
         ),
     ),
     Rule(
@@ -244,7 +244,7 @@ RULES = (
         (
             "Units with equal weights in and out have equal a and δ, so their gradients a δ are equal and they stay equal: "
             "{units} units do the work of {distinct}.",
-            "输入和输出权重都相等的单元有相等的 a 和 δ, 梯度 a δ 也相等, 因此永远相等: {units} 个单元只起 {distinct} "
+            "输入和输出权重都相等的单元有相等的 a 和 δ，梯度 a δ 也相等，因此永远相等：{units} 个单元只起 {distinct} "
             "个的作用。",
         ),
         ("Draw every weight at random.", "随机初始化每个权重。"),
@@ -260,16 +260,16 @@ RULES = (
         (
             "δˡ = (Wˡ⁺¹)ᵀ δˡ⁺¹ ⊙ σ'(zˡ): per layer the weights multiply ‖δ‖ by {weights:.3g} and σ' by {slopes:.3g} on average "
             "(σ' ≤ ¼ for the sigmoid), and {layers} layers multiply these factors.",
-            "δˡ = (Wˡ⁺¹)ᵀ δˡ⁺¹ ⊙ σ'(zˡ): 每层的权重平均把 ‖δ‖ 乘以 {weights:.3g}, σ' 乘以 {slopes:.3g} (对 sigmoid, σ' ≤ "
-            "¼), {layers} 层连乘。",
+            "δˡ = (Wˡ⁺¹)ᵀ δˡ⁺¹ ⊙ σ'(zˡ)：每层的权重平均把 ‖δ‖ 乘以 {weights:.3g}，σ' 乘以 {slopes:.3g}（对 sigmoid，σ' ≤ "
+            "¼），{layers} 层连乘。",
         ),
         (
             "Use ReLU with 'he_normal', normalisation, or residual connections; or fewer layers.",
-            "改用 ReLU 和 'he_normal', 加归一化或残差连接; 或减少层数。",
+            "改用 ReLU 和 'he_normal'，加归一化或残差连接；或减少层数。",
         ),
         (
             "Train again with --activation relu, or with fewer layers (--hidden 128,128).",
-            "用 --activation relu 或更少的层 (--hidden 128,128) 重新训练。",
+            "用 --activation relu 或更少的层（--hidden 128,128）重新训练。",
         ),
     ),
     Rule(
@@ -278,18 +278,18 @@ RULES = (
         _collapsed,
         (
             "The {units} units of layer {layer} move together: z spreads in {rank:.2f} directions, its input in {before:.2f}.",
-            "第 {layer} 层的 {units} 个单元一起变化: z 只在 {rank:.2f} 个方向上变化, 而它的输入有 {before:.2f} 个。",
+            "第 {layer} 层的 {units} 个单元一起变化：z 只在 {rank:.2f} 个方向上变化，而它的输入有 {before:.2f} 个。",
         ),
         (
             "(Σ s²)² / Σ s⁴ over the singular values s of the centred z is 1 when all rows of W are multiples of one: "
             "whatever tells samples "
             "apart in other directions is lost for all later layers.",
-            "对中心化的 z 的奇异值 s, (Σ s²)² / Σ s⁴ = 1 表示 W 的各行都是同一行的倍数: 其他方向上区分样本的信息, "
+            "对中心化的 z 的奇异值 s，(Σ s²)² / Σ s⁴ = 1 表示 W 的各行都是同一行的倍数：其他方向上区分样本的信息，"
             "后面各层都得不到。",
         ),
         (
             "Draw the weights of this layer anew ('orthogonal' keeps all directions).",
-            "重新初始化这一层的权重 ('orthogonal' 保留所有方向)。",
+            "重新初始化这一层的权重（'orthogonal' 保留所有方向）。",
         ),
     ),
     Rule(
@@ -304,12 +304,12 @@ RULES = (
             "ReLU'(z) = 0 for z < 0, so δ = 0 and nothing moves W and b of such a unit again: the layer passes on "
             "{slope:.2g} of the "
             "gradient (σ' factor). Large negative biases and too long steps do this.",
-            "z < 0 时 ReLU'(z) = 0, 于是 δ = 0, 这些单元的 W 和 b 不再变化: 该层只传回 {slope:.2g} 的梯度 (σ' 因子)。"
-            "过大的负偏置和过长的步会造成这种情况。",
+            "z < 0 时 ReLU'(z) = 0，于是 δ = 0，这些单元的 W 和 b 不再变化：该层只传回 {slope:.2g} 的梯度（σ' 因子）。"
+            "过大的负偏置和过大的步长会造成这种情况。",
         ),
         (
             "Draw the layer anew with biases 0, use a smaller learning rate, or LeakyReLU.",
-            "重新初始化该层并把偏置设为 0, 减小学习率, 或改用 LeakyReLU。",
+            "重新初始化该层并把偏置设为 0，或减小学习率，或改用 LeakyReLU。",
         ),
         (
             "Train again with a smaller --learning-rate, or --activation leaky-relu.",
@@ -322,16 +322,16 @@ RULES = (
         _saturated,
         (
             "In layer {layer}, {share:.0%} of the values lie where {activation} is flat (|z| is {z:.3g} rms).",
-            "第 {layer} 层有 {share:.0%} 的值落在 {activation} 的平坦区 (|z| 的均方根为 {z:.3g})。",
+            "第 {layer} 层有 {share:.0%} 的值落在 {activation} 的平坦区（|z| 的均方根为 {z:.3g}）。",
         ),
         (
             "σ' = σ(1 − σ) and tanh' = 1 − tanh² go to 0 as |z| grows; δ = ∂C/∂a ⊙ σ'(z) keeps only {slope:.2g} of its "
             "size here.",
-            "|z| 增大时 σ' = σ(1 − σ) 和 tanh' = 1 − tanh² 趋于 0; δ = ∂C/∂a ⊙ σ'(z) 在这里只剩 {slope:.2g} 倍。",
+            "|z| 增大时 σ' = σ(1 − σ) 和 tanh' = 1 − tanh² 趋于 0；δ = ∂C/∂a ⊙ σ'(z) 在这里只剩 {slope:.2g} 倍。",
         ),
         (
             "Draw smaller weights ('xavier_uniform'), or normalise before the activation.",
-            "用更小的初始权重 ('xavier_uniform'), 或在激活函数前做归一化。",
+            "用更小的初始权重（'xavier_uniform'），或在激活函数前做归一化。",
         ),
         (
             "Train again with a smaller --learning-rate, or --activation relu.",
@@ -345,18 +345,18 @@ RULES = (
         (
             "Each of the {layers} layers multiplies the signal by {factor:.3g} on average, together by {total:.3g}; "
             "‖δ‖ of the first layer is {back:.3g} times that of the last.",
-            "{layers} 层中每层平均把信号放大 {factor:.3g} 倍, 合计 {total:.3g} 倍; 第一层的 ‖δ‖ 是最后一层的 {back:.3g} 倍。",
+            "{layers} 层中每层平均把信号放大 {factor:.3g} 倍，合计 {total:.3g} 倍；第一层的 ‖δ‖ 是最后一层的 {back:.3g} 倍。",
         ),
         (
             "var(z) = fan_in · var(w) · mean(a²): the size is kept where var(w) = 1 / fan_in (2 / fan_in before ReLU), and "
             "else grows "
             "like a power of the depth, forward and backward.",
-            "var(z) = fan_in · var(w) · mean(a²): 当 var(w) = 1 / fan_in (ReLU 前为 2 / fan_in) 时大小不变, "
+            "var(z) = fan_in · var(w) · mean(a²)：当 var(w) = 1 / fan_in（ReLU 前为 2 / fan_in）时大小不变，"
             "否则前向和反向都随深度按幂增长。",
         ),
         (
             "Draw the weights with 'he_normal' before ReLU and 'xavier_uniform' before tanh and σ.",
-            "ReLU 前用 'he_normal', tanh 和 σ 前用 'xavier_uniform' 初始化权重。",
+            "ReLU 前用 'he_normal'，tanh 和 σ 前用 'xavier_uniform' 初始化权重。",
         ),
     ),
     Rule(
@@ -365,16 +365,16 @@ RULES = (
         _missing_bias,
         (
             "No layer has a bias, and the targets have the mean {mean:.4g} (standard deviation {deviation:.4g}).",
-            "没有任何一层有偏置, 而目标值的均值为 {mean:.4g} (标准差 {deviation:.4g})。",
+            "没有任何一层有偏置，而目标值的均值为 {mean:.4g}（标准差 {deviation:.4g}）。",
         ),
         (
             "Without b, z = W a, so f(0) = 0 for ReLU and tanh, and W must make up the mean out of the features, in each "
             "sample anew.",
-            "没有 b 时 z = W a, 用 ReLU 和 tanh 时 f(0) = 0, W 只能用每个样本的特征去凑出这个均值。",
+            "没有 b 时 z = W a，用 ReLU 和 tanh 时 f(0) = 0，W 只能用每个样本的特征去凑出这个均值。",
         ),
         (
             "Give the layers a bias, the last one at least, or centre the targets.",
-            "给各层 (至少最后一层) 加上偏置, 或把目标值居中。",
+            "给各层（至少最后一层）加上偏置，或把目标值居中。",
         ),
     ),
     Rule(
@@ -382,14 +382,14 @@ RULES = (
         Urgency.NETWORK,
         _bad_start,
         (
-            "The loss is {loss:.4g}; a network that knows nothing has {formula} = {expected:.4g}.",
-            "损失为 {loss:.4g}; 而一无所知的网络应为 {formula} = {expected:.4g}。",
+            "The loss is {loss:.4g}; an uninformed network has {formula} = {expected:.4g}.",
+            "损失为 {loss:.4g}；而没有学到任何东西的网络应为 {formula} = {expected:.4g}。",
         ),
         (
             "The outputs are {z:.3g} (rms) before anything is learnt, so predictions are confidently wrong, and the first "
             "steps only undo this.",
-            "还没有学到任何东西, 输出的均方根就有 {z:.3g}: 预测错误而自信, 最初的许多步只是在消除它。",
+            "还没有学到任何东西，输出的均方根就达到 {z:.3g}：预测错误而自信，最初的许多步只是在消除它。",
         ),
-        ("Draw smaller weights, above all in the last layer.", "用更小的初始权重, 尤其是最后一层。"),
+        ("Draw smaller weights, above all in the last layer.", "用更小的初始权重，尤其是最后一层。"),
     ),
 )

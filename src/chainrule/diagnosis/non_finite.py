@@ -17,12 +17,12 @@ from chainrule.ops import lookup
 _GIVEN = ("{name} {type} is handed in with {value}{at}", "传入的 {name} {type}{at}为 {value}")
 _MADE = (
     "{formula}{inside} gives {value}{at}{inputs} ({reason})",
-    "{formula}{inside}{at}得到 {value}{inputs} ({reason})",
+    "{formula}{inside}{at}得到 {value}{inputs}（{reason}）",
 )
 _AT = ((" at {place}", ""), (" 在 {place} 处", " "))  # of an array, of a number
-_INSIDE = (" inside {block}", " ({block} 内部)")
-_THERE = (", where {inputs}", ", 此处 {inputs}")
-_RANGES = (", from {inputs}", ", 其输入为 {inputs}")
+_INSIDE = (" inside {block}", "（{block} 内部）")
+_THERE = (", where {inputs}", "，此处 {inputs}")
+_RANGES = (", from {inputs}", "，其输入为 {inputs}")
 _SHORT = 40  # characters of a formula that stands for its value
 _RANGE = ("{name} in [{low:.4g}, {high:.4g}]", "{name} ∈ [{low:.4g}, {high:.4g}]")
 
@@ -102,7 +102,7 @@ class NonFinite:
         if all(o.there is not None for o in self.inputs):
             there = (f"{write(o.shown)} = {o.there:.6g}" for o in self.inputs if o.name != f"{o.there:.6g}")
             texts = ", ".join(dict.fromkeys(there))
-            return _THERE[column].format(inputs=texts).removesuffix(", where ").removesuffix(", 此处 ")
+            return _THERE[column].format(inputs=texts).removesuffix(", where ").removesuffix("，此处 ")
         ranges = (_RANGE[column].format(name=write(o.shown), low=o.low, high=o.high) for o in self.inputs)
         return _RANGES[column].format(inputs=", ".join(ranges))
 

@@ -29,19 +29,19 @@ class Reason:
 
 _KEEP_AWAY = (
     "Keep that value away from 0: add a small constant, or use a loss on scores, which needs no logarithm of its own.",
-    "让该值远离 0: 加一个小常数, 或改用直接作用于得分的损失。",
+    "让该值远离 0：加一个小常数，或改用直接作用于得分的损失。",
 )
 _MAKE_SMALLER = (
     "Scale the data, draw smaller weights, or limit the gradients with clip_norm=1.0.",
-    "缩放数据, 减小初始权重, 或用 clip_norm=1.0 限制梯度。",
+    "缩放数据，减小初始权重，或用 clip_norm=1.0 限制梯度。",
 )
-_CHECK_SIGN = ("Check the sign of that value, or take its absolute value or square.", "检查该值的符号, 或取其绝对值或平方。")
+_CHECK_SIGN = ("Check the sign of that value, or take its absolute value or square.", "检查该值的符号，或取其绝对值或平方。")
 
 REASONS: Mapping[str, Reason] = {
     "log-of-zero": Reason(("the logarithm of 0 is −∞", "0 的对数是 −∞"), _KEEP_AWAY),
     "log-of-negative": Reason(
         ("the logarithm of a negative number is not defined", "负数的对数没有定义"),
-        ("Keep that value above 0, by a softplus or an exp, say.", "让该值大于 0, 例如用 softplus 或 exp。"),
+        ("Keep that value above 0, by a softplus or an exp, say.", "让该值大于 0，例如用 softplus 或 exp。"),
     ),
     "root-of-negative": Reason(("the root of a negative number is not defined", "负数的平方根没有定义"), _CHECK_SIGN),
     "zero-by-zero": Reason(
@@ -56,10 +56,10 @@ REASONS: Mapping[str, Reason] = {
         ("a negative number to a power that is not whole is not defined", "负数的非整数次幂没有定义"), _CHECK_SIGN
     ),
     "exp-overflow": Reason(
-        ("e^x is larger than {largest} from x = {limit} on", "x 从 {limit} 起, e^x 就超过 {largest}"),
+        ("e^x is larger than {largest} from x = {limit} on", "x 从 {limit} 起，e^x 就超过 {largest}"),
         (
             "Make its argument smaller, or subtract the largest value first, as softmax and logsumexp do.",
-            "减小它的自变量, 或先减去最大值 (softmax 和 logsumexp 就是这样做的)。",
+            "减小它的自变量，或先减去最大值（softmax 和 logsumexp 就是这样做的）。",
         ),
     ),
     "overflow": Reason(
@@ -73,11 +73,11 @@ REASONS: Mapping[str, Reason] = {
     "blown-up": Reason(
         (
             "the weights have blown up: the largest is {weight} now",
-            "权重已经发散: 最大的为 {weight}",
+            "权重已经发散：最大的为 {weight}",
         ),
         (
             "The learning rate {rate} is too high: use a smaller one, or limit the gradients with clip_norm=1.0.",
-            "学习率 {rate} 太大: 请减小学习率, 或用 clip_norm=1.0 限制梯度。",
+            "学习率 {rate} 太大：请减小学习率，或用 clip_norm=1.0 限制梯度。",
         ),
     ),
 }  # fmt: skip

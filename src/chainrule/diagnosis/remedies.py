@@ -71,7 +71,7 @@ def _set_weight_decay(problem: Problem, settings: Settings) -> Problem:
 def _optimizer(problem: Problem) -> Any:
     if problem.optimizer is None:
         raise ArgumentError(
-            message("a setting of the optimiser is to be changed", "the problem has no optimiser", "Give diagnose one.")
+            message("this remedy changes a setting of the optimiser", "the problem has no optimiser", "Give diagnose one.")
         )
     return problem.optimizer
 
@@ -136,8 +136,8 @@ def _layers(model: nn.Module) -> list[nn.Module]:
     if not found:
         raise ArgumentError(
             message(
-                f"a layer of a {type(model).__name__} is to be changed",
-                "only in a Sequential is it known where a layer stands",
+                f"this remedy changes a layer of a {type(model).__name__}",
+                "it can replace layers of a Sequential only",
                 "Change it in the code of the model.",
             )
         )

@@ -31,7 +31,7 @@ def history_drawing(history: History, look: Look) -> Drawing:
     if not panels:
         raise ArgumentError(
             message(
-                "a history without a finite value was to be drawn",
+                "the history has no finite value to draw",
                 "curves need a trained epoch",
                 "Train first; cr.diagnose says why a loss is not finite.",
             )

@@ -141,7 +141,7 @@ def _kind(subject: object, kind: str | None, y: Any, loss: object) -> Kind:
             return each
     name = next(cls.__name__ for cls in KINDS if isinstance(subject, cls))
     raise ArgumentError(
-        message(f"the kind {kind!r} was asked for", f"of a {name} there is {', '.join(kinds)}", "Choose one of them.")
+        message(f"the kind {kind!r} was asked for", f"the kinds for a {name} are {', '.join(kinds)}", "Choose one of them.")
     )
 
 

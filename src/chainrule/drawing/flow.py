@@ -30,8 +30,8 @@ def flow_drawing(layers: Sequence[Mapping[str, Any]], look: Look) -> Drawing:
     if not layers:
         raise ArgumentError(
             message(
-                "the gradient flow of a network without layers was to be drawn",
-                "a layer multiplies what comes from the data with a parameter",
+                "the gradient flow was asked for a network without layers",
+                "a layer multiplies a value computed from the data by a parameter",
                 "Check that the network has layers such as nn.Linear.",
             )
         )

@@ -44,7 +44,7 @@ def by_layers(calc: Calculation) -> Folding:
     if not owners:
         raise ArgumentError(
             message(
-                "layers were to be drawn of a calculation without layers",
+                "a drawing of layers was asked for a calculation without layers",
                 "layers are Modules, or products of a weight matrix with activations, such as W @ x + b",
                 "Draw it with detail='all', or give names to important values and draw with detail='named'.",
             )

@@ -62,7 +62,7 @@ def _input_shape(model: Module) -> tuple[int, ...]:
         return (size,)
     raise ArgumentError(
         message(
-            f"a network was to be drawn that begins with {type(first).__name__ if first else 'no layer'}",
+            f"a drawing was asked for a network that begins with {type(first).__name__ if first else 'no layer'}",
             "the shapes in it depend on the shape of its inputs",
             "Give some inputs: draw(model, X=X[:1]).",
         )

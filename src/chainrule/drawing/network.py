@@ -67,7 +67,7 @@ def network_drawing(calc: Calculation, look: Look) -> Drawing:
     if not layers:
         raise ArgumentError(
             message(
-                "a network was to be drawn of a calculation without layers",
+                "a drawing of a network was asked for a calculation without layers",
                 "it needs products of a weight matrix with activations, such as W @ x + b or affine(x, W, b)",
                 "Draw it with kind='graph'.",
             )

@@ -100,9 +100,8 @@ class Drawing:
             ArgumentError: a scale that leaves no pixel.
         """
         if not min(self.width, self.height) * scale >= 1.0:
-            size = f"{self.width:.0f} × {self.height:.0f}"
             raise ArgumentError(
-                message(f"the scale {scale:g} was given", f"of a picture of {size} pixels it leaves none", "Use 1, 2 or 3.")
+                message(f"the scale {scale:g} was given", "at that scale the picture has no pixels", "Use 1, 2 or 3.")
             )
         zoom = min(scale, _MOST_PIXELS / max(self.width, self.height))
         renderer = _resvg()
@@ -225,7 +224,7 @@ def _check_fonts(*, chinese: bool) -> None:
     else:
         return
     raise MissingDependency(
-        message(what, "a PNG holds its letters as pixels", f"Install one (Debian, Ubuntu: {package}), or save it as .svg.")
+        message(what, "a PNG needs a font to draw its text", f"Install one (Debian, Ubuntu: {package}), or save it as .svg.")
     )
 
 

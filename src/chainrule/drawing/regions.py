@@ -139,7 +139,7 @@ def _data(model: Module, X: Any, y: Any) -> tuple[Array, Array]:
     if x.ndim != 2 or x.shape[1] != 2:
         raise ShapeError(
             message(
-                f"decision regions were to be drawn for inputs of shape {x.shape}",
+                f"decision regions were asked for inputs of shape {x.shape}",
                 "a plane has two axes: X must be (n, 2)",
                 "Draw the network with draw(model), or train one on two inputs.",
             )

@@ -50,7 +50,7 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             message(
-                f"something to be kept in {path} is not JSON ({error})",
+                f"a value to save in {path} is not JSON ({error})",
                 "extras and the states of callbacks are numbers, texts, booleans, None, and lists and dicts of them",
                 "Convert it; callbacks may also hold NumPy arrays.",
             )

@@ -91,7 +91,7 @@ class History:
             raise DataError(
                 message(
                     f"a history has the columns {', '.join(names)[:200]}",
-                    "it has epoch, loss and others, each once",
+                    "the columns must be epoch, loss and others, each once",
                     "Train again.",
                 )
             )
@@ -99,7 +99,7 @@ class History:
             if None in line or None in line.values():  # more or fewer values than columns
                 raise DataError(
                     message(
-                        f"line {number} of a history is not whole",
+                        f"line {number} of a history is incomplete",
                         "it has a value, or nothing between commas, for every column",
                         "Train again, or take that line out.",
                     )
@@ -109,7 +109,7 @@ class History:
         except (TypeError, ValueError) as error:
             raise DataError(
                 message(
-                    f"a history holds something else than numbers ({error})",
+                    f"a history must hold numbers ({error})",
                     "it has a header and a line per epoch",
                     "Train again.",
                 )

@@ -151,7 +151,7 @@ def _factors(class_weight: ClassWeight, classes: Array) -> Array:
     missing = [int(c) for c in found if c not in class_weight]
     if missing:
         raise ArgumentError(
-            message(f"class_weight says nothing of class {missing[0]}", "it needs every class", "Add it, perhaps with 1.0.")
+            message(f"class_weight has no entry for class {missing[0]}", "it needs every class", "Add it, perhaps with 1.0.")
         )
     factors = np.array([float(class_weight[int(c)]) for c in found])
     if not np.isfinite(factors).all() or (factors < 0).any() or not factors.any():

@@ -14,6 +14,7 @@ from typing import Literal
 from chainrule import checks, functional, registry
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.nn import Loss
+from chainrule.nn.losses import refuse_mixed_samples
 from chainrule.reads import Noted
 from chainrule.tensors import Tensor
 
@@ -43,7 +44,8 @@ class Metric(Noted):
         """The numbers (n,) whose weighted sum, divided by that of the samples' shares, is the mean.
 
         Raises:
-            ArgumentError: `elements` gives no Tensor. ShapeError: not a number per sample.
+            ArgumentError: `elements` gives no Tensor. ShapeError: not a number per sample, or samples are mixed (see
+                `nn.losses.pairing`).
         """
         found = checks.kind(
             self.elements(output, target, loss),
@@ -52,6 +54,7 @@ class Metric(Noted):
             "it gives a Tensor",
             "Return what operations of chainrule give, such as abs(output - target).",
         )
+        refuse_mixed_samples(found, output, target, f"the metric {self.name}")
         values, counted = found.astype("float64"), loss.counted(target)
         if values.shape[:1] != output.shape[:1]:
             raise ShapeError(
@@ -156,8 +159,8 @@ def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]
         raise ArgumentError(
             message(
                 f"two metrics are called {twice!r}",
-                "each has a column of its own in the history",
-                "Name one otherwise: Metric(name, elements), or def instead of lambda.",
+                "each needs a column of its own in the history",
+                "Give one another name: Metric(name, elements), or def instead of lambda.",
             )
         )
     return found

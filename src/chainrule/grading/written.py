@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.derivations.symbols import typed
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import Array
@@ -100,8 +101,12 @@ def finest_unit(numbers: Iterable[Written]) -> float:
     return float(min(units, default=0.0))
 
 
-def written(given: Any) -> Written | None:
+def written(given: Any, outer: tuple[Any, ...] = ()) -> Written | None:
     """A number or array that was written; None for text that is a formula.
+
+    Args:
+        given: what was claimed.
+        outer: the lists around it.
 
     Raises:
         ArgumentError: neither.
@@ -113,7 +118,7 @@ def written(given: Any) -> Written | None:
     if isinstance(given, np.ndarray):
         given = list(given) if given.ndim else given[()]
     if isinstance(given, list | tuple):
-        return _array(given)
+        return _array(given, checks.within(given, outer, "a claim"))
     if isinstance(given, bool) or not isinstance(given, int | float | Decimal | Fraction | np.integer | np.floating | str):
         raise ArgumentError(
             message(
@@ -157,8 +162,8 @@ def _listed(text: str) -> Written | None:
     return _array(found) if parts.size and is_numbers else None
 
 
-def _array(given: list[Any] | tuple[Any, ...]) -> Written:
-    parts = [written(g) for g in given]
+def _array(given: list[Any] | tuple[Any, ...], outer: tuple[Any, ...] = ()) -> Written:
+    parts = [written(g, outer) for g in given]
     if any(p is None for p in parts) or len({p.value.shape for p in parts if p is not None}) > 1:
         raise ArgumentError(message(f"the claim {given!r} was made", "rows must be equally long lists of numbers", "Check it."))
     found = [p for p in parts if p is not None]

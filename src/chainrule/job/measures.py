@@ -1,4 +1,4 @@
-"""How good answers are, beside the best constant answer."""
+"""Measures of a network's answers, beside those of the best constant answer."""
 
 from __future__ import annotations
 

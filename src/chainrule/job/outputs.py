@@ -26,7 +26,7 @@ def refuse_overwriting(out: str | Path, *inputs: str | Path | None) -> None:
         return
     what = _needed(path.resolve(), [Path(given).resolve() for given in inputs if given is not None and Path(given).exists()])
     if what:
-        raise OutputError(message(f"{out} is {what}", "answers are written to a file of their own", "Choose another name."))
+        raise OutputError(message(f"{out} is {what}", "the output must not overwrite it", "Choose another name."))
 
 
 def _needed(path: Path, inputs: list[Path]) -> str:

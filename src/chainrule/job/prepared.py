@@ -99,7 +99,9 @@ def _refuse_idle_settings(source: str | Path, data: Any, config: Config) -> None
         given.append("task")
     for name in given:
         raise ArgumentError(
-            message(f"the setting {name} was given", f"{source} is {kind.called(data)}, where it has no use", "Leave it out.")
+            message(
+                f"the setting {name} was given", f"{source} is {kind.called(data)}, to which it does not apply", "Leave it out."
+            )
         )
 
 

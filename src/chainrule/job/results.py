@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainrule import optim
+from chainrule.errors import ChainruleError
 from chainrule.job.building import epochs_not_averaged
 from chainrule.job.config import Config
 from chainrule.job.predictor import Predictor
@@ -30,7 +31,8 @@ class Result:
         interrupted: whether Ctrl-C ended training early.
         best_epoch: the epoch whose weights were taken, as they are clearly better on the held-out rows; None for those at the
             end.
-        diagnosis: what is wrong with the network, if anything; None where it was not diagnosed, or cannot be.
+        diagnosis: what is wrong with the network, if anything; None where it was not diagnosed.
+        not_diagnosed: why it cannot be diagnosed; None where it was, or where nobody asked.
     """
 
     predictor: Predictor
@@ -42,6 +44,7 @@ class Result:
     interrupted: bool
     best_epoch: int | None = None
     diagnosis: Diagnosis | None = None
+    not_diagnosed: ChainruleError | None = None
 
     @property
     def averaged(self) -> bool:

@@ -1,4 +1,4 @@
-"""Going on with a run that was interrupted, or that is to be trained for longer."""
+"""Resuming a run that was interrupted, or training it for longer."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _check_unfinished(folder: str | Path, trainer: Trainer, config: Config, epoc
         raise ArgumentError(
             message(
                 f"the run in {folder} is finished: {trainer.history.stopped}",
-                "a run that stopped by itself does not go on",
+                "a run that stopped by itself cannot be resumed",
                 "Train again with a larger --patience.",
             )
         )
@@ -85,7 +85,7 @@ def _check_unfinished(folder: str | Path, trainer: Trainer, config: Config, epoc
     if wanted <= trainer.epoch:
         raise ArgumentError(
             message(
-                f"the run in {folder} has trained {trainer.epoch} epochs, and {wanted} are wanted",
+                f"the run in {folder} has trained {trainer.epoch} epochs, and {wanted} were asked for",
                 "--epochs counts all epochs of a run",
                 f"Ask for more, for example --epochs {2 * trainer.epoch}.",
             )

@@ -81,10 +81,9 @@ def train_on(
     result = _judged(trainer, prepared, config, own)
     if folder is not None:
         # Rules, drawings and the report take a while to load, and nothing else needs them.
-        from chainrule.job.writing import diagnosed, write_run  # noqa: PLC0415
+        from chainrule.job.writing import write_run  # noqa: PLC0415
 
-        result = diagnosed(result, prepared)
-        write_run(result, prepared, folder)
+        result = write_run(result, prepared, folder)
     if failure is not None:
         said = f"{failure} The network as it was before that is saved in {folder}."
         raise NonFiniteLoss(said, failure.breakdown) from failure

@@ -22,7 +22,7 @@ def _check_module(owner: str, value: object) -> Module:
 
 
 def _fixed(given: str, layers: str) -> CallError:
-    return CallError(message(given, "the number of its layers stays as it was made", f"Write nn.Sequential(*{layers})."))
+    return CallError(message(given, "the number of its layers cannot change", f"Write nn.Sequential(*{layers})."))
 
 
 @register_layer

@@ -9,7 +9,7 @@ from chainrule import checks, functional
 from chainrule.capture import capture
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Shape
-from chainrule.nn.losses import Loss, usual_loss
+from chainrule.nn.losses import Loss, refuse_mixed_samples, usual_loss
 from chainrule.tensors import Tensor, TensorLike
 
 
@@ -33,6 +33,7 @@ class FunctionLoss(Loss):
             raise DTypeError(
                 message(f"the loss {self._name} returned {what}", "it gives a floating Tensor", "Use operations of chainrule.")
             )
+        refuse_mixed_samples(found, output, target, f"the loss {self._name}")
         if found.ndim == 0:
             return functional.broadcast_to(found, output.shape[:1])
         if found.shape[:1] != output.shape[:1]:

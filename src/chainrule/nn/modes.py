@@ -1,4 +1,4 @@
-"""Modes of Modules: as in training, or as in use. Within `in_mode` a thread has modes of its own, which no other sees."""
+"""Modes of Modules: training or evaluation. Within `in_mode` a thread has modes of its own, which no other thread sees."""
 
 from __future__ import annotations
 

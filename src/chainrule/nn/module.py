@@ -1,4 +1,4 @@
-"""Module: what has parameters, buffers and child modules, and computes something from them."""
+"""Module: an object with parameters, buffers and child modules that computes something from them."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Module(Noted, elsewhere.Explaining):
             raise ArgumentError(
                 message(
                     f"{type(self).__name__}.{name} was set to a {type(value).__name__} of layers",
-                    "layers in lists would not be seen by parameters() and state_dict()",
+                    "parameters() and state_dict() do not see layers in lists",
                     f"Write self.{name} = nn.Sequential(*layers).",
                 )
             )

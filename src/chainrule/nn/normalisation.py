@@ -74,8 +74,8 @@ class BatchNorm(Module):
             raise ShapeError(
                 message(
                     f"{self!r} got an input of shape {x.shape} in training",
-                    "it needs more than one value per channel to take a variance",
-                    "Use a batch_size that leaves no single sample over, or model.eval() for use.",
+                    "the variance needs more than one value per channel",
+                    "Use a batch_size that leaves no batch of one sample, or model.eval() outside of training.",
                 )
             )
         over = (0, *range(2, x.ndim))

@@ -50,7 +50,7 @@ def as_json(owner: object, name: str, value: Any) -> Any:
     raise ArgumentError(
         message(
             f"the setting {name} of {type(owner).__name__} is a {type(value).__name__}",
-            "a model can be written down only if its settings are numbers, strings, booleans, lists and dicts",
+            "a model can be saved only if its settings are numbers, strings, booleans, lists and dicts",
             f"Define config() on {type(owner).__name__} so that it returns such values.",
         )
     )
@@ -68,7 +68,7 @@ def settings_of(owner: object, names: list[str]) -> dict[str, Any]:
             raise ArgumentError(
                 message(
                     f"{cls} takes the argument {name!r} but has no attribute of that name",
-                    "a model can be written down only if its layers keep the arguments they were made with",
+                    "a model can be saved only if its layers keep their arguments",
                     f"Write self.{name} = {name} in {cls}.__init__, or define config() on {cls}.",
                 )
             )

@@ -44,8 +44,8 @@ def _refuse_shared(model: Module) -> None:
     if again:
         raise ArgumentError(
             message(
-                f"the layer {again[0]!r} also stands in another place of the model",
-                "a model with shared layers cannot be written down, as reading it would make two layers of one",
+                f"the layer {again[0]!r} occurs in two places of the model",
+                "a model with shared layers cannot be saved whole, as loading it would make two layers of one",
                 "Save its state_dict, and load that into a model built by your own code.",
             )
         )

@@ -1,7 +1,7 @@
-"""What others ask of a primitive, beside its meaning and its gradient.
+"""Facts about a primitive besides its meaning and its gradient.
 
-Whoever has to know whether an operation moves elements, saturates or draws random numbers reads it here, in the primitive's own
-record, and keeps no list of names. So an operation that is added is known to explanations, diagnoses and drawings at once.
+Code that needs to know whether an operation moves elements, saturates or draws random numbers reads it here, in the primitive's
+own record, and keeps no list of names. So explanations, diagnoses and drawings know a new operation at once.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _parse(equation: str, count: int) -> tuple[list[str], str]:
         raise ArgumentError(
             message(
                 f"einsum got the result {right!r} in {equation!r}",
-                "each of its letters must come once and stand in an input",
+                "each of its letters must occur once, and in an input",
                 "Check the letters after ->.",
             )
         )

@@ -32,8 +32,8 @@ def _prepare_windows(
     ):
         raise ShapeError(
             message(
-                f"a window of size {tuple(size)} was to slide over the shape {x.shape}",
-                "it must fit into the last axes",
+                f"a window of size {tuple(size)} does not fit the shape {x.shape}",
+                "it must not be larger than the last axes",
                 "Use a smaller window, less dilation, or more padding.",
             )
         )

@@ -132,7 +132,7 @@ class Primitive:
             GraphError: the body is no node, or has another shape or dtype than the block.
         """
         if self.body is None:
-            raise ArgumentError(message(f"{self.name} was to be expanded", "only blocks have a body", "Use it as it is."))
+            raise ArgumentError(message(f"{self.name} cannot be expanded", "only blocks have a body", "Use it as it is."))
         meaning = self._meaning(self.body(*node.inputs, **node.attributes))
         self.expect(meaning, node.shape, node.dtype)
         return meaning
@@ -243,7 +243,19 @@ def as_node(operand: Operand | Array, dtype: DType | None = None) -> Node:
 
 def pullbacks(*rules: Callable[[Node, Node], Node | None]) -> Pullback:
     """A pullback from one rule (g, node) per input."""
-    return lambda g, node, index: rules[index](g, node)
+
+    def pullback(g: Node, node: Node, index: int) -> Node | None:
+        if len(rules) != len(node.inputs):
+            raise GraphError(
+                message(
+                    f"the primitive {node.op} has {len(rules)} rules in its pullbacks",
+                    f"it has {len(node.inputs)} inputs",
+                    "Give one rule per input.",
+                )
+            )
+        return rules[index](g, node)
+
+    return pullback
 
 
 def integer(value: Any, op: str, setting: str) -> int:
@@ -266,7 +278,7 @@ def integers(value: Any, op: str, setting: str) -> tuple[int, ...]:
     Raises:
         ArgumentError: it is something else.
     """
-    many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value) > 0
+    many = value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence) and not isinstance(value, str)
     return tuple(integer(v, op, setting) for v in (value if many else (value,)))
 
 

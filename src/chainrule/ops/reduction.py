@@ -132,7 +132,7 @@ def reduction(
         attributes["axis"] = normalise_axes(attributes["axis"], x.ndim, name)
         if result == "index" and len(attributes["axis"]) != 1:
             raise ArgumentError(
-                message(f"{name} got axis {attributes['axis']}", "a position is along one axis", "Give one, or None for all.")
+                message(f"{name} got axis {attributes['axis']}", "positions are along one axis", "Give one, or None for all.")
             )
         return (x,), attributes
 

@@ -1,4 +1,4 @@
-"""Refusing values: what eager code finds out by looking at an array, a graph has to find out when it runs."""
+"""Refusing values: what eager code checks by looking at an array, a graph has to check when it runs."""
 
 from __future__ import annotations
 

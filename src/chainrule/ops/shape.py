@@ -162,7 +162,7 @@ def _prepare_transpose(x: Node, axes: Sequence[int] | None = None) -> dict[str, 
         two = " To exchange two of them, write x.swapaxes(a, b)." if len(order) == 2 else ""
         raise ArgumentError(
             message(
-                f"transpose got axes {axes} for the shape {x.shape}", "each axis must come once", f"Give a permutation.{two}"
+                f"transpose got axes {axes} for the shape {x.shape}", "each axis must occur once", f"Give a permutation.{two}"
             )
         )
     return {"axes": order}

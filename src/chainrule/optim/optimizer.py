@@ -49,12 +49,14 @@ class Group(Noted):
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.__dataclass_fields__ or name in attributes(self):
             write = "group.lr.assign(0.1)" if name == "lr" else "a new optimiser with these settings"
-            raise ArgumentError(message(f"{name} of a group was set", "groups stay as they were made", f"Write {write}."))
+            raise ArgumentError(
+                message(f"{name} of a group was set", "settings of a group cannot be assigned", f"Write {write}.")
+            )
         super().__setattr__(name, value)
 
     def __getitem__(self, key: str) -> Any:
         write = "group.lr, and group.lr.assign(0.1) to set it" if key == "lr" else f"group.settings[{key!r}]"
-        raise CallError(message(f"group[{key!r}] was written", "a group is no dict", f"Write {write}."))
+        raise CallError(message(f"group[{key!r}] was written", "a group is not a dict", f"Write {write}."))
 
     def __setitem__(self, key: str, value: Any) -> None:
         self[key]
@@ -227,7 +229,7 @@ def _entries(params: Any, name: str) -> Iterator[tuple[str | None, Tensor]]:
             raise ArgumentError(
                 message(
                     f"{name} got a Tensor of shape {param.shape} with requires_grad=False",
-                    "only Tensors that get a gradient can be learnt",
+                    "an optimiser can only change Tensors that get a gradient",
                     "Make it with cr.parameter(...), or leave it out.",
                 )
             )
@@ -242,9 +244,7 @@ def _named(groups: list[list[tuple[str | None, Tensor]]], name: str) -> list[dic
     for group in groups:
         if not group:
             raise ArgumentError(
-                message(
-                    f"{name} got no parameters", "there must be one to learn", "Check that the model has layers with weights."
-                )
+                message(f"{name} got no parameters", "it needs at least one", "Check that the model has layers with weights.")
             )
         found.append({})
         for label, param in group:
@@ -308,7 +308,9 @@ def register_optimizer(rule: Rule) -> Callable[[C], C]:
         if cls.__name__ != rule.name:
             raise ArgumentError(
                 message(
-                    f"the optimiser {cls.__name__} has a rule named {rule.name}", "both have one name", "Rename one of them."
+                    f"the optimiser {cls.__name__} has a rule named {rule.name}",
+                    "both must have the same name",
+                    "Rename one of them.",
                 )
             )
         others = (other for other in OPTIMIZERS.values() if other.__name__ != rule.name)

@@ -103,7 +103,7 @@ class Rule:
         raise ArgumentError(
             message(
                 f"init of the rule {self.name} gave {state!r}",
-                "it gives the state of a parameter, a dict from names to Tensors",
+                "it must return the state of a parameter, a dict from names to Tensors",
                 "Return {} where nothing is kept.",
             )
         )
@@ -121,7 +121,7 @@ class Rule:
         raise ArgumentError(
             message(
                 f"update of the rule {self.name} gave a {what}",
-                f"it gives the new parameter and its new state, a dict with {', '.join(state) or 'nothing in it'}",
+                f"it must return the new parameter and its new state, a dict with {', '.join(state) or 'nothing in it'}",
                 "Return value, {name: new moment, …}, with the names that init gave.",
             )
         )

@@ -47,7 +47,7 @@ class Schedule(ABC):
             raise ArgumentError(
                 message(
                     f"{name} got an optimiser",
-                    "a schedule says what the rate is, and knows no optimiser",
+                    "a schedule only gives the rate, and takes no optimiser",
                     f"Write optim.Scheduler(optimizer, optim.{name}(…)), or cr.LearningRate(optim.{name}(…)) in callbacks.",
                 )
             )
@@ -379,7 +379,11 @@ class Scheduler:
         if isinstance(self.schedule, ReduceLROnPlateau):
             if metric is None:
                 raise ArgumentError(
-                    message("ReduceLROnPlateau took a step", "it needs the metric that it watches", "Write step(metric).")
+                    message(
+                        "ReduceLROnPlateau got no metric for its step",
+                        "it needs the metric that it watches",
+                        "Write step(metric).",
+                    )
                 )
             self._plateau = self.schedule.observe(self._plateau, float(metric))
         self.t += 1

@@ -44,7 +44,7 @@ def _check(settings: Settings) -> None:
         raise ArgumentError(
             message(
                 f"SGD got nesterov=True with momentum={settings['momentum']} and dampening={settings['dampening']}",
-                "Nesterov's method looks ahead along the momentum",
+                "Nesterov's method needs a momentum and no dampening",
                 "Give a momentum above 0, such as 0.9, and leave dampening at 0.",
             )
         )

@@ -57,7 +57,7 @@ def _monitored(row: Mapping[str, float], monitor: str, who: str) -> float:
         raise ArgumentError(
             message(
                 f"{who} watches {monitor!r}",
-                f"an epoch has the values {', '.join(row)}",
+                f"the values of an epoch are {', '.join(row)}",
                 "Give validation data or the metric to fit, or watch another value.",
             )
         )

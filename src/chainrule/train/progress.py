@@ -1,4 +1,4 @@
-"""Telling the user how training goes: a bar on a terminal, one line per epoch elsewhere, or nothing."""
+"""Showing the progress of training: a bar on a terminal, one line per epoch elsewhere, or nothing."""
 
 from __future__ import annotations
 

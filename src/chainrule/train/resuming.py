@@ -1,4 +1,4 @@
-"""Going on with a training from a checkpoint, exactly where it was."""
+"""Resuming a training from a checkpoint, exactly where it stopped."""
 
 from __future__ import annotations
 

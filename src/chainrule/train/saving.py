@@ -1,4 +1,4 @@
-"""Saving and loading models, and whole trainings that go on exactly where they were."""
+"""Saving and loading models, and whole trainings that can resume exactly where they stopped."""
 
 from __future__ import annotations
 

@@ -136,8 +136,8 @@ class Trainer:
         raise ArgumentError(
             message(
                 f"the backend of a Trainer was set to {name!r}",
-                f"its programs are those of {self._backend!r}, which was given when it was made",
-                f"Make a Trainer with backend={name!r}; one with the same model and optimizer goes on from their values.",
+                f"its programs are compiled for {self._backend!r}",
+                f"Make a Trainer with backend={name!r}; with the same model and optimizer it continues from their values.",
             )
         )
 
@@ -311,7 +311,7 @@ class Trainer:
             raise ArgumentError(
                 message(
                     "this Trainer is fitting already, in another thread",
-                    "it counts epochs and notes losses of one fit at a time",
+                    "a Trainer can run one fit at a time",
                     "Wait for the other thread, or give each thread a Trainer with a model of its own.",
                 )
             )

@@ -49,7 +49,7 @@ except OSError as error:  # llvmlite is there, and its library is not, or cannot
         message(
             f"the native backend cannot load llvmlite ({error})",
             "it needs about 200 MB of address space for it",
-            "Raise the limit (ulimit -v), install llvmlite anew if there is none, or use the backend 'reference'.",
+            "Raise the limit (ulimit -v), reinstall llvmlite if there is no limit, or use the backend 'reference'.",
         )
     ) from None
 

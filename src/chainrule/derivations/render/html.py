@@ -197,7 +197,7 @@ def _step(step: Step, section: Section, language: Language) -> str:
     """One step: its equation, which may be broken before = and between factors and terms, and what there is to say on it."""
     value = section.kind in ("forward", "layers")
     kind = " value" if value else " last" if step is section.steps[-1] else ""
-    note = f'<p class="note">{mixed(noted(step))}</p>' if step.note else ""
+    note = f'<p class="note">{mixed(noted(step, language))}</p>' if step.note else ""
     first, *sides = equation_sides(step, language)
     spans = "".join(_side(s, not value) for s in [first, *(f"= {side}" for side in sides)])
     equation = f'<div class="eq">{spans}</div>'

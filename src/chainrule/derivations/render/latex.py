@@ -35,7 +35,7 @@ def _aligned(section: Section, language: Language) -> list[str]:
         wide = sum(len(e.text) for e in (step.symbol, *step.equations)) > _LINE
         row = rf"{symbol} &= " + (" \\\\\n&= " if wide else " = ").join(sides)
         if step.note and (wide or step.route):
-            lines += [*_block(rows), escaped(noted(step)) + r"\par"]
+            lines += [*_block(rows), escaped(noted(step, language)) + r"\par"]
             rows = []
         elif step.note:
             row += rf" && \text{{{escaped(step.note.latex)}}}"
@@ -76,16 +76,16 @@ def _equations(section: Section, derivation: Derived) -> list[str]:
     lines: list[str] = []
     for step in section.steps:
         if step.note:
-            lines += [noted(step), ""]
+            lines += [noted(step, derivation.language), ""]
         lines += [f"$$ {' = '.join(equation_sides(step, derivation.language))} $$", ""]
     return lines
 
 
 # -------------------------------------------------------------------------------------------- pieces
-def noted(step: Step) -> str:
+def noted(step: Step, language: Language) -> str:
     """The note of a step, with the names along a path; formulas stand between $."""
     note = "" if step.note is None else step.note.latex
-    return note if step.route is None else f"{note}: ${step.route.latex}$"
+    return note if step.route is None else phrase("with-route", language, note=note, route=f"${step.route.latex}$")
 
 
 def equation_sides(step: Step, language: Language) -> list[str]:

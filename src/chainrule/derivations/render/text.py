@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from chainrule.derivations.render.arrays import in_words, is_listed, rows_of
 from chainrule.derivations.steps import Derived, Section, Step
 from chainrule.derivations.symbols import Formula, number
+from chainrule.derivations.words import phrase
 from chainrule.language import Language
 
 _COLUMNS = 110
+_CLOSING = "[，。；：、）]*"  # no line begins with these
 
 
 def to_text(derivation: Derived) -> str:
@@ -29,7 +31,7 @@ def _section(section: Section, language: Language) -> Iterator[str]:
     width = max((_width(s.symbol.text) for s in section.steps), default=0)
     for step in section.steps:
         if step.route is not None and step.note is not None:
-            yield f"{step.note.text}: {step.route.text}"
+            yield phrase("with-route", language, note=step.note.text, route=step.route.text)
         yield from _step(step, width, language)
 
 
@@ -47,7 +49,7 @@ def _step(step: Step, width: int, language: Language) -> Iterator[str]:
     indent = " " * (width + 1)
     head = step.symbol.text + " " * (width - _width(step.symbol.text))
     first = f"{head} = {sides[0]}" if sides else f"{head} ="
-    note = f"    ({step.note.text})" if step.note and step.route is None else ""
+    note = "    " + phrase("aside", language, note=step.note.text) if step.note and step.route is None else ""
     short = " = ".join([first, *sides[1:]])
     if _width(short) <= _COLUMNS:
         yield f"{short}{' =' if block and sides else ''}{note}"
@@ -64,9 +66,9 @@ def _matrix(rows: list[list[Formula]]) -> list[str]:
 
 
 def _wrapped(text: str) -> Iterator[str]:
-    """Lines of at most 110 columns; Chinese may be broken anywhere, other words only between them."""
+    """Lines of at most 110 columns; Chinese may be broken anywhere but before closing marks, other text only between words."""
     line = ""
-    for piece in re.findall(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+\s*|\s+", text):
+    for piece in re.findall(rf"（?[\u2e80-\uffef]{_CLOSING}|[^\s\u2e80-\uffef]+{_CLOSING}\s*|\s+", text):
         if line and _width(line + piece.rstrip()) > _COLUMNS:
             yield line.rstrip()
             line = ""

@@ -79,7 +79,7 @@ def read_encoder(saved: object) -> Encoder[Any]:
     if encoder is None:
         kinds = " or ".join(encoder.noun for encoder in ENCODERS.values())
         raise ModelFileError(
-            message("the preprocessing in the model file is of no known kind", f"it is for {kinds}", "Train again.")
+            message("the preprocessing in the model file is of an unknown kind", f"it is for {kinds}", "Train again.")
         )
     assert isinstance(saved, Mapping)
     return encoder.from_dict(saved.get("encoder"))

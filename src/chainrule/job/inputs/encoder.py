@@ -328,7 +328,7 @@ class LabelledEncoder(Encoder[LabelledData]):
             raise DataError(
                 message(
                     f"{source} has {len(classes)} class(es)",
-                    "at least two are needed to tell apart",
+                    "at least two are needed",
                     " ".join([*data.notes, f"Add {cls.noun} of another class."]),
                 )
             )

@@ -90,7 +90,7 @@ class PictureEncoder(PixelEncoder, LabelledEncoder[ImageSet]):
     def description(self) -> Phrase:
         """See `Encoder`."""
         size = " × ".join(map(str, self.shape))
-        return f"Every row is a picture: {size} (channels, height, width).", f"每行是一张图片: {size} (通道, 高, 宽)。"
+        return f"Every row is a picture: {size} (channels, height, width).", f"每行是一张图片：{size}（通道、高、宽）。"
 
     def line(self) -> str:
         """See `Encoder`."""

@@ -21,8 +21,14 @@ _SHARES = ("dead", "saturated")
 
 def diagnosis_section(result: Result, prepared: PreparedData) -> ReportSection:
     """The findings, worst first, and the numbers of every layer."""
-    found = result.diagnosis
-    return ReportSection("diagnosis", attempt(lambda: _body(diagnose_run(result, prepared) if found is None else found), ""))
+    return ReportSection("diagnosis", attempt(lambda: _body(_diagnosis(result, prepared)), ""))
+
+
+def _diagnosis(result: Result, prepared: PreparedData) -> Diagnosis:
+    """The diagnosis of the run, made now if it was not; raises what stood in its way."""
+    if result.not_diagnosed is not None:
+        raise result.not_diagnosed
+    return diagnose_run(result, prepared) if result.diagnosis is None else result.diagnosis
 
 
 def _body(diagnosis: Diagnosis) -> str:

@@ -1,4 +1,4 @@
-"""Losses: how far outputs are from targets, as one number to make small.
+"""Losses: how far outputs are from targets, as one number to minimise.
 
 A loss is computed in three stages: `elements`, PyTorch's unreduced loss with the weight that each element has in a mean;
 `terms`, the same per sample; and the reduction, with sample weights s:
@@ -200,7 +200,7 @@ class Loss(Noted, elsewhere.Explaining):
             raise ShapeError(
                 message(
                     f"{type(self).__name__} got {y.shape[0]} outputs and {t.shape[0]} targets",
-                    "each sample has one of both",
+                    "each sample needs one of each",
                     "Check the first axes.",
                 )
             )

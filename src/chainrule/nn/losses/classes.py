@@ -1,4 +1,4 @@
-"""Losses of classes, of which each sample has one."""
+"""Losses for samples that have one class each."""
 
 from __future__ import annotations
 

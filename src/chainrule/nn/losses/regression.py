@@ -1,4 +1,4 @@
-"""Losses of numbers."""
+"""Losses for targets that are numbers."""
 
 from __future__ import annotations
 

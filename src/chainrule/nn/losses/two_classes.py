@@ -1,4 +1,4 @@
-"""Losses of yes/no answers, one per output."""
+"""Losses for yes/no answers, one per output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Movement without moving: reshape, transpose, slice and the like as another way to step through the same buffer."""
+"""Views: reshape, transpose, slice and the like as another way to step through the same buffer."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def available() -> int:
         return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     if not wanted.isdigit() or int(wanted) < 1:
         raise ArgumentError(
-            message(f"CHAINRULE_THREADS is {wanted!r}", "it must be a whole number from 1 on", "Unset it, or set it to 1.")
+            message(f"CHAINRULE_THREADS is {wanted!r}", "it must be a whole number ≥ 1", "Unset it, or set it to 1.")
         )
     return int(wanted)
 
