@@ -78,6 +78,10 @@ class Written:
         """The same with zeros that are rounded to this unit, or to their own written decimals if these are finer."""
         return replace(self, unit=np.where(self.zeros, np.minimum(self.unit, unit), self.unit))
 
+    def without(self, noise: Array) -> Written:
+        """The same with 0 in place of the numbers that are noise."""
+        return replace(self, value=np.where(noise, 0.0, self.value)) if np.any(noise) else self
+
     def as_number(self) -> Written:
         """The only number of an array of one."""
         return replace(self, value=self.value.reshape(()), unit=self.unit.reshape(()))
@@ -85,13 +89,31 @@ class Written:
     @property
     def digits(self) -> int:
         """Significant digits that were written, of the number with the most; 0 if all are 0."""
-        there = ~self.zeros
-        if not np.any(there):
-            return 0
-        size, units = np.abs(self.value[there]), self.unit[there]
-        if not np.all(units):
-            return _ALL_DIGITS
-        return max(1, int(np.max(np.floor(np.log10(size)) - np.round(np.log10(units)))) + 1)
+        return int(np.max(self._digits, initial=0))
+
+    @property
+    def _digits(self) -> Array:
+        """Significant digits per number; 0 of a 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.floor(np.log10(np.abs(self.value))) - np.round(np.log10(self.unit)) + 1
+        found = np.where(self.unit > 0.0, np.maximum(1.0, found), _ALL_DIGITS)
+        return np.where(self.zeros, 0, found).astype(int)
+
+    @property
+    def possibilities(self) -> float:
+        """How many numbers, or arrays, could have been written with as many digits, of the same signs and decades."""
+        return float(np.prod(np.where(self.zeros, 1.0, 9.0 * 10.0 ** (self._digits - 1))))
+
+    def beside(self, other: Array | float) -> tuple[float, ...] | None:
+        """Which of these possibilities another number or array is when it is rounded alike; None if it is none of them."""
+        other = np.asarray(other, np.float64)
+        if other.shape != self.value.shape or not np.all(np.isfinite(other)):
+            return None
+        units = np.round(np.abs(other) / np.where(self.unit > 0.0, self.unit, 1.0))
+        least = np.where(self.zeros, 0.0, 10.0 ** (self._digits - 1.0))
+        alike = (units >= least) & (units < np.where(self.zeros, 1.0, 10.0 * least))
+        alike &= self.zeros | (np.sign(other) == np.sign(self.value))
+        return tuple(map(float, units.flat)) if np.all(alike | (self.unit == 0.0)) else None
 
 
 def finest_unit(numbers: Iterable[Written]) -> float:
