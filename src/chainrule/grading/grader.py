@@ -59,6 +59,10 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
         )
     if not isinstance(claims, Mapping) or not claims:
         raise ArgumentError(message("check got no claims", "it takes a mapping from names to numbers", 'Write {"O5": 0.69}.'))
+    nameless = next((name for name in claims if not isinstance(name, str)), None)
+    if nameless is not None:
+        given = f"check got a claim on {nameless!r}"
+        raise ArgumentError(message(given, "names are text", 'Write {"O5": 0.69}.'))
     calc = calculation(output.node, variables=caller_variables(1))
     if any(find_quantity(name, calc, optimizer) is None for name in claims):
         name_layers(calc)  # a claim may be on a part that has no name of its own
@@ -105,13 +109,15 @@ class _Grader:
 
     def grade(self, claims: Mapping[str, Any]) -> Grading:
         numbers = {name: written(given) for name, given in claims.items()}
-        unit = finest_unit(w for w in numbers.values() if w is not None)
         quantities = {name: find_quantity(name, self.world.calc, self.world.optimizer) for name in claims}
         todo: dict[str, _Claim] = {}
         for name, number_given in numbers.items():
             quantity = quantities[name]
             if number_given is not None and quantity is not None:
-                todo[name] = self._with_zeros(_Claim(quantity, number_given, self.world.value(quantity)), unit)
+                todo[name] = self._without_noise(_Claim(quantity, number_given, self.world.value(quantity)))
+                numbers[name] = todo[name].written
+        unit = finest_unit(w for w in numbers.values() if w is not None)
+        todo = {name: self._with_zeros(claim, unit) for name, claim in todo.items()}
         self.sheet = list(todo.values())
         found = {}
         for name, given in claims.items():
@@ -125,11 +131,18 @@ class _Grader:
                 found[name] = self._unknown(name, number_given)
         return Grading(found)
 
+    def _without_noise(self, claim: _Claim) -> _Claim:
+        """What float64 leaves of a difference that is 0 on paper is 0, where it is claimed to be that."""
+        given, true = claim.written, claim.true
+        if given.value.shape != true.shape:
+            return claim
+        noisy = self._is_noise(claim.quantity, given.value)
+        return replace(claim, written=given.without(noisy & ((true == 0.0) | self._is_noise(claim.quantity, true))))
+
     def _with_zeros(self, claim: _Claim, unit: float) -> _Claim:
-        """A 0 is rounded as the rest of the sheet is; what float64 leaves of a difference that is 0 on paper is 0."""
+        """A 0 is rounded as the rest of the sheet is; it is right for what float64 leaves of terms that cancel on paper."""
         given, noisy = claim.written, np.zeros(())
         if given.value.shape == claim.true.shape:
-            given = given.without(self._is_noise(claim.quantity, given.value) & self._is_noise(claim.quantity, claim.true))
             noisy = noise(self.world, claim.quantity, given.zeros & ~given.with_zeros_to(unit).agreeing(claim.true))
         return replace(claim, written=given.with_zeros_to(np.maximum(unit, 2.0 * noisy)))
 
@@ -281,7 +294,7 @@ class _Grader:
     def _diagnosed(self, quantity: Quantity, given: Written, true: Array) -> Finding:
         kept = {c.quantity: c.written.value for c in self.earlier if not c.wrong and c.quantity != quantity}
         found, chance = (self.explainer.slip(quantity, given, kept) if given.digits else None) or (None, 1.0)
-        if found is None and given.digits and given.value.shape != true.shape:
+        if found is None and given.value.shape != true.shape:
             turned = given.value.ndim > 1 and given.value.shape == true.shape[::-1]
             shapes = {"given": _shape(given.value, self.language), "right": _shape(true, self.language)}
             found, chance = slip("transposed" if turned else "unexplained", "slip-shape", true, **shapes), 0.0

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from chainrule.derivations.symbols import number
-from chainrule.grading.written import Written, written
+from chainrule.grading.written import Written, without_noise, written
 from chainrule.ir import Array
 
 _ENTRY = re.compile(r"[^\[\],\s](?:[^\[\],]*[^\[\],\s])?")
@@ -35,7 +35,5 @@ def as_given(given: Written) -> str:
 
 def _entry(text: str, value: float) -> str:
     """A number that was written; what was noise has been made 0."""
-    as_written = written(text)
-    assert as_written is not None
-    noisy = as_written.digits > _MOST_DIGITS and bool(np.all(as_written.unit))
-    return number(value, _MOST_DIGITS).text if noisy or (value == 0.0 and not as_written.zeros) else text
+    given = written(text)
+    return "0" if value == 0.0 and given is not None and not given.zeros else without_noise(text)

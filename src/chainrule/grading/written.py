@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +32,7 @@ _ENTRY = re.compile(r"[^\[\],]+")
 _FRACTION = re.compile(r"[+-]?\d+/0*[1-9]\d*")
 _ROUNDING = 1e-12  # of calculations in float64, relative
 _ALL_DIGITS = 17  # of an exact number
+_FLOAT_DIGITS = 15  # that float64 can tell
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Written:
         return replace(self, unit=np.where(self.zeros, np.minimum(self.unit, unit), self.unit))
 
     def without(self, noise: Array) -> Written:
-        """The same with 0 in place of the numbers that are noise."""
-        return replace(self, value=np.where(noise, 0.0, self.value)) if np.any(noise) else self
+        """The same with 0, without decimals that were written, in place of the numbers that are noise."""
+        return replace(self, value=np.where(noise, 0.0, self.value), unit=np.where(noise, np.inf, self.unit))
 
     def as_number(self) -> Written:
         """The only number of an array of one."""
@@ -150,7 +151,7 @@ def written(given: Any) -> Written | None:
 
 
 def _parsed(text: str) -> Written | None:
-    plain = _POWER.sub(r"e\1", typed(text.strip())).replace(" ", "")
+    plain = without_noise(_POWER.sub(r"e\1", typed(text.strip())).replace(" ", ""))
     if plain.startswith("["):
         return _listed(plain)
     try:
@@ -166,6 +167,16 @@ def _parsed(text: str) -> Written | None:
         given = f"the claim {text[:60]!r} was made"
         raise ArgumentError(message(given, "a claim is a finite number", "Check the calculation."))
     return Written(text.strip(), np.asarray(value), np.asarray(0.0 if exponent is None else float(f"1e{exponent}")))
+
+
+def without_noise(text: str) -> str:
+    """A number without the digits that float64 cannot tell: 0.3 for 0.30000000000000004. Zeros that were written stay."""
+    try:
+        number = Decimal(text)
+        kept = Context(prec=_FLOAT_DIGITS).plus(number)
+    except InvalidOperation:
+        return text
+    return text if not number.is_finite() or kept == number else str(kept.normalize())
 
 
 def _listed(text: str) -> Written | None:
