@@ -8,7 +8,7 @@ counted is how often `check` names its kind. *Right* ones are written by people 
 the end, rounding every step to significant digits or to decimals, cutting off); counted is how often one is called wrong.
 *Random* wrong numbers with 1 to 8 digits stand in the place of a right one, alone and (a fifth as many) at the end of a right
 calculation with as many digits, in the decade of the right number or of all magnitudes; counted is how often one is accepted,
-beside how often chance alone would be right.
+beside how often chance alone would be right, and how often a slip is named for one, which then is a coincidence.
 
 A planted slip whose number happens to be another quantity of the same calculation is expected to be called
 "equals-other-quantity", as `check` documents, unless a factor or sign is missing in a gradient. The figures go to
@@ -378,7 +378,7 @@ def is_right(text: str, true: float, digits: int) -> bool:
 
 
 def measure_false(count: int, seed: int, verbose: bool, *, sheet: bool, anywhere: bool = False) -> dict[str, Any]:
-    """Random wrong numbers with 1 to 8 digits, equally often, and how many of them are accepted.
+    """Random wrong numbers with 1 to 8 digits, equally often, and how many of them are accepted, or explained by a slip.
 
     By chance 1 of 9 · 10^(d - 1) random numbers with d digits is the right one: no more wrong ones may be accepted.
 
@@ -387,7 +387,7 @@ def measure_false(count: int, seed: int, verbose: bool, *, sheet: bool, anywhere
         anywhere: the numbers are of all magnitudes, not of that of the true value. "1e2" for 0.7 is as wrong as can be.
     """
     rng = np.random.default_rng(seed + 2)
-    found = {d: {"numbers": 0, "accepted": 0, "by_chance": 0.0} for d in range(1, 9)}
+    found = {d: {"numbers": 0, "accepted": 0, "by_chance": 0.0, "named": 0} for d in range(1, 9)}
     made = 0
     while made < count:
         digits = 1 + made % len(found)
@@ -407,9 +407,10 @@ def measure_false(count: int, seed: int, verbose: bool, *, sheet: bool, anywhere
         row = found[digits]
         row["numbers"] += 1
         row["accepted"] += accepted
+        row["named"] += finding.verdict == "wrong" and finding.kind != "unexplained"
         row["by_chance"] += 1 / (9 * 10 ** (digits - 1))
         made += 1
-    total = {key: round(sum(row[key] for row in found.values()), 1) for key in ("numbers", "accepted", "by_chance")}
+    total = {key: round(sum(row[key] for row in found.values()), 1) for key in ("numbers", "accepted", "by_chance", "named")}
     return total | {"digits": {d: {k: round(v, 4) for k, v in row.items()} for d, row in found.items()}}
 
 

@@ -14,15 +14,15 @@ import pytest
 
 import chainrule as cr
 from chainrule import ir
-from chainrule.derivations import expression
+from chainrule.derivations import expression, words
 from chainrule.derivations.expressions import names_in
-from chainrule.derivations.words import PHRASES
 from chainrule.errors import ArgumentError
 from chainrule.grading import check, read_homework
 from chainrule.grading.homework import TEMPLATE
 from chainrule.grading.result import _COLOURS, KINDS
+from chainrule.grading.words import PHRASES
 from chainrule.grading.written import written
-from chainrule.language import LANGUAGES
+from chainrule.language import LANGUAGES, Phrase
 from chainrule.optim import SGD
 from chainrule.tensors import Tensor
 from worked_network import FORMULA, FORWARD, GIVEN, GRADIENTS, STEP, worked_network
@@ -324,8 +324,9 @@ def test_messages_in_both_languages(language: str) -> None:
     assert ("多乘了" in str(grading)) == (language == "zh")
 
 
-def test_phrases_have_the_same_blanks_in_both_languages() -> None:
-    for key, (en, zh) in PHRASES.items():
+@pytest.mark.parametrize("phrases", [words.PHRASES, PHRASES], ids=["derivations", "grading"])
+def test_phrases_have_the_same_blanks_in_both_languages(phrases: dict[str, Phrase]) -> None:
+    for key, (en, zh) in phrases.items():
         blanks = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (en, zh)]
         assert blanks[0] == blanks[1], key
         assert en.strip()

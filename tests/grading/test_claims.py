@@ -266,7 +266,12 @@ def test_one_digit_names_no_slip_by_chance() -> None:
     """x₂ = 0.9 is 1 when it is rounded, as many numbers are."""
     found = check(worked_network()[0], {"O3": "0.680267", "E": "1"})["E"]
     assert (found.verdict, found.kind) == ("wrong", "unexplained")
-    assert check(expression("y = x**2", x=2.0), {"dy/dx": "2"})["dy/dx"].kind == "missing-factor"
+    output = expression("y = x**2", x=2.0)
+    found = check(output, {"dy/dx": "2"})["dy/dx"]
+    assert (found.kind, "it may be chance" in found.message) == ("unexplained", True), found.message
+    assert "The factor x is missing." in found.message
+    assert check(output, {"dy/dx": "2.00"})["dy/dx"].kind == "missing-factor"
+    assert check(output, {"dy/dx": "-4"})["dy/dx"].kind == "sign"  # its digit is the right one
 
 
 def test_rounding_needs_a_sheet_that_shows_it() -> None:

@@ -179,7 +179,7 @@ WRITTEN_OUT = {"variance": "mean((Z - m)**2, axis=0)", "normed": "(Z - m)/sqrt(v
 @pytest.mark.parametrize(
     ("constant", "words"),
     [
-        ("mv", ("The mean and the variance are taken as constants", "把均值和方差当成了常数")),
+        ("mv", ("m, v are taken as constants; they depend on W", "把 m, v 当成了常数；它们也依赖于 W")),
         ("m", ("m is taken as a constant; it depends on W", "把 m 当成了常数；它也依赖于 W")),
         ("v", ("v is taken as a constant; it depends on W", "把 v 当成了常数；它也依赖于 W")),
     ],

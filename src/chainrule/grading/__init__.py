@@ -8,10 +8,13 @@ quantities    what the names of claims stand for
 rounding      what rounding of intermediate results can do
 kinks         where a derivative is a convention
 formula_claims    claims that are formulas
-slip          what a slip is, and which of several is named
-  gradient_slips, mixed_up_slips      slips in a gradient; of these, one thing taken for another
-  forward_slips                       slips in a forward value
-  update_slips, array_slips           slips in an update; in whole arrays
+slip          what a slip is, which of several is the likeliest, and when one is named
+explaining    all that a wrong number may come from
+  gradient_slips, partial_slips, mixed_up_slips     slips in a gradient; of these, parts left out, one thing taken for another
+  constant_slips, inner_statistics                  slips in a gradient where a mean, a sum, … is taken as a constant
+  forward_slips, update_slips, array_slips          slips in a forward value; in an update; in whole arrays
+printed       numbers in messages
+words         all that is said
 """
 
 from chainrule.grading.grader import check

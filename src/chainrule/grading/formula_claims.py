@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +13,17 @@ from chainrule import autodiff
 from chainrule.derivations.expressions import expression, names_in
 from chainrule.derivations.matrix import layer_notation
 from chainrule.derivations.symbols import symbol, typed
-from chainrule.derivations.words import phrase
 from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.grading.array_slips import SlipsOf
 from chainrule.grading.kinks import kinks
 from chainrule.grading.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity, names_here
 from chainrule.grading.result import Finding
 from chainrule.grading.rounding import noise
-from chainrule.grading.slip import Slip, likeliest, slip
+from chainrule.grading.slip import Slip, in_order, slip
+from chainrule.grading.words import phrase
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.language import Language
 
-SlipsOf = Callable[[World, Quantity], Iterator[Slip]]
 _POINTS = 6
 _MOST_NAMES = 25  # that are listed
 _DERIVATIVE = re.compile(r"\bd(\w+)\s*/\s*d(\w+)")
@@ -67,8 +67,8 @@ def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language
     found = _explaining(worlds, world, quantity, claimed, slips_of)
     if found is None:
         return Finding("wrong", "unexplained", text, None, phrase("verdict-formula-unexplained", language, **words))
-    reason = phrase(found.phrase, language, **dict(found.words))
-    return Finding("wrong", found.kind, text, None, f"{phrase('verdict-formula-wrong', language, **words)} {reason}")
+    said = phrase("verdict-formula-wrong", language, reason=found.said(language), **words)
+    return Finding("wrong", found.kind, text, None, said)
 
 
 def _points(world: World, formula: str) -> list[World]:
@@ -204,7 +204,9 @@ def _explaining(worlds: list[World], origin: World, quantity: Quantity, claimed:
             table = _table(w, w.here(quantity, origin), slips_of)
             fitting = {key: s for key, s in table.items() if _same(np.asarray(s.value), c)}
             matching = fitting if matching is None else {key: s for key, s in matching.items() if key in fitting}
-    return likeliest(list((matching or {}).values()), _other(worlds, origin, claimed), quantity)
+    other = _other(worlds, origin, claimed)
+    likely = in_order((matching or {}).values(), [] if other is None else [[other]], quantity)
+    return next((s for group in likely for s in group), None)
 
 
 def _table(world: World, quantity: Quantity, slips_of: SlipsOf) -> dict[tuple[Any, ...], Slip]:
@@ -238,7 +240,7 @@ def _unknown(world: World, claim: FormulaClaim, language: Language) -> Finding:
         found = None
     if found is not None:
         kind = found.kind
-        said.append(phrase(found.phrase, language, **dict(found.words)))
+        said.append(found.said(language))
     said.append(not_graded(world, language))
     return Finding("not-graded", kind, claim.text, None, " ".join(said))
 

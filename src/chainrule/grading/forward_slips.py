@@ -13,7 +13,7 @@ from chainrule.derivations.symbols import symbol
 from chainrule.errors import ChainruleError
 from chainrule.grading.functions import LOGARITHMS, classic_activations, function_name, is_classic, written_name
 from chainrule.grading.quantities import Quantity, World, changed, parameters, recalculated
-from chainrule.grading.slip import Slip, slip
+from chainrule.grading.slip import Slip, Word, slip
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import Primitive, facts, is_function, lookup
 
@@ -93,7 +93,7 @@ def _with(quantity: Quantity, values: Mapping[Node, Array]) -> float:
     return float(found[... if index is None else index])
 
 
-Mistake = tuple[str, str, Array, dict[str, str]]
+Mistake = tuple[str, str, Array, Mapping[str, Word]]
 
 
 def _mistakes(node: Node, world: World) -> Iterator[Mistake]:

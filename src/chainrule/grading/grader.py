@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from chainrule.derivations.calculations import Place, calculation, caller_variables
+from chainrule.derivations.calculations import calculation, caller_variables
 from chainrule.derivations.matrix import name_layers
-from chainrule.derivations.symbols import number
-from chainrule.derivations.words import phrase
 from chainrule.errors import ArgumentError, ChainruleError, message
-from chainrule.grading.array_slips import array_slips
+from chainrule.grading.explaining import Explainer, slips_of
 from chainrule.grading.formula_claims import FormulaClaim, grade_formula, not_graded
-from chainrule.grading.forward_slips import forward_slips
-from chainrule.grading.gradient_slips import GradientSlips
 from chainrule.grading.kinks import at_kinks
-from chainrule.grading.quantities import Quantity, World, all_arrays, all_quantities, find_quantity
+from chainrule.grading.printed import as_given, shown
+from chainrule.grading.quantities import Quantity, World, find_quantity
 from chainrule.grading.result import Finding, Grading, Verdict
 from chainrule.grading.rounding import Precision, carried, noise
-from chainrule.grading.slip import Slip, likeliest, slip
-from chainrule.grading.update_slips import stale_updates, update_slips
+from chainrule.grading.slip import NAMED, POSSIBLE, slip
+from chainrule.grading.words import phrase
 from chainrule.grading.written import Written, finest_unit, written
 from chainrule.ir import Array
 from chainrule.language import Language, index_of
@@ -32,6 +29,7 @@ _MOST_ELEMENTS = 16  # of an array in which rounding is followed
 _UNDOUBTED = 0.4  # of the largest rounding error: what a right calculation hardly ever exceeds
 _SUBTLE = ("stale-weight", "derivative-at-output")
 _SHARP = 3  # significant digits from which a coincidence of numbers is no accident
+_TINY = 1e-6  # beside the largest value of a calculation: what may be rounding, in float32 too
 _HARDLY_MORE = 0.55  # of a unit in the last digit: barely more than the rounding of the number itself
 
 
@@ -61,6 +59,10 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
         )
     if not isinstance(claims, Mapping) or not claims:
         raise ArgumentError(message("check got no claims", "it takes a mapping from names to numbers", 'Write {"O5": 0.69}.'))
+    nameless = next((name for name in claims if not isinstance(name, str)), None)
+    if nameless is not None:
+        given = f"check got a claim on {nameless!r}"
+        raise ArgumentError(message(given, "names are text", 'Write {"O5": 0.69}.'))
     calc = calculation(output.node, variables=caller_variables(1))
     if any(find_quantity(name, calc, optimizer) is None for name in claims):
         name_layers(calc)  # a claim may be on a part that has no name of its own
@@ -101,17 +103,21 @@ class _Grader:
         self.world, self.language = world, language
         self.earlier: list[_Claim] = []
         self.sheet: list[_Claim] = []
-        self._others: list[tuple[Quantity, float]] | None = None
+        self.explainer = Explainer(world)
+        values = [np.abs(n.value) for n in world.calc.nodes if n.value is not None and n.dtype.kind == "f" and n.size]
+        self._largest = max((float(np.max(v, where=np.isfinite(v), initial=0.0)) for v in values), default=0.0)
 
     def grade(self, claims: Mapping[str, Any]) -> Grading:
         numbers = {name: written(given) for name, given in claims.items()}
-        unit = finest_unit(w for w in numbers.values() if w is not None)
         quantities = {name: find_quantity(name, self.world.calc, self.world.optimizer) for name in claims}
         todo: dict[str, _Claim] = {}
         for name, number_given in numbers.items():
             quantity = quantities[name]
             if number_given is not None and quantity is not None:
-                todo[name] = self._with_zeros(_Claim(quantity, number_given, self.world.value(quantity)), unit)
+                todo[name] = self._without_noise(_Claim(quantity, number_given, self.world.value(quantity)))
+                numbers[name] = todo[name].written
+        unit = finest_unit(w for w in numbers.values() if w is not None)
+        todo = {name: self._with_zeros(claim, unit) for name, claim in todo.items()}
         self.sheet = list(todo.values())
         found = {}
         for name, given in claims.items():
@@ -125,13 +131,25 @@ class _Grader:
                 found[name] = self._unknown(name, number_given)
         return Grading(found)
 
+    def _without_noise(self, claim: _Claim) -> _Claim:
+        """What float64 leaves of a difference that is 0 on paper is 0, where it is claimed to be that."""
+        given, true = claim.written, claim.true
+        if given.value.shape != true.shape:
+            return claim
+        noisy = self._is_noise(claim.quantity, given.value)
+        return replace(claim, written=given.without(noisy & ((true == 0.0) | self._is_noise(claim.quantity, true))))
+
     def _with_zeros(self, claim: _Claim, unit: float) -> _Claim:
-        """A 0 is rounded as the rest of the sheet is; what float64 leaves of a difference that is 0 on paper is 0."""
-        given = claim.written.with_zeros_to(unit)
-        if given.value.shape == claim.true.shape and np.any(given.zeros):
-            noisy = noise(self.world, claim.quantity, given.zeros & ~given.agreeing(claim.true))
-            given = claim.written.with_zeros_to(np.maximum(unit, 2.0 * noisy))
-        return replace(claim, written=given)
+        """A 0 is rounded as the rest of the sheet is; it is right for what float64 leaves of terms that cancel on paper."""
+        given, noisy = claim.written, np.zeros(())
+        if given.value.shape == claim.true.shape:
+            noisy = noise(self.world, claim.quantity, given.zeros & ~given.with_zeros_to(unit).agreeing(claim.true))
+        return replace(claim, written=given.with_zeros_to(np.maximum(unit, 2.0 * noisy)))
+
+    def _is_noise(self, quantity: Quantity, value: Array) -> Array:
+        """Which numbers are so small beside the terms that a quantity is made of that float64 cannot tell them from 0."""
+        tiny = (value != 0.0) & (np.abs(value) <= _TINY * self._largest)
+        return np.asarray(tiny & (np.abs(value) <= 2.0 * noise(self.world, quantity, tiny)))
 
     # ---------------------------------------------------------------------------------------- verdicts
     def _number(self, claim: _Claim) -> Finding:
@@ -153,7 +171,7 @@ class _Grader:
             return self._found("rounded", "rounded", claim)
         causes = self._causes(claim)
         if causes:
-            said = ", ".join(f"{c.quantity.symbol.text} = {c.written.text}" for c in causes)
+            said = ", ".join(f"{c.quantity.symbol.text} = {as_given(c.written)}" for c in causes)
             return self._found("follow-on", "follow-on", claim, causes=said)
         diagnosed = self._diagnosed(claim.quantity, given, true)
         # Near the limit of what rounding can do, a slip that changes little and gives this very number is the likelier reason.
@@ -274,148 +292,34 @@ class _Grader:
 
     # ---------------------------------------------------------------------------------------- diagnosis
     def _diagnosed(self, quantity: Quantity, given: Written, true: Array) -> Finding:
-        found: Slip | None = None
-        if given.digits and true.size == 1 == given.value.size:
-            found = self._slip(_as_number(quantity), given.as_number(), true.item())
-        elif given.digits:  # a 0 shows no slip
-            found = self._array_slip(quantity, given, true)
-        if found is None:
-            return Finding("wrong", "unexplained", given.text, true, self._say("unexplained", quantity, given, true))
-        reason = phrase(found.phrase, self.language, **dict(found.words))
-        return Finding("wrong", found.kind, given.text, true, f"{self._say('wrong', quantity, given, true)} {reason}")
-
-    def _slip(self, quantity: Quantity, given: Written, true: float) -> Slip | None:
-        """The likeliest slip that gives the number: a factor or sign before another quantity, that before all others."""
-        matching = [s for s in slips_of(self.world, quantity) if _fits(given, s.value)]
-        found = likeliest(matching, self._other_quantity(quantity, given, true, alike=True), quantity)
-        # With one or two digits many numbers agree by chance: no quantity of another kind counts.
-        if found is None and given.digits >= _SHARP:
-            found = self._other_quantity(quantity, given, true)
-        return self._slip_and_rounding(quantity, given) if found is None else found
-
-    def _slip_and_rounding(self, quantity: Quantity, given: Written) -> Slip | None:
-        """The first slip that gives the number in a calculation that goes on with earlier results as they were written."""
         kept = {c.quantity: c.written.value for c in self.earlier if not c.wrong and c.quantity != quantity}
-        there = self.world.with_values(kept)
-        try:
-            slips = list(slips_of(there, there.here(quantity, self.world))) if kept else []
-        except ChainruleError:
-            return None
-        return next((s for s in slips if _fits(given, s.value)), None)
-
-    def _other_quantity(
-        self, quantity: Quantity | None, given: Written, true: float | None, *, alike: bool = False
-    ) -> Slip | None:
-        """Another quantity of the calculation (of the same kind, if it must be `alike`) with this value, the nearest to it."""
-        matches = [
-            (abs(value - float(given.value)), q, value)
-            for q, value in self._named_values()
-            if _fits(given, value) and (quantity is None or (q.place, q.kind) != (quantity.place, quantity.kind))
-            and (true is None or not np.isclose(value, true, rtol=1e-9, atol=0.0))
-        ]  # fmt: skip
-        if alike and quantity is not None:
-            matches = [m for m in matches if m[1].kind == quantity.kind]
-        if not matches or float(given.value) == 0.0:
-            return None
-        _, other, value = min(matches, key=lambda m: m[0])
-        words = {"other": other.symbol.text, "value": number(value, 6).text}
-        extra = None if true in (None, 0.0) else self._factor_between(value / float(true or 1.0))
-        if extra is not None:
-            return slip("equals-other-quantity", f"slip-other-{extra[0]}", value, factor=extra[1], **words)
-        return slip("equals-other-quantity", "slip-other", value, **words)
-
-    def _factor_between(self, ratio: float) -> tuple[str, str] | None:
-        """A forward value by which two quantities differ: one too many, or one missing."""
-        for q, value in self._named_values():
-            if q.kind == "value" and value not in (0.0, 1.0):
-                if np.isclose(ratio, value, rtol=1e-9):
-                    return "extra", q.symbol.text
-                if np.isclose(ratio * value, 1.0, rtol=1e-9):
-                    return "missing", q.symbol.text
-        return None
-
-    def _named_values(self) -> list[tuple[Quantity, float]]:
-        if self._others is None:
-            found = all_quantities(self.world)
-            self._others = [(q, float(self.world.value(q))) for q in found]
-        return self._others
-
-    def _array_slip(self, quantity: Quantity, given: Written, true: Array) -> Slip | None:
-        matching = [s for s in slips_of(self.world, quantity) if _fits(given, s.value)] if true.size > 1 else []
-        found = likeliest(matching, self._other_array(quantity, given), quantity)
+        found, chance = (self.explainer.slip(quantity, given, kept) if given.digits else None) or (None, 1.0)
         if found is None and given.value.shape != true.shape:
             turned = given.value.ndim > 1 and given.value.shape == true.shape[::-1]
             shapes = {"given": _shape(given.value, self.language), "right": _shape(true, self.language)}
-            return slip("transposed" if turned else "unexplained", "slip-shape", true, **shapes)
-        return found
-
-    def _other_array(self, quantity: Quantity, given: Written) -> Slip | None:
-        """Another array of the calculation with these values."""
-        for other in all_arrays(self.world):
-            if (other.place, other.kind) != (quantity.place, quantity.kind) and _fits(given, self.world.value(other)):
-                return slip("equals-other-quantity", "slip-other-formula", given.value, other=other.symbol.text)
-        return None
+            found, chance = slip("transposed" if turned else "unexplained", "slip-shape", true, **shapes), 0.0
+        kind = found.kind if found is not None and chance <= NAMED else "unexplained"
+        wording = "unexplained" if found is None or chance > POSSIBLE else "wrong" if chance <= NAMED else "possible"
+        reason = "" if found is None else found.said(self.language)
+        return Finding("wrong", kind, given.text, true, self._say(wording, quantity, given, true, reason=reason))
 
     def _unknown(self, name: str, given: Written) -> Finding:
         """A name that stands for nothing here; perhaps its number is that of something else."""
-        other = self._other_quantity(None, given.as_number(), None) if given.value.size == 1 else None
+        is_number = given.value.size == 1 and given.digits > 0
+        other, chance = (self.explainer.other(given.as_number()) if is_number else None) or (None, 1.0)
         said = [phrase("verdict-unknown", self.language, name=name)]
-        if other is not None:
-            said.append(phrase("slip-unknown-is", self.language, given=given.text, **dict(other.words)))
+        if other is not None and chance <= NAMED:
+            said.append(phrase("slip-unknown-is", self.language, given=as_given(given), **dict(other.words)))
         said.append(not_graded(self.world, self.language))
-        return Finding("not-graded", None if other is None else other.kind, given.text, None, " ".join(said))
+        kind = other.kind if other is not None and chance <= NAMED else None
+        return Finding("not-graded", kind, given.text, None, " ".join(said))
 
     def _say(self, verdict: str, quantity: Quantity, given: Written, true: Array, **words: str) -> str:
         # With one digit more than was written, the difference shows.
-        words |= {"symbol": quantity.symbol.text, "given": given.text, "true": shown(true, max(7, given.digits + 1))}
+        true = np.where(self._is_noise(quantity, true), 0.0, true)
+        words |= {"symbol": quantity.symbol.text, "given": as_given(given), "true": shown(true, max(7, given.digits + 1))}
         return phrase(f"verdict-{verdict}", self.language, **words)
 
 
 def _shape(value: Array, language: Language) -> str:
     return "×".join(map(str, value.shape)) or phrase("shape-of-number", language)
-
-
-def _as_number(quantity: Quantity) -> Quantity:
-    """The only element of an array of one."""
-    place = quantity.place
-    return replace(quantity, place=Place(place.node, place.index or (0,) * place.node.ndim or None))
-
-
-def _fits(given: Written, value: Any) -> bool:
-    """Whether a slip gives a number. One digit fits by chance: it has to be the very number."""
-    return given.agrees(value) and (given.digits > 1 or bool(np.allclose(given.value, value, rtol=1e-9, atol=0.0)))
-
-
-def slips_of(world: World, quantity: Quantity) -> Iterator[Slip]:
-    """Every slip that can happen to a quantity, the likely ones first; none if the calculation is too large to take apart."""
-    if quantity.place.index is None and quantity.place.node.size > 1:
-        yield from array_slips(world, quantity, slips_of)
-    elif quantity.kind in ("updated", "moment"):
-        yield from update_slips(world, quantity)
-    elif quantity.kind == "gradient":
-        try:
-            slips = GradientSlips(world, quantity)
-        except ArgumentError:
-            return
-        yield from slips.all()
-    elif quantity.kind == "value":
-        yield from forward_slips(world, quantity)
-    elif quantity.kind == "after":
-        yield from _after_slips(world, quantity)
-
-
-def _after_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
-    """A forward value after the step: parameters updated one layer after another, with gradients that see the new ones."""
-    for weights, values in stale_updates(world):
-        there = world.with_updates(values)
-        found = there.value(replace(there.here(quantity, world), kind="value"))
-        yield slip("stale-weight", "slip-stale-step", float(found), weight=weights)
-
-
-def shown(value: Array, digits: int) -> str:
-    """A true value in a message."""
-    if value.size == 1:
-        return number(value.item(), min(digits, 17)).text
-    if value.size > 12:
-        return "×".join(map(str, value.shape))
-    return "[" + ", ".join(shown(np.asarray(v), digits) for v in value) + "]"

@@ -7,7 +7,7 @@ its place, a sign, σ′ taken at the output) or leaves out a path. What it lead
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ import numpy as np
 from chainrule import ir
 from chainrule.derivations.elements import Edge, Key, edges, scalar_leaf
 from chainrule.derivations.formulas import Product, write
-from chainrule.derivations.paths import Web, key_name, web
+from chainrule.derivations.paths import Web, key_name
 from chainrule.derivations.symbols import derivative_name, number, symbol
 from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.grading.constant_slips import constant_slips
 from chainrule.grading.functions import function_name
 from chainrule.grading.mixed_up_slips import mixed_up_slips
 from chainrule.grading.partial_slips import partial_slips, path_slips
@@ -54,6 +55,19 @@ class _Factor:
         return float(found.item())
 
 
+def gradient_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
+    """Every slip that can happen to a gradient of one number, the likely ones first.
+
+    Of a calculation that is too large to be taken apart into single numbers only those in which a statistic is held constant.
+    """
+    yield from constant_slips(world, quantity)
+    try:
+        slips = GradientSlips(world, quantity)
+    except ChainruleError:
+        return
+    yield from slips.all()
+
+
 class GradientSlips:
     """The slips that can happen to one gradient.
 
@@ -68,14 +82,15 @@ class GradientSlips:
     def __init__(self, world: World, quantity: Quantity) -> None:
         assert quantity.output is not None
         self.world, self.quantity = world, quantity
-        calc = world.calc if quantity.output is world.calc.output else replace(world.calc, output=quantity.output)
         place = quantity.place
         position = int(np.ravel_multi_index(place.index, place.node.shape)) if place.index else 0
         if place.node.size != 1 and place.index is None:
             raise ArgumentError("slips are looked for in single numbers, and an array was given; give its elements one by one.")
         self.target: Key = (place.node, position)
-        given = world.gradients if calc is world.calc else {}
-        self.web: Web = _with_given(web(calc, [place.node]), {n: g for n, g in given.items() if n is not place.node})
+        given = world.gradients if quantity.output is world.calc.output else {}
+        self.web: Web = _with_given(
+            world.web(quantity.output, place.node), {n: g for n, g in given.items() if n is not place.node}
+        )
         order = _order(self.web)
         self.below = _below(self.web, order, self.target, {})
         self.above = _above(self.web, order)

@@ -1,7 +1,7 @@
 """Slips in a gradient of which only a part was seen.
 
-One output counted, the diagonal of a Jacobian for all of it, a mean and a variance that depend on the input for constants, and
-a path that is forgotten. What a path goes over has a name, or the path is told by its ends: a number is no place.
+One output counted, the diagonal of a Jacobian for all of it, and a path that is forgotten. What a path goes over has a name, or
+the path is told by its ends: a number is no place.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from chainrule.derivations.paths import key_name
 from chainrule.derivations.symbols import symbol
 from chainrule.grading.functions import of_several_units
 from chainrule.grading.slip import Slip, slip
-from chainrule.ir import Node, topological
-from chainrule.ops.primitive import facts
 
 if TYPE_CHECKING:
     from chainrule.grading.gradient_slips import GradientSlips
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 def partial_slips(slips: GradientSlips) -> Iterator[Slip]:
     """Slips in which a kind of contribution is left out."""
     yield from _diagonals(slips)
-    yield from _constant_statistics(slips)
     yield from _only_outputs(slips)
 
 
@@ -36,28 +33,6 @@ def _diagonals(slips: GradientSlips) -> Iterator[Slip]:
         beside = {id(e): 0.0 for e in slips.edges if e.source[0] is node and e.source[1] != e.target[1]}
         if beside:
             yield slip("missing-path", "slip-diagonal", slips.with_edges(beside), function=node.op)
-
-
-def _constant_statistics(slips: GradientSlips) -> Iterator[Slip]:
-    """All means and variances that depend on the input, or one of them; one that all paths take is the loss.
-
-    They are the same for every element of an array, also where the derivative of a variance happens to be 0.
-    """
-    output, target = slips.web.top[0], slips.target[0]
-    found = [n for n in topological([output]) if facts(n).statistic and n not in (output, target) and _leads(n, target)]
-    statistics = [n for n in found if _leads(output, target, around=n)]
-    for constant in [statistics, *([n] for n in statistics if len(statistics) > 1)]:
-        value = slips.with_edges({id(e): 0.0 for key, es in slips.web.below.items() if key[0] in constant for e in es})
-        if len(constant) == 1:
-            words = {"value": write(constant[0]).text, "target": symbol(key_name(slips.target)).text}
-            yield slip("missing-path", "slip-statistic", value, **words)
-        elif constant:
-            yield slip("missing-path", "slip-statistics", value)
-
-
-def _leads(node: Node, target: Node, around: Node | None = None) -> bool:
-    """Whether a node is calculated from the target, also by a way around another node."""
-    return target in topological([node], stop=lambda n: n is around)
 
 
 def _only_outputs(slips: GradientSlips) -> Iterator[Slip]:

@@ -19,9 +19,11 @@ from chainrule import autodiff, ir
 from chainrule.derivations.backward import cut_out, whole_gradient
 from chainrule.derivations.calculations import Calculation, Place, place_named
 from chainrule.derivations.matrix import is_named_by_user, layer_notation
+from chainrule.derivations.paths import Web, web
 from chainrule.derivations.symbols import Formula, symbol, typed
 from chainrule.derivations.update import moments, step_inputs, stepped
 from chainrule.errors import ChainruleError
+from chainrule.grading.inner_statistics import Held, with_held_statistics
 from chainrule.ir import LEAVES, Array, Node
 from chainrule.ops.primitive import lookup
 
@@ -271,6 +273,31 @@ class World:
                 _put(back, quantity.place, value, self.gradient(self.calc.output, quantity.place.node))
         calc = changed(self.calc, forward)
         return World(calc, self.optimizer, {calc.copies[n]: v for n, v in back.items()})
+
+    def web(self, output: Node, node: Node) -> Web:
+        """The local derivatives between an output and a node, of every element.
+
+        Raises:
+            ArgumentError: there are too many.
+            GradientError: one does not exist.
+        """
+        if (output, node) not in self._webs:
+            self._webs[output, node] = web(replace(self.calc, output=output), [node])
+        return self._webs[output, node]
+
+    @cached_property
+    def _webs(self) -> dict[tuple[Node, Node], Web]:
+        return {}
+
+    @cached_property
+    def held(self) -> list[tuple[Held, World]]:
+        """The worlds in which inner statistics, such as the mean of a layer norm, are constants."""
+        found = []
+        for held in with_held_statistics(self.calc):
+            copies = held.calc.copies
+            gradients = {copies[n]: g for n, g in self.gradients.items() if n in copies}
+            found.append((held, World(held.calc, self.optimizer, gradients)))
+        return found
 
     def with_updates(self, values: Mapping[Node, Array]) -> World:
         """The world after a step that gave the parameters these values."""

@@ -27,6 +27,8 @@ from chainrule.ops.primitive import facts, lookup
 
 _MOST_NODES = 3000
 _MOST_ELEMENTS = 64  # whose noise is followed
+_DEVIATIONS = 5.0  # standard deviations that rounding of many intermediate results hardly ever exceeds
+_MOST_OF_TERMS = 0.5  # that rounding can make of the terms of a value
 Values = Mapping[Quantity, Array]
 
 
@@ -64,7 +66,10 @@ def carried(world: World, quantity: Quantity, kept: Values, precision: Precision
     """
     try:
         found = _history(world, quantity, kept, precision)
-        return None if found is None else (np.asarray(found[0].value), _bounds(*found, precision))
+        if found is None:
+            return None
+        most = _MOST_OF_TERMS * _size_of_terms(found[0])
+        return np.asarray(found[0].value), np.minimum(_bounds(*found, precision), most)
     except ChainruleError:
         return None
 
@@ -81,7 +86,7 @@ def noise(world: World, quantity: Quantity, where: Array) -> Array:
             leaves = {
                 n: precision.error(np.abs(n.value)) for n in topological([found[0]]) if n.op in LEAVES and n.value is not None
             }
-            bounds = _bounds(found[0], leaves | dict(found[1]), precision, where)
+            bounds = _bounds(found[0], leaves | dict(found[1]), precision, where, worst=True)
     except ChainruleError:
         pass  # what cannot be followed has to be 0 exactly
     return np.nan_to_num(bounds, nan=0.0, posinf=0.0)
@@ -90,22 +95,46 @@ def noise(world: World, quantity: Quantity, where: Array) -> Array:
 Errors = Mapping[Node, Array]
 
 
-def _bounds(node: Node, given: Errors, precision: Precision, where: Array | None = None) -> Array:
-    """The bound per element of a node (0 but for those asked for); `given` has the errors of leaves computed elsewhere."""
+def _bounds(node: Node, given: Errors, precision: Precision, where: Array | None = None, *, worst: bool = False) -> Array:
+    """The bound per element of a node (0 but for those asked for); `given` has the errors of leaves computed elsewhere.
+
+    Many errors of rounding never all point the same way; those of cutting off do, and the `worst` case is that they do.
+    """
+    worst = worst or precision.cuts_off
     errors = dict(given)
     for each in topological([node]):
         if each.op not in LEAVES and each.dtype.kind == "f" and not _is_exact(each):
-            errors[each] = _own_error(each, precision)
+            errors[each] = _own_error(each, precision, worst=worst)
     bounds = np.zeros(node.shape)
     for index in np.ndindex(*node.shape) if where is None else map(tuple, np.argwhere(where).tolist()):
         slopes = autodiff.gradient(take(node, index) if index else node, list(errors))
         # Not a number is the slope of xⁿ by n where x is negative: an exponent is exact.
-        bounds[index] = sum(
-            float(np.nansum(np.abs(slope.value) * error))
-            for slope, error in zip(slopes, errors.values(), strict=True)
-            if slope is not None and slope.value is not None
-        )
+        with np.errstate(invalid="ignore"):  # 0 · ∞, where something is divided by a value that was written as 0
+            parts = [
+                np.abs(slope.value) * error
+                for slope, error in zip(slopes, errors.values(), strict=True)
+                if slope is not None and slope.value is not None
+            ]
+        bound = sum(float(np.nansum(part)) for part in parts)
+        if not worst:
+            # An error that lies anywhere within ±e has the variance e²/3.
+            bound = min(bound, _DEVIATIONS * np.sqrt(sum(float(np.nansum(part**2)) for part in parts) / 3.0))
+        bounds[index] = bound
     return bounds
+
+
+def _size_of_terms(node: Node) -> Array:
+    """How large the terms are that a value is made of: it is calculated without any sign."""
+    sizes: dict[Node, Array] = {}
+    for each in topological([node]):
+        assert each.value is not None
+        bound = each.op if facts(each).moves is not None else facts(each).bound
+        if each.op in LEAVES or not bound or each.dtype.kind != "f":
+            sizes[each] = np.abs(each.value) if each.dtype.kind == "f" else each.value
+        else:
+            inputs = tuple(ir.constant(sizes[i], i.dtype) for i in each.inputs)
+            sizes[each] = np.abs(lookup(bound).run(inputs, each.attributes))
+    return sizes[node]
 
 
 def _is_exact(node: Node) -> bool:
@@ -114,18 +143,21 @@ def _is_exact(node: Node) -> bool:
     return copied or (node.op == "multiply" and any(uniform(i) in (1.0, -1.0) for i in node.inputs))
 
 
-def _own_error(node: Node, precision: Precision) -> Array:
-    """The largest error in the last digit kept of a node's value, and of the products and partial sums that it adds up."""
+def _own_error(node: Node, precision: Precision, *, worst: bool) -> Array:
+    """The error in the last digit kept of a node's value, and of the products and partial sums that it adds up.
+
+    The largest in the `worst` case; else the square root of the sum of their squares.
+    """
     assert node.value is not None
     error = precision.error(np.abs(node.value))
     if node.op == "matmul":
         a, b = (np.abs(np.asarray(i.value)) for i in node.inputs)
-        terms = b.shape[-2] if b.ndim > 1 else b.shape[0]
-        error = error + 2.0 * terms * precision.error(np.matmul(a, b))
+        inner, count = precision.error(np.matmul(a, b)), 2 * (b.shape[-2] if b.ndim > 1 else b.shape[0])
     elif node.op == "sum":
-        (x,) = node.inputs
-        error = error + (x.size // max(node.size, 1)) * precision.error(np.abs(node.value))
-    return np.asarray(error)
+        inner, count = error, node.inputs[0].size // max(node.size, 1)
+    else:
+        return np.asarray(error)
+    return np.asarray(error + count * inner if worst else np.sqrt(error**2 + count * inner**2))
 
 
 def _last_digit(size: Array, digits: int) -> Array:

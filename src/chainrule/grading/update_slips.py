@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
 from chainrule.derivations.calculations import Place
 from chainrule.derivations.symbols import symbol
 from chainrule.derivations.update import moments, stepped
-from chainrule.errors import ChainruleError
-from chainrule.grading.gradient_slips import GradientSlips
+from chainrule.grading.gradient_slips import gradient_slips
 from chainrule.grading.quantities import Quantity, World, changed, parameters
 from chainrule.grading.slip import Slip, slip
 from chainrule.ir import Array, Node
@@ -41,11 +41,8 @@ def update_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
             value = after(gradient, count=_LATE)
             yield slip("no-bias-correction", "slip-no-bias-correction", value, optimizer=world.optimizer.rule.name)
     assert world.calc.output.name is not None
-    try:
-        slips = GradientSlips(world, Quantity(f"d{world.calc.output.name}/d{place.name}", "gradient", place, world.calc.output))
-    except ChainruleError:
-        return
-    for each in list(slips.all())[:_MOST_SLIPS]:
+    of_gradient = Quantity(f"d{world.calc.output.name}/d{place.name}", "gradient", place, world.calc.output)
+    for each in islice(gradient_slips(world, of_gradient), _MOST_SLIPS):
         if each.phrase != "slip-sign" and np.isfinite(each.value):
             changed_gradient = np.array(gradient)
             changed_gradient[place.index or ...] = each.value

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -33,6 +33,7 @@ _ENTRY = re.compile(r"[^\[\],]+")
 _FRACTION = re.compile(r"[+-]?\d+/0*[1-9]\d*")
 _ROUNDING = 1e-12  # of calculations in float64, relative
 _ALL_DIGITS = 17  # of an exact number
+_FLOAT_DIGITS = 15  # that float64 can tell
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class Written:
         """The same with zeros that are rounded to this unit, or to their own written decimals if these are finer."""
         return replace(self, unit=np.where(self.zeros, np.minimum(self.unit, unit), self.unit))
 
+    def without(self, noise: Array) -> Written:
+        """The same with 0, without decimals that were written, in place of the numbers that are noise."""
+        return replace(self, value=np.where(noise, 0.0, self.value), unit=np.where(noise, np.inf, self.unit))
+
     def as_number(self) -> Written:
         """The only number of an array of one."""
         return replace(self, value=self.value.reshape(()), unit=self.unit.reshape(()))
@@ -86,13 +91,31 @@ class Written:
     @property
     def digits(self) -> int:
         """Significant digits that were written, of the number with the most; 0 if all are 0."""
-        there = ~self.zeros
-        if not np.any(there):
-            return 0
-        size, units = np.abs(self.value[there]), self.unit[there]
-        if not np.all(units):
-            return _ALL_DIGITS
-        return max(1, int(np.max(np.floor(np.log10(size)) - np.round(np.log10(units)))) + 1)
+        return int(np.max(self._digits, initial=0))
+
+    @property
+    def _digits(self) -> Array:
+        """Significant digits per number; 0 of a 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.floor(np.log10(np.abs(self.value))) - np.round(np.log10(self.unit)) + 1
+        found = np.where(self.unit > 0.0, np.maximum(1.0, found), _ALL_DIGITS)
+        return np.where(self.zeros, 0, found).astype(int)
+
+    @property
+    def possibilities(self) -> float:
+        """How many numbers, or arrays, could have been written with as many digits, of the same signs and decades."""
+        return float(np.prod(np.where(self.zeros, 1.0, 9.0 * 10.0 ** (self._digits - 1))))
+
+    def beside(self, other: Array | float) -> tuple[float, ...] | None:
+        """Which of these possibilities another number or array is when it is rounded alike; None if it is none of them."""
+        other = np.asarray(other, np.float64)
+        if other.shape != self.value.shape or not np.all(np.isfinite(other)):
+            return None
+        units = np.round(np.abs(other) / np.where(self.unit > 0.0, self.unit, 1.0))
+        least = np.where(self.zeros, 0.0, 10.0 ** (self._digits - 1.0))
+        alike = (units >= least) & (units < np.where(self.zeros, 1.0, 10.0 * least))
+        alike &= self.zeros | (np.sign(other) == np.sign(self.value))
+        return tuple(map(float, units.flat)) if np.all(alike | (self.unit == 0.0)) else None
 
 
 def finest_unit(numbers: Iterable[Written]) -> float:
@@ -133,7 +156,7 @@ def written(given: Any, outer: tuple[Any, ...] = ()) -> Written | None:
 
 
 def _parsed(text: str) -> Written | None:
-    plain = _POWER.sub(r"e\1", typed(text.strip())).replace(" ", "")
+    plain = without_noise(_POWER.sub(r"e\1", typed(text.strip())).replace(" ", ""))
     if plain.startswith("["):
         return _listed(plain)
     try:
@@ -149,6 +172,16 @@ def _parsed(text: str) -> Written | None:
         given = f"the claim {text[:60]!r} was made"
         raise ArgumentError(message(given, "a claim is a finite number", "Check the calculation."))
     return Written(text.strip(), np.asarray(value), np.asarray(0.0 if exponent is None else float(f"1e{exponent}")))
+
+
+def without_noise(text: str) -> str:
+    """A number without the digits that float64 cannot tell: 0.3 for 0.30000000000000004. Zeros that were written stay."""
+    try:
+        number = Decimal(text)
+        kept = Context(prec=_FLOAT_DIGITS).plus(number)
+    except InvalidOperation:
+        return text
+    return text if not number.is_finite() or kept == number else str(kept.normalize())
 
 
 def _listed(text: str) -> Written | None:
