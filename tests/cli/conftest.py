@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from cli_data import FAST, chainrule, write_table
+from cli_data import SHORT, chainrule, write_table
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +14,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_table(folder / "t.csv")
-        assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
+        assert chainrule("train", "t.csv", "-t", "answer", *SHORT, "--out", "run").exit_code == 0
     return folder
 
 

@@ -98,7 +98,7 @@ def output(*arguments, code=0):
 
 def test_every_command_takes_a_new_kind(series):
     said = output(
-        "train", series, *FAST, "--epochs", "20", "--lr", "0.02", "--backend", "reference", "--out", "run", "--no-progress"
+        "train", series, *FAST, "--epochs", "20", "--lr", "0.02", "--out", "run", "--no-progress"
     )
     assert "Every row is a series of 6 numbers." in said
     assert "Note: One recording is short." in said

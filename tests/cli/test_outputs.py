@@ -35,8 +35,6 @@ def run(tmp_path_factory):
         "--out",
         folder / "run",
         "--no-progress",
-        "--backend",
-        "reference",
     ]
     assert chainrule(*arguments).exit_code == 0
     return folder

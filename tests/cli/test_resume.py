@@ -74,7 +74,11 @@ def assert_same_runs(a, b):
 
 @pytest.mark.parametrize(
     "options",
-    [[], ["--schedule", "plateau", "--optimizer", "nesterov"], ["--patience", "30", "--schedule", "one-cycle"]],
+    [
+        [],
+        ["--schedule", "plateau", "--optimizer", "nesterov", "--backend", "reference"],
+        ["--patience", "30", "--schedule", "one-cycle", "--backend", "reference"],
+    ],
     ids=["defaults", "plateau", "patience"],
 )
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(options, killed):
@@ -90,7 +94,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(options, killed):
 
 
 def test_pictures_are_resumed_too(killed):
-    arguments = [write_npz(Path("p.npz")), *SLOW, "--epochs", "7"]
+    arguments = [write_npz(Path("p.npz")), *SLOW, "--epochs", "7", "--backend", "reference"]
     assert chainrule("train", *arguments, "--out", "whole").exit_code == 0
     killed(*arguments, "--out", "half")
     assert chainrule("resume", "half").exit_code == 0
@@ -99,7 +103,7 @@ def test_pictures_are_resumed_too(killed):
 
 def test_a_finished_run_trains_for_longer_as_if_it_had_been_asked_to_at_once():
     write_table(Path("t.csv"))
-    arguments = ["train", "t.csv", "-t", "number", *SLOW, "--schedule", "constant", "--l2", "0.1"]
+    arguments = ["train", "t.csv", "-t", "number", *SLOW, "--schedule", "constant", "--l2", "0.1", "--backend", "reference"]
     assert chainrule(*arguments, "--epochs", "9", "--out", "whole").exit_code == 0
     assert chainrule(*arguments, "--epochs", "4", "--out", "more").exit_code == 0
     out = chainrule("resume", "more", "--epochs", "9", "--no-progress")
@@ -192,22 +196,7 @@ def test_what_cannot_be_resumed():
 
 def test_a_run_that_stopped_by_itself_is_finished():
     write_table(Path("t.csv"))
-    arguments = [
-        "train",
-        "t.csv",
-        "-t",
-        "answer",
-        "--patience",
-        "1",
-        "--lr",
-        "0.5",
-        "--epochs",
-        "90",
-        "--hidden",
-        "8",
-        "--out",
-        "run",
-    ]
+    arguments = ["train", "t.csv", "-t", "answer", *FAST, "--patience", "1", "--lr", "0.5", "--epochs", "90", "--out", "run"]
     assert "Stopped after epoch" in chainrule(*arguments).output
     out = chainrule("resume", "run")
     assert out.exit_code == 2

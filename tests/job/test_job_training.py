@@ -20,7 +20,7 @@ from chainrule.job.config import activations, schedules
 from chainrule.job.folders import RUN_FILES, run_folder
 from chainrule.job.measures import baseline, measure, measure_text, worse_than_constant
 
-FAST = {"epochs": 2, "hidden": (8,)}
+FAST = {"epochs": 2, "hidden": (8,), "backend": "reference"}  # where it does not matter what trains
 
 
 def table(n=40, seed=0):
@@ -59,18 +59,18 @@ def test_without_resvg_there_is_no_picture_and_no_failure(tmp_path, monkeypatch)
 
 
 def test_the_same_configuration_gives_the_same_model_bit_for_bit(tmp_path):
-    first = run(tmp_path, "a", dropout=0.3)
+    first = run(tmp_path, "a", dropout=0.3, backend="native")
     again = Config.from_toml(tmp_path / "a" / "config.toml")
     with run_folder(tmp_path / "b", "x") as folder:
         train(PreparedData.of(table(), replace(again, target="answer")), again, folder)
     one, two = (tmp_path / name / "model.safetensors" for name in "ab")
     assert one.read_bytes() == two.read_bytes()
-    third = run(tmp_path, "c", dropout=0.3, seed=1)
+    third = run(tmp_path, "c", dropout=0.3, seed=1, backend="native")
     assert not np.array_equal(first.predictor.model.state_dict()["0.weight"], third.predictor.model.state_dict()["0.weight"])
 
 
 def test_the_saved_predictor_answers_as_the_trained_one(tmp_path):
-    result = run(tmp_path)
+    result = run(tmp_path, backend="native")
     loaded = Predictor.load(tmp_path / "run")
     ours, theirs = result.predictor.predict(table(seed=1)), loaded.predict(table(seed=1))
     np.testing.assert_array_equal(ours.values, theirs.values)

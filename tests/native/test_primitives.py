@@ -1,8 +1,10 @@
 """Every primitive of the table, on its own random cases, in both dtypes, at every vector length."""
 
+from itertools import product
+
 import numpy as np
 import pytest
-from comparing import assert_same_run, compiled
+from comparing import assert_same_run, compiled, in_groups, of_primitives
 from native_levels import LEVELS
 
 from chainrule import ir, ops
@@ -10,35 +12,24 @@ from chainrule.backends.native.code.instructions import RULES
 from chainrule.backends.native.graph.forms import INSTRUCTIONS
 
 
-@pytest.mark.parametrize("name", ops.PRIMITIVES)
-def test_agrees_with_the_reference(name, level):
-    primitive = ops.PRIMITIVES[name]
-    inputs, outputs, arrays = [], [], []
+@pytest.mark.parametrize("names", in_groups(ops.PRIMITIVES, 10), ids=", ".join)
+def test_agrees_with_the_reference(names, level):
     first = 2 * LEVELS.index(level)
-    for seed in (first, first + 1):
-        case = primitive.cases(np.random.default_rng(seed))
-        for dtype in (np.float64, np.float32):
-            own = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.inputs]
-            leaves = [ir.placeholder("input", a.shape, a.dtype) for a in own]
-            outputs.append(primitive(*leaves, **case.attributes))
-            inputs += leaves
-            arrays += own
-    assert_same_run(ir.Graph(tuple(inputs), tuple(outputs)), arrays)
+    assert_same_run(*of_primitives(names, (first, first + 1), (np.float64, np.float32)))
 
 
 def test_every_instruction_has_a_rule():
     assert RULES.keys() == INSTRUCTIONS
 
 
-@pytest.mark.parametrize("name", sorted(INSTRUCTIONS & ops.PRIMITIVES.keys()))
-def test_elementwise_over_whole_vectors_and_tails(name, level):
+@pytest.mark.parametrize("names", in_groups(sorted(INSTRUCTIONS & ops.PRIMITIVES.keys()), 4), ids=", ".join)
+def test_elementwise_over_whole_vectors_and_tails(names, level):
     """Sizes around the vector lengths, one operand broadcast along the rows, another one along the columns."""
-    primitive = ops.PRIMITIVES[name]
-    rng = np.random.default_rng(1)
-    case = primitive.cases(rng)
-    shapes = [(3, 37), (37,), (3, 1)][: len(case.inputs)]
     inputs, outputs, arrays = [], [], []
-    for dtype in (np.float64, np.float32):
+    for name, dtype in product(names, (np.float64, np.float32)):
+        primitive, rng = ops.PRIMITIVES[name], np.random.default_rng(1)
+        case = primitive.cases(rng)
+        shapes = [(3, 37), (37,), (3, 1)][: len(case.inputs)]
         own = [
             rng.uniform(0.4, 0.9, size=s).astype(dtype) if a.dtype.kind == "f" else rng.integers(0, 2, s).astype(a.dtype)
             for s, a in zip(shapes, case.inputs, strict=True)
