@@ -8,12 +8,24 @@ from comparing import assert_same_run, compiled, in_groups, of_primitives
 from native_levels import LEVELS
 
 from chainrule import ir, ops
+from chainrule.backends.native.code import object_code
 from chainrule.backends.native.code.instructions import RULES
 from chainrule.backends.native.graph.forms import INSTRUCTIONS
 
 
-@pytest.mark.parametrize("names", in_groups(ops.PRIMITIVES, 10), ids=", ".join)
-def test_agrees_with_the_reference(names, level):
+def _id(part):
+    return part if isinstance(part, str) else ", ".join(part)
+
+
+ALL_PASSES = object_code._SMALL
+# Several primitives to a program, made with LLVM's few passes; with -m slow each in one of its own, made as users' are.
+TOGETHER = [(names, level) for level in LEVELS for names in in_groups(ops.PRIMITIVES, 10)]
+ALONE = [pytest.param([name], LEVELS[0], marks=pytest.mark.slow) for name in ops.PRIMITIVES]
+
+
+@pytest.mark.parametrize(("names", "level"), [*TOGETHER, *ALONE], indirect=["level"], ids=_id)
+def test_agrees_with_the_reference(names, level, monkeypatch):
+    monkeypatch.setattr(object_code, "_SMALL", ALL_PASSES if len(names) == 1 else 0)
     first = 2 * LEVELS.index(level)
     assert_same_run(*of_primitives(names, (first, first + 1), (np.float64, np.float32)))
 
@@ -22,7 +34,15 @@ def test_every_instruction_has_a_rule():
     assert RULES.keys() == INSTRUCTIONS
 
 
-@pytest.mark.parametrize("names", in_groups(sorted(INSTRUCTIONS & ops.PRIMITIVES.keys()), 4), ids=", ".join)
+ELEMENTWISE = sorted(INSTRUCTIONS & ops.PRIMITIVES.keys())
+
+
+@pytest.mark.parametrize(
+    ("names", "level"),
+    [*(([name], LEVELS[0]) for name in ELEMENTWISE), *product(in_groups(ELEMENTWISE, 4), LEVELS[1:])],
+    indirect=["level"],
+    ids=_id,
+)
 def test_elementwise_over_whole_vectors_and_tails(names, level):
     """Sizes around the vector lengths, one operand broadcast along the rows, another one along the columns."""
     inputs, outputs, arrays = [], [], []
