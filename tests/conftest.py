@@ -1,6 +1,7 @@
 """Settings for all tests."""
 
 import contextlib
+import gc
 import os
 from pathlib import Path
 
@@ -24,12 +25,24 @@ settings.register_profile("chainrule", deadline=None, derandomize=True, database
 settings.load_profile("chainrule")
 
 
+def pytest_collection_finish():
+    """Keep the garbage collector from looking through all that was imported and collected, time and again, while tests run."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def few_passes():
     """Small programs are made with LLVM's few passes, as large ones are: in half the time. Those of tests/native are not."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("chainrule.backends.native.code.object_code._SMALL", 0)
         yield
+
+
+@pytest.fixture
+def undiagnosed(monkeypatch):
+    """Runs are written without a diagnosis, which takes longer than training a small network and reporting on it."""
+    monkeypatch.setattr("chainrule.job.writing.diagnosed", lambda result, prepared: result)
 
 
 @pytest.fixture

@@ -6,6 +6,17 @@ import pytest
 from cli_data import SHORT, chainrule, write_table
 
 
+@pytest.fixture
+def diagnosis():
+    """What a test asks for whose runs are to be diagnosed, as those of users are; the others are `undiagnosed`."""
+
+
+@pytest.fixture(autouse=True)
+def in_short(request):
+    if "diagnosis" not in request.fixturenames:
+        request.getfixturevalue("undiagnosed")
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """A folder with the table t.csv and a run on it in the folder run."""

@@ -49,6 +49,7 @@ def test_version():
 
 
 # ---------------------------------------------------------------------------------------- train
+@pytest.mark.usefixtures("diagnosis")
 def test_train_says_what_it_understood_and_what_came_out(tmp_path):
     write_table(tmp_path / "t.csv")
     result = chainrule("train", "t.csv", "--target", "answer", *SHORT)
@@ -74,6 +75,7 @@ def test_train_says_what_it_understood_and_what_came_out(tmp_path):
     assert written | {CURVES_FILE} == set(RUN_FILES)  # the picture needs a font
 
 
+@pytest.mark.usefixtures("diagnosis")
 def test_train_on_numbers(tmp_path):
     write_table(tmp_path / "t.csv")
     out = chainrule("train", "t.csv", "-t", "number", *FAST, "--no-progress", "--patience", "2")

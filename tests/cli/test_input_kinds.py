@@ -96,6 +96,7 @@ def output(*arguments, code=0):
     return result.output
 
 
+@pytest.mark.usefixtures("diagnosis")
 def test_every_command_takes_a_new_kind(series):
     said = output(
         "train", series, *FAST, "--epochs", "20", "--lr", "0.02", "--out", "run", "--no-progress"

@@ -17,6 +17,7 @@ from chainrule.backends.native.code import object_code
 # Of these, each case of a test runs at one level, case after case at another one, and with -m slow at the others.
 IN_TURN = {"test_accuracy.py", "test_bounds.py", "test_contractions.py", "test_skipping.py", "test_steps.py"}
 IN_TURN |= {"test_strided_convolutions.py", "test_winograd.py"}
+IN_TURN |= {"test_casts", "test_integers", "test_reductions_along_any_axes"}  # in test_primitives.py
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(config, items):
         return  # cases that are asked for by name run
     numbers = defaultdict(dict)  # of the cases of each test
     for item in items:
-        if item.path.name in IN_TURN and "level" in getattr(item, "fixturenames", ()):
+        if {item.path.name, getattr(item, "originalname", "")} & IN_TURN and "level" in getattr(item, "fixturenames", ()):
             cases = numbers[item.path, item.originalname]
             case = str({name: value for name, value in item.callspec.params.items() if name != "level"})
             if item.callspec.params["level"] != LEVELS[cases.setdefault(case, len(cases)) % len(LEVELS)]:
