@@ -18,6 +18,8 @@ os.environ.setdefault("CHAINRULE_CACHE", str(_CACHE / f"code-{getattr(os, 'getui
 import pytest
 from hypothesis import settings
 
+from chainrule.errors import MissingDependency
+
 # Machines that run tests are shared, so how long one example takes says nothing.
 # The same examples in every run: a test fails for who broke it, not by chance for who comes later.
 # Many properties are parametrised over a table, so 60 examples of each entry are thousands of the code that entries share.
@@ -40,9 +42,14 @@ def few_passes():
 
 
 @pytest.fixture
-def undiagnosed(monkeypatch):
-    """Runs are written without a diagnosis, which takes longer than training a small network and reporting on it."""
-    monkeypatch.setattr("chainrule.job.writing.diagnosed", lambda result, prepared: result)
+def in_short(monkeypatch):
+    """Of runs, what takes longer than a small network learns is left out: the short runs of a diagnosis, and a picture."""
+
+    def no_picture(history):
+        raise MissingDependency("left out here")
+
+    monkeypatch.setattr("chainrule.diagnosis.diagnosing._judged", lambda measured: [])
+    monkeypatch.setattr("chainrule.job.writing.draw", no_picture)
 
 
 @pytest.fixture
@@ -50,7 +57,6 @@ def needs_png():
     """Skips, with the reason, where no PNG can be rendered: without resvg-py, or without a font that has the letters."""
 
     from chainrule.drawing.picture import _check_fonts
-    from chainrule.errors import MissingDependency
 
     def check(*, chinese=False):
         try:

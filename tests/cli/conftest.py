@@ -7,14 +7,14 @@ from cli_data import SHORT, chainrule, write_table
 
 
 @pytest.fixture
-def diagnosis():
-    """What a test asks for whose runs are to be diagnosed, as those of users are; the others are `undiagnosed`."""
+def in_full():
+    """What a test asks for that looks at all that a run gives; the others have it `in_short`."""
 
 
 @pytest.fixture(autouse=True)
-def in_short(request):
-    if "diagnosis" not in request.fixturenames:
-        request.getfixturevalue("undiagnosed")
+def in_short_or_in_full(request):
+    if "in_full" not in request.fixturenames:
+        request.getfixturevalue("in_short")
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def test_version():
 
 
 # ---------------------------------------------------------------------------------------- train
-@pytest.mark.usefixtures("diagnosis")
+@pytest.mark.usefixtures("in_full")
 def test_train_says_what_it_understood_and_what_came_out(tmp_path):
     write_table(tmp_path / "t.csv")
     result = chainrule("train", "t.csv", "--target", "answer", *SHORT)
@@ -75,7 +75,7 @@ def test_train_says_what_it_understood_and_what_came_out(tmp_path):
     assert written | {CURVES_FILE} == set(RUN_FILES)  # the picture needs a font
 
 
-@pytest.mark.usefixtures("diagnosis")
+@pytest.mark.usefixtures("in_full")
 def test_train_on_numbers(tmp_path):
     write_table(tmp_path / "t.csv")
     out = chainrule("train", "t.csv", "-t", "number", *FAST, "--no-progress", "--patience", "2")
@@ -289,6 +289,7 @@ def test_info_of_a_built_in_set():
 
 
 # ---------------------------------------------------------------------------------------- diagnose
+@pytest.mark.usefixtures("in_full")
 def test_diagnose_reads_run_folder_and_data(run):
     found = chainrule("diagnose", "run", "t.csv")
     assert found.exit_code in (0, 1)
@@ -299,6 +300,7 @@ def test_diagnose_reads_run_folder_and_data(run):
     assert "激活函数" in chinese.output
 
 
+@pytest.mark.usefixtures("in_full")
 def test_diagnose_takes_a_model_file_alone(run, tmp_path):
     (run / "model.safetensors").rename(tmp_path / "alone.safetensors")
     found = chainrule("diagnose", "alone.safetensors", "t.csv")
@@ -306,6 +308,7 @@ def test_diagnose_takes_a_model_file_alone(run, tmp_path):
     assert "activation" in found.output
 
 
+@pytest.mark.usefixtures("in_full")
 def test_diagnose_writes_json_and_says_by_its_exit_code_that_something_is_wrong(run, tmp_path):
     rng = np.random.default_rng(0)
     lines = (tmp_path / "t.csv").read_text("utf-8").splitlines()

@@ -52,14 +52,13 @@ def test_a_run_folder_holds_everything(tmp_path):
     assert Config.from_toml(folder / "config.toml") == result.config
 
 
-@pytest.mark.usefixtures("undiagnosed")
 def test_without_resvg_there_is_no_picture_and_no_failure(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "resvg_py", None)
     run(tmp_path)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {*RUN_FILES} - {"learning-curves.png"}
 
 
-@pytest.mark.usefixtures("undiagnosed")
+@pytest.mark.usefixtures("in_short")
 def test_the_same_configuration_gives_the_same_model_bit_for_bit(tmp_path):
     first = run(tmp_path, "a", dropout=0.3, backend="native")
     again = Config.from_toml(tmp_path / "a" / "config.toml")
@@ -71,7 +70,7 @@ def test_the_same_configuration_gives_the_same_model_bit_for_bit(tmp_path):
     assert not np.array_equal(first.predictor.model.state_dict()["0.weight"], third.predictor.model.state_dict()["0.weight"])
 
 
-@pytest.mark.usefixtures("undiagnosed")
+@pytest.mark.usefixtures("in_short")
 def test_the_saved_predictor_answers_as_the_trained_one(tmp_path):
     result = run(tmp_path, backend="native")
     loaded = Predictor.load(tmp_path / "run")
@@ -83,7 +82,7 @@ def test_the_saved_predictor_answers_as_the_trained_one(tmp_path):
     assert loaded.evaluate(table(seed=1)) == result.predictor.evaluate(table(seed=1))
 
 
-@pytest.mark.usefixtures("undiagnosed")
+@pytest.mark.usefixtures("in_short")
 def test_probabilities_are_computed_a_few_rows_at_a_time(tmp_path, monkeypatch):
     predictor = run(tmp_path).predictor
     outputs = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
@@ -302,7 +301,7 @@ def test_data_that_diverges_at_once_leaves_no_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures("undiagnosed")
+@pytest.mark.usefixtures("in_short")
 def test_what_was_learnt_before_the_loss_became_nan_is_kept(tmp_path, monkeypatch):
     class Spoil(cr.train.Callback):
         def on_epoch(self, trainer, row):
@@ -324,7 +323,7 @@ def test_a_failure_takes_away_only_what_the_run_wrote(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.usefixtures("undiagnosed")
+@pytest.mark.usefixtures("in_short")
 def test_a_failure_after_the_model_was_saved_keeps_it(tmp_path, monkeypatch):
     def full(self):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

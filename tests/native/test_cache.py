@@ -309,7 +309,9 @@ ALL_PASSES = object_code._SMALL
 ALONE = [[name] for name in ops.PRIMITIVES]
 
 
-@pytest.mark.parametrize("names", [*in_groups(ops.PRIMITIVES, 4), *(pytest.param(n, marks=pytest.mark.slow) for n in ALONE)], ids=", ".join)
+@pytest.mark.parametrize(
+    "names", [*in_groups(ops.PRIMITIVES, 4), *(pytest.param(n, marks=pytest.mark.slow) for n in ALONE)], ids=", ".join
+)
 def test_every_primitive_from_the_disk(names, folder, monkeypatch):
     """Among them those with constants and with positions to check; `assert_same_run` compares with the reference backend."""
     if len(names) == 1:

@@ -11,6 +11,7 @@ from chainrule.backends.native import NATIVE
 from chainrule.backends.native.code import object_code
 from chainrule.errors import ArgumentError
 
+
 @pytest.fixture(autouse=True)
 def few_of_llvms_passes(monkeypatch):
     monkeypatch.setattr(object_code, "_SMALL", 0)

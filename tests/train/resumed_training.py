@@ -1,4 +1,4 @@
-"""A training that is interrupted and resumed; run as a program it is the second half: SOURCE TARGET KIND, as often as wanted."""
+"""A training that is interrupted and resumed; as a program the second half: SOURCE TARGET KIND, once or more often."""
 
 import sys
 from collections.abc import Sequence
