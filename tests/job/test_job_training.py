@@ -119,6 +119,7 @@ def test_weights_are_averaged_where_there_are_enough_epochs_and_none_is_chosen(s
     assert resolved(config, found).schedule == schedule
 
 
+@pytest.mark.usefixtures("in_short")
 @pytest.mark.parametrize("settings, averaged", [({"epochs": 20}, True), ({"epochs": 19}, False)])
 def test_the_report_says_that_weights_were_averaged(settings, averaged, tmp_path):
     config = Config(target="answer", **(FAST | settings))
