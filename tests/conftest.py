@@ -27,10 +27,15 @@ settings.register_profile("chainrule", deadline=None, derandomize=True, database
 settings.load_profile("chainrule")
 
 
-def pytest_collection_finish():
-    """Keep the garbage collector from looking through all that was imported and collected, time and again, while tests run."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the garbage collector from looking, time and again, through all that is imported and collected, which stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")

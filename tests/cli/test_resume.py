@@ -2,12 +2,11 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_data import FAST, chainrule, write_npz, write_table
+from cli_data import FAST, TRAINING, chainrule, write_npz, write_table
 
 from chainrule import fileio
 from chainrule.errors import OutputError
@@ -114,10 +113,9 @@ def test_a_finished_run_trains_for_longer_as_if_it_had_been_asked_to_at_once():
 
 def test_ctrl_c_keeps_what_was_learnt_and_resume_trains_the_epoch_again():
     write_table(Path("t.csv"))
-    command = [sys.executable, "-m", "chainrule"]
     arguments = ["train", "t.csv", "-t", "answer", "--hidden", "8", "--epochs", "100000", "--schedule", "constant", "--l2", "0"]
     with subprocess.Popen(
-        [*command, *arguments, "--out", "half"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*TRAINING, *arguments, "--out", "half"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stderr.readline().startswith("epoch 1/")
         child.send_signal(signal.SIGINT)
