@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import signal
 from pathlib import Path
 
 # Small matrix products are slower on several threads, and far slower where other work takes the cores. Read by NumPy's import.
@@ -14,6 +15,10 @@ _CACHE = Path(__file__).parents[1] / ".pytest_cache"
 with contextlib.suppress(OSError):
     _CACHE.mkdir(exist_ok=True)
 os.environ.setdefault("CHAINRULE_CACHE", str(_CACHE / f"code-{getattr(os, 'getuid', int)()}"))
+
+# A shell that starts a job in the background has it, and the processes that it starts, ignore what tests send: Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import settings
@@ -35,6 +40,7 @@ def pytest_collection():
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(10_000)  # what was made anew since the last time, before it looks again
         gc.enable()
 
 

@@ -27,12 +27,14 @@ def assert_close(found, wanted, what=""):
 
 
 def planned(graph):
-    """The plan of the graph, where nothing is to be run: LLVM takes most of the time that compiling takes."""
-    return plan_of(graph, host(), available())
+    """The plan of the graph, checked, where nothing is to be run: LLVM takes most of the time that compiling takes."""
+    plan = plan_of(graph, host(), available())
+    check_plan(plan)
+    return plan
 
 
 def compiled(graph):
-    """The graph as machine code, after a check that every access of the plan stays inside its buffer."""
+    """The graph as machine code, after the same check: every access of the plan stays inside its buffer."""
     program = NATIVE.compile(graph)
     check_plan(program.plan)
     return program
