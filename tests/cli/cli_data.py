@@ -1,5 +1,6 @@
 """Small files that the tests of the command line read."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,16 @@ from click.testing import CliRunner, Result
 
 from chainrule.cli import main
 
-FAST = ["--epochs", "3", "--hidden", "8"]
+SHORT = ["--epochs", "3", "--hidden", "8"]
+FAST = [*SHORT, "--backend", "reference"]  # where it does not matter what trains: compiling would take most of the time
+
+# A process of its own that trains `in_short`, as tests/conftest.py has it.
+TRAINING = [
+    sys.executable,
+    "-c",
+    "from chainrule.diagnosis import diagnosing; diagnosing._judged = lambda measured: [];"
+    "from chainrule.cli import main; main(prog_name='chainrule')",
+]
 
 
 def chainrule(*arguments: object) -> Result:

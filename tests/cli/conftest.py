@@ -3,7 +3,18 @@
 import shutil
 
 import pytest
-from cli_data import FAST, chainrule, write_table
+from cli_data import SHORT, chainrule, write_table
+
+
+@pytest.fixture
+def in_full():
+    """What a test asks for that looks at all that a run gives; the others have it `in_short`."""
+
+
+@pytest.fixture(autouse=True)
+def in_short_or_in_full(request):
+    if "in_full" not in request.fixturenames:
+        request.getfixturevalue("in_short")
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +25,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_table(folder / "t.csv")
-        assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
+        assert chainrule("train", "t.csv", "-t", "answer", *SHORT, "--out", "run").exit_code == 0
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_data import FAST, chainrule, write_idx, write_npz, write_pictures, write_table
+from cli_data import FAST, SHORT, chainrule, write_idx, write_npz, write_pictures, write_table
 
 from chainrule import __version__
 from chainrule.cli import main
@@ -49,9 +49,10 @@ def test_version():
 
 
 # ---------------------------------------------------------------------------------------- train
+@pytest.mark.usefixtures("in_full")
 def test_train_says_what_it_understood_and_what_came_out(tmp_path):
     write_table(tmp_path / "t.csv")
-    result = chainrule("train", "t.csv", "--target", "answer", *FAST)
+    result = chainrule("train", "t.csv", "--target", "answer", *SHORT)
     assert result.exit_code == 0
     squeezed = re.sub(r" +", " ", result.stdout)
     for line in (
@@ -74,6 +75,7 @@ def test_train_says_what_it_understood_and_what_came_out(tmp_path):
     assert written | {CURVES_FILE} == set(RUN_FILES)  # the picture needs a font
 
 
+@pytest.mark.usefixtures("in_full")
 def test_train_on_numbers(tmp_path):
     write_table(tmp_path / "t.csv")
     out = chainrule("train", "t.csv", "-t", "number", *FAST, "--no-progress", "--patience", "2")
@@ -96,7 +98,7 @@ def test_train_on_built_in_sets(name, tmp_path):
 
 def test_a_table_of_many_columns_is_summed_up():
     pytest.importorskip("sklearn", reason="holds digits")
-    for out in (chainrule("train", "digits", "--epochs", "1", "--hidden", "").output, chainrule("info", "digits").output):
+    for out in (chainrule("train", "digits", *FAST, "--hidden", "").output, chainrule("info", "digits").output):
         assert len(out.splitlines()) < 40
         assert re.search(r"\d+ +pixel_0_2, pixel_0_3, …, pixel_7_6 +numeric", out) or "pixel_0_1, pixel_0_2, …" in out
 
@@ -160,7 +162,7 @@ def test_every_option_reaches_the_configuration_and_the_configuration_gives_the_
 
 def test_the_configuration_of_defaults_gives_the_same_model(tmp_path):
     pytest.importorskip("sklearn", reason="holds iris")
-    assert chainrule("train", "iris", "--epochs", "2", "--backend", "reference", "--out", "a").exit_code == 0
+    assert chainrule("train", "iris", *FAST, "--out", "a").exit_code == 0
     assert chainrule("train", "iris", "--config", "a/config.toml", "--out", "b").exit_code == 0
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
 
@@ -168,7 +170,7 @@ def test_the_configuration_of_defaults_gives_the_same_model(tmp_path):
 @pytest.mark.parametrize("hidden, text", [("", " inputs → 1 output; loss bce."), ("6, 5", " inputs → 6 → 5 → 1 output; relu")])
 def test_hidden_layers(hidden, text, tmp_path):
     write_table(tmp_path / "t.csv")
-    out = chainrule("train", "t.csv", "-t", "answer", "--epochs", "1", "--hidden", hidden)
+    out = chainrule("train", "t.csv", "-t", "answer", *FAST, "--hidden", hidden)
     assert text in out.output
 
 
@@ -287,6 +289,7 @@ def test_info_of_a_built_in_set():
 
 
 # ---------------------------------------------------------------------------------------- diagnose
+@pytest.mark.usefixtures("in_full")
 def test_diagnose_reads_run_folder_and_data(run):
     found = chainrule("diagnose", "run", "t.csv")
     assert found.exit_code in (0, 1)
@@ -297,6 +300,7 @@ def test_diagnose_reads_run_folder_and_data(run):
     assert "激活函数" in chinese.output
 
 
+@pytest.mark.usefixtures("in_full")
 def test_diagnose_takes_a_model_file_alone(run, tmp_path):
     (run / "model.safetensors").rename(tmp_path / "alone.safetensors")
     found = chainrule("diagnose", "alone.safetensors", "t.csv")
@@ -304,13 +308,14 @@ def test_diagnose_takes_a_model_file_alone(run, tmp_path):
     assert "activation" in found.output
 
 
+@pytest.mark.usefixtures("in_full")
 def test_diagnose_writes_json_and_says_by_its_exit_code_that_something_is_wrong(run, tmp_path):
     rng = np.random.default_rng(0)
     lines = (tmp_path / "t.csv").read_text("utf-8").splitlines()
     swapped = [line.replace(",yes", ",?").replace(",no", ",yes").replace(",?", ",no") for line in lines[1:]]
     rng.shuffle(swapped)
     (tmp_path / "swapped.csv").write_text("\n".join([lines[0], *swapped]) + "\n", "utf-8")
-    chainrule("train", "t.csv", "-t", "answer", "--epochs", "60", "--out", "learnt")
+    chainrule("train", "t.csv", "-t", "answer", *FAST, "--epochs", "60", "--out", "learnt")
     found = chainrule("diagnose", "learnt", "swapped.csv", "--json", "found.json")
     assert found.exit_code == 1
     assert found.output.startswith("1. other-data: The trained network has the loss ")

@@ -96,10 +96,9 @@ def output(*arguments, code=0):
     return result.output
 
 
+@pytest.mark.usefixtures("in_full")
 def test_every_command_takes_a_new_kind(series):
-    said = output(
-        "train", series, *FAST, "--epochs", "20", "--lr", "0.02", "--backend", "reference", "--out", "run", "--no-progress"
-    )
+    said = output("train", series, *FAST, "--epochs", "20", "--lr", "0.02", "--out", "run", "--no-progress")
     assert "Every row is a series of 6 numbers." in said
     assert "Note: One recording is short." in said
     assert "1 × 1 × 6 inputs → convolution in time → 8 → 1 output" in said

@@ -1,6 +1,7 @@
 """What is written and printed: pipes and links written through, nothing needed overwritten, names as text, closed streams."""
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from cli_data import FAST, chainrule, write_pictures, write_table
+from cli_data import FAST, TRAINING, chainrule, write_pictures, write_table
 
 from chainrule import nn
 from chainrule.cli.output import shown
@@ -35,8 +36,6 @@ def run(tmp_path_factory):
         "--out",
         folder / "run",
         "--no-progress",
-        "--backend",
-        "reference",
     ]
     assert chainrule(*arguments).exit_code == 0
     return folder
@@ -159,9 +158,7 @@ def test_formulas_in_answers_are_escaped_on_request(run):
 )
 def test_streams_that_are_closed_are_no_reason_not_to_train(tmp_path, closed):
     write_table(tmp_path / "t.csv")
-    command = (
-        f'"{sys.executable}" -m chainrule train t.csv -t answer --epochs 1 --hidden 4 --backend reference --out r {closed}'
-    )
+    command = f"{shlex.join([*TRAINING, 'train', 't.csv', '-t', 'answer', *FAST, '--out', 'r'])} {closed}"
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -217,14 +214,11 @@ def test_arguments_and_file_names_are_utf_8_in_the_c_locale(coding, tmp_path):
         "PYTHONIOENCODING": coding,
     }
 
-    def run(*arguments):
-        command = [sys.executable, "-m", "chainrule", *arguments]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False)
+    def run(*arguments, command=(sys.executable, "-m", "chainrule")):
+        done = subprocess.run([*command, *arguments], env=environment, cwd=tmp_path, capture_output=True, check=False)
         return done.returncode, done.stdout.decode() + done.stderr.decode()
 
-    code, said = run(
-        "train", "表.csv", "-t", "naïve", "--epochs", "2", "--backend", "reference", "--out", "行", "--no-progress"
-    )
+    code, said = run("train", "表.csv", "-t", "naïve", *FAST, "--out", "行", "--no-progress", command=TRAINING)
     assert code == 0, said
     assert "Target 'naïve': 2 classes (乙, 甲)." in said
     assert run("predict", "行", "表.csv", "--keep", "naïve")[1].startswith("naïve,")

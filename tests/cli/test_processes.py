@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_data import FAST, chainrule, write_table
+from cli_data import FAST, TRAINING, chainrule, write_table
 
 from chainrule.job import Predictor
 
@@ -22,8 +22,8 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def run(*arguments, **settings):
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=500, check=False, **settings)
+def run(*arguments, command=COMMAND, **settings):
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=500, check=False, **settings)
 
 
 def test_exit_codes_and_streams():
@@ -58,7 +58,7 @@ def test_ctrl_c_saves_what_was_learnt_and_exits_with_130():
         "yes",
         "no",
     }
-    assert run("evaluate", "runs/t-1", "t.csv").returncode == 0
+    assert chainrule("evaluate", "runs/t-1", "t.csv").exit_code == 0
 
 
 SLOW_START = """
@@ -86,7 +86,7 @@ def test_ctrl_c_before_training_saves_nothing_and_exits_with_130():
 
 def test_a_reader_that_has_seen_enough():
     write_table(Path("t.csv"), rows=20_000)
-    assert chainrule("train", "t.csv", "-t", "answer", "--epochs", "1", "--hidden", "4", "--out", "run").exit_code == 0
+    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--epochs", "1", "--out", "run").exit_code == 0
     with subprocess.Popen([*COMMAND, "predict", "run", "t.csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout.readline() == b"id,answer,p(no),p(yes)\n"
         child.stdout.close()
@@ -96,7 +96,7 @@ def test_a_reader_that_has_seen_enough():
 
 def test_a_run_is_not_lost_because_nobody_reads_what_it_says():
     write_table(Path("t.csv"))
-    command = [*COMMAND, "train", "t.csv", "-t", "answer", *FAST, "--no-progress"]
+    command = [*TRAINING, "train", "t.csv", "-t", "answer", *FAST, "--no-progress"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         child.stdout.close()
         err = child.stderr.read()
@@ -112,7 +112,7 @@ def limited():
 
 def test_a_disk_that_is_full():
     write_table(Path("t.csv"))
-    failed = run("train", "t.csv", "-t", "answer", "--epochs", "2", "--hidden", "100", "--no-progress", preexec_fn=limited)
+    failed = run("train", "t.csv", "-t", "answer", *FAST, "--hidden", "100", "--no-progress", preexec_fn=limited)
     assert failed.returncode == 2
     assert failed.stderr == (
         "Error: runs/t-1/checkpoint.safetensors could not be written (File too large); its folder must exist, be writable and "
@@ -151,9 +151,10 @@ def test_a_folder_that_may_not_be_written_to(tmp_path):
 
 def test_a_terminal_that_knows_no_unicode():
     write_table(Path("t.csv"))
-    done = run("train", "t.csv", "-t", "answer", *FAST, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    ascii = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = run("train", "t.csv", "-t", "answer", *FAST, command=TRAINING, env=ascii)
     assert done.returncode == 0, done.stderr
-    assert run("info", "t.csv", env={**os.environ, "PYTHONIOENCODING": "ascii"}).returncode == 0
+    assert run("info", "t.csv", env=ascii).returncode == 0
 
 
 MEASURE = """

@@ -197,6 +197,7 @@ def test_labels_of_19_digits_stay_apart(here):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_full")
 def test_an_encoding_is_remembered(here):
     text = "城市,v,y\n" + "".join(f"{('上海', '北京')[k % 2]},{k * 7 % 13},{'ab'[k % 2]}\n" for k in range(40))
     (here / "g.csv").write_bytes(text.encode("gbk"))

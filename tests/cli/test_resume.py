@@ -2,12 +2,11 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_data import FAST, chainrule, write_npz, write_table
+from cli_data import FAST, TRAINING, chainrule, write_npz, write_table
 
 from chainrule import fileio
 from chainrule.errors import OutputError
@@ -74,7 +73,11 @@ def assert_same_runs(a, b):
 
 @pytest.mark.parametrize(
     "options",
-    [[], ["--schedule", "plateau", "--optimizer", "nesterov"], ["--patience", "30", "--schedule", "one-cycle"]],
+    [
+        [],
+        ["--schedule", "plateau", "--optimizer", "nesterov", "--backend", "reference"],
+        ["--patience", "30", "--schedule", "one-cycle", "--backend", "reference"],
+    ],
     ids=["defaults", "plateau", "patience"],
 )
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(options, killed):
@@ -90,7 +93,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(options, killed):
 
 
 def test_pictures_are_resumed_too(killed):
-    arguments = [write_npz(Path("p.npz")), *SLOW, "--epochs", "7"]
+    arguments = [write_npz(Path("p.npz")), *SLOW, "--epochs", "7", "--backend", "reference"]
     assert chainrule("train", *arguments, "--out", "whole").exit_code == 0
     killed(*arguments, "--out", "half")
     assert chainrule("resume", "half").exit_code == 0
@@ -99,7 +102,7 @@ def test_pictures_are_resumed_too(killed):
 
 def test_a_finished_run_trains_for_longer_as_if_it_had_been_asked_to_at_once():
     write_table(Path("t.csv"))
-    arguments = ["train", "t.csv", "-t", "number", *SLOW, "--schedule", "constant", "--l2", "0.1"]
+    arguments = ["train", "t.csv", "-t", "number", *SLOW, "--schedule", "constant", "--l2", "0.1", "--backend", "reference"]
     assert chainrule(*arguments, "--epochs", "9", "--out", "whole").exit_code == 0
     assert chainrule(*arguments, "--epochs", "4", "--out", "more").exit_code == 0
     out = chainrule("resume", "more", "--epochs", "9", "--no-progress")
@@ -110,10 +113,9 @@ def test_a_finished_run_trains_for_longer_as_if_it_had_been_asked_to_at_once():
 
 def test_ctrl_c_keeps_what_was_learnt_and_resume_trains_the_epoch_again():
     write_table(Path("t.csv"))
-    command = [sys.executable, "-m", "chainrule"]
     arguments = ["train", "t.csv", "-t", "answer", "--hidden", "8", "--epochs", "100000", "--schedule", "constant", "--l2", "0"]
     with subprocess.Popen(
-        [*command, *arguments, "--out", "half"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*TRAINING, *arguments, "--out", "half"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stderr.readline().startswith("epoch 1/")
         child.send_signal(signal.SIGINT)
@@ -192,22 +194,7 @@ def test_what_cannot_be_resumed():
 
 def test_a_run_that_stopped_by_itself_is_finished():
     write_table(Path("t.csv"))
-    arguments = [
-        "train",
-        "t.csv",
-        "-t",
-        "answer",
-        "--patience",
-        "1",
-        "--lr",
-        "0.5",
-        "--epochs",
-        "90",
-        "--hidden",
-        "8",
-        "--out",
-        "run",
-    ]
+    arguments = ["train", "t.csv", "-t", "answer", *FAST, "--patience", "1", "--lr", "0.5", "--epochs", "90", "--out", "run"]
     assert "Stopped after epoch" in chainrule(*arguments).output
     out = chainrule("resume", "run")
     assert out.exit_code == 2

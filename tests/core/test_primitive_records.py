@@ -1,6 +1,7 @@
 """Every primitive's record, by table: what it says, what it does, and what its gradient is."""
 
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import pytest
 import chainrule as cr
 from chainrule import ops
 from chainrule.backends import available, get
+from chainrule.conformance import value_and_gradients
 from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.ir import Graph, constant, placeholder
 from chainrule.ops.elementwise import elementwise, function
 from chainrule.tensors import apply
 from chainrule.testing import check_primitive, check_primitive_on
@@ -33,10 +36,29 @@ def test_value_rule_and_derivatives(name, seed):
 
 
 @pytest.mark.parametrize("backend", [get(name) for name in available()], ids=available())
+@pytest.mark.parametrize("names", [NAMES[k::8] for k in range(8)], ids=", ".join)
+def test_backends_agree_with_eager_code(names, backend):
+    """Several to a program, as most of the cost of a compiled one is there once; with -m slow each in one of its own."""
+    leaves, arrays, outputs, expected = [], [], [], []
+    for name, seed in product(names, SEEDS[:2]):
+        case = ops.PRIMITIVES[name].cases(np.random.default_rng(seed))
+        inputs = [placeholder("input", a.shape, a.dtype) for a in case.inputs]
+        outputs += value_and_gradients(ops.PRIMITIVES[name], case, inputs, seed)
+        wanted = value_and_gradients(ops.PRIMITIVES[name], case, [constant(a) for a in case.inputs], seed)
+        expected += [(f"{name} {case}", node.value) for node in wanted]
+        leaves += inputs
+        arrays += case.inputs
+    found = backend.compile(Graph(tuple(leaves), tuple(outputs))).run(arrays, ())
+    for ours, (what, wanted) in zip(found, expected, strict=True):
+        assert (ours.dtype, ours.shape) == (wanted.dtype, wanted.shape), what
+        np.testing.assert_allclose(ours, wanted, rtol=1e-12, atol=1e-12, err_msg=what)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [get(name) for name in available()], ids=available())
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seeds", [SEEDS[:2], pytest.param(SEEDS[2:], marks=pytest.mark.slow)], ids=["", "more"])
-def test_backends_agree_with_eager_code(name, backend, seeds):
-    for seed in seeds:
+def test_backends_agree_with_eager_code_on_more(name, backend):
+    for seed in SEEDS[2:]:
         check_primitive_on(backend, ops.PRIMITIVES[name], seed)
 
 

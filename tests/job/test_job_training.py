@@ -20,7 +20,7 @@ from chainrule.job.config import activations, schedules
 from chainrule.job.folders import RUN_FILES, run_folder
 from chainrule.job.measures import baseline, measure, measure_text, worse_than_constant
 
-FAST = {"epochs": 2, "hidden": (8,)}
+FAST = {"epochs": 2, "hidden": (8,), "backend": "reference"}  # where it does not matter what trains
 
 
 def table(n=40, seed=0):
@@ -58,19 +58,21 @@ def test_without_resvg_there_is_no_picture_and_no_failure(tmp_path, monkeypatch)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {*RUN_FILES} - {"learning-curves.png"}
 
 
+@pytest.mark.usefixtures("in_short")
 def test_the_same_configuration_gives_the_same_model_bit_for_bit(tmp_path):
-    first = run(tmp_path, "a", dropout=0.3)
+    first = run(tmp_path, "a", dropout=0.3, backend="native")
     again = Config.from_toml(tmp_path / "a" / "config.toml")
     with run_folder(tmp_path / "b", "x") as folder:
         train(PreparedData.of(table(), replace(again, target="answer")), again, folder)
     one, two = (tmp_path / name / "model.safetensors" for name in "ab")
     assert one.read_bytes() == two.read_bytes()
-    third = run(tmp_path, "c", dropout=0.3, seed=1)
+    third = run(tmp_path, "c", dropout=0.3, seed=1, backend="native")
     assert not np.array_equal(first.predictor.model.state_dict()["0.weight"], third.predictor.model.state_dict()["0.weight"])
 
 
+@pytest.mark.usefixtures("in_short")
 def test_the_saved_predictor_answers_as_the_trained_one(tmp_path):
-    result = run(tmp_path)
+    result = run(tmp_path, backend="native")
     loaded = Predictor.load(tmp_path / "run")
     ours, theirs = result.predictor.predict(table(seed=1)), loaded.predict(table(seed=1))
     np.testing.assert_array_equal(ours.values, theirs.values)
@@ -80,6 +82,7 @@ def test_the_saved_predictor_answers_as_the_trained_one(tmp_path):
     assert loaded.evaluate(table(seed=1)) == result.predictor.evaluate(table(seed=1))
 
 
+@pytest.mark.usefixtures("in_short")
 def test_probabilities_are_computed_a_few_rows_at_a_time(tmp_path, monkeypatch):
     predictor = run(tmp_path).predictor
     outputs = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
@@ -116,6 +119,7 @@ def test_weights_are_averaged_where_there_are_enough_epochs_and_none_is_chosen(s
     assert resolved(config, found).schedule == schedule
 
 
+@pytest.mark.usefixtures("in_short")
 @pytest.mark.parametrize("settings, averaged", [({"epochs": 20}, True), ({"epochs": 19}, False)])
 def test_the_report_says_that_weights_were_averaged(settings, averaged, tmp_path):
     config = Config(target="answer", **(FAST | settings))
@@ -298,6 +302,7 @@ def test_data_that_diverges_at_once_leaves_no_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("in_short")
 def test_what_was_learnt_before_the_loss_became_nan_is_kept(tmp_path, monkeypatch):
     class Spoil(cr.train.Callback):
         def on_epoch(self, trainer, row):
@@ -319,6 +324,7 @@ def test_a_failure_takes_away_only_what_the_run_wrote(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.usefixtures("in_short")
 def test_a_failure_after_the_model_was_saved_keeps_it(tmp_path, monkeypatch):
     def full(self):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

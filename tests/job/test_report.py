@@ -257,6 +257,7 @@ def test_names_and_labels_are_escaped():
         assert text.count(NASTY) > 5
 
 
+@pytest.mark.usefixtures("in_short")
 def test_many_columns_and_classes_are_summed_up():
     rng = np.random.default_rng(0)
     columns = {f"column {k}": rng.normal(size=300) for k in range(40)}
@@ -284,6 +285,7 @@ def test_nothing_comes_from_outside(reports, task):
     assert not {"script", "link", "iframe"} & set(parser.tags)
 
 
+@pytest.mark.usefixtures("in_short")
 @pytest.mark.parametrize(
     "package, left, gone",
     [("math_core", 'alt="Network"', "<math"), ("graphlay", "<math", 'alt="Network"')],
@@ -305,6 +307,7 @@ def test_without_optional_packages_the_rest_is_written(monkeypatch, package, lef
         assert 'pip install "chainrule[app]"' in text
 
 
+@pytest.mark.usefixtures("in_short")
 def test_a_part_that_cannot_be_made_says_why(monkeypatch):
     def refused(*args, **kwargs):
         raise cr.errors.GradientError("no derivative <here>")
@@ -316,6 +319,7 @@ def test_a_part_that_cannot_be_made_says_why(monkeypatch):
     assert "无法生成这一部分：no derivative <here>" in text["zh-Hans"]
 
 
+@pytest.mark.usefixtures("in_short")
 def test_a_run_writes_it_after_the_model(tmp_path, monkeypatch):
     problem, config = problem_of("binary")
     result = train(problem, config, tmp_path)

@@ -1,8 +1,11 @@
 """Running one graph on both backends."""
 
+from itertools import product
+
 import numpy as np
 from checked_plans import check_plan
 
+from chainrule import ir, ops
 from chainrule.backends.native import NATIVE, available, host
 from chainrule.backends.native.plan.lower import plan_of
 from chainrule.backends.reference import REFERENCE
@@ -24,15 +27,35 @@ def assert_close(found, wanted, what=""):
 
 
 def planned(graph):
-    """The plan of the graph, where nothing is to be run: LLVM takes most of the time that compiling takes."""
-    return plan_of(graph, host(), available())
+    """The plan of the graph, checked, where nothing is to be run: LLVM takes most of the time that compiling takes."""
+    plan = plan_of(graph, host(), available())
+    check_plan(plan)
+    return plan
 
 
 def compiled(graph):
-    """The graph as machine code, after a check that every access of the plan stays inside its buffer."""
+    """The graph as machine code, after the same check: every access of the plan stays inside its buffer."""
     program = NATIVE.compile(graph)
     check_plan(program.plan)
     return program
+
+
+def in_groups(names, count):
+    """Names in so many lists, whose members become one program: most of what a program costs, it costs once."""
+    return [list(names)[k::count] for k in range(count)]
+
+
+def of_primitives(names, seeds, dtypes=(np.float64,)):
+    """A graph with an output for each primitive, seed and dtype, by the cases of the records; and its inputs."""
+    inputs, outputs, arrays = [], [], []
+    for name, seed, dtype in product(names, seeds, dtypes):
+        case = ops.PRIMITIVES[name].cases(np.random.default_rng(seed))
+        own = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.inputs]
+        leaves = [ir.placeholder("input", a.shape, a.dtype) for a in own]
+        outputs.append(ops.PRIMITIVES[name](*leaves, **case.attributes))
+        inputs += leaves
+        arrays += own
+    return ir.Graph(tuple(inputs), tuple(outputs)), arrays
 
 
 def held(*arrays):
@@ -55,5 +78,6 @@ def assert_same_run(graph, arrays, state=()):
     ours, theirs = held(*state), held(*state)
     found = compiled(graph).run(arrays, ours)
     wanted = REFERENCE.compile(graph).run(arrays, theirs)
-    for k, (f, w) in enumerate(zip([*found, *values(ours)], [*wanted, *values(theirs)], strict=True)):
-        assert_close(f, w, f"result {k}")
+    results = zip(graph.results, [*found, *values(ours)], [*wanted, *values(theirs)], strict=True)
+    for k, (node, f, w) in enumerate(results):
+        assert_close(f, w, f"result {k}, {node.op}")

@@ -4,7 +4,7 @@ At the length that is used here, programs are made as users' are. At the others,
 made with LLVM's few passes: what is emitted for a length is tried, not once more what LLVM's passes do with it.
 """
 
-import zlib
+from collections import defaultdict
 
 import pytest
 
@@ -14,17 +14,22 @@ from native_levels import LEVELS
 
 from chainrule.backends.native.code import object_code
 
-# Of these, each test runs at one level, which its parameters choose, and with -m slow at the others.
-IN_TURN = {"test_accuracy.py", "test_skipping.py", "test_winograd.py"}
+# Of these, each case of a test runs at one level, case after case at another one, and with -m slow at the others.
+IN_TURN = {"test_accuracy.py", "test_bounds.py", "test_contractions.py", "test_skipping.py", "test_steps.py"}
+IN_TURN |= {"test_strided_convolutions.py", "test_winograd.py"}
+IN_TURN |= {"test_casts", "test_integers", "test_reductions_along_any_axes"}  # in test_primitives.py
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if any("[" in argument for argument in config.args):
+        return  # cases that are asked for by name run
+    numbers = defaultdict(dict)  # of the cases of each test
     for item in items:
-        if item.path.name in IN_TURN and "level" in getattr(item, "fixturenames", ()):
-            others = {name: value for name, value in item.callspec.params.items() if name != "level"}
-            turn = LEVELS[zlib.crc32(f"{item.originalname} {others}".encode()) % len(LEVELS)]
-            if item.callspec.params["level"] != turn:
+        if {item.path.name, getattr(item, "originalname", "")} & IN_TURN and "level" in getattr(item, "fixturenames", ()):
+            cases = numbers[item.path, item.originalname]
+            case = str({name: value for name, value in item.callspec.params.items() if name != "level"})
+            if item.callspec.params["level"] != LEVELS[cases.setdefault(case, len(cases)) % len(LEVELS)]:
                 item.add_marker(pytest.mark.slow)
 
 

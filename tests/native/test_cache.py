@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparing import assert_same_run, held_by, values
+from comparing import assert_same_run, held_by, in_groups, of_primitives, values
 from native_levels import LEVELS
 from test_threads import CONVOLUTIONAL, DENSE, training_step
 
@@ -305,30 +305,19 @@ def test_an_executable_comes_back_as_it_was():
         assert b.flags.aligned
 
 
-def _of_primitives(names):
-    """A graph with an output for each, and its inputs."""
-    leaves, outputs, inputs = [], [], []
-    for name in names:
-        case = ops.PRIMITIVES[name].cases(np.random.default_rng(1))
-        of_it = [ir.placeholder("input", a.shape, a.dtype) for a in case.inputs]
-        leaves += of_it
-        inputs += case.inputs
-        outputs.append(ops.PRIMITIVES[name](*of_it, **case.attributes))
-    return ir.Graph(tuple(leaves), tuple(outputs)), inputs
-
-
 ALL_PASSES = object_code._SMALL
 ALONE = [[name] for name in ops.PRIMITIVES]
-TOGETHER = [list(ops.PRIMITIVES)[k::4] for k in range(4)]  # most of the cost of a program is there once
 
 
-@pytest.mark.parametrize("names", [*TOGETHER, *(pytest.param(n, marks=pytest.mark.slow) for n in ALONE)], ids=", ".join)
+@pytest.mark.parametrize(
+    "names", [*in_groups(ops.PRIMITIVES, 4), *(pytest.param(n, marks=pytest.mark.slow) for n in ALONE)], ids=", ".join
+)
 def test_every_primitive_from_the_disk(names, folder, monkeypatch):
     """Among them those with constants and with positions to check; `assert_same_run` compares with the reference backend."""
     if len(names) == 1:
         monkeypatch.setattr(object_code, "_SMALL", ALL_PASSES)
     for _ in range(2):
-        assert_same_run(*_of_primitives(names))
+        assert_same_run(*of_primitives(names, [1]))
     assert len(list(folder.iterdir())) <= 1
 
 

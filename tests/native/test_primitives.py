@@ -1,44 +1,55 @@
 """Every primitive of the table, on its own random cases, in both dtypes, at every vector length."""
 
+from itertools import product
+
 import numpy as np
 import pytest
-from comparing import assert_same_run, compiled
+from comparing import assert_same_run, compiled, in_groups, of_primitives
 from native_levels import LEVELS
 
 from chainrule import ir, ops
+from chainrule.backends.native.code import object_code
 from chainrule.backends.native.code.instructions import RULES
 from chainrule.backends.native.graph.forms import INSTRUCTIONS
 
 
-@pytest.mark.parametrize("name", ops.PRIMITIVES)
-def test_agrees_with_the_reference(name, level):
-    primitive = ops.PRIMITIVES[name]
-    inputs, outputs, arrays = [], [], []
+def _id(part):
+    return part if isinstance(part, str) else ", ".join(part)
+
+
+ALL_PASSES = object_code._SMALL
+# Several primitives to a program, made with LLVM's few passes; with -m slow each in one of its own, made as users' are.
+TOGETHER = [(names, level) for level in LEVELS for names in in_groups(ops.PRIMITIVES, 10)]
+ALONE = [pytest.param([name], LEVELS[0], marks=pytest.mark.slow) for name in ops.PRIMITIVES]
+
+
+@pytest.mark.parametrize(("names", "level"), [*TOGETHER, *ALONE], indirect=["level"], ids=_id)
+def test_agrees_with_the_reference(names, level, monkeypatch):
+    monkeypatch.setattr(object_code, "_SMALL", ALL_PASSES if len(names) == 1 else 0)
     first = 2 * LEVELS.index(level)
-    for seed in (first, first + 1):
-        case = primitive.cases(np.random.default_rng(seed))
-        for dtype in (np.float64, np.float32):
-            own = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.inputs]
-            leaves = [ir.placeholder("input", a.shape, a.dtype) for a in own]
-            outputs.append(primitive(*leaves, **case.attributes))
-            inputs += leaves
-            arrays += own
-    assert_same_run(ir.Graph(tuple(inputs), tuple(outputs)), arrays)
+    assert_same_run(*of_primitives(names, (first, first + 1), (np.float64, np.float32)))
 
 
 def test_every_instruction_has_a_rule():
     assert RULES.keys() == INSTRUCTIONS
 
 
-@pytest.mark.parametrize("name", sorted(INSTRUCTIONS & ops.PRIMITIVES.keys()))
-def test_elementwise_over_whole_vectors_and_tails(name, level):
+ELEMENTWISE = sorted(INSTRUCTIONS & ops.PRIMITIVES.keys())
+
+
+@pytest.mark.parametrize(
+    ("names", "level"),
+    [*(([name], LEVELS[0]) for name in ELEMENTWISE), *product(in_groups(ELEMENTWISE, 4), LEVELS[1:])],
+    indirect=["level"],
+    ids=_id,
+)
+def test_elementwise_over_whole_vectors_and_tails(names, level):
     """Sizes around the vector lengths, one operand broadcast along the rows, another one along the columns."""
-    primitive = ops.PRIMITIVES[name]
-    rng = np.random.default_rng(1)
-    case = primitive.cases(rng)
-    shapes = [(3, 37), (37,), (3, 1)][: len(case.inputs)]
     inputs, outputs, arrays = [], [], []
-    for dtype in (np.float64, np.float32):
+    for name, dtype in product(names, (np.float64, np.float32)):
+        primitive, rng = ops.PRIMITIVES[name], np.random.default_rng(1)
+        case = primitive.cases(rng)
+        shapes = [(3, 37), (37,), (3, 1)][: len(case.inputs)]
         own = [
             rng.uniform(0.4, 0.9, size=s).astype(dtype) if a.dtype.kind == "f" else rng.integers(0, 2, s).astype(a.dtype)
             for s, a in zip(shapes, case.inputs, strict=True)

@@ -8,7 +8,14 @@ import chainrule as cr
 from chainrule import ir, ops
 from chainrule.backends import available
 from chainrule.backends.native import NATIVE
+from chainrule.backends.native.code import object_code
 from chainrule.errors import ArgumentError
+
+
+@pytest.fixture(autouse=True)
+def few_of_llvms_passes(monkeypatch):
+    monkeypatch.setattr(object_code, "_SMALL", 0)
+
 
 POWERS = {
     "as given": lambda x, y: x**y,

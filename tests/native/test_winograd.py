@@ -42,8 +42,8 @@ def _training_step(images, channels, out, rows, columns, dtype):
     return found, [rng.normal(size=shape).astype(dtype) for shape in shapes]
 
 
-def _staged(program):
-    return [s.kernel for s in program.plan.calls if isinstance(s.kernel, Staged)]
+def _staged(plan):
+    return [s.kernel for s in plan.calls if isinstance(s.kernel, Staged)]
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -80,17 +80,17 @@ def test_takes_less_arithmetic(shape):
 )  # fmt: skip
 def test_is_left_out_where_it_does_not_pay(shape):
     found, arrays = _training_step(*shape, np.float64)
-    assert not _staged(compiled(found.graph))
+    assert not _staged(planned(found.graph))
     assert_same_run(found.graph, arrays, values(held_by(found)))
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 32, 16, 16), (8, 32, 32, 32, 32)], ids=["whole images", "pieces of images"])
 def test_transformed_images_are_never_all_in_memory(shape):
     found, _ = _training_step(*shape, np.float32)
-    program = compiled(found.graph)
+    plan = planned(found.graph)
     transformed = 16 * math.prod(shape[:2] + shape[3:])  # bytes of all images, each place of a tile in a matrix of its own
-    largest = max(b.bytes for s in program.plan.calls for b in s.buffers if b.storage == "arena" and not b.kept)
-    assert len(_staged(program)) == 3
+    largest = max(b.bytes for s in plan.calls for b in s.buffers if b.storage == "arena" and not b.kept)
+    assert len(_staged(plan)) == 3
     assert largest < transformed / 2
 
 

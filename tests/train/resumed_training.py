@@ -1,4 +1,4 @@
-"""A training that is interrupted and resumed; run as a program it is the second half: SOURCE TARGET KIND."""
+"""A training that is interrupted and resumed; as a program the second half: SOURCE TARGET KIND, once or more often."""
 
 import sys
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ rng = np.random.default_rng(0)
 X, y = rng.normal(size=(45, 4)), rng.integers(0, 3, 45)
 
 
-def new_trainer(name: str) -> cr.Trainer:
+def new_trainer(name: str, backend: str = "auto") -> cr.Trainer:
     """With batch norm, dropout, two groups of parameters and clipping."""
     cr.manual_seed(3)
     model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.3), nn.Linear(6, 3))
     first, *others = model.parameters()
     groups = [{"params": [first]}, {"params": others, "lr": 0.02}]
     optimizer = optim.OPTIMIZERS[name](groups, lr=0.05, **({"momentum": 0.9} if name == "SGD" else {}))
-    return cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], clip_norm=5.0)
+    return cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], backend=backend, clip_norm=5.0)
 
 
 def callbacks(kind: str) -> list[Callback]:
@@ -48,5 +48,5 @@ def go_on(trainer: cr.Trainer, epochs: int, kind: str, extra: Sequence[Callback]
 
 
 if __name__ == "__main__":
-    source, target, kind = sys.argv[1:]
-    cr.save_trainer(go_on(cr.load_trainer(source), 5, kind), target)
+    for source, target, kind in zip(*(sys.argv[k::3] for k in (1, 2, 3)), strict=True):
+        cr.save_trainer(go_on(cr.load_trainer(source), 5, kind), target)

@@ -156,7 +156,12 @@ def test_the_cases_differ():
         cr.manual_seed(5)
         model = MODELS["dense"]()
         trainer = cr.Trainer(
-            model, LOSSES[loss_name](), OPTIMIZERS["momentum"](model.parameters()), clip_norm=clip_norm, clip_value=clip_value
+            model,
+            LOSSES[loss_name](),
+            OPTIMIZERS["momentum"](model.parameters()),
+            backend="reference",
+            clip_norm=clip_norm,
+            clip_value=clip_value,
         )
         found.add(trainer.fit(X, y, sample_weight=s, epochs=3, batch_size=8, progress=False).step_loss[-1])
     assert len(found) == 4

@@ -15,16 +15,19 @@ X = rng.normal(size=(30, 2))
 LABELS = (X[:, 0] > 0).astype(int)
 
 
-def classifier(lr=0.1, outputs=2, **settings):
+# Options of a fit are the same on every backend; where steps and values are what is tested, the tests ask for the fastest one.
+def classifier(lr=0.1, outputs=2, backend="reference"):
     cr.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 8, dtype="float64"), nn.Tanh(), nn.Linear(8, outputs, dtype="float64"))
-    return cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=lr), metrics=["accuracy"], **settings)
+    adam = optim.Adam(model.parameters(), lr=lr)
+    return cr.Trainer(model, nn.CrossEntropyLoss(), adam, metrics=["accuracy"], backend=backend)
 
 
-def regressor(loss=None, lr=0.05):
+def regressor(loss=None, lr=0.05, backend="reference"):
     cr.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 1, dtype="float64"))
-    return cr.Trainer(model, loss or nn.MSELoss(), optim.SGD(model.parameters(), lr=lr), metrics=["mae", "mse", "rmse"])
+    sgd = optim.SGD(model.parameters(), lr=lr)
+    return cr.Trainer(model, loss or nn.MSELoss(), sgd, metrics=["mae", "mse", "rmse"], backend=backend)
 
 
 def quiet(trainer, *args, **settings):
@@ -39,7 +42,7 @@ def message(kind, function, *args, **settings):
 
 # ---------------------------------------------------------------------------------------- options
 def test_history_has_values_per_step_and_per_epoch():
-    history = quiet(classifier(), X, LABELS, epochs=3, batch_size=8, validation_data=(X[:7], LABELS[:7]))
+    history = quiet(classifier(backend="auto"), X, LABELS, epochs=3, batch_size=8, validation_data=(X[:7], LABELS[:7]))
     assert len(history.step_loss) == 12
     assert history.columns == ["epoch", "loss", "accuracy", "lr", "seconds", "val_loss", "val_accuracy"]
     assert history["epoch"] == [1, 2, 3]
@@ -61,7 +64,7 @@ def test_lr_is_the_rate_of_the_epoch_itself():
 
 
 def test_evaluate_and_predict_by_hand():
-    trainer = regressor()
+    trainer = regressor(backend="auto")
     y = X @ [1.0, -2.0]
     quiet(trainer, X, y, epochs=5)
     outputs = trainer.predict(X)
@@ -73,7 +76,7 @@ def test_evaluate_and_predict_by_hand():
 
 
 def test_evaluate_weighs_samples():
-    trainer, s = classifier(), rng.uniform(size=30)
+    trainer, s = classifier(backend="auto"), rng.uniform(size=30)
     z = trainer.predict(X)
     losses = np.log(np.exp(z).sum(1)) - z[np.arange(30), LABELS]
     hits = z.argmax(1) == LABELS
@@ -82,7 +85,7 @@ def test_evaluate_weighs_samples():
 
 
 def test_many_samples_are_evaluated_in_parts():
-    trainer, many = classifier(), np.tile(X, (90, 1))
+    trainer, many = classifier(backend="auto"), np.tile(X, (90, 1))
     assert len(many) > 2 * 1024
     np.testing.assert_allclose(trainer.predict(many), np.tile(trainer.predict(X), (90, 1)), rtol=1e-12)
     expected = trainer.evaluate(X, LABELS)
@@ -127,7 +130,7 @@ def test_validation_split_keeps_the_held_out_samples_out_of_training():
 
 
 def test_without_shuffle_the_samples_come_in_order():
-    history = quiet(regressor(lr=0.0), X, np.zeros(30), epochs=2, batch_size=1, shuffle=False)
+    history = quiet(regressor(lr=0.0, backend="auto"), X, np.zeros(30), epochs=2, batch_size=1, shuffle=False)
     expected = regressor().predict(X)[:, 0] ** 2
     np.testing.assert_allclose(history.step_loss, np.tile(expected, 2), rtol=1e-12)
 
@@ -142,7 +145,7 @@ def test_with_shuffle_every_epoch_takes_every_sample_once_in_its_own_order():
 
 
 def test_a_second_fit_goes_on():
-    one, two = classifier(), classifier()
+    one, two = (classifier(backend="auto") for _ in range(2))
     quiet(one, X, LABELS, epochs=6, batch_size=8)
     quiet(two, X, LABELS, epochs=2, batch_size=8)
     quiet(two, X, LABELS, epochs=4, batch_size=8)
@@ -151,7 +154,7 @@ def test_a_second_fit_goes_on():
 
 
 def test_weights_that_the_user_changes_between_fits_are_used():
-    trainer = regressor(lr=0.0)
+    trainer = regressor(lr=0.0, backend="auto")
     quiet(trainer, X, np.zeros(30), epochs=1)
     trainer.model[0].weight.assign(np.zeros((1, 2)))
     trainer.model[0].bias.assign([3.0])
@@ -185,7 +188,7 @@ def test_one_hot_targets_and_class_numbers_are_the_same():
 def test_embeddings_take_integers():
     cr.manual_seed(0)
     model = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(8, 2))
-    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=0.1))
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=0.1), backend="reference")
     tokens = rng.integers(0, 5, (40, 2))
     history = quiet(trainer, tokens, (tokens[:, 0] > 2).astype(int), epochs=20)
     assert history["loss"][-1] < 0.1 * history["loss"][0]
@@ -194,7 +197,7 @@ def test_embeddings_take_integers():
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_can_be_asked_for(name):
     model = nn.Sequential(nn.Linear(2, 1))
-    trainer = cr.Trainer(model, nn.BCEWithLogitsLoss(), optim.SGD(model.parameters()), metrics=[name])
+    trainer = cr.Trainer(model, nn.BCEWithLogitsLoss(), optim.SGD(model.parameters()), metrics=[name], backend="reference")
     assert quiet(trainer, X, LABELS, epochs=1, validation_data=(X, LABELS)).columns[2] == name
 
 
