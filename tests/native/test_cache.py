@@ -19,7 +19,7 @@ from chainrule import ir, ops
 from chainrule.backends.native import NATIVE, compiler, host
 from chainrule.backends.native.code import object_code
 from chainrule.backends.native.plan.lower import plan_of
-from chainrule.backends.native.run import cache, digest
+from chainrule.backends.native.run import cache, digest, thread_pool
 from chainrule.backends.native.run.executable import Executable
 from chainrule.errors import ArgumentError, GraphError
 from chainrule.ops.requirement import Limits, positions
@@ -30,6 +30,13 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "code"))
     monkeypatch.setattr(object_code, "_SMALL", 0)  # LLVM's few passes, which take less time
     return tmp_path / "code"
+
+
+def test_what_hands_work_to_threads_is_kept(folder, monkeypatch):
+    thread_pool._dispatcher.__wrapped__()
+    monkeypatch.setattr(thread_pool.dispatch, "module_of", None)
+    run, work, _ = thread_pool._dispatcher.__wrapped__()
+    assert run and work and len(list(folder.iterdir())) == 1
 
 
 def _graph(number=2.0, size=5):
@@ -108,20 +115,20 @@ def test_a_folder_that_cannot_be_made_is_no_error(tmp_path, monkeypatch):
 
 
 def test_a_file_under_another_name_is_none(folder):
-    cache.save("one", Executable(b"code", 1, 1, 64))
+    cache.save("one", b"code")
     (folder / "one.chainrule").rename(folder / "two.chainrule")
     assert cache.load("two") is None
 
 
 def test_many_writers_at_once(folder):
     code = bytes(range(256)) * 2000
-    writers = [threading.Thread(target=cache.save, args=("name", Executable(code, 1, 1, 64))) for _ in range(8)]
+    writers = [threading.Thread(target=cache.save, args=("name", code)) for _ in range(8)]
     for writer in writers:
         writer.start()
     while any(w.is_alive() for w in writers):
         found = cache.load("name")
-        assert found is None or found.code == code
-    assert cache.load("name").code == code
+        assert found is None or found == code
+    assert cache.load("name") == code
     assert [p.name for p in folder.iterdir()] == ["name.chainrule"]
 
 
@@ -147,7 +154,7 @@ def test_two_processes_at_once_and_a_third_that_does_not_even_import_what_compil
 
 
 NAMES = [f"{number:064x}" for number in range(6)]  # as those of `digest`
-EXECUTABLE = Executable(b"code", 1, 1, 64)
+CODE = b"code"
 
 
 def test_the_oldest_files_go_and_no_others(folder, monkeypatch):
@@ -158,11 +165,11 @@ def test_the_oldest_files_go_and_no_others(folder, monkeypatch):
         (folder / name).write_text("of the user")
         os.utime(folder / name, (0, 0))
     for number, name in enumerate(NAMES):
-        cache.save(name, EXECUTABLE)
+        cache.save(name, CODE)
         os.utime(folder / f"{name}.chainrule", (number, number))
-    cache.save(NAMES[-1], EXECUTABLE)
+    cache.save(NAMES[-1], CODE)
     assert {p.name for p in folder.iterdir()} == {*others, *(f"{name}.chainrule" for name in NAMES[-3:])}
-    assert cache.load(NAMES[-1]).code == b"code"
+    assert cache.load(NAMES[-1]) == CODE
 
 
 def test_what_processes_left_that_were_killed_goes(folder):
@@ -171,7 +178,7 @@ def test_what_processes_left_that_were_killed_goes(folder):
     for path in (old, young):
         path.touch()
     os.utime(old, (0, 0))
-    cache.save(NAMES[0], EXECUTABLE)
+    cache.save(NAMES[0], CODE)
     assert young.exists()
     assert not old.exists()
 
@@ -187,7 +194,7 @@ def test_folders_and_files_are_for_the_user_alone(umask, tmp_path, monkeypatch):
     monkeypatch.setenv("CHAINRULE_CACHE", str(place))
     before = os.umask(umask)
     try:
-        cache.save(NAMES[0], EXECUTABLE)
+        cache.save(NAMES[0], CODE)
     finally:
         os.umask(before)
     (file,) = place.iterdir()

@@ -31,6 +31,7 @@ from chainrule.passes import expand_blocks
 try:
     from chainrule.backends.native.code import bounds
     from chainrule.backends.native.run import address_space, cache, digest, engine
+    from chainrule.backends.native.run.executable import Executable
     from chainrule.backends.native.run.program import NativeProgram
     from chainrule.backends.native.run.threads import available
     from chainrule.backends.native.target import host
@@ -53,10 +54,8 @@ except OSError as error:  # llvmlite is there, and its library is not, or cannot
         )
     ) from None
 
-_COMPILER_BYTES, _COMPILER_BYTES_PER_NODE = (
-    2**26,
-    2**16,
-)  # bytes for compiling: twice what training steps of 10 to 1,400 nodes were seen to take
+# Bytes for compiling: twice what training steps of 10 to 1,400 nodes were seen to take.
+_COMPILER_BYTES, _COMPILER_BYTES_PER_NODE = 2**26, 2**16
 
 
 class NativeBackend:
@@ -95,8 +94,10 @@ class NativeBackend:
             most = available() if threads is None else threads
             checked = bounds.wanted()
             name = None if checked or cache.folder() is None else digest.key(graph, target, most)
-            executable = cache.load(name)  # it was found right when it was made
-            if executable is None:
+            kept = cache.load(name)  # it was found right when it was made
+            if kept is not None:
+                executable = Executable.from_bytes(kept)
+            else:
                 verify(graph, ops.infer)
                 address_space.require(_COMPILER_BYTES + _COMPILER_BYTES_PER_NODE * len(graph.nodes()))
                 if not self._compiles(graph):
@@ -104,7 +105,7 @@ class NativeBackend:
                 from chainrule.backends.native import compiler  # noqa: PLC0415 -- not needed for what is on the disk
 
                 executable = compiler.compile_graph(graph, target, most, checked=checked)
-                cache.save(name, executable)
+                cache.save(name, executable.to_bytes())
             return NativeProgram(graph, target, most, executable)
 
     def _compiles(self, graph: Graph) -> bool:

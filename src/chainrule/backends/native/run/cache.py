@@ -1,6 +1,6 @@
-"""Executables kept on disk, so that the second run of a program starts at once.
+"""Machine code kept on disk, so that the second run of a program starts at once.
 
-A file is named after all that the executable depends on (see `digest`), and holds a checksum of its name and contents. A broken
+A file is named after all that the code depends on (see `digest`), and holds a checksum of its name and contents. A broken
 file is ignored and written again; files are put in place whole, so that any number of processes may read and write at the same
 time.
 
@@ -20,8 +20,6 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
-
-from chainrule.backends.native.run.executable import Executable
 
 _MAGIC = b"chainrule executable 1\n"
 _DIGEST_BYTES = 32
@@ -61,8 +59,8 @@ def _base() -> Path:
     return given if given.is_absolute() else Path.home() / ".cache"
 
 
-def load(name: str | None) -> Executable | None:
-    """The executable of that name, if it is there, whole and the user's own; None for a graph without a name."""
+def load(name: str | None) -> bytes | None:
+    """What was kept under that name, if it is there, whole and the user's own; None for what has no name."""
     directory = folder()
     if directory is None or name is None:
         return None
@@ -83,18 +81,17 @@ def load(name: str | None) -> Executable | None:
         return None
     start = len(_MAGIC) + _DIGEST_BYTES
     contents = data[start:]
-    return Executable.from_bytes(contents) if data[:start] == _head(name, contents) else None
+    return contents if data[:start] == _head(name, contents) else None
 
 
-def save(name: str | None, executable: Executable) -> None:
-    """Keep an executable under a name, if it has one.
+def save(name: str | None, contents: bytes) -> None:
+    """Keep code under a name, if it has one.
 
     Where that is not possible (a full disk, no permission) nothing happens.
     """
     directory = folder()
     if directory is None or name is None:
         return
-    contents = executable.to_bytes()
     with contextlib.suppress(OSError):
         _make(directory)
         if not _is_own(directory, directory.stat()):

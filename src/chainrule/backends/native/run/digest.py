@@ -45,8 +45,13 @@ def key(graph: Graph, target: Target, threads: int) -> str | None:
     except _Opaque:
         return None
     roots = [[numbers[n] for n in part] for part in (graph.inputs, graph.outputs, graph.state, graph.updates)]
+    return key_of(nodes, roots, target, threads)
+
+
+def key_of(*parts: Any) -> str:
+    """The name of code that depends on these parts, whose texts say all of them, and on the versions and sources."""
     versions = (llvmlite.__version__, llvm.llvm_version_info, np.__version__, _source())
-    return hashlib.sha256(repr((nodes, roots, target, threads, versions)).encode()).hexdigest()
+    return hashlib.sha256(repr((*parts, versions)).encode()).hexdigest()
 
 
 def _record(node: Node, numbers: Mapping[Node, int]) -> tuple[Any, ...]:

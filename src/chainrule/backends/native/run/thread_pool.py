@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from chainrule.backends.native.code import dispatch
-from chainrule.backends.native.run import address_space, engine
+from chainrule.backends.native.run import address_space, cache, digest, engine
 from chainrule.backends.native.target import host
 from chainrule.ir import Array
 
@@ -96,7 +96,11 @@ def _dispatcher() -> tuple[Any, Any, Any]:
     address_space.require(_COMPILER_BYTES)
     target = host()
     symbols = {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in dispatch.PYTHON_LOCKS}
-    code = target.machine().emit_object(llvm.parse_assembly(str(dispatch.module_of(target)), llvm.create_context()))
+    name = None if cache.folder() is None else digest.key_of("dispatch", target)
+    code = cache.load(name)
+    if code is None:
+        code = target.machine().emit_object(llvm.parse_assembly(str(dispatch.module_of(target)), llvm.create_context()))
+        cache.save(name, code)
     library = engine.Library(code, (dispatch.DISPATCH, dispatch.WORK), symbols)
     word, address = ctypes.c_int64, ctypes.c_void_p
     run = ctypes.CFUNCTYPE(word, address, address, address, word, word)(library[dispatch.DISPATCH])
