@@ -421,6 +421,9 @@ class Tensor(Learnable):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # looked for by Python and NumPy in everything
             raise AttributeError(name)
+        if not isinstance(self._node, Node):
+            given = described(self._node)
+            raise ArgumentError(message(f"Tensor got {given}", "it stands for a node of a graph", "Write cr.tensor(data)."))
         if name in ops.PRIMITIVES and name not in elsewhere.TENSOR:
             raise elsewhere.missing("a Tensor", name, (), {name: f"Write cr.{name}(x)"})
         raise elsewhere.missing("a Tensor", name, dir(type(self)), elsewhere.TENSOR)

@@ -12,6 +12,7 @@ from cli_data import FAST, SHORT, chainrule, write_idx, write_npz, write_picture
 
 from chainrule import __version__
 from chainrule.cli import main
+from chainrule.errors import GradientError
 from chainrule.job import Config
 from chainrule.job.folders import CURVES_FILE, RUN_FILES
 
@@ -85,6 +86,17 @@ def test_train_on_numbers(tmp_path):
     assert re.search(r"mae +[\d.]+ +[\d.]+ *\n rmse +[\d.]+ +[\d.]+ *\n r2 +-?[\d.]+", out.stdout)
     assert "(which also chose the epoch, so a little optimistic)" in out.stdout
     assert "The baseline is the best constant answer, chosen on the training rows." in out.stdout
+
+
+def test_a_network_that_cannot_be_diagnosed_says_why(tmp_path, monkeypatch):
+    def refused(*args, **kwargs):
+        raise GradientError("no gradient passes")
+
+    monkeypatch.setattr("chainrule.job.writing.diagnose_run", refused)
+    write_table(tmp_path / "t.csv")
+    out = chainrule("train", "t.csv", "-t", "number", *FAST)
+    assert out.exit_code == 0
+    assert "The network could not be diagnosed: no gradient passes\n" in out.stdout
 
 
 @pytest.mark.parametrize("name", ["digits", "xor", "iris", "diabetes", "moons"])
