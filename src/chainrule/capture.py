@@ -284,7 +284,7 @@ class CompiledFunction(Generic[P, R]):
     def __reduce__(self) -> Any:
         raise ArgumentError(
             message(
-                "a compiled function was to be copied or pickled",
+                "a compiled function cannot be copied or pickled",
                 "its programs belong to this process",
                 "Copy or pickle the function that was compiled, and compile it again.",
             )

@@ -68,7 +68,7 @@ def activation(
     """Register an activation function of one value: a primitive of this name, and a layer that applies it.
 
     Args:
-        name: in graphs, formulas and on the command line, in small letters: "mish".
+        name: in graphs, formulas and on the command line, in lower case: "mish".
         body: y from x, in operations that exist, such as those of `chainrule.ops.elementwise`.
         summary: what it computes, in a sentence with the equation.
         partial: ∂y/∂x as a function of x and, by name, y; derived from the body if left out.
@@ -82,7 +82,7 @@ def activation(
     """
     if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
         raise ArgumentError(
-            message(f"an activation named {name!r} was registered", "a name is a word in small letters", "Write 'mish', say.")
+            message(f"an activation named {name!r} was registered", "a name is a word in lower case", "Write 'mish', say.")
         )
     checks.function(body, f"extend.activation({name!r}) as its body", _FORMULA)
     computed = _elementwise(name, body)

@@ -38,7 +38,11 @@ def grad(output: Tensor, wrt: Sequence[Tensor], gradient: TensorLike = None) -> 
     for w in checks.each(wrt, Tensor, "grad got {} for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w])."):
         if w.dtype.kind != "f":
             raise GradientError(
-                message(f"a gradient by a Tensor of dtype {w.dtype} was asked for", "it must be floating", "Use astype.")
+                message(
+                    f"a gradient with respect to a Tensor of dtype {w.dtype} was asked for",
+                    "it must be floating",
+                    "Use astype.",
+                )
             )
     sources = [w.node for w in wrt]
     found = autodiff.gradient(output.node, sources, seed_of(output.node, gradient))

@@ -58,7 +58,7 @@ def as_array(value: Any, dtype: Any = None) -> Array:
     if holds_tensors(value):
         raise ArgumentError(
             message(
-                "a list with Tensors in it was to become an array",
+                "a list with Tensors in it cannot become an array",
                 "an array does not remember how they were computed, so no gradient would pass",
                 "Write cr.stack(list), or take their values with .item() or .numpy().",
             )

@@ -181,7 +181,7 @@ class Tensor(Learnable):
         """
         if self.size != 1:
             raise ShapeError(
-                message(f"item was asked of a Tensor of shape {self.shape}", "it must hold one element", "Index it first.")
+                message(f"item was called on a Tensor of shape {self.shape}", "it must hold one element", "Index it first.")
             )
         number: Scalar = self.numpy().item()
         return number
@@ -249,7 +249,7 @@ class Tensor(Learnable):
         if node.inputs and any(map(asks_for_gradient, ir.topological([node]))):
             raise ArgumentError(
                 message(
-                    f"{self!r} was to be copied or pickled",
+                    f"{self!r} cannot be copied or pickled",
                     "it was computed from Tensors that ask for gradients, and a copy would not remember how",
                     "Use the Tensor itself, or copy x.detach().",
                 )
@@ -293,7 +293,7 @@ class Tensor(Learnable):
         if is_recording() and takes_part(self.node):
             raise ArgumentError(
                 message(
-                    f"{self._label()} of shape {self.shape} was to become an array (np.asarray, np.array([…]), array[i] = …)",
+                    f"{self._label()} of shape {self.shape} cannot become an array (np.asarray, np.array([…]), array[i] = …)",
                     "it takes part in a gradient, which does not pass through an array",
                     "Compute with functions of chainrule, as in cr.stack([…]) and array @ x; or read the value: x.numpy().",
                 )
@@ -551,7 +551,7 @@ def _no_counterpart(name: str, settings: Mapping[str, Any]) -> ArgumentError:
     if "out" in settings:
         return ArgumentError(
             message(
-                f"np.{name} was to write a Tensor into an array (out=, or array += tensor)",
+                f"np.{name} cannot write a Tensor into an array (out=, or array += tensor)",
                 "an array does not remember how it was computed",
                 "Make a new value, total = total + tensor, or use tensor.numpy().",
             )

@@ -116,7 +116,7 @@ MESSAGES = {
     "seed": (lambda: cr.manual_seed(-1), ArgumentError, "the seed -1 was given; it must be an integer from 0"),
     "float seed": (lambda: cr.manual_seed(0.5), ArgumentError, "the seed 0.5 was given"),
     "integer noise": (lambda: cr.random.uniform(3, "int64"), ArgumentError, "it draws float32 or float64"),
-    "item": (lambda: cr.tensor(M).item(), ShapeError, r"item was asked of a Tensor of shape \(2, 3\).* Index it first"),
+    "item": (lambda: cr.tensor(M).item(), ShapeError, r"item was called on a Tensor of shape \(2, 3\).* Index it first"),
     "truth": (lambda: bool(cr.tensor(M) > 0), ShapeError, "it must hold one element"),
     "length": (lambda: len(cr.tensor(1.0)), ShapeError, "a Tensor without axes has no length"),
     "index": (lambda: [1, 2][cr.tensor(0.5)], ChainruleError, "an index is an integer"),

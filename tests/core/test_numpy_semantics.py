@@ -207,7 +207,7 @@ def test_gradients_pass_through_numpys_functions():
         (np.arctan, "np.arctan was called with a Tensor; of NumPy's functions those take Tensors that chainrule has"),
         (np.add.accumulate, "np.add.accumulate was called with a Tensor"),
         (lambda x: np.sin(x, where=[True]), "np.sin was called with a Tensor and where"),
-        (lambda x: np.sqrt(x, out=np.zeros(1)), "np.sqrt was to write a Tensor into an array"),
+        (lambda x: np.sqrt(x, out=np.zeros(1)), "np.sqrt cannot write a Tensor into an array"),
     ],
 )
 def test_other_functions_of_numpy_say_what_to_do(call, words):

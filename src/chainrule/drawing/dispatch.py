@@ -129,7 +129,7 @@ def _kind(subject: object, kind: str | None, y: Any, loss: object) -> Kind:
             message(
                 f"draw got a {type(subject).__name__}",
                 "it takes a Tensor, a Module, a History or a Diagnosis",
-                "Pass the end of a calculation, a network, or what Trainer.fit or cr.diagnose returned.",
+                "Pass the last Tensor of a calculation, a network, or what Trainer.fit or cr.diagnose returned.",
             )
         )
     if kind is None and isinstance(subject, Module):

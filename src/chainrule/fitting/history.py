@@ -185,6 +185,6 @@ def _save(figure: Any, path: Path) -> None:
         figure.savefig(content, dpi=120, format=path.suffix.removeprefix(".") or "png")
     except ValueError as error:
         raise ArgumentError(
-            message(f"the picture was to be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
+            message(f"the picture cannot be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
         ) from None
     write_file(path, content.getvalue())

@@ -55,7 +55,7 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
     index_of(language)
     if not isinstance(output, Tensor):
         raise ArgumentError(
-            message(f"check got a {type(output).__name__}", "it takes a Tensor", "Pass the end of the calculation.")
+            message(f"check got a {type(output).__name__}", "it takes a Tensor", "Pass the last Tensor of the calculation.")
         )
     if not isinstance(claims, Mapping) or not claims:
         raise ArgumentError(message("check got no claims", "it takes a mapping from names to numbers", 'Write {"O5": 0.69}.'))

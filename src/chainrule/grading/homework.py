@@ -155,7 +155,13 @@ def read_homework(path: str | Path) -> Homework:
     """
     file = Path(path)
     if not file.exists():
-        raise ArgumentError(message(f"the file {file} was named", "there is no such file", "Start with a template."))
+        raise ArgumentError(
+            message(
+                f"the file {file} was named",
+                "there is no such file",
+                "Check the path, or start with: chainrule check --new > homework.toml",
+            )
+        )
     kind = "JSON" if _is_json(file) else "TOML"
     with parsing(file, f"it must be {kind}, like the template", "Correct that line.", ArgumentError):
         data = _data(file.read_text(encoding="utf-8"), file)
@@ -187,7 +193,7 @@ def _homework(data: Any, file: Path) -> Homework:
         raise ArgumentError(message(f"{file} has no 'given'", "it needs the given numbers, in [given]", "Add it."))
     if ("formula" in data) == ("network" in data):
         both = "both 'formula' and 'network'" if "formula" in data else "neither 'formula' nor 'network'"
-        raise ArgumentError(message(f"{file} has {both}", "it is one of them", "Compare it with the template."))
+        raise ArgumentError(message(f"{file} has {both}", "only one of them is allowed", "Compare it with the template."))
     return Homework(
         data["formula"] if "formula" in data else network_formula(data["network"], data["given"]),
         {name: _numbers(value, name, file) for name, value in data["given"].items()},

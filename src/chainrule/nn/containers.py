@@ -58,7 +58,7 @@ class Sequential(Module):
         setattr(self, list(self.children())[self._place(index)], _check_module("Sequential", layer))
 
     def __delitem__(self, index: int) -> None:
-        raise _fixed(f"layer {index!r} of a Sequential was to be deleted", "[layer for layer in model if …]")
+        raise _fixed(f"layer {index!r} of a Sequential cannot be deleted", "[layer for layer in model if …]")
 
     def __add__(self, other: object) -> Module:
         raise _fixed(f"a Sequential + {checks.described(other)} was written", "first, *second")

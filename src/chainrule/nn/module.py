@@ -248,7 +248,7 @@ class Module(Noted, elsewhere.Explaining):
         if not fits:
             raise ArgumentError(
                 message(
-                    f"{name!r} was to be tied to {first!r}",
+                    f"{name!r} cannot be tied to {first!r}",
                     f"both are names of one shape and dtype among {', '.join(own)}",
                     "Check the names.",
                 )

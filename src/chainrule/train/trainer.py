@@ -115,7 +115,7 @@ class Trainer:
     def __reduce__(self) -> Any:
         raise ArgumentError(
             message(
-                "a Trainer was to be copied or pickled",
+                "a Trainer cannot be copied or pickled",
                 "its programs belong to this process",
                 "Use cr.save_trainer and cr.load_trainer, or copy trainer.model.",
             )
