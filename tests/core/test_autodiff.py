@@ -192,7 +192,11 @@ ERRORS = {
         GradientError,
         "no gradient passes through argmax: a position changes in jumps",
     ),
-    "integers": (lambda: cr.grad(cr.tensor(1.0), [cr.tensor(1)]), GradientError, "with respect to a Tensor of dtype int64 was asked for"),
+    "integers": (
+        lambda: cr.grad(cr.tensor(1.0), [cr.tensor(1)]),
+        GradientError,
+        "with respect to a Tensor of dtype int64 was asked for",
+    ),
     "no list": (lambda: cr.grad(cr.tensor(1.0), cr.tensor(1.0)), ArgumentError, r"Write cr.grad\(E, \[w\]\)"),
     "nothing to learn": (
         (cr.tensor(1.0) * 2.0).backward,
