@@ -162,7 +162,7 @@ def test_regions_are_in_the_units_of_the_table(tmp_path, kind):
     assert file.read_text(encoding="utf-8").count("<circle") == 79 + (3 if kind == "classes" else 0)
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert "The answers all over the plane" in report
-    assert "整个平面上的回答" in report
+    assert "整个平面上的预测" in report
 
 
 def test_draw_says_what_it_needs(moons, tmp_path):

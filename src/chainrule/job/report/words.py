@@ -75,7 +75,7 @@ PHRASES: dict[str, Phrase] = {
     ),
     "worse": (
         "A constant answer beats this network (the diagnosis below may say why) in:",
-        "常数预测胜过这个网络（原因见下面的诊断）的指标：",
+        "以下指标上，常数预测胜过这个网络（原因见下面的诊断）：",
     ),
     "best-epoch": (
         "The weights are those of epoch {epoch}: on these rows they are better than those at the end, by more than the "
@@ -86,19 +86,19 @@ PHRASES: dict[str, Phrase] = {
     "balanced_accuracy": ("balanced accuracy", "平衡准确率"),
     "log_loss": ("log loss", "对数损失"),
     "r2": ("R²", "R²"),
-    "regions": ("The answers all over the plane", "整个平面上的回答"),
+    "regions": ("The answers all over the plane", "整个平面上的预测"),
     "regions-what": (
         "Both columns in their own units; the points are the rows that were judged.",
         "两列都用各自的单位；点是上面用于评估的行。",
     ),
     "confusion": (
         "Confusion matrix: one row per true class, one column per answer",
-        "混淆矩阵：每行一个真实类别，每列一个回答",
+        "混淆矩阵：每行一个真实类别，每列一个预测类别",
     ),
     "confused": ("The classes that are most often taken for another", "最常被混淆的类别"),
     "no-mistake": ("No row was taken for another class.", "没有一行被分错类别。"),
     "truth": ("truth", "真实"),
-    "answer": ("answer", "回答"),
+    "answer": ("answer", "预测"),
     "count": ("rows", "行数"),
     "answers-plot": (
         "Answer (upwards) by true value; the dashed line is a perfect answer",
@@ -170,9 +170,9 @@ PHRASES: dict[str, Phrase] = {
     ),
     "said-class": (
         "Truth: “{truth}”; the network answers “{answer}”, with probability {p}.",
-        "真实类别：“{truth}”；网络回答“{answer}”，概率为 {p}。",
+        "真实类别：“{truth}”；网络预测为“{answer}”，概率为 {p}。",
     ),
-    "said-number": ("Truth: {truth}; the network answers {answer}.", "真实值：{truth}；网络回答 {answer}。"),
+    "said-number": ("Truth: {truth}; the network answers {answer}.", "真实值：{truth}；网络预测为 {answer}。"),
     "network-reads": ("What the network reads", "网络的输入"),
     "network-reads-some": (
         "What the network reads: the {shown} largest of {count} inputs",
@@ -246,8 +246,8 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (r"; beside it hour", "；另有小时"),
     (r"; beside it weekday", "；另有星期"),
     (r"; beside it month", "；另有月份"),
-    (r", weekday", "，星期"),
-    (r", month", "，月份"),
+    (r", weekday", "、星期"),
+    (r", month", "、月份"),
     (r"([\d,]+) cells? says? '(.*?)'", r"\1 个单元格写着“\2”"),
     (r"(\d+) more words mean missing", r"另有 \1 个词表示缺失"),
     (r"; in '(.*?)'", r"；单位“\1”"),
