@@ -41,19 +41,22 @@ def alike(a: Any, b: Any) -> bool:
     return type(a) is type(b) and isinstance(a, PLAIN) and repr(a) == repr(b)
 
 
-def copied(value: Any) -> Any:
-    """Containers, and what they contain, as they are now."""
-    if isinstance(value, Mapping):
-        return tuple((key, copied(v)) for key, v in value.items())
-    if isinstance(value, set | frozenset):
-        return [*value]
+def copied(value: Any, outer: tuple[int, ...] = ()) -> Any:
+    """Containers, and what they contain, as they are now; one that contains itself is known by its identity there."""
+    if id(value) in outer:
+        return value
     if isinstance(value, Tensor) and not value.is_known:
         return _UNKNOWN  # put there while a function ran
+    if isinstance(value, set | frozenset):
+        return [*value]
     if isinstance(value, np.ndarray) and value.size <= MOST_ELEMENTS:
         return [value.dtype.str, value.shape, value.tobytes()]
-    if isinstance(value, CONTAINERS) and not isinstance(value, np.ndarray):
-        return [copied(v) for v in value]
-    return value
+    if isinstance(value, np.ndarray) or not isinstance(value, CONTAINERS):
+        return value
+    outer = (*outer, id(value))
+    if isinstance(value, Mapping):
+        return tuple((key, copied(v, outer)) for key, v in value.items())
+    return [copied(v, outer) for v in value]
 
 
 def elements_of(container: Any) -> list[Any]:
@@ -65,13 +68,17 @@ def elements_of(container: Any) -> list[Any]:
 
 
 def _same_copy(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(_same_copy, a, b))
-    return a is b or alike(a, b)
+    return alike(a, b)
 
 
 def holds(value: Any, copy: Any) -> bool:
     """Whether a container still holds what it held when it was copied; it may hold more."""
+    if value is copy:
+        return True
     if isinstance(value, Mapping):
         return isinstance(copy, tuple) and all(key in value and holds(value[key], c) for key, c in copy)
     if isinstance(value, set):

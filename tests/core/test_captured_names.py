@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import importlib
 import operator
 import types
 
@@ -440,6 +441,51 @@ def test_a_list_and_a_set_that_a_function_fills_are_followed():
     seen.clear()
     assert compiled(1.0).item() == 2
     assert held == [5.0, 2.0]
+
+
+@pytest.mark.parametrize("make", [lambda: {"k": 2.0}, lambda: collections.UserDict(k=2.0)], ids=["dict", "mapping"])
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_container_that_contains_itself_is_followed(make, filled):
+    held = make()
+    if not filled:
+        held["self"] = [held]
+
+    def f(x):
+        held["self"] = held.get("self") or [held]
+        return x * held["self"][0]["k"]
+
+    compiled = cr.compile(f, backend="reference")
+    assert compiled(1.0).item() == 2
+    held["k"] = 5.0
+    assert compiled(1.0).item() == 5
+
+
+def test_a_long_chain_of_functions_is_followed():
+    scale = [2.0]
+
+    def calling(inner):
+        return lambda x: inner(x) * scale[0]
+
+    last = calling(None)
+    for _ in range(3000):
+        last = calling(last)
+    compiled = cr.compile(lambda x: x * (scale[0] if last else 0.0), backend="reference")
+    assert compiled(1.0).item() == 2
+    scale[0] = 3.0
+    assert compiled(1.0).item() == 3
+
+
+def test_functions_of_installed_packages_are_not_followed(tmp_path, monkeypatch):
+    """However many there are, and whatever they mention."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "installed_by_pip.py").write_text("SETTING = 1.0\ndef scaled(x):\n    return x * SETTING\n")
+    monkeypatch.syspath_prepend(folder)
+    installed = importlib.import_module("installed_by_pip")
+    compiled = cr.compile(lambda x: 1.0 * installed.scaled(x), backend="reference")
+    program = compiled.program(1.0)
+    installed.SETTING = 2.0
+    assert compiled.program(1.0) is program
 
 
 def test_a_counter_in_a_list_is_refused():
