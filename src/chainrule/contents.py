@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable, ItemsView, KeysView, Mapping, ValuesView
 from operator import is_
@@ -12,7 +13,8 @@ import numpy as np
 from chainrule.tensors import Tensor
 
 PLAIN = (bool, int, float, complex, str, bytes)
-CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, Mapping, KeysView, ValuesView, ItemsView, np.ndarray)
+_MAPPINGS = (Mapping, KeysView, ValuesView, ItemsView)
+CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, memoryview, array, np.ndarray, *_MAPPINGS)
 MOST_ELEMENTS = 1000  # of a container whose content is compared; a larger one is known by its identity
 _UNKNOWN = object()
 
@@ -43,20 +45,16 @@ def alike(a: Any, b: Any) -> bool:
 
 def copied(value: Any, outer: tuple[int, ...] = ()) -> Any:
     """Containers, and what they contain, as they are now; one that contains itself is known by its identity there."""
-    if id(value) in outer:
-        return value
     if isinstance(value, Tensor) and not value.is_known:
         return _UNKNOWN  # put there while a function ran
-    if isinstance(value, set | frozenset):
-        return [*value]
     if isinstance(value, np.ndarray) and value.size <= MOST_ELEMENTS:
         return [value.dtype.str, value.shape, value.tobytes()]
-    if isinstance(value, np.ndarray) or not isinstance(value, CONTAINERS):
+    if isinstance(value, np.ndarray) or not isinstance(value, CONTAINERS) or id(value) in outer:
         return value
     outer = (*outer, id(value))
     if isinstance(value, Mapping):
         return tuple((key, copied(v, outer)) for key, v in value.items())
-    return [copied(v, outer) for v in value]
+    return [*value] if isinstance(value, set | frozenset) else [copied(v, outer) for v in value]
 
 
 def elements_of(container: Any) -> list[Any]:

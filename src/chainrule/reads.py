@@ -21,6 +21,7 @@ from operator import attrgetter, is_, methodcaller
 from pathlib import PurePath
 from types import CodeType, FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
+from weakref import ReferenceType
 
 import numpy as np
 
@@ -42,7 +43,9 @@ from chainrule.tensors import Tensor
 _reads: ContextVar[Reads | None] = ContextVar("reads", default=None)
 _OURS = frozenset({"chainrule", "numpy"})
 _INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders into which pip and Debian install
-_MAKING = frozenset({"__init__", "__new__", "__post_init__"})  # methods that run without a mention where a class is called;
+_MAKING = frozenset(
+    {"__init__", "__new__", "__post_init__", "__class_getitem__"}
+)  # methods that run without a mention where a class is called;
 _SILENT = frozenset({"__repr__", "__str__", "__module__"})  # others run for an object, as x[i] does, but for these
 _ABSENT = object()
 _get = object.__getattribute__
@@ -134,20 +137,15 @@ class Reads:
             self._waiting.popleft()
 
     def _follow(self, value: Any, name: str) -> None:
-        if isinstance(value, MethodType):
-            self.follow(value.__self__, name)
-            self.follow(value.__func__, name)
-        if isinstance(value, (*PLAIN, MethodType, Tensor)) or value is None or id(value) in self._followed:
+        if isinstance(value, (*PLAIN, Tensor)) or value is None or id(value) in self._followed:
             return
         self._followed[id(value)] = value
+        for inner in _behind(value):
+            self.follow(inner, name)
         if isinstance(value, Noted):
             self._note_class(type(value), "__call__")  # which Python looks up in the class, so that it is not noted
-        elif isinstance(value, Primitive):
-            self._follow_elements((value.body, value.evaluate, value.pullback, *(value.partials or ())))
         elif isinstance(value, attrgetter | methodcaller):
             self._mention(_words(value.__reduce__()[1]))
-        elif isinstance(value, partial):
-            self._follow_elements((value.func, *value.args, *value.keywords.values()))
         elif isinstance(value, FunctionType):
             self._follow_function(value)
         elif isinstance(value, CONTAINERS):
@@ -174,7 +172,6 @@ class Reads:
                 self.follow(value)
 
     def _follow_function(self, function: FunctionType) -> None:
-        self.follow(inspect.unwrap(function))
         of_library = _is_of_library(function)
         for name in ("__defaults__", "__kwdefaults__"):
             defaults = getattr(function, name)
@@ -385,6 +382,21 @@ class _Read:
     def same(self) -> bool:
         """Whether all are the same objects as at first."""
         return all(map(is_, map(self._function, self._first, self._second), self._values))
+
+
+def _behind(value: Any) -> tuple[Any, ...]:
+    """What something calls, or stands for, that is not found by looking at it."""
+    if isinstance(value, MethodType):
+        return value.__self__, value.__func__
+    if isinstance(value, partial):
+        return value.func, *value.args, *value.keywords.values()
+    if isinstance(value, Primitive):
+        return value.body, value.evaluate, value.pullback, *(value.partials or ())
+    if isinstance(value, ReferenceType):
+        return (value(),)
+    if hasattr(type(value), "__get__"):  # a function, or a decorator's, such as that of functools.cache
+        return (getattr(value, "__wrapped__", None),)
+    return ()
 
 
 def _own(thing: Any) -> dict[str, Any] | None:

@@ -1,10 +1,12 @@
 """What users' functions mention is followed, wherever these run: compiled, in a fit, an evaluation, a prediction."""
 
+import array
 import collections
 import functools
 import importlib
 import operator
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -279,13 +281,48 @@ def as_attrgetter():
     return (lambda x: x * (inner(held) + operator.attrgetter("k")(held))), put
 
 
+def as_cached_function():
+    held = {"k": 1.0}
+
+    @functools.lru_cache
+    def value():
+        return held["k"]
+
+    def put(k):
+        held["k"] = k
+        value.cache_clear()
+
+    return (lambda x: x * value()), put
+
+
+def as_weak_reference():
+    held = Held()
+    reference = weakref.ref(held)
+    return (lambda x: 1.0 * reference().scale(x)), functools.partial(setattr, held, "hidden")
+
+
+def as_indexed_class():
+    class Indexed:
+        def __class_getitem__(cls, name):
+            return held[name]
+
+    held = {"k": 1.0}
+    return (lambda x: x * Indexed["k"]), functools.partial(held.__setitem__, "k")
+
+
+def as_array_of_python():
+    values = array.array("d", [1.0])
+    return (lambda x: x * values[0]), functools.partial(values.__setitem__, 0)
+
+
 # Each gives a function that multiplies by something, 1 at first, and a function that makes it something else.
 PLACES = {make.__name__: make for make in (
     as_global, as_helper, as_decorated, as_partial, as_default, as_list, as_dict, as_array, as_function_in_a_list, as_object,
     as_inner_object, as_property, as_method, as_callable, as_object_in_a_list, as_class, as_module,
     as_item, as_made_object, as_called_module, as_inherited_method, as_inherited_attribute, as_own_method, as_other_method,
     as_other_property, as_other_function_of_a_module, as_other_defaults, as_cached_property, as_descriptor,
-    as_attribute_of_a_list, as_metaclass, as_view, as_attrgetter,
+    as_attribute_of_a_list, as_metaclass, as_view, as_attrgetter, as_cached_function, as_weak_reference, as_indexed_class,
+    as_array_of_python,
 )}  # fmt: skip
 
 
