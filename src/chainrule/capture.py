@@ -327,8 +327,8 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
 
     Not followed is what has no name there: an array of more than 1000 elements (or a list of as many) that is changed in place,
     what is reached by `eval`, `globals()`, or `getattr` with a name that is computed, functions of installed libraries (nor is
-    another one put in their place), an object's `__class__`, a function's `__code__`, context variables, the environment, files,
-    the time. Put into a Tensor what changes.
+    another one put in their place), an object's `__class__`, a function's `__code__`, context variables, the environment,
+    files, the time. Put into a Tensor what changes.
 
     A function may add to a container that it mentions, such as a cache or a log. It is captured again when what was in it then
     is changed or taken out, but not when more is added. One that changes what it reads in every call is refused.
