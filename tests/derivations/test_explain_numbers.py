@@ -251,3 +251,25 @@ def test_a_small_gradient_that_is_no_rounding_is_shown(formula: str, values: dic
 
 def test_a_kink_is_looked_for_beside_an_infinite_value_without_a_warning() -> None:
     assert "Not a finite number" in explain(expression("a = log(x); E = abs(a)", x=0.0)).to_text()
+
+
+@pytest.mark.parametrize(
+    ("formula", "lines"),
+    [
+        ("y = a + b - c; E = y*2", ["y = a + b - c = 0.1 + 0.2 - 0.3 = 0", "E = y · 2 = 0 · 2 = 0"]),
+        ("y = a + b - c; E = y**2", ["E = y² = 0² = 0"]),
+        ("y = a + b - c; E = 1/y", ["E = 1 / y = 1 / (5.55112×10⁻¹⁷) = 1.80144×10¹⁶"]),  # not 1 / 0
+        ("y = a + b; E = y - c - 1e-10", ["E = y - c - 1×10⁻¹⁰ = 0.3 - 0.3 - 1×10⁻¹⁰ = -1×10⁻¹⁰"]),
+    ],
+)
+def test_what_rounding_leaves_of_a_value_is_shown_as_zero(formula: str, lines: list[str]) -> None:
+    text = str(explain(expression(formula, a=0.1, b=0.2, c=0.3)))
+    for line in lines:
+        assert line in text, text
+
+
+def test_the_sum_of_what_a_batch_norm_gives_is_zero() -> None:
+    formula = "m = mean(X, axis=0); v = var(X, axis=0); Y = batch_norm(X, m, v, g, b); E = sum(Y)"
+    output = expression(formula, X=[[1.0, 2.0], [3.0, 4.0], [5.0, 9.5]], g=[1.5, 0.7], b=[0.0, 0.0])
+    assert output.item() != 0.0
+    assert "E = Σ Y = 0" in str(explain(output, "X"))

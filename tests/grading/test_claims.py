@@ -27,6 +27,9 @@ from worked_network import FORWARD, worked_network
 ACCEPTED = ("right", "rounded")
 
 
+LAYERED = "z = W @ x; h = tanh(z); y = V @ h; E = 0.5*sum((y - t)**2)"
+
+
 def line() -> Tensor:
     """y = 6.2, E = 1.44, dE/dy = 2.4, dE/dw = 7.44."""
     return expression("y = w*x; E = (y - t)**2", w=2.0, x=3.1, t=5.0)
@@ -274,6 +277,45 @@ def test_one_digit_names_no_slip_by_chance() -> None:
     assert check(output, {"dy/dx": "-4"})["dy/dx"].kind == "sign"  # its digit is the right one
 
 
+# -------------------------------------------------------------------------------------------- slips and chance
+def test_a_slip_is_named_where_a_coincidence_is_unlikely() -> None:
+    """One of 90 numbers with two digits is 0.80, but many others of them are values of this calculation, too."""
+    output, _ = worked_network()
+    for language, words in (("en", "it may be chance"), ("zh", "可能是巧合")):
+        for given, kind, other in (
+            ("0.80", "unexplained", "w₂₃ = 0.8"),
+            ("0.801445", "equals-other-quantity", "x₅ = 0.801445"),
+        ):
+            found = check(output, {"E": given}, language=language)["E"]
+            assert (found.verdict, found.kind) == ("wrong", kind), found.message
+            assert (words in found.message) == (kind == "unexplained"), found.message
+            assert other in found.message
+    assert check(output, {"E": "8e-1"})["E"].message.endswith("no single slip explains it.")
+    assert check(output, {"dE/dx5": "-0.04"})["dE/dx5"].kind == "sign"
+
+
+@pytest.mark.parametrize(
+    ("given", "possibilities"), [("0.3", 9), ("0.30", 90), ("-12.5", 900), (["0.3", "12"], 9 * 90), (["0", "1.00"], 900)]
+)
+def test_how_many_numbers_there_are_with_as_many_digits(given: Any, possibilities: int) -> None:
+    found = written(given)
+    assert found is not None
+    assert found.possibilities == possibilities
+    assert found.beside(found.value + 0.4 * np.where(found.zeros, 0.0, found.unit)) == found.beside(found.value)
+    assert found.beside(-found.value) is None
+    assert found.beside(10.0 * found.value) is None
+
+
+@pytest.mark.slow
+@pytest.mark.fuzz
+@pytest.mark.parametrize("sheet", [False, True])
+def test_how_rarely_invented_numbers_are_named_as_slips(sheet: bool) -> None:
+    found = measure_false(1600, seed=4, verbose=False, sheet=sheet)
+    for row in found["digits"].values():
+        assert row["named"] <= row["numbers"] / 20 + 5
+
+
+# -------------------------------------------------------------------------------------------- rounding
 def test_rounding_needs_a_sheet_that_shows_it() -> None:
     """A number alone is right to one unit in its last digit; the rest of a sheet explains more, by what it was written with."""
     output, _ = worked_network()
@@ -292,6 +334,59 @@ def test_what_follows_names_the_earlier_wrong_value() -> None:
     assert verdicts(check(output, {"dE/dx5": "0.190283", "δ₅": "0.190283"})) == ["wrong", "wrong"]
     grading = check(output, {"O4": "0.5", "x3": "0.755", "O3": "0.5"})
     assert verdicts(grading) == ["wrong", "right", "wrong"]
+
+
+def test_rounding_is_no_larger_than_what_it_rounds() -> None:
+    """-ln 0.0000017 cannot be calculated from 0.00, and is not 0.00: to first order rounding would explain 3,000."""
+    output = expression("s = softmax(z); E = -log(s[0])", z=[-5.2, 8.1])
+    assert 13 < output.item() < 14
+    sheet = {"s": ["0.00", "1.00"], "dE/dz": ["-1.00", "1.00"]}
+    for given in ("0.00", "1.00", "26.60"):
+        assert check(output, sheet | {"E": given})["E"].verdict == "wrong", given
+
+
+def test_not_every_rounding_error_points_the_same_way() -> None:
+    """One element is off by 14 units in its last digit, and the others are right in theirs."""
+    v, t = np.array([[0.7, -1.2, 0.4], [1.1, 0.3, -0.8]]), np.array([0.2, -0.4])
+    output = expression(LAYERED, W=[[0.2, -0.4], [0.7, 0.1], [0.5, 0.3]], V=v, x=[1.5, -1.0], t=t)
+    right = {n: np.round(np.asarray(check(output, {n: "1"})[n].true), 3) for n in ("h", "y", "dE/dz", "dE/dW")}
+    assert check(output, right).correct
+    for index in np.ndindex(3, 2):
+        wrong = right["dE/dW"].copy()
+        wrong[index] += 0.014
+        assert check(output, right | {"dE/dW": wrong})["dE/dW"].verdict == "wrong", index
+
+
+# -------------------------------------------------------------------------------------------- float noise
+def test_what_float64_leaves_is_not_shown() -> None:
+    output = expression("d = a - b; y = d*c; E = sum(y)", a=[0.3, 0.1, 0.7], b=[0.3, 0.3 - 0.2, 0.2], c=[1.0, 2.0, 3.0])
+    claims = {"d": [0, -1.2e-17, 0.5], "y": ["0", "2.8e-17", "1.50"], "E": 1.5, "dE/dc": [0, 0, 0.1 + 0.2]}
+    for language in LANGUAGES:
+        grading = check(output, claims, language=language)
+        assert verdicts(grading) == ["right", "right", "right", "wrong"], str(grading)
+        assert "d = [0, 0, 0.5]" in grading["d"].message
+        assert "y = [0, 0, 1.50]" in grading["y"].message
+        assert "[0, 0, 0.5]" in grading["dE/dc"].message
+        assert "[0, 0, 0.3]" in grading["dE/dc"].message
+    assert check(output, {"d[1]": "0.1", "y[1]": 0.1})["d[1]"].message.startswith("d[1] is 0, not 0.1")
+    line = expression("y = w*x", w=0.1, x=3.0)
+    assert check(line, {"y": 0.1 + 0.2})["y"].message == "y = 0.3 is right."
+    assert check(line, {"y": "0.70000000000000007"})["y"].message.startswith("y is 0.3, not 0.7;")
+
+
+def test_digits_that_were_written_are_no_noise() -> None:
+    assert [written(t).digits for t in ("0.30000000000000004", "0.300000000000000000", "0.333333333333333333")] == [1, 18, 15]  # type: ignore[union-attr]
+
+
+def test_a_name_is_text() -> None:
+    with pytest.raises(ArgumentError, match="a claim on 1; names are text"):
+        check(line(), {1: 2})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("given", [[], "0", ["0", "0", "0"]])
+def test_another_shape_is_said_of_zeros_too(given: Any) -> None:
+    found = check(expression("y = a*2; E = sum(y)", a=[1.0, 2.0]), {"y": given})["y"]
+    assert "Its shape is" in found.message
 
 
 @pytest.mark.parametrize("anywhere", [False, True])

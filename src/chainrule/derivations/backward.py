@@ -15,6 +15,7 @@ import numpy as np
 from chainrule import autodiff, ir
 from chainrule.derivations.calculations import Calculation
 from chainrule.derivations.formulas import tidy
+from chainrule.derivations.noise import sizes_of_terms, without_noise
 from chainrule.derivations.symbols import derivative_name, natural_order
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import facts, lookup
@@ -131,29 +132,6 @@ def _total(terms: Sequence[Term], node: Node) -> Array:
         return without_noise(total, np.asarray(sum(term.size for term in terms)))
 
 
-def without_noise(value: Array, size: Array) -> Array:
-    """A sum, with 0 where only rounding is left of terms that cancel: 0.3 - 0.9/3 is 0, not 5.6×10⁻¹⁷."""
-    noise = np.isfinite(size) & (np.abs(value) <= 8 * np.finfo(value.dtype).eps * size)
-    return np.where(noise, np.zeros((), value.dtype), value)
-
-
-def _size(gradient: Node, seed: Node) -> Array:
-    """How large the terms are that a gradient adds up: its calculation from the upstream gradient without any sign."""
-    found = {seed: np.abs(_array(seed))}
-    with np.errstate(all="ignore"):
-        for node in topological([gradient]):
-            if node in found or not any(i in found for i in node.inputs):
-                continue
-            known = facts(node)
-            bound = node.op if known.moves is not None else known.bound
-            if not bound:
-                found[node] = np.abs(_array(node))
-                continue
-            inputs = tuple(ir.constant(found[i] if i in found else _unsigned(_array(i))) for i in node.inputs)
-            found[node] = np.abs(lookup(bound).run(inputs, node.attributes))
-    return found.get(gradient, np.abs(_array(gradient)))
-
-
 def _array(node: Node) -> Array:
     assert node.value is not None
     return node.value
@@ -169,7 +147,8 @@ def _terms_of(parent: Node, upstream: Node, seed: Node, halts: Collection[Node])
             continue
         assert gradient.value is not None
         local = _local(top, cuts[child], interior)
-        size = _size(gradient, seed)
+        sizes = sizes_of_terms(topological([gradient]), {seed: np.abs(_array(seed))})
+        size = sizes.get(gradient, np.abs(gradient.value))
         found.append((child, Term(parent, upstream, local, tidy(gradient), without_noise(gradient.value, size), size)))
     return found
 
@@ -205,11 +184,6 @@ def local_derivative(node: Node, source: Node) -> Node | None:
 def _keeps_order(node: Node) -> bool:
     """Whether a node hands on its input element by element, where the shapes are the same."""
     return facts(node).moves in ("reshapes", "repeats")
-
-
-def _unsigned(array: Array) -> Array:
-    """The sizes of numbers. Integers are positions, whose signs mean something."""
-    return np.abs(array) if array.dtype.kind == "f" else array
 
 
 def _local(top: Node, child: Node, interior: Sequence[Node]) -> Node | None:

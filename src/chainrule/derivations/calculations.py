@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.derivations.formulas import uniform
+from chainrule.derivations.noise import leaf_sizes, sizes_of_terms, without_noise
 from chainrule.derivations.symbols import symbol
 from chainrule.errors import ArgumentError, GradientError, ShapeError, message
 from chainrule.ir import LEAVES, Array, Node, topological
@@ -46,6 +48,28 @@ class Calculation:
     named_by_user: frozenset[Node] = frozenset()
     variables: frozenset[Node] = frozenset()
     learnt: frozenset[Node] = frozenset()
+
+    @cached_property
+    def values(self) -> Mapping[Node, Array]:
+        """The values that are shown in another way: 0 where only rounding is left of terms that cancel, and what follows.
+
+        Empty if something is divided by such a 0.
+        """
+        sizes = sizes_of_terms(self.nodes, leaf_sizes(self.nodes))
+        found: dict[Node, Array] = {}
+        for node in self.nodes:
+            if node.value is None or node.dtype.kind != "f" or node not in sizes:
+                continue
+            value = node.value
+            if any(i in found for i in node.inputs):
+                inputs = tuple(ir.constant(found.get(i, i.value), i.dtype) for i in node.inputs)
+                value = lookup(node.op).run(inputs, node.attributes)
+                if not np.array_equal(np.isfinite(value), np.isfinite(node.value)):
+                    return {}
+            value = without_noise(value, sizes[node])
+            if not np.array_equal(value, node.value, equal_nan=True):
+                found[node] = value
+        return found
 
     def named(self, name: str) -> Node:
         """The node of that name.

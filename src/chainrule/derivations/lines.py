@@ -50,18 +50,20 @@ def value_step(calc: Calculation, node: Node, precision: int, note: Formula | No
         top.name = None
         top = tidy(top)
     equations = [write(top, precision, whole=True)]
-    digits = precision
+    digits, value = precision, calc.values.get(node, node.value)
     leaves = [*cuts.values(), *_long_constants(top)]
-    if node.size == 1 and node.dtype.kind == "f" and leaves and all(leaf.size == 1 for leaf in leaves):
+    known = {cut: calc.values.get(original, original.value) for original, cut in cuts.items()}
+    numbers = {leaf: float(np.asarray(known.get(leaf, leaf.value)).item()) for leaf in leaves if leaf.size == 1}
+    if node.size == 1 and node.dtype.kind == "f" and leaves and len(numbers) == len(leaves):
         parts_digits, digits = agreeing_digits(
-            [_float(leaf) for leaf in leaves],
+            list(numbers.values()),
             lambda values: float(evaluate(top, dict(zip(leaves, values, strict=True))).item()),
-            float(node.value.item()),
+            float(value.item()),
             precision,
         )
-        shown = {leaf: number(_float(leaf), parts_digits) for leaf in leaves}
+        shown = {leaf: number(known_value, parts_digits) for leaf, known_value in numbers.items()}
         equations.append(write(top, symbols=lambda n: shown[n] if n in shown else named_symbol(n), whole=True))
-    return Step("value", node.name, symbol(node.name), without_repeats(equations, node.value, digits), node.value, digits, note)
+    return Step("value", node.name, symbol(node.name), without_repeats(equations, value, digits), value, digits, note)
 
 
 def _long_constants(top: Node) -> list[Node]:

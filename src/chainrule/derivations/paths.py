@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.derivations.backward import without_noise
 from chainrule.derivations.calculations import Calculation, Place, element_name
 from chainrule.derivations.elements import Edge, Key, edges, index_of
 from chainrule.derivations.formulas import Product, write
 from chainrule.derivations.lines import added, product_formula, sum_of_products
+from chainrule.derivations.noise import without_noise
 from chainrule.derivations.request import Request
 from chainrule.derivations.steps import Factor, Part, Section, Step
 from chainrule.derivations.symbols import Formula, agreeing_digits, constant, derivative_name, number, symbol, total

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-
-import numpy as np
 
 from chainrule.derivations.calculations import Place
 from chainrule.derivations.symbols import number
@@ -59,9 +58,10 @@ class Explainer:
     def _by_likeness(self, quantity: Quantity, given: Written) -> list[Sequence[Slip]]:
         """Other quantities: those of the same kind and by the same operation, others of the same kind, and all others."""
         true = float(self.world.value(quantity))
+        known = (quantity.place, quantity.kind)
         groups: list[list[tuple[Quantity, float]]] = [[], [], []]
         for other, value in self._named_values:
-            if (other.place, other.kind) == (quantity.place, quantity.kind) or np.isclose(value, true, rtol=1e-9, atol=0.0):
+            if (other.place, other.kind) == known or math.isclose(value, true):
                 continue
             unlike = 2 if other.kind != quantity.kind else int(other.place.node.op != quantity.place.node.op)
             groups[unlike].append((other, value))
@@ -70,9 +70,10 @@ class Explainer:
     def _others(self, quantities: Sequence[tuple[Quantity, float]], given: Written, true: float = 0.0) -> list[Slip]:
         """Quantities as slips, the nearest to the number first."""
         nearest = sorted(quantities, key=lambda q: abs(q[1] - float(given.value)))
-        # Only the nearest is ever named; of the others only the value counts.
-        named = [self._other(other, value, true) for other, value in nearest[:1]]
-        return named + [slip("equals-other-quantity", "slip-other", value) for _, value in nearest[1:]]
+        # Only the nearest is ever named, if at all; of the others only the value counts.
+        count = int(bool(nearest) and given.agrees(nearest[0][1]))
+        named = [self._other(other, value, true) for other, value in nearest[:count]]
+        return named + [slip("equals-other-quantity", "slip-other", value) for _, value in nearest[count:]]
 
     def _other(self, other: Quantity, value: float, true: float) -> Slip:
         words = {"other": other.symbol.text, "value": number(value, 6).text}
@@ -85,9 +86,9 @@ class Explainer:
         """A forward value by which two quantities differ: one too many, or one missing."""
         for q, value in self._named_values:
             if q.kind == "value" and value not in (0.0, 1.0):
-                if np.isclose(ratio, value, rtol=1e-9):
+                if math.isclose(ratio, value):
                     return "extra", q.symbol.text
-                if np.isclose(ratio * value, 1.0, rtol=1e-9):
+                if math.isclose(ratio * value, 1.0):
                     return "missing", q.symbol.text
         return None
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.derivations.formulas import uniform
+from chainrule.derivations.noise import leaf_sizes, sizes_of_terms
 from chainrule.derivations.symbols import derivative_name
 from chainrule.derivations.update import moments, stepped
 from chainrule.errors import ChainruleError
@@ -68,8 +69,9 @@ def carried(world: World, quantity: Quantity, kept: Values, precision: Precision
         found = _history(world, quantity, kept, precision)
         if found is None:
             return None
-        most = _MOST_OF_TERMS * _size_of_terms(found[0])
-        return np.asarray(found[0].value), np.minimum(_bounds(*found, precision), most)
+        node, order = found[0], topological([found[0]])
+        size = sizes_of_terms(order, leaf_sizes(order)).get(node, np.abs(np.asarray(node.value)))
+        return np.asarray(node.value), np.minimum(_bounds(*found, precision), _MOST_OF_TERMS * size)
     except ChainruleError:
         return None
 
@@ -121,20 +123,6 @@ def _bounds(node: Node, given: Errors, precision: Precision, where: Array | None
             bound = min(bound, _DEVIATIONS * np.sqrt(sum(float(np.nansum(part**2)) for part in parts) / 3.0))
         bounds[index] = bound
     return bounds
-
-
-def _size_of_terms(node: Node) -> Array:
-    """How large the terms are that a value is made of: it is calculated without any sign."""
-    sizes: dict[Node, Array] = {}
-    for each in topological([node]):
-        assert each.value is not None
-        bound = each.op if facts(each).moves is not None else facts(each).bound
-        if each.op in LEAVES or not bound or each.dtype.kind != "f":
-            sizes[each] = np.abs(each.value) if each.dtype.kind == "f" else each.value
-        else:
-            inputs = tuple(ir.constant(sizes[i], i.dtype) for i in each.inputs)
-            sizes[each] = np.abs(lookup(bound).run(inputs, each.attributes))
-    return sizes[node]
 
 
 def _is_exact(node: Node) -> bool:

@@ -98,11 +98,13 @@ def explanation(groups: Iterable[Sequence[Slip]], given: Written) -> tuple[Slip,
         The slip, and the share of all numbers with as many digits, of the same sign and decade, that this slip or one as likely
         explains: the chance that an invented number would have been explained, too. None if no slip gives the number.
     """
-    explained: set[tuple[float, ...]] = set()
+    tried: list[Slip] = []
     for group in groups:
-        explained.update(key for s in group if (key := given.beside(s.value)) is not None)
+        tried += group
         found = next((s for s in group if given.agrees(s.value)), None)
+        if found is not None and found.phrase == "slip-sign":
+            return found, 0.0  # with the right digits and the wrong sign, the sign is wrong, wherever the number comes from
         if found is not None:
-            # A number with all the right digits and the wrong sign has the wrong sign, wherever it comes from.
-            return found, 0.0 if found.phrase == "slip-sign" else len(explained) / given.possibilities
+            explained = {given.beside(s.value) for s in tried} - {None}
+            return found, len(explained) / given.possibilities
     return None
