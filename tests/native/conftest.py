@@ -1,7 +1,8 @@
-"""Every test compiles anew, and most run at every vector length that this processor has.
+"""Every test compiles anew, and most run at every vector length that this processor has, at once or with -m slow.
 
-At the length that is used here, programs are made as users' are. At the others, which take two thirds of the time, they are
-made with LLVM's few passes: what is emitted for a length is tried, not once more what LLVM's passes do with it.
+At the length that is used here, programs are made as users' are, where nothing else is said. At the others, which take two
+thirds of the time, they are made with LLVM's few passes: what is emitted for a length is tried, not once more what LLVM's
+passes do with it.
 """
 
 from collections import defaultdict
