@@ -13,8 +13,9 @@ import numpy as np
 from chainrule import ir
 from chainrule.errors import GradientError, GraphError, message
 from chainrule.ir import LEAVES, Node, is_zero, topological, type_text
-from chainrule.ops.elementwise import masked, to_dtype, where
+from chainrule.ops.elementwise import masked, where
 from chainrule.ops.primitive import Primitive, facts, lookup
+from chainrule.ops.promotion import to_dtype
 from chainrule.ops.reduction import sum_to
 
 

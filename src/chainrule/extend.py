@@ -31,7 +31,7 @@ from chainrule.nn.init import Initialiser, initial, register_initialiser
 from chainrule.nn.losses import register_loss as loss
 from chainrule.nn.table import LAYERS
 from chainrule.nn.table import register_layer as layer
-from chainrule.ops import Primitive, define, elementwise
+from chainrule.ops import Primitive, define, elementwise, promotion
 from chainrule.ops.facts import ActivationFacts, Facts
 from chainrule.optim import Optimizer, Rule
 from chainrule.optim.optimizer import register_optimizer
@@ -124,7 +124,7 @@ def _elementwise(name: str, body: Callable[[Node], Node]) -> Callable[[Node], No
                     _FORMULA,
                 )
             )
-        return elementwise.to_dtype(y, x.dtype)
+        return promotion.to_dtype(y, x.dtype)
 
     return computed
 

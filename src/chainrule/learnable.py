@@ -177,7 +177,7 @@ def seed_of(output: Node, gradient: Any) -> Node | None:
                 )
             )
         return None
-    seed = ops.elementwise.to_dtype(as_node(as_operand(gradient)), output.dtype)
+    seed = ops.promotion.to_dtype(as_node(as_operand(gradient)), output.dtype)
     if seed.shape != output.shape:
         raise ShapeError(
             message(

@@ -216,7 +216,7 @@ class Tensor(Learnable):
                     "Convert it with astype.",
                 )
             )
-        node = ops.elementwise.to_dtype(node, self.dtype)
+        node = ops.promotion.to_dtype(node, self.dtype)
         recorder = current_recorder()
         if recorder is not None and self._home is not recorder:
             recorder.write(self, node)
@@ -431,7 +431,7 @@ class Tensor(Learnable):
     # ---------------------------------------------------------------------------------------- methods
     def astype(self, dtype: Any) -> Tensor:
         """The same values as another dtype."""
-        return result(ops.elementwise.to_dtype(self.node, ir.as_dtype(dtype)))
+        return result(ops.promotion.to_dtype(self.node, ir.as_dtype(dtype)))
 
     def sum(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
         """Σ x over `axis` (all axes if None)."""

@@ -1,5 +1,6 @@
 """The table of primitives. Importing this package fills it; `PRIMITIVES` maps each name to its record.
 
+promotion     one dtype and shape for several operands
 elementwise   scalar instructions, comparisons
 activations   sigmoid, ReLU, …
 reduction     sums, extremes, positions; broadcasting
@@ -24,6 +25,7 @@ from chainrule.ops import (
     indexing,
     linear,
     pooling,
+    promotion,
     random,
     reduction,
     requirement,
@@ -56,6 +58,7 @@ __all__ = [
     "linear",
     "lookup",
     "pooling",
+    "promotion",
     "random",
     "reduction",
     "requirement",

@@ -21,11 +21,11 @@ from chainrule.ops.elementwise import (
     maximum,
     minimum,
     nothing,
-    to_dtype,
     where,
 )
 from chainrule.ops.facts import ActivationFacts, Facts
 from chainrule.ops.primitive import as_node
+from chainrule.ops.promotion import to_dtype
 
 _POSITIVE = (0.0, math.inf)
 

@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.activations import sigmoid
-from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, promote, sqrt, weighted, where
+from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, sqrt, weighted, where
 from chainrule.ops.elementwise import abs as absolute
 from chainrule.ops.facts import ActivationFacts, AffinePart, Facts
 from chainrule.ops.primitive import (
@@ -29,6 +29,7 @@ from chainrule.ops.primitive import (
     normalise_axis,
     pullbacks,
 )
+from chainrule.ops.promotion import promote
 from chainrule.ops.reduction import max, mean, sum, var
 from chainrule.ops.shape import expand_dims, random_values, reshape
 

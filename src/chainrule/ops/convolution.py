@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import PRODUCT, promote
+from chainrule.ops.elementwise import PRODUCT
 from chainrule.ops.facts import AffinePart, Facts
 from chainrule.ops.primitive import (
     Case,
@@ -29,6 +29,7 @@ from chainrule.ops.primitive import (
     integer,
     integers,
 )
+from chainrule.ops.promotion import promote
 from chainrule.ops.shape import flip, random_values, reshape, transpose
 
 Pairs = tuple[tuple[int, int], ...]

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, CaptureError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape, as_dtype, native
-from chainrule.ops.elementwise import equal, to_dtype
+from chainrule.ops.elementwise import equal
 from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import (
     Case,
@@ -23,6 +23,7 @@ from chainrule.ops.primitive import (
     integer,
     normalise_axis,
 )
+from chainrule.ops.promotion import to_dtype
 from chainrule.ops.requirement import positions
 from chainrule.ops.shape import expand_dims, flip, random_values, reshape, transpose
 from chainrule.ops.shape import slice as take_slice

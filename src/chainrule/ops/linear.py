@@ -8,9 +8,10 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import PRODUCT, promote, where
+from chainrule.ops.elementwise import PRODUCT, where
 from chainrule.ops.facts import AffinePart, Facts
 from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, check_attributes, define
+from chainrule.ops.promotion import promote
 from chainrule.ops.reduction import sum, sum_to
 from chainrule.ops.shape import random_values, reshape, transpose
 

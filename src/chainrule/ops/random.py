@@ -14,9 +14,10 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Array, DType, Node, Shape, as_dtype
-from chainrule.ops.elementwise import cos, log, sqrt, to_dtype
+from chainrule.ops.elementwise import cos, log, sqrt
 from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, as_shape, check_attributes, define
+from chainrule.ops.promotion import to_dtype
 from chainrule.ops.shape import reshape, take_range
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))

@@ -13,19 +13,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import (
-    OPEN,
-    attains,
-    exp,
-    isfinite,
-    log,
-    masked,
-    promote,
-    square,
-    stop_gradient,
-    to_dtype,
-    where,
-)
+from chainrule.ops.elementwise import OPEN, attains, exp, isfinite, log, masked, square, stop_gradient, where
 from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import (
     Case,
@@ -41,6 +29,7 @@ from chainrule.ops.primitive import (
     normalise_axes,
     pullbacks,
 )
+from chainrule.ops.promotion import promote, to_dtype
 from chainrule.ops.shape import movement, operator, random_values, reshape, transpose
 
 Result = Literal["same", "number", "float", "index"]

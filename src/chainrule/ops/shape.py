@@ -12,7 +12,6 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Attributes, DType, Node, Shape
-from chainrule.ops.elementwise import promote
 from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import (
     Case,
@@ -27,6 +26,7 @@ from chainrule.ops.primitive import (
     normalise_axis,
     pullbacks,
 )
+from chainrule.ops.promotion import promote
 
 Prepare = Callable[[tuple[Operand, ...], dict[str, Any]], tuple[Inputs, dict[str, Any]]]
 

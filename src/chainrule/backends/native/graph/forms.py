@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.ir import Node, Shape
 from chainrule.ops import SHIPPED, lookup
-from chainrule.ops.elementwise import to_dtype
+from chainrule.ops.promotion import to_dtype
 
 # What code computes on the numbers at one index: `code.instructions` has a rule for each. A primitive that a user
 # defines is not among them, even if it is elementwise.

@@ -1,0 +1,100 @@
+"""One dtype and one shape for the operands of an operation, by NumPy's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
+from chainrule.ir import DType, Node, Scalar, Shape, as_dtype
+from chainrule.ops.facts import Facts
+from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, Weak, as_node, define
+from chainrule.ops.requirement import Limits, required
+
+Result = Literal["same", "number", "float", "bool"]
+
+
+def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Sequence[Scalar] = ()) -> Inputs:
+    """Bring operands to one dtype by NumPy's rules, where Python numbers, those among the settings included, are weak.
+
+    Raises:
+        DTypeError: booleans for an operation on numbers.
+        ArgumentError: a Python number that the dtype cannot hold.
+    """
+    weak = [*(o.dtype if isinstance(o, Node) else _example(o) for o in operands), *settings]
+    dtype: DType = np.result_type(*weak)
+    if result == "number" and dtype == np.bool_:
+        raise DTypeError(message(f"{op} got booleans", "it takes numbers", "Convert with astype, or use logical_not."))
+    if result == "float" and dtype.kind != "f":
+        dtype = np.dtype(np.float64)
+    dtype = as_dtype(dtype)
+    try:
+        return tuple(to_dtype(_held(o, dtype, op), dtype) for o in operands)
+    except OverflowError as error:
+        raise ArgumentError(
+            message(f"{op} got a number that {dtype} cannot hold ({error})", "numbers take the Tensor's dtype", "Use astype.")
+        ) from None
+
+
+def _example(number: Scalar | Weak) -> Scalar:
+    """A number of that kind."""
+    return {"b": False, "i": 0, "f": 0.0}[number.node.dtype.kind] if isinstance(number, Weak) else number
+
+
+def _held(operand: Operand, dtype: DType, op: str) -> Node:
+    """An operand as a node; a number that is not known yet must fit the integers that it becomes."""
+    if isinstance(operand, Node):
+        return operand
+    if isinstance(operand, Weak) and operand.node.dtype.kind == "i" and dtype.kind in "iu":
+        ends, given = (
+            np.iinfo(dtype),
+            f"{op} got a number that {dtype} cannot hold (Python integer {{}} out of bounds for {dtype})",
+        )
+        limits = Limits(int(ends.min), int(ends.max), None, given, "numbers take the Tensor's dtype", "Use astype.")
+        return operand.node if dtype == np.int64 else required(operand.node, operand.node, limits)
+    return as_node(operand, dtype)
+
+
+def broadcast_shape(op: str, inputs: Inputs) -> Shape:
+    """The shape that the inputs have together.
+
+    Raises:
+        ShapeError: they do not broadcast.
+    """
+    try:
+        return np.broadcast_shapes(*(i.shape for i in inputs))
+    except ValueError:
+        shapes = " and ".join(str(i.shape) for i in inputs)
+        raise ShapeError(
+            message(
+                f"{op} got the shapes {shapes}",
+                "from the last axis backwards, sizes must be equal or 1",
+                "Reshape one of them, or add an axis with expand_dims.",
+            )
+        ) from None
+
+
+def to_dtype(x: Node, dtype: Any) -> Node:
+    """The same values as another dtype; `x` itself if it has it already."""
+    return x if x.dtype == np.dtype(dtype) else cast(x, dtype=as_dtype(dtype))
+
+
+def _prepare_cast(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+    return (as_node(operands[0]),), {"dtype": as_dtype(attributes["dtype"])}
+
+
+cast = define(
+    Primitive(
+        name="cast",
+        summary="y = x as another dtype; towards integers by cutting off the fraction.",
+        notation=Notation("#0", "#0"),
+        prepare=_prepare_cast,
+        infer=lambda inputs, attributes: (inputs[0].shape, attributes["dtype"]),
+        evaluate=lambda x, dtype: x.astype(dtype),
+        partials=(lambda x, y, dtype: 1.0,),
+        facts=Facts(moves="converts", bound="cast", exact=True),
+        cases=lambda rng: Case((rng.uniform(-2, 2, size=(2, 3)),), {"dtype": np.dtype(np.float64)}),
+    )
+)
