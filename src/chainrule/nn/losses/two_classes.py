@@ -17,14 +17,23 @@ from chainrule.ops.requirement import Limits
 from chainrule.tensors import Tensor
 
 
-def _even_odds(target: Array) -> Untrained:
-    """Of probabilities: ½ each, or the share of the class 1 among the targets."""
-    shares = target.reshape(len(target), -1).mean(axis=0)
-    return Untrained("ln 2", math.log(2.0), float(np.mean([entropy(np.array([p, 1.0 - p])) for p in shares])))
+class BinaryCrossEntropy(Loss):
+    """Base of the losses that take targets from 0 to 1 for probabilities."""
+
+    per_label = True
+
+    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
+        """From 0 to 1."""
+        return from_to(self, "targets", 0, 1, "Encode the two classes as 0 and 1.")
+
+    def untrained(self, output_shape: Shape, target: Array) -> Untrained:
+        """Of even probabilities, ½ each, and of the share of the class 1 among the targets."""
+        shares = target.reshape(len(target), -1).mean(axis=0)
+        return Untrained("ln 2", math.log(2.0), float(np.mean([entropy(np.array([p, 1.0 - p])) for p in shares])))
 
 
 @register_loss
-class BCEWithLogitsLoss(Loss):
+class BCEWithLogitsLoss(BinaryCrossEntropy):
     """−(p t ln σ(z) + (1 − t) ln(1 − σ(z))) for scores z and targets from 0 to 1, without overflow.
 
     Without pos_weight it is one block, whose gradient is σ(z) − t.
@@ -38,7 +47,6 @@ class BCEWithLogitsLoss(Loss):
     task = "binary"
     command = "bce"
     threshold = 0.0
-    per_label = True
 
     def __init__(self, reduction: str = "mean", pos_weight: float | Sequence[float] | None = None) -> None:
         super().__init__(reduction)
@@ -60,17 +68,9 @@ class BCEWithLogitsLoss(Loss):
             )
         return (1.0 - t) * output + (1.0 + (p - 1.0) * t) * functional.softplus(-output), None
 
-    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
-        """From 0 to 1."""
-        return from_to(self, "targets", 0, 1, "Encode the two classes as 0 and 1.")
-
-    def untrained(self, output_shape: Shape, target: Array) -> Untrained:
-        """See `Loss.untrained`."""
-        return _even_odds(target)
-
 
 @register_loss
-class BCELoss(Loss):
+class BCELoss(BinaryCrossEntropy):
     """−(t ln O + (1 − t) ln(1 − O)) for probabilities O and targets from 0 to 1; logarithms are at least −100, as in PyTorch.
 
     BCEWithLogitsLoss is exact where probabilities round to 0 or 1, and learns there; prefer it.
@@ -78,7 +78,6 @@ class BCELoss(Loss):
 
     outputs = "probabilities"
     on_scores = BCEWithLogitsLoss
-    per_label = True
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""
@@ -89,14 +88,6 @@ class BCELoss(Loss):
             output = within(output, from_to(self, "outputs", 0, 1, "Put nn.Sigmoid() last, or use BCEWithLogitsLoss."))
         t = target.astype(output.dtype)
         return functional.binary_cross_entropy(output, t), None
-
-    def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:
-        """From 0 to 1."""
-        return from_to(self, "targets", 0, 1, "Encode the two classes as 0 and 1.")
-
-    def untrained(self, output_shape: Shape, target: Array) -> Untrained:
-        """See `Loss.untrained`."""
-        return _even_odds(target)
 
 
 @register_loss
