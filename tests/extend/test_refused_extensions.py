@@ -232,6 +232,11 @@ class _Flat(optim.Schedule):
         return base_lr
 
 
+@dataclass(frozen=True)
+class _Power(_Flat):
+    power: float = 0.5
+
+
 @classmethod
 def _no_run(cls, steps, rate):
     return cls()
@@ -266,6 +271,7 @@ THINGS = {
         lambda: extend.initialiser(_named("zeros", lambda shape, rng, dtype: np.ones(shape))),
         "a second initialiser named zeros was registered; the name belongs to chainrule",
     ),
+    "schedule's setting": (lambda: _Power("x"), "_Power got power='x'; it must be a number"),
     "schedule": (lambda: extend.schedule(int), r"extend.schedule got the class int.*Write class Mine\(optim.Schedule\)"),
     "schedule without value": (
         lambda: extend.schedule(dataclass(frozen=True)(type("S", (optim.Schedule,), {}))),

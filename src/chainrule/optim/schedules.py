@@ -55,7 +55,7 @@ class Schedule(ABC):
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.type in ("int", "float"):
+            if field.type in (int, float, "int", "float"):  # a text where annotations are not evaluated
                 checks.real(type(self).__name__, field.name, getattr(self, field.name))
         _require(self, self.interval in ("epoch", "step"), "interval", "'epoch' or 'step'")
 
