@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import checks, elsewhere, ir, ops
 from chainrule.errors import ArgumentError, message
 from chainrule.ir import Array, Shape
-from chainrule.tensors import Tensor, TensorLike, tensor
+from chainrule.tensors import Tensor, TensorLike, tensor, tensor_of
 
 
 def zeros(shape: int | Shape, dtype: Any = np.float64) -> Tensor:
@@ -79,7 +79,7 @@ def ones_like(x: TensorLike) -> Tensor:
 
 def full_like(x: TensorLike, value: float) -> Tensor:
     """`value` everywhere, in the shape and dtype of x."""
-    found = x if isinstance(x, Tensor) else tensor(x)
+    found = tensor_of(x)
     return full(found.shape, value, found.dtype)
 
 

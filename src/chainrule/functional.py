@@ -15,7 +15,7 @@ from chainrule import checks, elsewhere, ops
 from chainrule.errors import ArgumentError, ShapeError, message
 from chainrule.ir import Shape
 from chainrule.ops.requirement import Limits, required
-from chainrule.tensors import Tensor, TensorLike, apply, result, root, tensor
+from chainrule.tensors import Tensor, TensorLike, apply, result, root, tensor_of
 
 Axis = int | Sequence[int] | None
 
@@ -203,13 +203,13 @@ def split(x: TensorLike, sections: int | Sequence[int], axis: int = 0) -> tuple[
     Raises:
         ShapeError: the size is not a multiple of `sections`.
     """
-    node = x.node if isinstance(x, Tensor) else tensor(x).node
+    node = tensor_of(x).node
     return tuple(result(part) for part in ops.shape.split(node, sections, axis))
 
 
 def pad(x: TensorLike, widths: int | Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
     """`value` put around x: one count for every side, or one pair (before, after) per axis."""
-    node = x.node if isinstance(x, Tensor) else tensor(x).node
+    node = tensor_of(x).node
     pairs = ((widths, widths),) * node.ndim if isinstance(widths, int) else widths
     return apply("pad", x, widths=pairs, value=value)
 
@@ -250,7 +250,7 @@ def _with_bias(name: str, y: Tensor, bias: TensorLike | None) -> Tensor:
     """One number per channel added to y (batch, channels, *spatial)."""
     if bias is None:
         return y
-    b = bias if isinstance(bias, Tensor) else tensor(bias)
+    b = tensor_of(bias)
     if b.shape != y.shape[1:2]:
         raise ShapeError(
             message(
@@ -263,7 +263,7 @@ def _with_bias(name: str, y: Tensor, bias: TensorLike | None) -> Tensor:
 
 
 def _with_rank(name: str, spatial: int, *tensors: TensorLike) -> list[Tensor]:
-    found = [t if isinstance(t, Tensor) else tensor(t) for t in tensors]
+    found = [*map(tensor_of, tensors)]
     if any(t.ndim != spatial + 2 for t in found):
         shapes = " and ".join(str(t.shape) for t in found)
         raise ShapeError(
@@ -419,7 +419,7 @@ def one_hot(indices: TensorLike, count: int, dtype: Any = np.float64) -> Tensor:
     Raises:
         ArgumentError: an index outside 0 … count − 1. DTypeError: indices that are not integers.
     """
-    index = indices if isinstance(indices, Tensor) else tensor(indices)
+    index = tensor_of(indices)
     if index.dtype.kind in "iu" and isinstance(count, int | np.integer):
         given, expected = f"one_hot got the index {{}} for {count} classes", f"indices go from 0 to {count - 1}"
         limits = Limits(0, int(count) - 1, None, given, expected, "Number the classes from 0, or give their number as count.")
@@ -501,7 +501,7 @@ def error_attribution(weights: TensorLike, errors: TensorLike, *, normalised: bo
     Raises:
         ShapeError: shapes that do not fit.
     """
-    w = weights if isinstance(weights, Tensor) else tensor(weights)
+    w = tensor_of(weights)
     shares = w / sum(w, axis=0, keepdims=True) if normalised else w
     return matmul(errors, transpose(shares))
 

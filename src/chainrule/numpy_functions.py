@@ -20,7 +20,7 @@ import numpy as np
 from chainrule import checks, creation
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError, message
-from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor
+from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor_of
 
 C = TypeVar("C", bound=Callable[..., Any])
 Axis = int | Sequence[int] | None
@@ -153,16 +153,12 @@ def _ours(*functions: Callable[..., Any]) -> Callable[[C], C]:
     return enter
 
 
-def _tensor(x: TensorLike) -> Tensor:
-    return x if isinstance(x, Tensor) else tensor(x)
-
-
 # -------------------------------------------------------------------------------------------- reductions
 @_ours(np.average)
 def _average(a: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Tensor:
     if weights is None:
         return F.mean(a, axis)
-    if np.shape(_values(weights)) != _tensor(a).shape:
+    if np.shape(_values(weights)) != tensor_of(a).shape:
         raise ShapeError(message("np.average got weights of another shape", "one weight per element", "Broadcast the weights."))
     return F.sum(F.multiply(a, weights), axis) / F.sum(weights, axis)
 
@@ -196,31 +192,31 @@ def _clip(
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     if all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
         return F.clip(a, low, high)
-    y = _tensor(a) if low is None else F.maximum(a, low)
+    y = tensor_of(a) if low is None else F.maximum(a, low)
     return y if high is None else F.minimum(y, high)
 
 
 @_ours(np.full_like)
 def _full_like(a: TensorLike, fill_value: TensorLike, dtype: Any = None) -> Tensor:
-    return F.broadcast_to(_tensor(fill_value).astype(dtype or _tensor(a).dtype), _tensor(a).shape)
+    return F.broadcast_to(tensor_of(fill_value).astype(dtype or tensor_of(a).dtype), tensor_of(a).shape)
 
 
 @_ours(np.tril)
 def _tril(m: TensorLike, k: int = 0) -> Tensor:
-    rows, columns = _tensor(m).shape[-2:]
+    rows, columns = tensor_of(m).shape[-2:]
     return F.where(np.tri(rows, columns, k, dtype=bool), m, 0.0)
 
 
 @_ours(np.triu)
 def _triu(m: TensorLike, k: int = 0) -> Tensor:
-    rows, columns = _tensor(m).shape[-2:]
+    rows, columns = tensor_of(m).shape[-2:]
     return F.where(np.tri(rows, columns, k - 1, dtype=bool), 0.0, m)
 
 
 # -------------------------------------------------------------------------------------------- shapes
 @_ours(np.moveaxis)
 def _moveaxis(a: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    numbered = np.empty(range(_tensor(a).ndim))  # sizes that are the numbers of the axes
+    numbered = np.empty(range(tensor_of(a).ndim))  # sizes that are the numbers of the axes
     return F.transpose(a, np.moveaxis(numbered, source, destination).shape)
 
 
@@ -239,18 +235,18 @@ def _hstack(tup: Sequence[TensorLike]) -> Tensor:
 
 @_ours(np.column_stack)
 def _column_stack(tup: Sequence[TensorLike]) -> Tensor:
-    return F.concatenate([F.transpose(_atleast_2d(a)) if _tensor(a).ndim < 2 else a for a in tup], 1)
+    return F.concatenate([F.transpose(_atleast_2d(a)) if tensor_of(a).ndim < 2 else a for a in tup], 1)
 
 
 @_ours(np.atleast_1d)
 def _atleast_1d(a: TensorLike, /) -> Tensor:
-    x = _tensor(a)
+    x = tensor_of(a)
     return x.reshape(1) if x.ndim == 0 else x
 
 
 @_ours(np.atleast_2d)
 def _atleast_2d(a: TensorLike, /) -> Tensor:
-    x = _tensor(a)
+    x = tensor_of(a)
     return x.reshape(1, -1) if x.ndim < 2 else x
 
 
@@ -260,7 +256,7 @@ def _pad(array: TensorLike, pad_width: Any, mode: str = "constant", *, constant_
         raise ArgumentError(
             message(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
         )
-    x = _tensor(array)
+    x = tensor_of(array)
     widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
     return F.pad(x, [(int(a), int(b)) for a, b in widths], constant_values)
 
@@ -272,19 +268,19 @@ def _take(a: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor
     found = F.gather(x, positions) if positions.ndim else x[int(positions)]
     if axis is None:
         return found
-    return _moveaxis(found, tuple(range(positions.ndim)), tuple(axis % _tensor(a).ndim + k for k in range(positions.ndim)))
+    return _moveaxis(found, tuple(range(positions.ndim)), tuple(axis % tensor_of(a).ndim + k for k in range(positions.ndim)))
 
 
 @_ours(np.roll)
 def _roll(a: TensorLike, shift: int, axis: int | None = None) -> Tensor:
-    x = _tensor(a)
+    x = tensor_of(a)
     size = x.size if axis is None else x.shape[axis]
     return F.reshape(_take(x, np.roll(np.arange(size), shift), axis), x.shape)
 
 
 @_ours(np.diff)
 def _diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
-    x = _tensor(a)
+    x = tensor_of(a)
     for _ in range(n):
         places = np.arange(x.shape[axis])
         x = _take(x, places[1:], axis) - _take(x, places[:-1], axis)
@@ -305,7 +301,7 @@ def _diagonal(a: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) ->
 @_ours(np.dot)
 def _dot(a: TensorLike, b: TensorLike) -> Tensor:
     """Σ over the last axis of a and the second last of b, for every pair of the other axes."""
-    x, y = _tensor(a), _tensor(b)
+    x, y = tensor_of(a), tensor_of(b)
     if x.ndim == 0 or y.ndim == 0:
         return x * y
     return F.matmul(x, y) if max(x.ndim, y.ndim) <= 2 else _tensordot(x, y, ([x.ndim - 1], [max(y.ndim - 2, 0)]))
@@ -313,13 +309,13 @@ def _dot(a: TensorLike, b: TensorLike) -> Tensor:
 
 @_ours(np.inner)
 def _inner(a: TensorLike, b: TensorLike, /) -> Tensor:
-    x, y = _tensor(a), _tensor(b)
+    x, y = tensor_of(a), tensor_of(b)
     return x * y if x.ndim == 0 or y.ndim == 0 else _tensordot(x, y, ([x.ndim - 1], [y.ndim - 1]))
 
 
 @_ours(np.tensordot)
 def _tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
-    x, y = _tensor(a), _tensor(b)
+    x, y = tensor_of(a), tensor_of(b)
     pairs = (range(x.ndim - axes, x.ndim), range(axes)) if isinstance(axes, int) else axes
     left, right = ([int(k) % t.ndim for k in np.atleast_1d(p)] for p, t in zip(pairs, (x, y), strict=True))
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -340,7 +336,7 @@ def _einsum(subscripts: str, *operands: TensorLike) -> Tensor:
 @_ours(np.linalg.norm)
 def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """Norms of vectors, and the Frobenius norm of matrices."""
-    a = _tensor(x)
+    a = tensor_of(x)
     axes = tuple(range(a.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     if ord is None or (len(axes) == 2 and ord == "fro"):
         return root(F.sum(F.square(a), axes, keepdims=keepdims))
@@ -375,7 +371,7 @@ def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdim
 
 @_ours(np.linalg.multi_dot)
 def _multi_dot(arrays: Sequence[TensorLike]) -> Tensor:
-    product = _tensor(arrays[0])
+    product = tensor_of(arrays[0])
     for factor in arrays[1:]:
         product = F.matmul(product, factor)
     return product
@@ -387,15 +383,15 @@ OURS |= {
     np.flipud: lambda m: F.flip(m, 0),
     np.linalg.diagonal: lambda x, *, offset=0: _diagonal(x, offset, -2, -1),
     np.linalg.matrix_norm: lambda x, *, keepdims=False, ord="fro": _norm(x, ord, (-2, -1), keepdims=keepdims),
-    np.linalg.matrix_transpose: lambda x: _tensor(x).mT,
+    np.linalg.matrix_transpose: lambda x: tensor_of(x).mT,
     np.linalg.tensordot: lambda x1, x2, *, axes=2: _tensordot(x1, x2, axes),
     np.linalg.trace: lambda x, *, offset=0: F.sum(_diagonal(x, offset, -2, -1), -1),
     np.linalg.vecdot: lambda x1, x2, *, axis=-1: F.sum(F.multiply(x1, x2), axis),
-    np.matrix_transpose: lambda x: _tensor(x).mT,
+    np.matrix_transpose: lambda x: tensor_of(x).mT,
     np.ptp: lambda a, axis=None, *, keepdims=False: F.max(a, axis, keepdims=keepdims) - F.min(a, axis, keepdims=keepdims),
     np.ravel: lambda a: F.reshape(a, -1),
     np.split: lambda ary, indices_or_sections, axis=0: list(F.split(ary, indices_or_sections, axis)),
-    np.swapaxes: lambda a, axis1, axis2: _tensor(a).swapaxes(axis1, axis2),
+    np.swapaxes: lambda a, axis1, axis2: tensor_of(a).swapaxes(axis1, axis2),
     np.trace: lambda a, offset=0, axis1=0, axis2=1: F.sum(_diagonal(a, offset, axis1, axis2), -1),
     np.vdot: lambda a, b: F.sum(F.multiply(F.reshape(a, -1), F.reshape(b, -1))),
     np.vstack: lambda tup: F.concatenate([_atleast_2d(a) for a in tup]),
@@ -407,19 +403,19 @@ if hasattr(np, "astype"):  # from NumPy 2.1 on
 # -------------------------------------------------------------------------------------------- universal functions
 # Those without a primitive of their name, in terms of primitives; and what `np.add.reduce` and the like are.
 UNIVERSAL: Mapping[str, Callable[..., Tensor]] = {
-    "positive": _tensor,
+    "positive": tensor_of,
     "reciprocal": lambda x: F.divide(1.0, x),
     "fabs": F.abs,
-    "float_power": lambda a, b: F.power(_tensor(a).astype(np.float64), b),
+    "float_power": lambda a, b: F.power(tensor_of(a).astype(np.float64), b),
     "log2": lambda x: F.log(x) * (1.0 / math.log(2.0)),
     "log10": lambda x: F.log(x) * (1.0 / math.log(10.0)),
     "exp2": lambda x: F.power(2.0, x),
     "tan": lambda x: F.sin(x) / F.cos(x),
-    "sinh": lambda x: 0.5 * (F.expm1(x) - F.expm1(-_tensor(x))),
-    "cosh": lambda x: 0.5 * (F.exp(x) + F.exp(-_tensor(x))),
+    "sinh": lambda x: 0.5 * (F.expm1(x) - F.expm1(-tensor_of(x))),
+    "cosh": lambda x: 0.5 * (F.exp(x) + F.exp(-tensor_of(x))),
     "hypot": lambda a, b: F.sqrt(F.square(a) + F.square(b)),
     "logaddexp": lambda a, b: F.maximum(a, b) + F.softplus(-F.abs(F.subtract(a, b))),
-    "ceil": lambda x: -F.floor(-_tensor(x)),
+    "ceil": lambda x: -F.floor(-tensor_of(x)),
     "isnan": lambda x: F.not_equal(x, x),
     "deg2rad": lambda x: F.multiply(x, math.pi / 180.0),
     "radians": lambda x: F.multiply(x, math.pi / 180.0),

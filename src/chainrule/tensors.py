@@ -574,7 +574,7 @@ def root(x: Tensor) -> Tensor:
 
 def _logical(op: str, sign: str, *operands: TensorLike) -> Tensor:
     """An operator that is bitwise in NumPy, for the dtype where that is the same."""
-    found = [o if isinstance(o, Tensor) else tensor(o) for o in operands]
+    found = [*map(tensor_of, operands)]
     for operand in found:
         if operand.dtype != np.bool_:
             raise DTypeError(
@@ -601,6 +601,11 @@ def tensor(data: TensorLike, dtype: Any = None, *, name: str | None = None, requ
     if requires_grad:
         check_floating(array.dtype)
     return Tensor(leaf(array, name), requires_grad=requires_grad)
+
+
+def tensor_of(value: TensorLike) -> Tensor:
+    """The value as a Tensor; itself if it is one."""
+    return value if isinstance(value, Tensor) else tensor(value)
 
 
 @elsewhere.explaining_calls

@@ -22,7 +22,7 @@ from chainrule.ir import Array, Shape
 from chainrule.nn import settings
 from chainrule.ops.requirement import Limits, required
 from chainrule.reads import Noted
-from chainrule.tensors import Tensor, TensorLike, result, tensor
+from chainrule.tensors import Tensor, TensorLike, result, tensor, tensor_of
 
 Outputs = Literal["anything", "numbers", "scores", "margins", "probabilities", "log-probabilities"]
 Task = Literal["", "regression", "binary", "multiclass"]
@@ -136,7 +136,7 @@ class Loss(Noted, elsewhere.Explaining):
         Raises:
             ShapeError, DTypeError, ArgumentError: targets that do not fit, or values out of range.
         """
-        t = as_tensor(target)
+        t = tensor_of(target)
         if t.shape[1:] != tuple(output_shape[1:]) or t.ndim != len(output_shape):
             raise ShapeError(
                 message(
@@ -188,7 +188,7 @@ class Loss(Noted, elsewhere.Explaining):
         return found if isinstance(found, tuple) else (found, None)
 
     def _checked(self, output: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
-        y, t = as_tensor(output), as_tensor(target)
+        y, t = tensor_of(output), tensor_of(target)
         if y.dtype.kind != "f":
             raise DTypeError(
                 message(f"{type(self).__name__} got outputs of dtype {y.dtype}", "they must be floating", "Use astype.")
@@ -232,15 +232,10 @@ class Loss(Noted, elsewhere.Explaining):
         return total / weight
 
 
-def as_tensor(value: TensorLike) -> Tensor:
-    """The value as a Tensor."""
-    return value if isinstance(value, Tensor) else tensor(value)
-
-
 def _sample_weights(weights: TensorLike, losses: Tensor) -> Tensor | None:
     if weights is None:
         return None
-    s = as_tensor(weights)
+    s = tensor_of(weights)
     if losses.ndim == 0 or s.shape != losses.shape[:1]:
         raise ShapeError(
             message(

@@ -11,11 +11,11 @@ import numpy as np
 from chainrule import checks, functional
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
 from chainrule.ir import Array, Shape
-from chainrule.nn.losses.base import Loss, Untrained, as_tensor, entropy, from_to, weights_as_list
+from chainrule.nn.losses.base import Loss, Untrained, entropy, from_to, weights_as_list
 from chainrule.nn.losses.table import register_loss
 from chainrule.ops.indexing import one_hot
 from chainrule.ops.requirement import Limits
-from chainrule.tensors import Tensor, TensorLike, result
+from chainrule.tensors import Tensor, TensorLike, result, tensor_of
 
 
 class ClassLoss(Loss):
@@ -33,7 +33,7 @@ class ClassLoss(Loss):
 
     def check(self, output_shape: Shape, target: TensorLike) -> None:
         """Class numbers are (n, …) for outputs (n, C, …), and from 0 to C − 1 or ignore_index."""
-        name, t = type(self).__name__, as_tensor(target)
+        name, t = type(self).__name__, tensor_of(target)
         if len(output_shape) < 2:
             raise ShapeError(
                 message(
