@@ -66,9 +66,11 @@ def elementwise(  # one call is one record; each setting is one field of it
     arity = len(domain)
 
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
-        check_attributes(name, attributes, list(defaults))
         if len(operands) != arity:
             raise ArgumentError(message(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
+        if not (attributes or defaults):
+            return promote(operands, result, name), attributes
+        check_attributes(name, attributes, list(defaults))
         attributes = defaults | attributes
         for key, value in attributes.items():
             if not (value is None or isinstance(value, int | float | np.number)):
