@@ -21,14 +21,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from chainrule.errors import MissingDependency
 
-# Machines that run tests are shared, so how long one example takes says nothing.
+# Machines that run tests are shared, so how long one example takes, or is drawn, says nothing.
 # The same examples in every run: a test fails for who broke it, not by chance for who comes later.
 # Many properties are parametrised over a table, so 60 examples of each entry are thousands of the code that entries share.
-settings.register_profile("chainrule", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.register_profile(
+    "chainrule",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    database=None,
+    max_examples=60,
+)
 settings.load_profile("chainrule")
 
 

@@ -16,7 +16,12 @@ PROGRAMS = 3  # by default: 60 graphs, at every vector length that there is
 
 def _random_graphs(count):
     @given(random_graph())
-    @settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     def run(drawn):
         graph, arrays = drawn
         assert_same_run(graph, arrays)

@@ -107,7 +107,7 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------- broken files
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_one_flipped_byte_anywhere(data, content, tmp_path):
     place = data.draw(st.integers(0, len(content) - 1))
@@ -117,7 +117,7 @@ def test_one_flipped_byte_anywhere(data, content, tmp_path):
     assert "could not be read" in message or "altered after it was written" in message or "not one of chain" in message
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_truncated_anywhere(data, content, tmp_path):
     message = refused(tmp_path / "m", content[: data.draw(st.integers(0, len(content) - 1))])
@@ -197,7 +197,7 @@ def test_descriptions_that_somebody_made_up(lie, content, tmp_path):
         cr.load_model(tmp_path / "m")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_training_states_that_somebody_made_up(data, tmp_path):
     model = nn.Linear(1, 1)
