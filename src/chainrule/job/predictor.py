@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.data import TargetEncoder
+from chainrule.data.frames import DataSource
 from chainrule.data.records import is_count, is_text, read_record
 from chainrule.errors import ModelFileError, message
 from chainrule.ir import Array
@@ -76,7 +77,7 @@ class Predictor:
 
     def read(
         self,
-        source: str | Path,
+        source: DataSource,
         *,
         labelled: bool,
         keep: Sequence[str] = (),
@@ -86,7 +87,7 @@ class Predictor:
         """Read data for this model, in the way the training data was read, and the target if `labelled`.
 
         Args:
-            source: a file, a folder or a built-in data set, of the kind that the model was trained on.
+            source: a file, a folder, a built-in data set or a DataFrame, of the kind that the model was trained on.
             labelled: whether the target is needed.
             keep: columns for `row_names`.
             delimiter, encoding: of a text table, as in `read_table`; None takes those that training was told. (A file that is
@@ -137,12 +138,11 @@ class Predictor:
             ModelFileError: it gives another number of outputs than its target has.
         """
         found = self.model.predict(inputs)
-        wanted = len(self.target.classes) if self.target.task == "multiclass" else 1
-        if found.shape != (len(inputs), wanted):
+        if found.shape != (len(inputs), self.target.outputs):
             raise ModelFileError(
                 message(
                     f"the network gives outputs of shape {found.shape[1:]}",
-                    f"its target {self.target.name!r} needs {wanted}",
+                    f"its target {self.target.name!r} needs {self.target.outputs}",
                     "Use the original file, or train again.",
                 )
             )

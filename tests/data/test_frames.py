@@ -1,0 +1,118 @@
+"""Tables of other libraries in memory: what is read of them is what is read of the file that they would be written to."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+import chainrule as cr
+from chainrule.data import read_table
+from chainrule.errors import ArgumentError, DataError
+
+COLUMNS = {
+    "size": [1.5, None, 2.5, 4.0, 1.0, 7.5],
+    "colour": ["red", "blue", None, "red", "blue", "red"],
+    "paid": ["$1,200", "$3", "$45", None, "$7", "$8"],
+    "ok": [True, False, None, True, True, False],
+    "day": np.array(["2024-03-01", "2024-03-02", "2024-03-03", "NaT", "2024-03-05", "2024-03-06"], "datetime64[s]"),
+    "count": [1, 2, 3, 4, 5, 6],
+}
+
+
+def pandas_frame(columns):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(columns)
+
+
+def polars_frame(columns):
+    polars = pytest.importorskip("polars")
+    return polars.from_arrow(pa.table(columns))
+
+
+class Streaming:
+    """Nothing but Arrow's interface."""
+
+    def __init__(self, table):
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+FRAMES = {
+    "pyarrow": pa.table,
+    "pandas": pandas_frame,
+    "polars": polars_frame,
+    "stream": lambda columns: Streaming(pa.table(columns)),
+}
+
+
+def same(one, other):
+    assert one.names == other.names
+    for a, b in zip(one, other, strict=True):
+        assert (a.kind, a.reading, a.unit, a.categories) == (b.kind, b.reading, b.unit, b.categories), a.name
+        np.testing.assert_array_equal(a.values, b.values)
+
+
+@pytest.mark.parametrize("library", FRAMES)
+def test_a_frame_is_read_as_its_parquet_file(library, tmp_path):
+    pyarrow.parquet.write_table(pa.table(COLUMNS), tmp_path / "t.parquet")
+    table = read_table(FRAMES[library](COLUMNS))
+    same(table, read_table(tmp_path / "t.parquet"))
+    assert table.source.startswith("the ")
+    assert [c.kind for c in table] == ["numeric", "categorical", "numeric", "boolean", "date", "numeric"]
+    same(cr.data.load(FRAMES[library](COLUMNS), "ok"), table)
+
+
+def test_the_index_of_pandas_is_no_column():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(COLUMNS)
+    same(read_table(frame.iloc[[4, 2, 0]]), read_table(frame.iloc[[4, 2, 0]].reset_index(drop=True)))
+    assert "size" not in read_table(frame.set_index("size")).names
+
+
+@pytest.mark.parametrize("library", ["pandas", "pyarrow"])
+def test_numbers_that_were_made_categories_are_categories(library):
+    if library == "pandas":
+        frame = pytest.importorskip("pandas").DataFrame({"zone": [3, 1, 2, 1, 3, None]}).astype("category")
+    else:
+        frame = pa.table({"zone": pa.array([3, 1, 2, 1, 3, None]).dictionary_encode()})
+    column = read_table(frame)["zone"]
+    assert (column.kind, len(column.categories), int(column.missing.sum())) == ("categorical", 3, 1)
+    assert read_table(frame, kinds={"zone": "numeric"})["zone"].kind == "numeric"
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_words_that_were_made_categories_are_words(library):
+    words = ["red", "blue", None, "red", "blue", "red"]
+    if library == "pandas":
+        frame = pytest.importorskip("pandas").DataFrame({"colour": words}).astype("category")
+    else:
+        polars = pytest.importorskip("polars")
+        frame = polars.DataFrame({"colour": polars.Series(words, dtype=polars.Categorical)})
+    assert read_table(frame)["colour"].texts() == ["red", "blue", "", "red", "blue", "red"]
+
+
+FAULTS = {
+    "delimiter": (lambda: read_table(pa.table({"a": [1]}), ";"), ArgumentError, "delimiter=';' was given with the Table"),
+    "encoding": (lambda: read_table(pa.table({"a": [1]}), encoding="big5"), ArgumentError, "only text files have one"),
+    "no rows": (lambda: read_table(pa.table({"a": []})), DataError, "the Table has a header and no rows"),
+    "no columns": (lambda: read_table(pa.table({})), DataError, "the Table has no columns"),
+    "one column": (lambda: read_table(pa.chunked_array([[1, 2]])), DataError, "a table of named columns was expected"),
+    "twice": (lambda: read_table(pa.table([[1], [2]], names=["a", "a"])), DataError, "both called 'a'"),
+    "lists": (lambda: read_table(pa.table({"a": [[1], [2]]})), DataError, "column 'a' has the type list<"),
+    "no such target": (lambda: cr.data.load(pa.table({"age": [1]}), "aeg"), DataError, "Did you mean 'age'?"),
+    "a wrong cell": (
+        lambda: read_table(pa.table({"a": ["1", "x"]}), kinds={"a": "numeric"}),
+        DataError,
+        "the Table, row 1, column 'a': 'x' is not a number",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_with_a_frame_is_said(fault):
+    make, error, said = FAULTS[fault]
+    with pytest.raises(error) as caught:
+        make()
+    assert said in str(caught.value)
