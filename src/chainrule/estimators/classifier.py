@@ -59,8 +59,8 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     Examples:
         >>> from sklearn.datasets import load_iris
         >>> from chainrule.estimators import NetworkClassifier
-        >>> X, y = load_iris(return_X_y=True, as_frame=True)
-        >>> network = NetworkClassifier(hidden=(16,), epochs=20).fit(X, y)
+        >>> X, y = load_iris(return_X_y=True)
+        >>> network = NetworkClassifier(hidden=(16,)).fit(X, y)
         >>> bool(network.score(X, y) > 0.9)
         True
         >>> network.predict(X[:2])

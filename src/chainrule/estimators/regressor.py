@@ -55,8 +55,8 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc] 
     Examples:
         >>> from sklearn.datasets import load_diabetes
         >>> from chainrule.estimators import NetworkRegressor
-        >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
-        >>> network = NetworkRegressor(hidden=(16,), epochs=20).fit(X, y)
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> network = NetworkRegressor(hidden=(16,)).fit(X, y)
         >>> bool(network.score(X, y) > 0.3)
         True
         >>> network.predict(X[:2]).shape
