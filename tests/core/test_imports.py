@@ -19,7 +19,7 @@ PARTS = ["cli", "estimators", "job", "drawing", "grading", "extend", "train", "d
 PARTS += ["nn", "optim", "numpy_functions", "functional", "creation", "testing", "conformance", "capture", "reads"]
 PARTS += ["contents", "weak", "generators", "gradients", "tensors", "learnable", "operands", "conversions", "recording"]
 PARTS += ["states", "turns", "backends", "passes", "autodiff", "layers", "ops", "ir"]
-PARTS += ["fileio", "language", "checks", "elsewhere", "registry", "version", "errors"]
+PARTS += ["frames", "fileio", "language", "checks", "elsewhere", "registry", "version", "errors"]
 LEVEL = {name: level for level, name in enumerate(PARTS)}
 HEAVY = ["torch", "sklearn", "pyarrow", "matplotlib", "PIL", "pandas", "scipy", "llvmlite", "rich", "click", "jax", "resvg_py"]
 

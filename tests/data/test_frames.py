@@ -6,8 +6,10 @@ import pyarrow.parquet
 import pytest
 
 import chainrule as cr
+from chainrule import nn, optim
 from chainrule.data import read_table
 from chainrule.errors import ArgumentError, DataError
+from chainrule.job import Config, Predictor, PreparedData, train
 
 COLUMNS = {
     "size": [1.5, None, 2.5, 4.0, 1.0, 7.5],
@@ -98,6 +100,49 @@ def test_words_that_were_made_categories_are_words(library):
     assert read_table(frame)["colour"].texts() == ["red", "blue", "", "red", "blue", "red"]
 
 
+NUMBERS = {"a": [1.0, 2.0, 3.0, 4.0], "b": [True, False, True, True], "c": [1, 2, 3, 4]}
+
+
+def trainer():
+    model = nn.Sequential(nn.Linear(3, 1))
+    return cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), backend="reference")
+
+
+@pytest.mark.parametrize("library", FRAMES)
+@pytest.mark.parametrize("split", [0.0, 0.5])
+def test_trainers_and_models_take_frames_of_numbers(library, split):
+    frame, array = FRAMES[library](NUMBERS), np.stack([np.asarray(c, float) for c in NUMBERS.values()], axis=1)
+    cr.manual_seed(0)
+    one = trainer()
+    cr.manual_seed(0)
+    other = trainer()
+    y = FRAMES[library]({"y": [1.0, 2.0, 3.0, 4.0]})
+    one.fit(frame, y, epochs=2, validation_split=split, progress=False)
+    other.fit(array, np.arange(1.0, 5.0), epochs=2, validation_split=split, progress=False)
+    assert [row["loss"] for row in one.history.epochs] == [row["loss"] for row in other.history.epochs]
+    np.testing.assert_array_equal(one.predict(frame), other.predict(array))
+    np.testing.assert_array_equal(one.model.predict(frame), other.model.predict(array))
+
+
+def test_whole_numbers_of_a_frame_stay_whole():
+    model = nn.Sequential(nn.Embedding(5, 2), nn.Flatten(), nn.Linear(6, 1))
+    frame = pa.table({"a": [0, 4], "b": pa.array([1, 2], pa.int8()), "c": [3, 3]})
+    np.testing.assert_array_equal(model.predict(Streaming(frame)), model.predict(np.array([[0, 1, 3], [4, 2, 3]])))
+
+
+def test_a_saved_network_takes_frames(tmp_path):
+    table = {"a": [1.5, None, 2.5, 4.0] * 5, "b": ["x", "y", None, "x"] * 5, "t": ["no", "yes", "no", "no"] * 5}
+    config = Config(target="t", epochs=1, hidden=(4,), backend="reference")
+    predictor = train(PreparedData.load(pa.table(table), config), config).predictor
+    predictor.save(tmp_path / "model.safetensors")
+    pyarrow.parquet.write_table(pa.table(table), tmp_path / "t.parquet")
+    loaded = Predictor.load(tmp_path / "model.safetensors")
+    answers = loaded.predict(loaded.read(tmp_path / "t.parquet", labelled=False))
+    np.testing.assert_array_equal(predictor.predict(Streaming(pa.table(table))).probabilities, answers.probabilities)
+    assert loaded.evaluate(pa.table(table)) == loaded.evaluate(loaded.read(tmp_path / "t.parquet", labelled=True))
+    assert loaded.facts["source"] == "the Table"
+
+
 FAULTS = {
     "delimiter": (lambda: read_table(pa.table({"a": [1]}), ";"), ArgumentError, "delimiter=';' was given with the Table"),
     "encoding": (lambda: read_table(pa.table({"a": [1]}), encoding="big5"), ArgumentError, "only text files have one"),
@@ -107,6 +152,22 @@ FAULTS = {
     "twice": (lambda: read_table(pa.table([[1], [2]], names=["a", "a"])), DataError, "both called 'a'"),
     "lists": (lambda: read_table(pa.table({"a": [[1], [2]]})), DataError, "column 'a' has the type list<"),
     "no such target": (lambda: cr.data.load(pa.table({"age": [1]}), "aeg"), DataError, "Did you mean 'age'?"),
+    "words for a model": (
+        lambda: trainer().predict(Streaming(pa.table({"a": [1.0], "b": ["x"], "c": [1]}))),
+        DataError,
+        "the column 'b' of the Streaming has the type string; a model reads numbers",
+    ),
+    "gaps for a model": (
+        lambda: trainer().predict(pa.table({"a": [1, 2], "b": [None, True], "c": [1, 2]})),
+        DataError,
+        "X holds nan at index (0, 1)",
+    ),
+    "no columns for a model": (lambda: trainer().predict(Streaming(pa.table({}))), DataError, "the Streaming has no columns"),
+    "pictures": (
+        lambda: PreparedData.load(pa.table({"a": [1, 2], "t": [1.5, 2]}), Config(target="t", image_size=(8, 8))),
+        ArgumentError,
+        "the setting image_size was given; the Table is a table, to which it does not apply",
+    ),
     "a wrong cell": (
         lambda: read_table(pa.table({"a": ["1", "x"]}), kinds={"a": "numeric"}),
         DataError,

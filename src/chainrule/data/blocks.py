@@ -18,9 +18,9 @@ import pyarrow.parquet
 
 from chainrule.data import delimited
 from chainrule.data.files import is_gzip
-from chainrule.data.frames import Frame, source_name
 from chainrule.errors import ArgumentError, DataError, message
 from chainrule.fileio import parsing
+from chainrule.frames import Frame, arrow_table, source_name
 
 Array = Any  # a pyarrow Array: pyarrow has no types
 Block = list[Array]  # one array per column, in the order of the file
@@ -188,20 +188,13 @@ class ParquetSource:
 
 
 class ArrowSource:
-    """A `Source` in memory.
-
-    The index of a pandas DataFrame is no column.
-    """
+    """A `Source` in memory."""
 
     delimiter = ""
 
     def __init__(self, frame: Frame) -> None:
         self.path = source_name(frame)
-        with parsing(self.path, "a table of named columns was expected", "Convert columns that hold several kinds of things."):
-            table = pa.table(frame)
-            described = (table.schema.pandas_metadata or {}).get("index_columns", ())
-            index = [name for name in described if name in table.schema.names]  # others are described, such as a range
-            self._table = table.drop_columns(index)
+        self._table = arrow_table(frame)
         self.names, self.kinds = _checked(self.path, self._table.schema)
 
     def blocks(self) -> Iterator[Block]:

@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 from chainrule.data.blocks import Array, Source, opened
 from chainrule.data.columns import Column, Words, boolean_column, number_column, with_kind, word_column
 from chainrule.data.deciding import Rule, decide
-from chainrule.data.frames import Frame
 from chainrule.data.gaps import EVERYWHERE
 from chainrule.data.parsing import (
     BOOLEANS,
@@ -34,6 +33,7 @@ from chainrule.data.parsing import (
 )
 from chainrule.data.surveying import Survey
 from chainrule.errors import DataError, message
+from chainrule.frames import Frame
 
 _TWO_CAPITALS = re.compile(r"[A-Z]{2}")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from chainrule.data.builtin_sets import BUILTIN, TARGET, Dataset, builtin
 from chainrule.data.files import did_you_mean, existing_file
-from chainrule.data.frames import DataSource, Frame
 from chainrule.data.images import ImageSet, holds_pictures, read_images
 from chainrule.data.tables import Table, read_table
 from chainrule.errors import DataError, message
+from chainrule.frames import DataSource, Frame
 
 
 def load(

@@ -26,8 +26,8 @@ from chainrule.data.columns import (
     word_column,
 )
 from chainrule.data.files import did_you_mean, existing_file
-from chainrule.data.frames import DataSource, Frame, source_name
 from chainrule.errors import DataError, message, missing_dependency
+from chainrule.frames import DataSource, Frame, source_name
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from chainrule.data import Table, read_table
-from chainrule.data.frames import Frame
 from chainrule.errors import DTypeError, message
+from chainrule.frames import Frame
 from chainrule.job.inputs.tables import TableEncoder
 
 _CELLS = (str, bool, int, float, np.datetime64, type(None))

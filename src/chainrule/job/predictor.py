@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.data import TargetEncoder
-from chainrule.data.frames import DataSource
 from chainrule.data.records import is_count, is_text, read_record
 from chainrule.errors import ModelFileError, message
+from chainrule.frames import DataSource, Frame
 from chainrule.ir import Array
 from chainrule.job.folders import MODEL_FILE
 from chainrule.job.inputs import Encoder, check_kind_of, encoder_of, other_kind, read_encoder
@@ -128,7 +128,9 @@ class Predictor:
         return self.features.row_names(data, keep)
 
     def predict(self, data: Any) -> Predictions:
-        """Answers for every row."""
+        """Answers for every row of data from `read`, or of a DataFrame."""
+        if isinstance(data, Frame):
+            data = self.read(data, labelled=False)
         return self.answers(self.outputs(self.inputs(data)))
 
     def outputs(self, inputs: Array) -> Array:
@@ -161,11 +163,14 @@ class Predictor:
         return probabilities(self.target, outputs)
 
     def labelled(self, data: Any) -> tuple[Array, Array]:
-        """What the network reads, and the encoded targets (n,); rows without a target are left out.
+        """What the network reads, and the encoded targets (n,), of data from `read` or a DataFrame; rows without a target are
+        left out.
 
         Raises:
             DataError: data that does not fit, or has no target.
         """
+        if isinstance(data, Frame):
+            data = self.read(data, labelled=True)
         self._check(data)
         rows, truth = self.features.truth(data, self.target)
         return self.inputs(data)[rows], truth

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import TargetEncoder, split_rows
-from chainrule.data.frames import DataSource, source_name
 from chainrule.data.targets import Target
 from chainrule.errors import ArgumentError, message
+from chainrule.frames import DataSource, source_name
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.job.inputs import ENCODERS, Encoder, encoder_for, encoder_of

@@ -13,8 +13,8 @@ from typing import Any
 
 from chainrule.data import BUILTIN
 from chainrule.data.files import existing_file
-from chainrule.data.frames import DataSource, Frame, source_name
 from chainrule.errors import DataError, ModelFileError, message
+from chainrule.frames import DataSource, Frame, source_name
 from chainrule.job.config import Config
 from chainrule.job.inputs.encoder import Encoder, LabelledEncoder, Listing, Sample
 from chainrule.job.inputs.pictures import PictureEncoder

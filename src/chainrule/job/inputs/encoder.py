@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 
 from chainrule import nn
 from chainrule.data import TargetEncoder
-from chainrule.data.frames import DataSource
 from chainrule.data.targets import TASKS, Target
 from chainrule.errors import DataError, message
+from chainrule.frames import DataSource
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.language import Phrase

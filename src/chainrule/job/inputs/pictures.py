@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 
 from chainrule import nn
 from chainrule.data import ImageSet, PixelEncoder, TargetEncoder, load, read_images
-from chainrule.data.frames import DataSource, Frame
 from chainrule.data.images import holds_pictures
 from chainrule.data.picture_files import SUFFIXES
 from chainrule.data.targets import Target
+from chainrule.frames import DataSource, Frame
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.job.inputs.encoder import Activation, LabelledEncoder, Listing, Sample

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Self
 
 from chainrule.data import Column, Dataset, FeatureEncoder, Table, TargetEncoder, load
 from chainrule.data.encodings import is_utf8
-from chainrule.data.frames import DataSource, Frame
 from chainrule.data.targets import Target
 from chainrule.errors import ArgumentError, DataError, message
+from chainrule.frames import DataSource, Frame
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.job.inputs.encoder import Encoder, Listing
