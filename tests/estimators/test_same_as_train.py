@@ -98,13 +98,24 @@ def test_defaults_are_those_of_train(estimator):
     assert left == ({"class_weight"} if estimator is NetworkRegressor else set()), "a new setting is a parameter as well"
 
 
-@pytest.mark.parametrize("target", ["two", "number"])
-def test_what_is_saved_is_a_model_of_train(target, tmp_path):
-    network = ESTIMATORS[target](**SMALL).fit(pa.table(inputs()), columns()[target])
+SAVED = {
+    "words": columns()["two"],
+    "numbers": columns()["number"],
+    "flags": [word == "good" for word in columns()["two"]],
+    "floats": [float(word == "good") for word in columns()["two"]],
+}
+
+
+@pytest.mark.parametrize("kind", SAVED)
+def test_what_is_saved_is_a_model_of_train(kind, tmp_path):
+    estimator = NetworkRegressor if kind == "numbers" else NetworkClassifier
+    network = estimator(**SMALL).fit(pa.table(inputs()), SAVED[kind])
     network.predictor_.save(tmp_path / "model.safetensors")
     loaded = Predictor.load(tmp_path / "model.safetensors")
-    answers = loaded.predict(loaded.read(written(tmp_path, inputs()), labelled=False))
-    np.testing.assert_array_equal(
-        answers.values.astype(str),
-        network.predictor_.predict(network.predictor_.read(pa.table(inputs()), labelled=False)).values.astype(str),
-    )
+    path = written(tmp_path, inputs() | {"y": SAVED[kind]})
+    answers = loaded.predict(loaded.read(path, labelled=False))
+    np.testing.assert_array_equal(answers.values, network.predictor_.predict(pa.table(inputs())).values)
+    found = loaded.evaluate(loaded.read(path, labelled=True))
+    measured = network.score(pa.table(inputs()), SAVED[kind])
+    assert found["r2" if kind == "numbers" else "accuracy"] == pytest.approx(measured, abs=1e-6)
+    assert loaded.facts == {"source": estimator.__name__, "rows": 48, "epochs": 3, "stopped": ""}

@@ -55,6 +55,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     loss_curve_: list[float]
     validation_scores_: list[float] | None
     _fitted: Fitted
+    _rows: int  # that were trained on last
 
     # ------------------------------------------------------------------------------------ what the two differ in
     @abstractmethod
@@ -92,7 +93,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         config = resolved(config, samples)
         trainer = make_trainer(config, samples, None if known is None else known.model)
         fit(trainer, samples, config, own_callbacks(config, samples), progress=bool(self.verbose))
-        self._take(Fitted(trainer.model, preprocessing), config)
+        self._take(Fitted(trainer.model, preprocessing), config, samples)
         self._note(trainer.history.epochs, samples, before=0 if known is None else self.n_iter_)
         return self
 
@@ -106,7 +107,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         if trainer is None:
             trainer = make_trainer(config, samples, None if known is None else known.model)
         fit(trainer, samples, replace(config, epochs=trainer.epoch + 1), (), progress=bool(self.verbose))
-        self._take(Fitted(trainer.model, preprocessing, trainer), config)
+        self._take(Fitted(trainer.model, preprocessing, trainer), config, samples)
         self._note(trainer.history.epochs[-1:], samples, before=0 if known is None else self.n_iter_)
         return self
 
@@ -175,8 +176,9 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return read_inputs(self, X) if made is None else read_inputs(self, X, made.features, made.names)
 
     # ------------------------------------------------------------------------------------ what fitting leaves
-    def _take(self, fitted: Fitted, config: Config) -> None:
+    def _take(self, fitted: Fitted, config: Config, samples: Samples) -> None:
         self._fitted = fitted
+        self._rows = len(samples.X)
         self.settings_ = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "target"}
 
     def _note(self, epochs: Sequence[Mapping[str, float]], samples: Samples, *, before: int) -> None:
@@ -211,7 +213,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
                     "Pickle the estimator.",
                 )
             )
-        facts = {"source": type(self).__name__, "rows": 0, "epochs": self.n_iter_, "stopped": ""}
+        facts = {"source": type(self).__name__, "rows": self._rows, "epochs": self.n_iter_, "stopped": ""}
         return Predictor(fitted.model, fitted.preprocessing.features, fitted.targets.encoders[0], facts)
 
     # ------------------------------------------------------------------------------------ for scikit-learn

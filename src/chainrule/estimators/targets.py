@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.data import TargetEncoder
-from chainrule.data.targets import Task, standard_scale
+from chainrule.data import Table, TargetEncoder
+from chainrule.data.targets import Classes, Task, standard_scale
 from chainrule.ir import Array
 from chainrule.job.measures import probabilities
 
@@ -25,11 +25,11 @@ class Targets:
 
     @staticmethod
     def for_classes(labels: Array, name: str) -> Targets:
-        """One target that is one of these classes (k,)."""
-        texts = tuple(map(str, labels.tolist()))
+        """One target that is one of these classes (k,), which are sorted."""
+        column = Table.from_columns({name: labels}, "y")[name]
+        texts = Classes.of(column, np.arange(len(labels))).labels()
         task: Task = "binary" if len(texts) == 2 else "multiclass"
-        reading = {"b": "boolean", "i": "numeric", "u": "numeric", "f": "numeric"}.get(labels.dtype.kind, "categorical")
-        return Targets((TargetEncoder(name, task, texts, 0.0, 1.0, reading),))
+        return Targets((TargetEncoder(name, task, texts, 0.0, 1.0, column.reading),))
 
     @staticmethod
     def for_labels(names: Sequence[str]) -> Targets:
