@@ -219,6 +219,25 @@ def test_a_part_at_a_time():
     assert fitted.partial_fit(X, X[:, 0]).loss_curve_[-1] < before
 
 
+def test_after_a_fit_that_failed_there_are_no_answers():
+    X, y = data()
+    network = classifier().fit(X, y)
+    with pytest.raises(ArgumentError, match="the setting l2 is -1"):
+        network.set_params(l2=-1).fit(X, np.array(["no", "yes"])[y])
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        network.predict(X)
+    network = classifier()
+    with pytest.raises(DataError, match="y has the class 1"):
+        network.partial_fit(X, y, classes=[0, 2])
+    assert network.partial_fit(X, y, classes=[0, 1]).n_iter_ == 1
+
+
+def test_settings_of_a_part_stay():
+    X, y = data()
+    network = classifier(learning_rate=0.5).partial_fit(X, y, classes=[0, 1])
+    assert network.set_params(learning_rate=0.1).partial_fit(X, y).settings_["learning_rate"] == 0.5
+
+
 def test_a_warm_start_goes_on():
     X, y = data(100)
     cold, warm = classifier(epochs=10, schedule="constant"), classifier(epochs=10, schedule="constant", warm_start=True)
@@ -264,8 +283,19 @@ def test_a_pickle_is_a_model_file_and_an_altered_one_is_refused():
 
 
 # ---------------------------------------------------------------------------------------- frames
+class Streaming:
+    """Nothing but Arrow's interface."""
+
+    def __init__(self, table):
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
 FRAMES = {
     "pyarrow": pa.table,
+    "stream": lambda table: Streaming(pa.table(table)),
     "pandas": lambda table: pytest.importorskip("pandas").DataFrame(table),
     "polars": lambda table: pytest.importorskip("polars").DataFrame(table),
 }
@@ -326,6 +356,7 @@ REFUSED = {
         DataError,
         "use sklearn.multioutput.MultiOutputClassifier",
     ),
+    "rows without an answer": (lambda: regressor().fit(X, Y[:50]), DataError, "X has 60 rows, and y has 50"),
     "no y": (lambda: regressor().fit(X, None), DataError, "requires y to be passed, but the target y is None"),
     "infinite": (lambda: regressor().fit(np.where(X > 1, np.inf, X), Y), DataError, "column 'x0' of X holds inf at row"),
     "a strange cell": (lambda: classifier().fit([[{}]] * 60, Y), DTypeError, "X holds {} (dict)"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from chainrule.data import Table
 from chainrule.errors import DataError, MissingName, message
@@ -49,7 +49,7 @@ class Truth:
     classes: Array | None = None
 
 
-class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class NetworkEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """Base of `NetworkClassifier` and `NetworkRegressor`."""
 
     loss_curve_: list[float]
@@ -87,14 +87,15 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             ArgumentError: a setting out of range.
             NonFiniteLoss: the loss became NaN or infinite.
         """
-        known = self._fitted if self.warm_start and hasattr(self, "_fitted") else None
+        known = self.__dict__.pop("_fitted", None)  # until this fit has ended well, there are no answers
+        known = known if self.warm_start else None
         config = self._config()
         samples, preprocessing = self._samples(X, y, sample_weight, config, known)
         config = resolved(config, samples)
         trainer = make_trainer(config, samples, None if known is None else known.model)
         fit(trainer, samples, config, own_callbacks(config, samples), progress=bool(self.verbose))
-        self._take(Fitted(trainer.model, preprocessing), config, samples)
         self._note(trainer.history.epochs, samples, before=0 if known is None else self.n_iter_)
+        self._take(Fitted(trainer.model, preprocessing), config, samples)
         return self
 
     def _fit_part(self, X: Any, y: Any, sample_weight: Any) -> Self:
@@ -106,9 +107,11 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         trainer = None if known is None else known.trainer
         if trainer is None:
             trainer = make_trainer(config, samples, None if known is None else known.model)
+        else:  # its optimiser stays as it is
+            config = replace(Config(), **self.settings_)
         fit(trainer, samples, replace(config, epochs=trainer.epoch + 1), (), progress=bool(self.verbose))
-        self._take(Fitted(trainer.model, preprocessing, trainer), config, samples)
         self._note(trainer.history.epochs[-1:], samples, before=0 if known is None else self.n_iter_)
+        self._take(Fitted(trainer.model, preprocessing, trainer), config, samples)
         return self
 
     def _config(self) -> Config:
@@ -138,7 +141,9 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             raise DataError(message(given, "a network learns from known answers", "Pass them."))
         table = self._table(X, known)
         truth = self._truth(y, going_on=part or known is not None)
-        check_consistent_length(X, y)
+        if len(truth.values) != table.n_rows:
+            given = f"X has {table.n_rows} rows, and y has {len(truth.values)}"
+            raise DataError(message(given, "every row has an answer", "Leave out what has no counterpart."))
         weights, rows = self._weighted(sample_weight, truth)
         classes = None if truth.classes is None else truth.classes[rows]
         everything = np.arange(len(rows))
@@ -217,6 +222,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return Predictor(fitted.model, fitted.preprocessing.features, fitted.targets.encoders[0], facts)
 
     # ------------------------------------------------------------------------------------ for scikit-learn
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a network; not after a fit that failed."""
+        return hasattr(self, "_fitted")
+
     def __sklearn_tags__(self) -> Any:
         """Gaps and words are taken, sparse matrices are not."""
         tags = super().__sklearn_tags__()

@@ -142,7 +142,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
 
     def _take_classes(self, classes: Any) -> None:
         """Keep the classes of the first call of `partial_fit`; later ones must have the same, or none."""
-        if not hasattr(self, "classes_"):
+        if not hasattr(self, "_fitted"):
             if classes is None:
                 raise ArgumentError(
                     message(

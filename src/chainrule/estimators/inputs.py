@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from chainrule.data import Table, read_table
 from chainrule.errors import DTypeError, message
-from chainrule.frames import Frame
+from chainrule.frames import Frame, arrow_table
 from chainrule.job.inputs.tables import TableEncoder
 
 _CELLS = (str, bool, int, float, np.datetime64, type(None))
@@ -33,6 +33,7 @@ def read_inputs(estimator: Any, X: Any, features: TableEncoder | None = None, na
     fitting = features is None
     _refuse_sparse(X)
     if isinstance(X, Frame):
+        X = X if hasattr(X, "shape") else arrow_table(X)
         validate_data(estimator, X, skip_check_array=True, reset=fitting)
         table = read_table(X) if features is None else read_table(X, kinds=features.kinds, missing=features.gaps)
     else:
