@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+import chainrule as cr
 from chainrule import frames
 from chainrule.errors import MissingDependency
 
@@ -13,7 +14,7 @@ def test_estimators_say_that_scikit_learn_is_missing_or_old(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn.utils.validation", None)
     with pytest.raises(MissingDependency) as caught:
-        import chainrule.estimators  # noqa: F401
+        cr.__getattr__("estimators")
     assert str(caught.value).startswith("chainrule.estimators needs the package scikit-learn ≥ 1.6, which is not installed")
     assert 'pip install "chainrule[sklearn]"' in str(caught.value)
 

@@ -118,7 +118,7 @@ def numbers(data: Any, name: str) -> Array:
                 "Make all rows equally long; join several inputs with np.concatenate((a, b), axis=1).",
             )
         ) from None
-    if array.dtype == object and isinstance(data, Frame):  # columns of different types
+    if array.dtype.kind == "O" and isinstance(data, Frame):  # columns of different types
         array = matrix(data)
     if array.dtype.kind not in "biuf":
         raise DataError(
