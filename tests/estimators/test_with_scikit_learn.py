@@ -383,6 +383,11 @@ REFUSED = {
         "Write hidden= in place of hidden_layer_sizes=.",
     ),
     "MLPRegressor's names": (lambda: NetworkRegressor(max_iter=9), CallError, "Write epochs= in place of max_iter=."),
+    "MLPClassifier's names in a search": (
+        lambda: GridSearchCV(classifier(), {"alpha": [0.1]}, cv=2, error_score="raise").fit(X, Y),
+        ArgumentError,
+        "Write 'l2' in place of 'alpha'.",
+    ),
     "no predictor": (lambda: classifier().predictor_, sklearn.exceptions.NotFittedError, "is not fitted yet"),
 }
 

@@ -14,8 +14,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from chainrule import elsewhere
 from chainrule.data import Table
-from chainrule.errors import DataError, MissingName, message
+from chainrule.errors import ArgumentError, DataError, MissingName, message
 from chainrule.estimators.fitted import Fitted, Preprocessing
 from chainrule.estimators.inputs import read_inputs
 from chainrule.estimators.targets import Targets
@@ -222,6 +223,16 @@ class NetworkEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         return Predictor(fitted.model, fitted.preprocessing.features, fitted.targets.encoders[0], facts)
 
     # ------------------------------------------------------------------------------------ for scikit-learn
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, as searches do. Raises ValueError for unknown ones, which says ours for `MLPClassifier`'s."""
+        for name in params:
+            if name in elsewhere.ESTIMATOR:
+                given = f"{type(self).__name__} was given the parameter {name!r}"
+                fix = f"Write {elsewhere.ESTIMATOR[name]!r} in place of {name!r}."
+                raise ArgumentError(message(given, "parameters are called like the options of `chainrule train`", fix))
+        super().set_params(**params)
+        return self
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a network; not after a fit that failed."""
         return hasattr(self, "_fitted")
