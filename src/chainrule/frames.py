@@ -41,7 +41,7 @@ def arrow_table(frame: Frame) -> Any:
         import pyarrow as pa  # noqa: PLC0415 -- optional
     except ModuleNotFoundError as error:
         raise missing_dependency("pyarrow", "Reading tables", "app") from error
-    fix = "Convert columns that hold several kinds of things."
+    fix = "Give a table, each column of which holds one kind of thing."
     with parsing(source_name(frame), "a table of named columns was expected", fix):
         table = pa.table(frame)
         described = (table.schema.pandas_metadata or {}).get("index_columns", ())

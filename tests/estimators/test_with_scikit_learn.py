@@ -75,6 +75,7 @@ def test_what_fitting_leaves():
     assert network.best_loss_ == min(network.loss_curve_)
     assert network.settings_["hidden"] == (8,)
     assert classifier(validation=0).fit(X, y).validation_scores_ is None
+    assert classifier(validation=None).fit(X, y).validation_scores_ is None
     framed = classifier().fit(pa.table(inputs()), columns()["two"])
     assert list(framed.feature_names_in_) == list(inputs())
     assert repr(NetworkClassifier((8,), epochs=3)) == "NetworkClassifier(epochs=3, hidden=(8,))"
@@ -357,6 +358,11 @@ REFUSED = {
         "use sklearn.multioutput.MultiOutputClassifier",
     ),
     "rows without an answer": (lambda: regressor().fit(X, Y[:50]), DataError, "X has 60 rows, and y has 50"),
+    "a label that is missing": (
+        lambda: classifier().fit(X, np.where(Y == Y[0], "a", None)),
+        DataError,
+        "labels are of one type, and every row has one",
+    ),
     "no y": (lambda: regressor().fit(X, None), DataError, "requires y to be passed, but the target y is None"),
     "infinite": (lambda: regressor().fit(np.where(X > 1, np.inf, X), Y), DataError, "column 'x0' of X holds inf at row"),
     "a strange cell": (lambda: classifier().fit([[{}]] * 60, Y), DTypeError, "X holds {} (dict)"),

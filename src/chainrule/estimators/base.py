@@ -121,8 +121,8 @@ class NetworkEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         chosen = {name: value for name, value in given.items() if value is not None and not isinstance(value, Mapping)}
         if isinstance(chosen.get("hidden"), int):
             chosen["hidden"] = [chosen["hidden"]]
-        if not chosen["validation"]:
-            del chosen["validation"]  # see _samples
+        if not self.validation:
+            chosen.pop("validation", None)  # see _samples
         return Config().updated(chosen | {"seed": self._seed()})
 
     def _seed(self) -> int:

@@ -180,22 +180,15 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
 
     # ------------------------------------------------------------------------------------ targets
     def _truth(self, y: Any, *, going_on: bool) -> Truth:
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
-        if kind == "multilabel-indicator":
-            return self._labels(y)
-        if kind == "multiclass-multioutput":
+        try:
+            if type_of_target(y, input_name="y", raise_unknown=True) == "multilabel-indicator":
+                return self._labels(y)
+            values = _one_class_each(y)
+            classes = np.unique(values)
+        except TypeError as error:
             raise DataError(
-                message(
-                    "y has several columns of classes",
-                    "a network learns one class per row, or several labels that are 0 or 1",
-                    "Learn a network for each column: use sklearn.multioutput.MultiOutputClassifier.",
-                )
-            )
-        check_classification_targets(y)
-        values = column_or_1d(y, warn=True)
-        if values.dtype.kind == "f":
-            check_array(values, ensure_2d=False, input_name="y")
-        classes = np.unique(values)
+                message(f"y cannot be sorted ({error})", "labels are of one type, and every row has one", "Correct y.")
+            ) from None
         if going_on:
             _check_known(classes, self.classes_)
         elif len(classes) < 2:
@@ -239,6 +232,23 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _one_class_each(y: Any) -> Array:
+    """The class of each row (n,)."""
+    if type_of_target(y) == "multiclass-multioutput":
+        raise DataError(
+            message(
+                "y has several columns of classes",
+                "a network learns one class per row, or several labels that are 0 or 1",
+                "Learn a network for each column: use sklearn.multioutput.MultiOutputClassifier.",
+            )
+        )
+    check_classification_targets(y)
+    values: Array = column_or_1d(y, warn=True)
+    if values.dtype.kind == "f":
+        check_array(values, ensure_2d=False, input_name="y")
+    return values
 
 
 def _check_known(classes: Array, known: Array) -> None:
