@@ -359,7 +359,7 @@ REFUSED = {
     ),
     "rows without an answer": (lambda: regressor().fit(X, Y[:50]), DataError, "X has 60 rows, and y has 50"),
     "a label that is missing": (
-        lambda: classifier().fit(X, np.where(Y == Y[0], "a", None)),
+        lambda: classifier().fit(X, np.where(Y > 0, "a", None)[np.argsort(-Y)]),
         DataError,
         "labels are of one type, and every row has one",
     ),
