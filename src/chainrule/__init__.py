@@ -136,6 +136,8 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     """Load what few programs use when it is first asked for, so that `import chainrule` stays quick."""
+    if name == "estimators":  # not in __all__, since scikit-learn is optional
+        return import_module("chainrule.estimators")
     if name not in _LATER:
         raise elsewhere.missing("chainrule", name, __all__, elsewhere.FUNCTIONS)
     return getattr(import_module(_LATER[name]), name)

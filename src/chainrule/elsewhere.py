@@ -208,6 +208,17 @@ TRAINER: Mapping[str, str] = {
     "train": "Write trainer.fit(X, y)",
     "test": "Write trainer.evaluate(X, y)",
 }
+# Parameters of scikit-learn's MLPClassifier and MLPRegressor, and those of chainrule's estimators that take their place.
+ESTIMATOR: Mapping[str, str] = {
+    "alpha": "l2",
+    "early_stopping": "patience",
+    "hidden_layer_sizes": "hidden",
+    "learning_rate_init": "learning_rate",
+    "max_iter": "epochs",
+    "n_iter_no_change": "patience",
+    "solver": "optimizer",
+    "validation_fraction": "validation",
+}
 _KEYWORDS: Mapping[str, str] = {
     "a": "x",
     "axes": "axis",
@@ -266,15 +277,20 @@ def missing(owner: str, name: str, known: Iterable[str], instead: Mapping[str, s
     return error
 
 
-def explaining_calls(function: C) -> C:
-    """The function, whose wrong arguments are a CallError that says what it takes."""
+def explaining_calls(function: C, keywords: Mapping[str, str] = _KEYWORDS) -> C:
+    """The function, whose wrong arguments are a CallError that says what it takes.
+
+    Args:
+        function: with the arguments that it takes.
+        keywords: what arguments of other libraries are called here.
+    """
 
     @wraps(function)
     def explained(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except TypeError as error:
-            raise _wrong_arguments(function, args, kwargs) or error from None
+            raise _wrong_arguments(function, args, kwargs, keywords) or error from None
 
     return explained  # type: ignore[return-value]
 
@@ -287,7 +303,9 @@ def called(function: Callable[..., R], *args: Any) -> R:
         raise _wrong_arguments(function, args, {}) or error from None
 
 
-def _wrong_arguments(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> CallError | None:
+def _wrong_arguments(
+    function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], keywords: Mapping[str, str] = _KEYWORDS
+) -> CallError | None:
     try:
         signature = inspect.signature(function)
     except ValueError:  # written in C, without one
@@ -296,7 +314,7 @@ def _wrong_arguments(function: Callable[..., Any], args: Any, kwargs: Mapping[st
         signature.bind(*args, **kwargs)
     except TypeError as error:
         takes = [name for name in signature.parameters if name != "self"]
-        translated = [f"Write {_KEYWORDS[k]}= in place of {k}=." for k in kwargs if _KEYWORDS.get(k) in takes]
+        translated = [f"Write {keywords[k]}= in place of {k}=." for k in kwargs if keywords.get(k) in takes]
         translated += [f"{_ARGUMENTS[k]}." for k in kwargs if k in _ARGUMENTS and k not in takes]
         expected = f"it takes {', '.join(takes) or 'no arguments'}"
         return CallError(

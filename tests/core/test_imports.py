@@ -15,22 +15,11 @@ SOURCE = Path(cr.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the top down: a part imports from the parts below it, and from nothing above or beside it.
-PARTS = ["cli", "job", "drawing", "grading", "extend", "train", "derivations", "diagnosis", "fitting", "data", "nn", "optim"]
-PARTS += ["numpy_functions", "functional", "creation", "testing", "conformance", "capture", "reads", "contents", "weak"]
-PARTS += [
-    "generators",
-    "gradients",
-    "tensors",
-    "learnable",
-    "operands",
-    "conversions",
-    "recording",
-    "states",
-    "turns",
-    "backends",
-    "passes",
-]
-PARTS += ["autodiff", "layers", "ops", "ir", "fileio", "language", "checks", "elsewhere", "registry", "version", "errors"]
+PARTS = ["cli", "estimators", "job", "drawing", "grading", "extend", "train", "derivations", "diagnosis", "fitting", "data"]
+PARTS += ["nn", "optim", "numpy_functions", "functional", "creation", "testing", "conformance", "capture", "reads"]
+PARTS += ["contents", "weak", "generators", "gradients", "tensors", "learnable", "operands", "conversions", "recording"]
+PARTS += ["states", "turns", "backends", "passes", "autodiff", "layers", "ops", "ir"]
+PARTS += ["frames", "fileio", "language", "checks", "elsewhere", "registry", "version", "errors"]
 LEVEL = {name: level for level, name in enumerate(PARTS)}
 HEAVY = ["torch", "sklearn", "pyarrow", "matplotlib", "PIL", "pandas", "scipy", "llvmlite", "rich", "click", "jax", "resvg_py"]
 

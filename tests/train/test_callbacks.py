@@ -352,6 +352,26 @@ def test_a_run_that_learns_keeps_its_weights_at_the_end():
     assert same(t.model.state_dict(), scripted.weights[-1])
 
 
+def test_weights_say_which_held_out_samples_choose_the_epoch():
+    def kept(weights):
+        best = cr.BestEpoch(*noisy(1), sample_weight=weights)
+        fit_noise(wide_trainer(), [best])
+        return best.kept
+
+    plain, t = cr.BestEpoch(*noisy(1)), wide_trainer()
+    scripted = Scripted(range(30))
+    fit_noise(t, [scripted, plain])
+    assert kept(np.full(60, 3.0)) == plain.kept is not None
+    now = wide_trainer()
+    losses = []
+    for weights in (scripted.weights[-1], scripted.weights[plain.kept - 1]):
+        now.model.load_state_dict(weights)
+        losses.append(now.losses(*noisy(1)))
+    lost = losses[0] - losses[1]
+    assert kept(np.arange(60) == lost.argmax()) == plain.kept
+    assert kept(np.arange(60) == lost.argmin()) is None
+
+
 @pytest.mark.parametrize("saved_at", [2, 25, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("averaging", [[], [20]])
 def test_a_resumed_run_goes_back_to_the_same_epoch(saved_at, averaging, tmp_path):

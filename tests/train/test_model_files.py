@@ -1,6 +1,7 @@
 """Model files and checkpoints: whole or not there, and never trusted."""
 
 import errno
+import io
 import json
 import os
 import pickle
@@ -51,6 +52,19 @@ def test_a_model_comes_back_bit_for_bit(tmp_path):
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(loaded.state_dict()[name], array)
         assert loaded.state_dict()[name].dtype == array.dtype
+
+
+def test_models_and_trainings_in_memory(content):
+    buffer = io.BytesIO()
+    cr.save_model(small_model(), buffer, {"classes": ["no", "ja – 是"]})
+    assert buffer.getvalue() == content
+    assert cr.load_model(buffer)[1] == cr.load_model(io.BytesIO(content))[1] == {"classes": ["no", "ja – 是"]}
+    with pytest.raises(ModelFileError, match="the buffer holds a model only"):
+        cr.load_trainer(buffer)
+    with pytest.raises(ModelFileError, match="the buffer could not be read"):
+        cr.load_model(io.BytesIO(content[:-1]))
+    with pytest.raises(ArgumentError, match="a value to save in the buffer is not JSON"):
+        cr.save_model(small_model(), io.BytesIO(), {"classes": {1, 2}})
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):

@@ -181,7 +181,7 @@ def _show_plan(prepared: PreparedData, config: Config) -> None:
     parts = [f"loss {config.loss}"]
     if len(layers) > 1:
         parts = [config.activation, *([f"dropout {config.dropout:g}"] if config.dropout else []), *parts]
-    echo(f"Network: {' → '.join([*layers, count(prepared.outputs, 'output')])}; {', '.join(parts)}.")
+    echo(f"Network: {' → '.join([*layers, count(prepared.target.outputs, 'output')])}; {', '.join(parts)}.")
     batch = min(config.batch_size or len(prepared.X), len(prepared.X))
     steps = -(-len(prepared.X) // batch)
     schedule = "constant; weights averaged at the end" if config.schedule == AVERAGE else config.schedule

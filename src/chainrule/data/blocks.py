@@ -1,11 +1,11 @@
-"""Where the cells of a table file come from: a delimited or a Parquet file, as blocks of rows.
+"""Where the cells of a table come from: a delimited or a Parquet file, or a table in memory, as blocks of rows.
 
 Only `reading` imports this module: pyarrow is optional.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,41 +18,63 @@ import pyarrow.parquet
 
 from chainrule.data import delimited
 from chainrule.data.files import is_gzip
-from chainrule.errors import DataError, message
+from chainrule.errors import ArgumentError, DataError, message
 from chainrule.fileio import parsing
+from chainrule.frames import Frame, arrow_table, source_name
 
 Array = Any  # a pyarrow Array: pyarrow has no types
 Block = list[Array]  # one array per column, in the order of the file
 
 _BLOCK_BYTES = 4 << 20
-_PARQUET_ROWS = 65_536
+_ROWS = 65_536
 
 
-def opened(path: Path, delimiter: str | None, encoding: str | None) -> Source:
-    """The file as a source of blocks; see `tables.read_table`."""
-    with path.open("rb") as stream:
+def opened(place: Path | Frame, delimiter: str | None, encoding: str | None) -> Source:
+    """The table as a source of blocks; see `tables.read_table`."""
+    if isinstance(place, Frame):
+        for name, value in (("delimiter", delimiter), ("encoding", encoding)):
+            if value is not None:
+                raise ArgumentError(
+                    message(
+                        f"{name}={value!r} was given with {source_name(place)}", "only text files have one", "Leave it out."
+                    )
+                )
+        return ArrowSource(place)
+    with place.open("rb") as stream:
         is_parquet = stream.read(4) == b"PAR1"
-    return ParquetSource(path) if is_parquet else DelimitedSource(path, delimiter, encoding)
+    return ParquetSource(place) if is_parquet else DelimitedSource(place, delimiter, encoding)
 
 
 class Source(Protocol):
-    """A table file.
+    """A table in a file or in memory.
 
     Attributes:
-        path: the file.
         names: of the columns.
-        delimiter: between cells; empty for Parquet.
+        delimiter: between cells; empty where cells have types.
+        kinds: how the types of columns say that they are to be read, by name; see `tables.read_table`.
     """
 
-    path: Path
     names: tuple[str, ...]
     delimiter: str
+    kinds: Mapping[str, str]
+
+    @property
+    def path(self) -> Path | str:
+        """The file, or what messages call the table."""
 
     def blocks(self) -> Iterator[Block]:
-        """Every row of the file, block by block."""
+        """Every row of the table, block by block."""
 
     def place(self, row: int) -> str:
         """What a message calls data row `row`, counted from 0."""
+
+    def state(self) -> object:
+        """What is another when the table has been written to."""
+
+
+def _state_of(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class DelimitedSource:
@@ -63,6 +85,7 @@ class DelimitedSource:
         self.path = path
         self.names = self._layout.names
         self.delimiter = self._layout.delimiter
+        self.kinds: Mapping[str, str] = {}
 
     def blocks(self) -> Iterator[Block]:
         """See `Source`."""
@@ -101,6 +124,10 @@ class DelimitedSource:
     def place(self, row: int) -> str:
         """See `Source`."""
         return f"line {delimited.line_of_row(self._layout, row)}"
+
+    def state(self) -> object:
+        """See `Source`."""
+        return _state_of(self.path)
 
 
 def _without_header(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -142,28 +169,75 @@ class ParquetSource:
         self.path = path
         with _parquet(path), path.open("rb") as file:
             schema = pyarrow.parquet.read_schema(file)
-            self.names = tuple(schema.names)
-        delimited.check_names(path, self.names)
-        for column in schema:
-            if not _is_readable(column.type):
-                raise DataError(
-                    message(
-                        f"{path}, column '{column.name}' has the type {column.type}",
-                        "a column holds numbers, booleans, dates or strings",
-                        "Convert or drop it.",
-                    )
-                )
+        self.names, self.kinds = _checked(path, schema)
 
     def blocks(self) -> Iterator[Block]:
         """See `Source`."""
         with _parquet(self.path), self.path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
-            for batch in file.iter_batches(_PARQUET_ROWS):
+            for batch in file.iter_batches(_ROWS):
                 batch.validate(full=True)  # text that is not UTF-8
-                yield [_without_nan(cells) if _is_number(cells.type) else _as_words(cells) for cells in batch.columns]
+                yield _cells(batch)
 
     def place(self, row: int) -> str:
         """See `Source`."""
         return f"row {row + 1}"
+
+    def state(self) -> object:
+        """See `Source`."""
+        return _state_of(self.path)
+
+
+class ArrowSource:
+    """A `Source` in memory."""
+
+    delimiter = ""
+
+    def __init__(self, frame: Frame) -> None:
+        self.path = source_name(frame)
+        self._table = arrow_table(frame)
+        self.names, self.kinds = _checked(self.path, self._table.schema)
+
+    def blocks(self) -> Iterator[Block]:
+        """See `Source`."""
+        return (_cells(batch) for batch in self._table.to_batches(_ROWS))
+
+    def place(self, row: int) -> str:
+        """See `Source`."""
+        return f"row {row}"
+
+    def state(self) -> object:
+        """See `Source`: Arrow's tables do not change."""
+        return None
+
+
+def _checked(path: Path | str, schema: Any) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """The names of the columns, and the kinds that their types tell: numbers that were made categories are no amounts.
+
+    Raises:
+        DataError: names that are missing or come twice, or a type that is not read.
+    """
+    names = tuple(schema.names)
+    delimited.check_names(path, names)
+    for column in schema:
+        if not _is_readable(column.type):
+            raise DataError(
+                message(
+                    f"{path}, column '{column.name}' has the type {column.type}",
+                    "a column holds numbers, booleans, dates or strings",
+                    "Convert or drop it.",
+                )
+            )
+    kinds = {
+        column.name: "categorical"
+        for column in schema
+        if pa.types.is_dictionary(column.type) and _is_number(column.type.value_type)
+    }
+    return names, kinds
+
+
+def _cells(batch: Any) -> Block:
+    """The columns of a record batch, as numbers or words."""
+    return [_without_nan(cells) if _is_number(cells.type) else _as_words(cells) for cells in batch.columns]
 
 
 def _parquet(path: Path) -> AbstractContextManager[None]:
@@ -192,4 +266,6 @@ def _without_nan(cells: Array) -> Array:
 
 
 def _as_words(cells: Array) -> Array:
-    return pc.cast(cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells, pa.string())
+    if pa.types.is_dictionary(cells.type):
+        return pc.take(pc.cast(cells.dictionary, pa.string()), cells.indices)
+    return pc.cast(cells, pa.string())

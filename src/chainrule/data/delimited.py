@@ -319,7 +319,7 @@ def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
     return names
 
 
-def check_names(path: Path, names: tuple[str, ...]) -> None:
+def check_names(path: Path | str, names: tuple[str, ...]) -> None:
     """DataError when there are no columns, or one has no name, or two have the same."""
     if not names:
         raise DataError(message(f"{path} has no columns", "a table was expected", "Write the file again."))

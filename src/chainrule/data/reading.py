@@ -1,4 +1,4 @@
-"""Reading table files with pyarrow, in two passes over blocks of rows.
+"""Reading tables with pyarrow, in two passes over blocks of rows.
 
 The first pass surveys every column (`surveying`), and `deciding` finds the rule by which it is read. The second pass converts
 cells by that rule. No pass holds more than one block of text, so memory is that of the converted columns.
@@ -33,13 +33,14 @@ from chainrule.data.parsing import (
 )
 from chainrule.data.surveying import Survey
 from chainrule.errors import DataError, message
+from chainrule.frames import Frame
 
 _TWO_CAPITALS = re.compile(r"[A-Z]{2}")
 
 
 @dataclass(frozen=True)
 class How:
-    """How a file is to be read; see `tables.read_table`."""
+    """How a table is to be read; see `tables.read_table`."""
 
     kinds: Mapping[str, str]
     missing: Sequence[str] | Mapping[str, Sequence[str]]
@@ -51,27 +52,28 @@ class How:
         return tuple(dict.fromkeys(word.strip() for word in words))
 
 
-def read_columns(path: Path, delimiter: str | None, encoding: str | None, how: How) -> dict[str, Column]:
-    """The columns of a file by name, each with its kind; see `tables.read_table`."""
-    source = opened(path, delimiter, encoding)
-    before = _state(path)
+def read_columns(place: Path | Frame, delimiter: str | None, encoding: str | None, how: How) -> dict[str, Column]:
+    """The columns of a table by name, each with its kind; see `tables.read_table`."""
+    source = opened(place, delimiter, encoding)
+    before = source.state()
+    how = replace(how, kinds={**source.kinds, **how.kinds})
     surveys = [Survey(name, how.kinds.get(name), how.missing_in(name)) for name in source.names]
     n_rows = _survey(source, surveys)
     if n_rows == 0:
-        raise DataError(message(f"{path} has a header and no rows", "at least one row is needed", "Add rows."))
+        raise DataError(message(f"{source.path} has a header and no rows", "at least one row is needed", "Add rows."))
     stores = [_store(rule, n_rows) for rule in decide(surveys, source)]
     written = {name: _Written() for name in source.names if name in how.verbatim}
     first_row = 0
     for block in source.blocks():
         if first_row + len(block[0]) > n_rows:
-            raise _changed(path)
+            raise _changed(source.path)
         for store, cells in zip(stores, block, strict=True):
             store.put(first_row, cells, source)
             if store.rule.name in written:
                 written[store.rule.name].put(cells)
         first_row += len(block[0])
-    if first_row < n_rows or _state(path) != before:
-        raise _changed(path)
+    if first_row < n_rows or source.state() != before:
+        raise _changed(source.path)
     columns = {store.rule.name: store.column(how.kinds.get(store.rule.name)) for store in stores}
     return columns | {name: replace(columns[name], written=store.words()) for name, store in written.items()}
 
@@ -86,13 +88,7 @@ def _survey(source: Source, surveys: list[Survey]) -> int:
     return n_rows
 
 
-def _state(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written to."""
-    found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _changed(path: Path) -> DataError:
+def _changed(path: Path | str) -> DataError:
     return DataError(
         message(
             f"{path} changed while it was read",

@@ -11,10 +11,11 @@ from chainrule.data.files import did_you_mean, existing_file
 from chainrule.data.images import ImageSet, holds_pictures, read_images
 from chainrule.data.tables import Table, read_table
 from chainrule.errors import DataError, message
+from chainrule.frames import DataSource, Frame
 
 
 def load(
-    source: str | Path,
+    source: DataSource,
     target: str | None = None,
     delimiter: str | None = None,
     kinds: Mapping[str, str] | None = None,
@@ -26,8 +27,8 @@ def load(
     """Load a data set.
 
     Args:
-        source: a key of BUILTIN; a table (CSV, TSV, Parquet); or pictures (a folder of class folders, IDX, .npz). A path that
-            exists comes before a built-in data set of the same name.
+        source: a key of BUILTIN; a table (CSV, TSV, Parquet, or a DataFrame as in `read_table`); or pictures (a folder of class
+            folders, IDX, .npz). A path that exists comes before a built-in data set of the same name.
         target: the column to predict, which a table must then have.
         delimiter: see `read_table`.
         kinds: see `read_table`.
@@ -39,6 +40,8 @@ def load(
         DataError: neither a name nor a path, a target that is not there, or what the reader of the source finds wrong.
         MissingDependency: the optional package that reads the source is not installed.
     """
+    if isinstance(source, Frame):
+        return _with_target(read_table(source, delimiter, kinds, **reading), target)
     path = Path(source)
     if not path.exists() and str(source) in BUILTIN:
         return _checked_target(builtin(str(source), seed), target)
@@ -57,7 +60,10 @@ def load(
         if target is not None:
             raise DataError(message(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out."))
         return read_images(path, image_size)
-    table = read_table(path, delimiter, kinds, **reading)
+    return _with_target(read_table(path, delimiter, kinds, **reading), target)
+
+
+def _with_target(table: Table, target: str | None) -> Table:
     if target is not None:
         table[target]
     return table

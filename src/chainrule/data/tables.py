@@ -1,7 +1,7 @@
 """Tables: named columns of one length.
 
-`read_table` reads a delimited text file or a Parquet file; `Table.from_columns` takes arrays and lists. Both recognise missing
-values and decide a kind per column (`columns`).
+`read_table` reads a delimited text file, a Parquet file or a DataFrame; `Table.from_columns` takes arrays and lists. Both
+recognise missing values and decide a kind per column (`columns`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from chainrule.data.columns import (
 )
 from chainrule.data.files import did_you_mean, existing_file
 from chainrule.errors import DataError, message, missing_dependency
+from chainrule.frames import DataSource, Frame, source_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ class Table:
 
 
 def read_table(
-    path: str | Path,
+    source: DataSource,
     delimiter: str | None = None,
     kinds: Mapping[str, str] | None = None,
     *,
@@ -114,15 +114,17 @@ def read_table(
     encoding: str | None = None,
     verbatim: Collection[str] = (),
 ) -> Table:
-    """Read a CSV, TSV or otherwise delimited text file (plain or gzip, header line first), or a Parquet file.
+    """Read a CSV, TSV or otherwise delimited text file (plain or gzip, header line first), a Parquet file, or a DataFrame.
 
     Every column is read by one rule, decided from all its cells (docs/tables.md): numbers with their thousands separators,
     units and signs, dates in one order, two words, or words. Empty cells, NA, N/A, NaN and null are missing; so is a word such
     as None, - or ? in a column that otherwise holds numbers or dates. Memory stays near 8 bytes a cell for numbers and dates
-    and 4 for words, whatever the size of the file.
+    and 4 for words, whatever the size of the file. A DataFrame is read as the Parquet file that it would be written to, without
+    its index.
 
     Args:
-        path: the file.
+        source: the file, or a table in memory that has `__arrow_c_stream__`: a DataFrame of pandas ≥ 2.2 or polars, a table of
+            pyarrow.
         delimiter: one character; None finds it among comma, semicolon, tab and |.
         kinds: column name to one of READINGS: "numeric", "boolean", "categorical", "text", "identifier", "date", "date:ORDER"
             with an order such as day/month/year, or "numeric:1.234,5" for decimal commas. A column named here is read in that
@@ -136,18 +138,19 @@ def read_table(
             unnamed or repeated names; ragged rows; unclosed quotes; infinities; a column of numbers or dates in which a few
             cells are something else; a file that changes while it is read. The message names the file and, where there is one,
             the line, column and cell.
-        ArgumentError: a kind, delimiter or encoding that does not exist.
+        ArgumentError: a kind, delimiter or encoding that does not exist, or has no use.
         MissingDependency: pyarrow is not installed.
     """
     for name, kind in (kinds or {}).items():
         check_kind(name, kind)
-    path = existing_file(path)
+    source = source if isinstance(source, Frame) else existing_file(source)
     try:
         from chainrule.data import reading  # noqa: PLC0415 - pyarrow is optional
     except ModuleNotFoundError as error:
         raise missing_dependency("pyarrow", "Reading tables", "app") from error
     how = reading.How(kinds or {}, missing, verbatim)
-    return Table(reading.read_columns(path, delimiter, encoding, how), str(path))
+    columns = reading.read_columns(source, delimiter, encoding, how)
+    return Table(columns, source_name(source))
 
 
 def encode_words(values: Iterable[str | None]) -> tuple[NDArray[np.int32], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,22 @@ TASKS = ("auto", "regression", "classification")
 _MAX_INTEGER_CLASSES = 20
 _MOST_LABELS = 10_000  # different ways of writing; a target that has more is no class
 _FEW_CLASSES = 10  # so few may differ in every row
+
+
+class Target(Protocol):
+    """What is to be learnt, as far as building a network depends on it."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def task(self) -> Task:
+        """Which losses fit it."""
+
+    @property
+    def outputs(self) -> int:
+        """Units of the last layer."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,11 @@ class TargetEncoder:
     keys: tuple[str, ...] = ()
     unit: str = ""
     gaps: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Units of the last layer of a network: one per class; one for two classes and for numbers."""
+        return len(self.classes) if self.task == "multiclass" else 1
 
     @classmethod
     def fit(cls, column: Column, task: str = "auto", rows: ArrayLike | None = None) -> TargetEncoder:
@@ -82,10 +103,8 @@ class TargetEncoder:
                     "Choose another target, or the task classification.",
                 )
             )
-        largest = float(np.abs(present).max())
-        mean, std = float(np.mean(present / largest)) * largest, float(np.std(present / largest)) * largest
-        gaps = tuple(column.gaps)
-        return cls(column.name, "regression", (), mean, std or 1.0, column.reading, (), column.unit, gaps)
+        scale = standard_scale(present)
+        return cls(column.name, "regression", (), *scale, column.reading, (), column.unit, tuple(column.gaps))
 
     @classmethod
     def _for_classes(cls, column: Column, index: NDArray[np.int64]) -> TargetEncoder:
@@ -136,7 +155,11 @@ class TargetEncoder:
                 )
             )
         self._check_unit(column)
-        return ((column.values[index] - self.mean) / self.std).astype(np.float32)
+        return self.standardised(column.values[index])
+
+    def standardised(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+        """(x − mean) / std, as the loss of a regression compares with."""
+        return ((numbers - self.mean) / self.std).astype(np.float32)
 
     def _check_unit(self, column: Column) -> None:
         if column.unit != self.unit:
@@ -178,27 +201,34 @@ class TargetEncoder:
         Raises:
             ShapeError: outputs of any other shape.
         """
+        if self.classes:
+            labels: NDArray[Any] = np.array(self.classes)[self.positions(outputs)]
+            return labels
         scores = np.asarray(outputs, np.float64)
-        single = scores.ndim == 1 or (scores.ndim == 2 and scores.shape[1] == 1)
-        if self.task == "regression" and single:
-            numbers: NDArray[np.float64] = scores.reshape(-1) * self.std + self.mean
-            return numbers
-        if self.task == "binary" and single:
-            return self._named(scores.reshape(-1) > 0)
+        if not _is_single(scores):
+            raise self._wrong_outputs(scores)
+        numbers: NDArray[np.float64] = scores.reshape(-1) * self.std + self.mean
+        return numbers
+
+    def positions(self, outputs: ArrayLike) -> NDArray[np.int64]:
+        """Positions (n,) in `classes` of the answers that outputs mean; see `decode`."""
+        scores = np.asarray(outputs, np.float64)
+        if self.task == "binary" and _is_single(scores):
+            return (scores.reshape(-1) > 0).astype(np.int64)
         if self.classes and scores.ndim == 2 and scores.shape[1] == len(self.classes):
-            return self._named(scores.argmax(axis=1))
+            found: NDArray[np.int64] = scores.argmax(axis=1)
+            return found
+        raise self._wrong_outputs(scores)
+
+    def _wrong_outputs(self, scores: NDArray[np.float64]) -> ShapeError:
         width = len(self.classes) or 1
-        raise ShapeError(
+        return ShapeError(
             message(
                 f"outputs for '{self.name}' have shape {scores.shape}",
                 f"the task {self.task} needs (n, {width})",
                 f"Give the last layer {width} outputs.",
             )
         )
-
-    def _named(self, positions: NDArray[Any]) -> NDArray[Any]:
-        labels: NDArray[Any] = np.array(self.classes)[positions.astype(np.int64)]
-        return labels
 
     def to_dict(self) -> dict[str, Any]:
         """The encoder as plain JSON data."""
@@ -226,6 +256,17 @@ class TargetEncoder:
             raise broken("target encoder", f"has {len(record['classes'])} classes and {len(record['keys'])} keys")
         texts = {name: tuple(record[name]) for name in ("classes", "keys", "gaps")}
         return cls(**{**record, **texts})
+
+
+def _is_single(scores: NDArray[np.float64]) -> bool:
+    """Whether there is one output per row."""
+    return scores.ndim == 1 or (scores.ndim == 2 and scores.shape[1] == 1)
+
+
+def standard_scale(numbers: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation; 1 for a standard deviation of 0."""
+    largest = float(np.abs(numbers).max()) or 1.0
+    return float(np.mean(numbers / largest)) * largest, float(np.std(numbers / largest)) * largest or 1.0
 
 
 def _check_learnable(column: Column, index: NDArray[np.int64]) -> None:

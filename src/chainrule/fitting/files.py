@@ -6,6 +6,7 @@ Nothing in a file is ever run. A digest over every byte of the file tells altere
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -20,6 +21,8 @@ from chainrule.errors import ArgumentError, ModelFileError, message
 from chainrule.fileio import parsing, write_file
 from chainrule.ir import Array
 
+File = str | Path | io.BytesIO  # what can be written to and read from
+
 FORMAT = 1
 _KEY = "chainrule"  # the only one in the metadata: safetensors writes several in an order that changes
 _BLANK = "0" * 64
@@ -27,11 +30,11 @@ _BLANK = "0" * 64
 _MARK = f'"{_KEY}":"'.encode()
 
 
-def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
+def write(path: File, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
     """Write a file, whole or not at all.
 
     Args:
-        path: where; its folder must exist.
+        path: where; its folder must exist. An io.BytesIO takes the content instead.
         arrays: by name; any shape, dtype bool, integer or float.
         description: JSON-able.
 
@@ -39,7 +42,7 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
         OutputError: the folder is missing or not writable, or the disk is full; what was at `path` is still there.
         ArgumentError: JSON does not have a value in the description.
     """
-    path = checks.path(path, "the file to write")
+    path = path if isinstance(path, io.BytesIO) else checks.path(path, "the file to write")
     from safetensors.numpy import save  # noqa: PLC0415 -- only who saves needs it
 
     # safetensors writes strided arrays wrongly without a word.
@@ -50,7 +53,7 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             message(
-                f"a value to save in {path} is not JSON ({error})",
+                f"a value to save in {called(path)} is not JSON ({error})",
                 "extras and the states of callbacks are numbers, texts, booleans, None, and lists and dicts of them",
                 "Convert it; callbacks may also hold NumPy arrays.",
             )
@@ -58,28 +61,19 @@ def write(path: str | Path, arrays: Mapping[str, Array], description: Mapping[st
     content = bytearray(save(whole, {_KEY: _BLANK + text}))
     place = _digest_place(content)
     content[place] = hashlib.sha256(content).hexdigest().encode()
-    write_file(path, content)
+    if isinstance(path, io.BytesIO):
+        path.write(content)
+    else:
+        write_file(path, content)
 
 
-def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
+def read(path: File) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and the description in a file.
 
     Raises:
         ModelFileError: there is no such file, or it is truncated, altered, of another kind, or of another format.
     """
-    source = Path(checks.path(path, "the file to read"))
-    try:
-        with source.open("rb") as file:
-            content = bytearray(os.fstat(file.fileno()).st_size)
-            del content[file.readinto(content) :]
-    except OSError as error:
-        raise ModelFileError(
-            message(
-                f"the model file {source} could not be read ({error.strerror or error})",
-                "a model is a .safetensors file, written by `chainrule train` or save_model",
-                "Check the path; `chainrule train` names the file that it writes.",
-            )
-        ) from None
+    source, content = called(path), _content(path)
     arrays, metadata = _parse(source, content)
     if _KEY not in metadata:
         raise ModelFileError(
@@ -106,7 +100,31 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, description
 
 
-def _parse(source: Path, content: bytearray) -> tuple[dict[str, Array], dict[str, str]]:
+def called(path: File) -> str:
+    """What messages call a file."""
+    return "the buffer" if isinstance(path, io.BytesIO) else str(path)
+
+
+def _content(path: File) -> bytearray:
+    if isinstance(path, io.BytesIO):
+        return bytearray(path.getvalue())
+    source = Path(checks.path(path, "the file to read"))
+    try:
+        with source.open("rb") as file:
+            content = bytearray(os.fstat(file.fileno()).st_size)
+            del content[file.readinto(content) :]
+    except OSError as error:
+        raise ModelFileError(
+            message(
+                f"the model file {source} could not be read ({error.strerror or error})",
+                "a model is a .safetensors file, written by `chainrule train` or save_model",
+                "Check the path; `chainrule train` names the file that it writes.",
+            )
+        ) from None
+    return content
+
+
+def _parse(source: str, content: bytearray) -> tuple[dict[str, Array], dict[str, str]]:
     expected = "a whole safetensors file was expected, and this one may have been cut short or altered"
     with parsing(source, expected, "Use the original file, or train again.", ModelFileError):
         header = json.loads(_header(content))

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, message
-from chainrule.generators import manual_seed
+from chainrule.generators import Generator, drawing_from
 from chainrule.job.config import Config, activations, schedules
-from chainrule.job.prepared import PreparedData
+from chainrule.job.prepared import Samples
 from chainrule.optim.schedules import AVERAGE
 from chainrule.train import Trainer, metrics_for
 
@@ -24,9 +24,9 @@ _OTHER_L2 = 1e-4
 _LEAST_EPOCHS_TO_AVERAGE = 20
 
 
-def resolved(config: Config, prepared: PreparedData) -> Config:
+def resolved(config: Config, samples: Samples) -> Config:
     """The configuration with every open setting chosen from the data."""
-    rows = len(prepared.X)
+    rows = len(samples.X)
     batch = config.batch_size or max(_LEAST_BATCH, min(_MOST_BATCH, 2 ** round(math.log2(math.sqrt(rows)))))
     steps_per_epoch = -(-rows // batch)
     steps = max(_LEAST_STEPS, _STEPS_PER_ROOT_ROW * math.sqrt(rows))
@@ -35,14 +35,14 @@ def resolved(config: Config, prepared: PreparedData) -> Config:
     rate = config.learning_rate or optimizer.usual_lr
     decay = _OTHER_L2 if _decays(optimizer) else 0.0
     if optim.RULES[optimizer.__name__].decoupled:
-        decay = _weight_decay(prepared, rate, epochs * steps_per_epoch)
+        decay = _weight_decay(samples, rate, epochs * steps_per_epoch)
     enough = epochs >= _LEAST_EPOCHS_TO_AVERAGE and not config.patience
     chosen = {
-        **prepared.features.used_settings(prepared.target),
+        **samples.features.used_settings(samples.target),
         "hidden": _HIDDEN if config.hidden is None else config.hidden,
         "dropout": _DROPOUT if config.dropout is None else config.dropout,
         "schedule": config.schedule or (AVERAGE if enough else optim.CosineAnnealingLR.command),
-        "loss": config.loss or next(iter(nn.losses_for(prepared.target.task))),
+        "loss": config.loss or next(iter(nn.losses_for(samples.target.task))),
         "learning_rate": rate,
         "l2": decay if config.l2 is None else config.l2,
         "batch_size": batch,
@@ -56,28 +56,28 @@ def _decays(optimizer: type[optim.Optimizer]) -> bool:
     return "weight_decay" in optim.RULES[optimizer.__name__].settings
 
 
-def _weight_decay(prepared: PreparedData, rate: float, steps: int) -> float:
+def _weight_decay(samples: Samples, rate: float, steps: int) -> float:
     """The λ of AdamW with which a run pulls weights towards 0 the more, the more inputs there are per row.
 
     AdamW multiplies weights by 1 − ηλ in each step: what counts is ηλ · steps (Wang, Aitchison 2024, "How to set AdamW's weight
     decay as you scale model and dataset size"). It is 80 · inputs / rows, but at most 4.
     """
-    shrinkage = min(_SHRINKAGE * prepared.X[0].size / len(prepared.X), _MOST_SHRINKAGE)
+    shrinkage = min(_SHRINKAGE * samples.X[0].size / len(samples.X), _MOST_SHRINKAGE)
     # A run of a few steps must not pull so hard that weights change sign.
     return float(f"{shrinkage / (rate * max(steps, _LEAST_STEPS)):.3g}")
 
 
-def build(config: Config, prepared: PreparedData) -> nn.Module:
+def build(config: Config, samples: Samples) -> nn.Module:
     """The network for a resolved configuration: what the kind of input begins with, then dense layers."""
     assert config.hidden is not None and config.dropout is not None
     activation = activation_of(config)
-    layers, width = prepared.features.layers(activation)
+    layers, width = samples.features.layers(activation)
     for units in config.hidden:
         layers += [nn.Linear(width, units), activation()]
         if config.dropout:
             layers.append(nn.Dropout(config.dropout))
         width = units
-    return nn.Sequential(*layers, nn.Linear(width, prepared.outputs))
+    return nn.Sequential(*layers, nn.Linear(width, samples.target.outputs))
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
@@ -95,15 +95,16 @@ def activation_of(config: Config) -> type[nn.Activation]:
     return activations()[config.activation]
 
 
-def make_trainer(config: Config, prepared: PreparedData) -> Trainer:
-    """Model, loss, optimiser and schedule for a resolved configuration."""
-    manual_seed(config.seed)
-    model = build(config, prepared)
-    task = prepared.target.task
+def make_trainer(config: Config, samples: Samples, model: nn.Module | None = None) -> Trainer:
+    """Loss, optimiser and a new model for a resolved configuration, or the model to go on with."""
+    if model is None:
+        with drawing_from(Generator(config.seed)):
+            model = build(config, samples)
+    task = samples.target.task
     if config.loss not in nn.losses_for(task):
         raise ArgumentError(
             message(
-                f"the loss {config.loss!r} was chosen for {prepared.target.name!r}",
+                f"the loss {config.loss!r} was chosen for {samples.target.name!r}",
                 f"its task is {task}, which has the losses {', '.join(nn.losses_for(task))}",
                 "Choose one of them, or another --task.",
             )
@@ -111,7 +112,7 @@ def make_trainer(config: Config, prepared: PreparedData) -> Trainer:
     if config.class_weight and task == "regression":
         raise ArgumentError(
             message(
-                f"class_weight={config.class_weight!r} was given, and {prepared.target.name!r} holds numbers",
+                f"class_weight={config.class_weight!r} was given, and {samples.target.name!r} holds numbers",
                 "only classes can be weighted",
                 "Leave it out, or learn classes with --task classification.",
             )

@@ -10,6 +10,7 @@ from typing import Any
 from chainrule.data import TargetEncoder
 from chainrule.data.records import is_count, is_text, read_record
 from chainrule.errors import ModelFileError, message
+from chainrule.frames import DataSource, Frame
 from chainrule.ir import Array
 from chainrule.job.folders import MODEL_FILE
 from chainrule.job.inputs import Encoder, check_kind_of, encoder_of, other_kind, read_encoder
@@ -76,7 +77,7 @@ class Predictor:
 
     def read(
         self,
-        source: str | Path,
+        source: DataSource,
         *,
         labelled: bool,
         keep: Sequence[str] = (),
@@ -86,7 +87,7 @@ class Predictor:
         """Read data for this model, in the way the training data was read, and the target if `labelled`.
 
         Args:
-            source: a file, a folder or a built-in data set, of the kind that the model was trained on.
+            source: a file, a folder, a built-in data set or a DataFrame, of the kind that the model was trained on.
             labelled: whether the target is needed.
             keep: columns for `row_names`.
             delimiter, encoding: of a text table, as in `read_table`; None takes those that training was told. (A file that is
@@ -127,7 +128,9 @@ class Predictor:
         return self.features.row_names(data, keep)
 
     def predict(self, data: Any) -> Predictions:
-        """Answers for every row."""
+        """Answers for every row of data from `read`, or of a DataFrame."""
+        if isinstance(data, Frame):
+            data = self.read(data, labelled=False)
         return self.answers(self.outputs(self.inputs(data)))
 
     def outputs(self, inputs: Array) -> Array:
@@ -137,12 +140,11 @@ class Predictor:
             ModelFileError: it gives another number of outputs than its target has.
         """
         found = self.model.predict(inputs)
-        wanted = len(self.target.classes) if self.target.task == "multiclass" else 1
-        if found.shape != (len(inputs), wanted):
+        if found.shape != (len(inputs), self.target.outputs):
             raise ModelFileError(
                 message(
                     f"the network gives outputs of shape {found.shape[1:]}",
-                    f"its target {self.target.name!r} needs {wanted}",
+                    f"its target {self.target.name!r} needs {self.target.outputs}",
                     "Use the original file, or train again.",
                 )
             )
@@ -161,11 +163,14 @@ class Predictor:
         return probabilities(self.target, outputs)
 
     def labelled(self, data: Any) -> tuple[Array, Array]:
-        """What the network reads, and the encoded targets (n,); rows without a target are left out.
+        """What the network reads, and the encoded targets (n,), of data from `read` or a DataFrame; rows without a target are
+        left out.
 
         Raises:
             DataError: data that does not fit, or has no target.
         """
+        if isinstance(data, Frame):
+            data = self.read(data, labelled=True)
         self._check(data)
         rows, truth = self.features.truth(data, self.target)
         return self.inputs(data)[rows], truth

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule.data import TargetEncoder, split_rows
+from chainrule.data.targets import Target
 from chainrule.errors import ArgumentError, message
+from chainrule.frames import DataSource, source_name
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.job.inputs import ENCODERS, Encoder, encoder_for, encoder_of
@@ -17,38 +18,49 @@ from chainrule.job.inputs import ENCODERS, Encoder, encoder_for, encoder_of
 _TOO_FEW_TO_HOLD_OUT = 20
 
 
-@dataclass(frozen=True)
-class PreparedData:
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What a network is trained on.
+
+    Attributes:
+        features: encoder of the inputs, fitted on the training rows.
+        target: what is to be learnt.
+        X, y: training data: float32 (n, …), and targets as the loss takes them.
+        X_held, y_held: held-out data of the same form; the training data itself where none is held out.
+        held_out: whether X_held was really held out.
+        weights, weights_held: how much each sample counts, (n,); None for all alike.
+    """
+
+    features: Encoder[Any]
+    target: Target
+    X: Array
+    y: Array
+    X_held: Array
+    y_held: Array
+    held_out: bool
+    weights: Array | None = None
+    weights_held: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedData(Samples):
     """Arrays for training and for judging, and the encoders that made them.
 
     Attributes:
         source: where the data came from.
         features, target: encoders, fitted on the training rows (the names of classes on all rows).
-        X, y: training data: float32 (n, …), and int64 classes or float32 standardised numbers (n,).
-        X_held, y_held: held-out data of the same form; the training data itself where there are too few rows to hold any out.
+        y, y_held: int64 classes or float32 standardised numbers (n,).
         dropped: rows without a target, which are left out.
-        held_out: whether X_held was really held out.
         notes: sentences on what was not read, or read in another way than it stands there.
     """
 
     source: str
-    features: Encoder[Any]
     target: TargetEncoder
-    X: Array
-    y: Array
-    X_held: Array
-    y_held: Array
-    dropped: int
-    held_out: bool
+    dropped: int = 0
     notes: tuple[str, ...] = ()
 
-    @property
-    def outputs(self) -> int:
-        """Units of the last layer: one per class; one for two classes and for numbers."""
-        return len(self.target.classes) if self.target.task == "multiclass" else 1
-
     @staticmethod
-    def load(source: str | Path, config: Config) -> PreparedData:
+    def load(source: DataSource, config: Config) -> PreparedData:
         """Read a data set and prepare it as the configuration says.
 
         Raises:
@@ -56,7 +68,7 @@ class PreparedData:
         """
         data = encoder_for(source).read(source, config)
         _refuse_idle_settings(source, data, config)
-        return PreparedData.of(data, config, str(source))
+        return PreparedData.of(data, config, source_name(source))
 
     @staticmethod
     def of(data: Any, config: Config, source: str = "the data", split: tuple[Array, Array] | None = None) -> PreparedData:
@@ -71,26 +83,26 @@ class PreparedData:
         kind = encoder_of(data)
         target = kind.fit_target(data, config, source)
         rows, y = kind.truth(data, target)
-        train, held = split or _split(target, y, config)
+        train, held = split or hold_out(len(y), config, y if target.classes else None)
         features = kind.fit_inputs(data, target, rows[train], config)
         if target.task == "regression":  # mean and deviation are those of the training rows
             target = kind.fit_target(data, config, source, rows[train])
             rows, y = kind.truth(data, target)
         return PreparedData(
-            source,
-            features,
-            target,
-            features.transform(data, rows[train]),
-            y[train],
-            features.transform(data, rows[held]),
-            y[held],
-            kind.count(data) - len(rows),
-            train is not held,
-            kind.notes(data),
+            source=source,
+            features=features,
+            target=target,
+            X=features.transform(data, rows[train]),
+            y=y[train],
+            X_held=features.transform(data, rows[held]),
+            y_held=y[held],
+            dropped=kind.count(data) - len(rows),
+            held_out=train is not held,
+            notes=kind.notes(data),
         )
 
 
-def _refuse_idle_settings(source: str | Path, data: Any, config: Config) -> None:
+def _refuse_idle_settings(source: DataSource, data: Any, config: Config) -> None:
     """ArgumentError for a setting that has no effect on this data."""
     kind = encoder_of(data)
     idle = frozenset().union(*(encoder.settings for encoder in ENCODERS.values())) - kind.used(data)
@@ -100,15 +112,23 @@ def _refuse_idle_settings(source: str | Path, data: Any, config: Config) -> None
     for name in given:
         raise ArgumentError(
             message(
-                f"the setting {name} was given", f"{source} is {kind.called(data)}, to which it does not apply", "Leave it out."
+                f"the setting {name} was given",
+                f"{source_name(source)} is {kind.called(data)}, to which it does not apply",
+                "Leave it out.",
             )
         )
 
 
-def _split(target: TargetEncoder, y: Array, config: Config) -> tuple[Array, Array]:
-    """Positions of training and held-out rows; both all rows (the same array) where there are too few."""
-    train, held = split_rows(len(y), config.validation, config.seed, y if target.classes else None)
-    if len(y) < _TOO_FEW_TO_HOLD_OUT or not len(held):
-        everything = np.arange(len(y))
+def hold_out(rows: int, config: Config, classes: Array | None) -> tuple[Array, Array]:
+    """Positions of training and held-out rows; both all rows (the same array) where there are too few.
+
+    Args:
+        rows: how many there are.
+        config: says which share is held out, and the seed.
+        classes: (rows,) class indices, whose shares are kept; None for numbers.
+    """
+    train, held = split_rows(rows, config.validation, config.seed, classes)
+    if rows < _TOO_FEW_TO_HOLD_OUT or not len(held):
+        everything = np.arange(rows)
         return everything, everything
     return train, held

@@ -13,7 +13,7 @@ from chainrule.job.config import Config
 from chainrule.job.folders import HISTORY_FILE
 from chainrule.job.measures import baseline, measure
 from chainrule.job.predictor import Predictor
-from chainrule.job.prepared import PreparedData
+from chainrule.job.prepared import PreparedData, Samples
 from chainrule.job.results import Result
 from chainrule.optim.schedules import AVERAGE
 from chainrule.train import BestEpoch, Callback, CSVLog, EarlyStopping, LearningRate, Trainer, WeightAveraging
@@ -59,21 +59,15 @@ def train_on(
     A schedule is laid out over `config.epochs`: with more than the run began with, the learning rate goes on as in a run of the
     new length.
     """
-    own = _callbacks(config, prepared, folder)
-    checkpoint = None if folder is None else RunCheckpoint(folder, prepared, config)
+    own = own_callbacks(config, prepared)
+    files: list[Callback] = []
+    checkpoint = None
+    if folder is not None:
+        checkpoint = RunCheckpoint(folder, prepared, config)
+        files = [CSVLog(folder / HISTORY_FILE), checkpoint]
     failure: NonFiniteLoss | None = None
     try:
-        trainer.fit(
-            prepared.X,
-            prepared.y,
-            epochs=(config.epochs or 0) - trainer.epoch,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            class_weight=config.class_weight,
-            validation_data=(prepared.X_held, prepared.y_held) if prepared.held_out else None,
-            callbacks=[*own, *([] if checkpoint is None else [checkpoint]), *callbacks],
-            progress=progress,
-        )
+        fit(trainer, prepared, config, [*own, *files, *callbacks], progress=progress)
     except NonFiniteLoss as error:
         if folder is None or not len(trainer.history):
             raise
@@ -92,20 +86,39 @@ def train_on(
     return result
 
 
-def _callbacks(config: Config, prepared: PreparedData, folder: Path | None) -> list[Callback]:
+def own_callbacks(config: Config, samples: Samples) -> list[Callback]:
+    """The schedule of a resolved configuration, and what chooses the weights at the end."""
     assert config.epochs is not None and config.batch_size is not None
-    watched = "val_loss" if prepared.held_out else "loss"
-    schedule = make_schedule(config, config.epochs * -(-len(prepared.X) // config.batch_size))
+    watched = "val_loss" if samples.held_out else "loss"
+    schedule = make_schedule(config, config.epochs * -(-len(samples.X) // config.batch_size))
     found: list[Callback] = [] if schedule is None else [LearningRate(schedule, watched)]
     if config.schedule == AVERAGE:
         found.append(WeightAveraging(epochs_not_averaged(config)))
     if config.patience is not None:
         found.append(EarlyStopping(config.patience, watched))
-    elif prepared.held_out and config.class_weight is None:  # the held-out loss does not weight classes
-        found.append(BestEpoch(prepared.X_held, prepared.y_held))
-    if folder is not None:
-        found.append(CSVLog(folder / HISTORY_FILE))
+    elif samples.held_out and config.class_weight is None:  # the held-out loss does not weight classes
+        found.append(BestEpoch(samples.X_held, samples.y_held, sample_weight=samples.weights_held))
     return found
+
+
+def fit(trainer: Trainer, samples: Samples, config: Config, callbacks: Sequence[Callback], *, progress: bool = False) -> None:
+    """Train the epochs that are left of a run with a resolved configuration.
+
+    Raises:
+        NonFiniteLoss: see `Trainer.fit`.
+    """
+    trainer.fit(
+        samples.X,
+        samples.y,
+        epochs=(config.epochs or 0) - trainer.epoch,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        sample_weight=samples.weights,
+        class_weight=config.class_weight,
+        validation_data=(samples.X_held, samples.y_held, samples.weights_held) if samples.held_out else None,
+        callbacks=callbacks,
+        progress=progress,
+    )
 
 
 def _judged(trainer: Trainer, prepared: PreparedData, config: Config, callbacks: Sequence[Callback]) -> Result:

@@ -15,6 +15,7 @@ import numpy as np
 
 from chainrule.capture import Capture, Compiled, Programs, capture
 from chainrule.errors import DataError, message
+from chainrule.frames import Frame, matrix
 from chainrule.ir import Array, Shape
 from chainrule.nn.modes import in_mode
 from chainrule.reads import Noted
@@ -117,6 +118,8 @@ def numbers(data: Any, name: str) -> Array:
                 "Make all rows equally long; join several inputs with np.concatenate((a, b), axis=1).",
             )
         ) from None
+    if array.dtype.kind == "O" and isinstance(data, Frame):  # columns of different types
+        array = matrix(data)
     if array.dtype.kind not in "biuf":
         raise DataError(
             message(

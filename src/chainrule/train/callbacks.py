@@ -179,20 +179,25 @@ class BestEpoch(_KeepsWeights):
 
         mean(d) > errors · standard deviation(d) / √n
 
+    with means over the samples, weighted by s: mean(d) = Σ s d / Σ s, and the error on the right is
+    √(n / (n − 1) · Σ s² (d − mean(d))²) / Σ s.
+
     So a run that overfits is undone, and one that merely wobbled keeps its last (or averaged) weights. Put it after
     `WeightAveraging`.
 
     Args:
         X, y: the held-out samples, as given to `fit` for validation.
         errors: by how many standard errors the end must be worse.
+        sample_weight: (samples,), s: how much each held-out sample counts; None for all alike.
 
     Attributes:
         best_epoch: the epoch with the lowest held-out loss so far.
         kept: the epoch whose weights the model was given at the end; None where it kept its own.
     """
 
-    def __init__(self, X: Any, y: Any, errors: float = 1.0) -> None:
+    def __init__(self, X: Any, y: Any, errors: float = 1.0, *, sample_weight: Any = None) -> None:
         self._data = (X, y)
+        self._sample_weight = sample_weight
         self.errors = errors
         self._forget()
 
@@ -217,8 +222,8 @@ class BestEpoch(_KeepsWeights):
         now = trainer.losses(*self._data).astype(np.float64)
         trainer.model.load_state_dict(self._weights["best"])
         lost = now - trainer.losses(*self._data)
-        error = lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else np.inf
-        if lost.mean() > self.errors * error or not np.isfinite(now).all():
+        mean, error = _mean_and_error(lost, self._sample_weight)
+        if mean > self.errors * error or not np.isfinite(now).all():
             self.kept, self._weights["last"] = self.best_epoch, present
         else:
             trainer.model.load_state_dict(present)
@@ -231,6 +236,17 @@ class BestEpoch(_KeepsWeights):
         """See the base."""
         super().load_state(trainer, state)
         self._best_value, self.best_epoch = state["best_value"], int(state["best_epoch"])
+
+
+def _mean_and_error(values: Array, weights: Any) -> tuple[float, float]:
+    """The mean of values (n,) with weights (n,), and its standard error; infinite for one value."""
+    n = len(values)
+    if weights is None:
+        return float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
+    shares = np.asarray(weights, np.float64) / np.sum(weights, dtype=np.float64)
+    mean = float(shares @ values)
+    error = np.sqrt(n / (n - 1) * np.sum((shares * (values - mean)) ** 2)) if n > 1 else np.inf
+    return mean, float(error)
 
 
 class WeightAveraging(_KeepsWeights):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from chainrule import nn, optim
@@ -17,7 +16,7 @@ from chainrule.train.saving import CALLBACK, OPTIMIZER, model_from, rebuilding, 
 from chainrule.train.trainer import Trainer
 
 
-def load_trainer(path: str | Path, metrics: Sequence[Metric] = ()) -> Trainer:
+def load_trainer(path: files.File, metrics: Sequence[Metric] = ()) -> Trainer:
     """Read a checkpoint and go on: `load_trainer(path).fit(X, y, epochs=5, …)` continues as if it had never stopped.
 
     Give `fit` the same data, settings and callbacks as before; the callbacks take over their state.
@@ -33,7 +32,7 @@ def load_trainer(path: str | Path, metrics: Sequence[Metric] = ()) -> Trainer:
     if "training" not in description:
         raise ModelFileError(
             message(
-                f"{path} holds a model only",
+                f"{files.called(path)} holds a model only",
                 "to train on, the moments of the optimiser and more are needed",
                 "Load it with load_model and start a new Trainer, or use a file that save_trainer wrote.",
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
 MODEL, OPTIMIZER, CALLBACK = "model/", "optimizer/", "callback/"
 
 
-def save_model(model: nn.Module, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
+def save_model(model: nn.Module, path: files.File, extras: Mapping[str, Any] | None = None) -> None:
     """Write a model to one .safetensors file: weights, and its architecture as JSON.
 
     Args:
         model: made of layers that are in `nn.LAYERS`.
-        path: the file; an earlier one is replaced in one move.
+        path: the file; an earlier one is replaced in one move. An io.BytesIO takes its content instead.
         extras: JSON-able things to keep with it, such as preprocessing and classes.
 
     Raises:
@@ -41,7 +40,7 @@ def save_model(model: nn.Module, path: str | Path, extras: Mapping[str, Any] | N
     files.write(path, _weights(model), _description("model", model, extras))
 
 
-def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(path: files.File) -> tuple[nn.Module, dict[str, Any]]:
     """Read a model, from a model file or a checkpoint, and the extras that were saved with it. It is in evaluation mode.
 
     Raises:
@@ -53,7 +52,7 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         return model, dict(description.get("extras", {}))
 
 
-def save_trainer(trainer: Trainer, path: str | Path, extras: Mapping[str, Any] | None = None) -> None:
+def save_trainer(trainer: Trainer, path: files.File, extras: Mapping[str, Any] | None = None) -> None:
     """Write a checkpoint: the model file, and what is needed to train on exactly. See `save_model` and `load_trainer`."""
     arrays = _weights(trainer.model) | _prefixed(OPTIMIZER, trainer.optimizer.state_dict())
     callbacks = []
@@ -100,7 +99,7 @@ def _weights(model: nn.Module) -> dict[str, Array]:
     return _prefixed(MODEL, {name: array for name, array in model.state_dict().items() if name not in tied})
 
 
-def model_from(path: str | Path, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> nn.Module:
+def model_from(path: files.File, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> nn.Module:
     """The model of a file, in evaluation mode."""
     with rebuilding("model", path, description):
         with _random_stream_kept(), nn.init.undrawn():  # a layer of any size takes no memory until its weights are there
@@ -121,10 +120,10 @@ def _random_stream_kept() -> Iterator[None]:
         random.state.assign(before)
 
 
-def rebuilding(what: str, path: str | Path, description: Mapping[str, Any]) -> AbstractContextManager[None]:
+def rebuilding(what: str, path: files.File, description: Mapping[str, Any]) -> AbstractContextManager[None]:
     """Within it a description is used that somebody may have made up; its digest may be right all the same."""
     return parsing(
-        f"the {what} in {path}",
+        f"the {what} in {files.called(path)}",
         "its description and arrays must fit this version of chainrule",
         f"Use chainrule {description.get('version', '?')}, which wrote it, or train again.",
         ModelFileError,

@@ -18,7 +18,7 @@ from chainrule.fitting.steps import Clipping, Steps
 from chainrule.generators import Generator, drawing_from
 from chainrule.ir import Array
 from chainrule.nn import Loss, Module
-from chainrule.nn.forward import inputs_array, model_dtype
+from chainrule.nn.forward import inputs_array, model_dtype, numbers
 from chainrule.nn.function_loss import as_loss
 from chainrule.states import Values
 from chainrule.tensors import Tensor, tensor
@@ -170,7 +170,7 @@ class Trainer:
         is that stream.
 
         Args:
-            X: inputs (samples, …), numbers; converted to the model's dtype.
+            X: inputs (samples, …), numbers: an array, or a DataFrame of numbers; converted to the model's dtype.
             y: targets (samples,) or (samples, …), as the loss takes them.
             epochs: how often to go through the data in this call.
             batch_size: samples per step: None for all of them (batch gradient descent), 1 for stochastic.
@@ -202,6 +202,7 @@ class Trainer:
                 raise ArgumentError(
                     message("validation_data and validation_split were both given", "one of them is enough", "Leave one out.")
                 )
+            X, y = numbers(X, "X"), numbers(y, "y")
             kept, held = inputs.split_off(validation_split, len(np.atleast_1d(X)), seed)
             validation_data = tuple(inputs.take([X, y, sample_weight], held))
             X, y, sample_weight = inputs.take([X, y, sample_weight], kept)

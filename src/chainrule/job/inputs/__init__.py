@@ -14,6 +14,7 @@ from typing import Any
 from chainrule.data import BUILTIN
 from chainrule.data.files import existing_file
 from chainrule.errors import DataError, ModelFileError, message
+from chainrule.frames import DataSource, Frame, source_name
 from chainrule.job.config import Config
 from chainrule.job.inputs.encoder import Encoder, LabelledEncoder, Listing, Sample
 from chainrule.job.inputs.pictures import PictureEncoder
@@ -36,8 +37,10 @@ __all__ = [
 ENCODERS: dict[str, type[Encoder[Any]]] = {encoder.kind: encoder for encoder in (TableEncoder, PictureEncoder)}
 
 
-def encoder_for(source: str | Path) -> type[Encoder[Any]]:
-    """The kind of input that a source is: a file, a folder, or the name of a built-in data set."""
+def encoder_for(source: DataSource) -> type[Encoder[Any]]:
+    """The kind of input that a source is: a file, a folder, the name of a built-in data set, or a table in memory."""
+    if isinstance(source, Frame):
+        return TableEncoder
     path = Path(source)
     asked = reversed(ENCODERS.values()) if path.exists() else ()
     return next((encoder for encoder in asked if encoder.recognises(path)), TableEncoder)
@@ -54,16 +57,16 @@ def encoder_of(data: object) -> type[Encoder[Any]]:
     return found
 
 
-def check_kind_of(source: str | Path, wanted: type[Encoder[Any]]) -> None:
+def check_kind_of(source: DataSource, wanted: type[Encoder[Any]]) -> None:
     """DataError unless the source is of the kind that a model was trained on."""
     found = encoder_for(source)
     if found is wanted:
         return
     if found is not TableEncoder:
         found.read(source, Config())  # a folder may hold nothing of this kind
-    elif str(source) not in BUILTIN:
+    elif not isinstance(source, Frame) and str(source) not in BUILTIN:
         existing_file(source)
-    raise other_kind(str(source), found, wanted)
+    raise other_kind(source_name(source), found, wanted)
 
 
 def other_kind(what: str, found: type[Encoder[Any]], wanted: type[Encoder[Any]]) -> DataError:

@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 
 from chainrule import nn
 from chainrule.data import TargetEncoder
-from chainrule.data.targets import TASKS
+from chainrule.data.targets import TASKS, Target
 from chainrule.errors import DataError, message
+from chainrule.frames import DataSource
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.language import Phrase
@@ -108,7 +109,7 @@ class Encoder(ABC, Generic[Data]):
 
     @classmethod
     @abstractmethod
-    def read(cls, source: str | Path, config: Config) -> Data:
+    def read(cls, source: DataSource, config: Config) -> Data:
         """The data in a source, as the settings say.
 
         Raises:
@@ -173,7 +174,7 @@ class Encoder(ABC, Generic[Data]):
     @abstractmethod
     def read_again(
         self,
-        source: str | Path,
+        source: DataSource,
         target: TargetEncoder | None,
         keep: Sequence[str],
         said: Mapping[str, str],
@@ -218,7 +219,7 @@ class Encoder(ABC, Generic[Data]):
         """The first layers of a network that reads encoded rows, and the number of values per row that they give."""
         return [nn.Flatten()] if len(self.shape) > 1 else [], math.prod(self.shape)
 
-    def used_settings(self, target: TargetEncoder) -> dict[str, Any]:
+    def used_settings(self, target: Target) -> dict[str, Any]:
         """Settings that were found out from the data."""
         return {}
 

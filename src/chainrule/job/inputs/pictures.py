@@ -11,6 +11,8 @@ from chainrule import nn
 from chainrule.data import ImageSet, PixelEncoder, TargetEncoder, load, read_images
 from chainrule.data.images import holds_pictures
 from chainrule.data.picture_files import SUFFIXES
+from chainrule.data.targets import Target
+from chainrule.frames import DataSource, Frame
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.job.inputs.encoder import Activation, LabelledEncoder, Listing, Sample
@@ -35,7 +37,7 @@ class PictureEncoder(PixelEncoder, LabelledEncoder[ImageSet]):
         return holds_pictures(path)
 
     @classmethod
-    def read(cls, source: str | Path, config: Config) -> ImageSet:
+    def read(cls, source: DataSource, config: Config) -> ImageSet:
         """See `Encoder`."""
         size = None if config.image_size is None else (config.image_size[0], config.image_size[1])
         data = load(source, config.target, image_size=size)
@@ -56,13 +58,14 @@ class PictureEncoder(PixelEncoder, LabelledEncoder[ImageSet]):
 
     def read_again(
         self,
-        source: str | Path,
+        source: DataSource,
         target: TargetEncoder | None,
         keep: Sequence[str],
         said: Mapping[str, str],
         facts: Mapping[str, Any],
     ) -> ImageSet:
         """See `Encoder`."""
+        assert not isinstance(source, Frame)  # see `encoder_for`
         size = (self.height, self.width) if Path(source).is_dir() else None
         return read_images(source, size, channels=self.channels, labelled=target is not None)
 
@@ -83,7 +86,7 @@ class PictureEncoder(PixelEncoder, LabelledEncoder[ImageSet]):
                 height, width = height // 2, width // 2
         return [*layers, nn.Flatten()], channels * height * width
 
-    def used_settings(self, target: TargetEncoder) -> dict[str, Any]:
+    def used_settings(self, target: Target) -> dict[str, Any]:
         """See `Encoder`."""
         return {"image_size": (self.height, self.width)}
 

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Self
 
 from chainrule.data import Column, Dataset, FeatureEncoder, Table, TargetEncoder, load
 from chainrule.data.encodings import is_utf8
+from chainrule.data.targets import Target
 from chainrule.errors import ArgumentError, DataError, message
+from chainrule.frames import DataSource, Frame
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.job.inputs.encoder import Encoder, Listing
@@ -17,7 +19,7 @@ from chainrule.job.inputs.encoder import Encoder, Listing
 
 @dataclass(frozen=True)
 class TableEncoder(FeatureEncoder, Encoder[Table]):
-    """The columns of a table, a file or a built-in data set."""
+    """The columns of a table: a file, a built-in data set, or a DataFrame."""
 
     kind: ClassVar[str] = "table"
     data: ClassVar[type] = Table
@@ -33,7 +35,7 @@ class TableEncoder(FeatureEncoder, Encoder[Table]):
         return True
 
     @classmethod
-    def read(cls, source: str | Path, config: Config) -> Table:
+    def read(cls, source: DataSource, config: Config) -> Table:
         """See `Encoder`."""
         said = config.kind_of_columns()
         data = load(
@@ -112,7 +114,7 @@ class TableEncoder(FeatureEncoder, Encoder[Table]):
 
     def read_again(
         self,
-        source: str | Path,
+        source: DataSource,
         target: TargetEncoder | None,
         keep: Sequence[str],
         said: Mapping[str, str],
@@ -124,10 +126,11 @@ class TableEncoder(FeatureEncoder, Encoder[Table]):
         if target is not None:
             names.append(target.name)
             kinds[target.name], missing[target.name] = target.reading, target.gaps
-        encoding = said.get("encoding")
-        if encoding is None and "encoding" in facts and not is_utf8(source):
-            encoding = facts["encoding"]
-        delimiter = said.get("delimiter") or facts.get("delimiter")
+        delimiter, encoding = said.get("delimiter"), said.get("encoding")
+        if not isinstance(source, Frame):
+            delimiter = delimiter or facts.get("delimiter")
+            if encoding is None and "encoding" in facts and not is_utf8(source):
+                encoding = facts["encoding"]
         data = load(source, delimiter=delimiter, kinds=kinds, missing=missing, encoding=encoding, verbatim=names)
         table = data.to_table() if isinstance(data, Dataset) else data
         assert isinstance(table, Table)
@@ -144,7 +147,7 @@ class TableEncoder(FeatureEncoder, Encoder[Table]):
         """See `Encoder`."""
         return (len(self.feature_names),)
 
-    def used_settings(self, target: TargetEncoder) -> dict[str, Any]:
+    def used_settings(self, target: Target) -> dict[str, Any]:
         """See `Encoder`."""
         return {"target": target.name}
 
