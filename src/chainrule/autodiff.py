@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from chainrule import ir
-from chainrule.errors import GradientError, GraphError, message
+from chainrule.errors import GradientError, GraphError
 from chainrule.ir import LEAVES, Node, is_zero, topological, type_text
 from chainrule.ops.elementwise import masked, where
 from chainrule.ops.primitive import Primitive, facts, lookup
@@ -124,7 +124,7 @@ def _gradient_of(source: Node, found: Node | None, who: str, index: int) -> Node
 
 
 def _wrong_rule(given: str, expected: str) -> GraphError:
-    return GraphError(message(given, expected, "Correct the record of the primitive; cr.testing.check_primitive tests it."))
+    return GraphError(given, expected, "Correct the record of the primitive; cr.testing.check_primitive tests it.")
 
 
 def _times(g: Node, local: Node) -> Node:
@@ -168,11 +168,9 @@ def zero_or_error(output: Node, source: Node, describe: Callable[[Node], str]) -
     between = _descendants(topological([output]), [source])
     if output not in between:
         raise GradientError(
-            message(
-                f"the gradient of {describe(output)} with respect to {describe(source)} was asked for",
-                "the first was not computed from the second, or the second was assigned a new value since",
-                "Check the names, or compute the first again.",
-            )
+            f"the gradient of {describe(output)} with respect to {describe(source)} was asked for",
+            "the first was not computed from the second, or the second was assigned a new value since",
+            "Check the names, or compute the first again.",
         )
     error = in_the_way(output, [source])
     if error is not None:

@@ -18,7 +18,7 @@ import numpy as np
 from chainrule import backends, checks, elsewhere, ir
 from chainrule.backends.contract import Backend, Profiled, Program
 from chainrule.conversions import is_number
-from chainrule.errors import ArgumentError, CaptureError, message
+from chainrule.errors import ArgumentError, CaptureError
 from chainrule.ir import Array, Graph, Node, Shape, native
 from chainrule.learnable import asking
 from chainrule.ops.elementwise import stop_gradient
@@ -205,11 +205,9 @@ class Programs:
         changed = found.changed()
         if changed is not None:
             raise CaptureError(
-                message(
-                    f"a compiled function changed {changed}, which it reads",
-                    "its Python code runs once, and not in every call",
-                    "Keep what changes in a Tensor, count = cr.tensor(0), and change it with count.assign(count + 1).",
-                )
+                f"a compiled function changed {changed}, which it reads",
+                "its Python code runs once, and not in every call",
+                "Keep what changes in a Tensor, count = cr.tensor(0), and change it with count.assign(count + 1).",
             )
         new = Compiled(found, self._values, self._threads)
         self._made[key] = (new, *self._made.get(key, ())[: _MOST_PER_KEY - 1])
@@ -227,11 +225,9 @@ def _flatten(result: Any, outer: tuple[Any, ...] = ()) -> list[Tensor]:
     if result is None:
         return []
     raise CaptureError(
-        message(
-            f"a compiled function returned a {type(result).__name__}",
-            "it may return Tensors, and tuples, lists and dicts of them",
-            "Return the Tensor itself and look at its value outside.",
-        )
+        f"a compiled function returned a {type(result).__name__}",
+        "it may return Tensors, and tuples, lists and dicts of them",
+        "Return the Tensor itself and look at its value outside.",
     )
 
 
@@ -267,11 +263,9 @@ class CompiledFunction(Generic[P, R]):
         """
         if kwargs:
             raise ArgumentError(
-                message(
-                    f"a compiled function got the keyword {next(iter(kwargs))!r}",
-                    "its arguments are Tensors given by position",
-                    "Bind other settings with functools.partial before compiling.",
-                )
+                f"a compiled function got the keyword {next(iter(kwargs))!r}",
+                "its arguments are Tensors given by position",
+                "Bind other settings with functools.partial before compiling.",
             )
         arrays = [a if type(a) is np.ndarray and a.dtype.isnative else _argument(a) for a in args]
         found = self._compiled(args, arrays)
@@ -283,11 +277,9 @@ class CompiledFunction(Generic[P, R]):
 
     def __reduce__(self) -> Any:
         raise ArgumentError(
-            message(
-                "a compiled function cannot be copied or pickled",
-                "its programs belong to this process",
-                "Copy or pickle the function that was compiled, and compile it again.",
-            )
+            "a compiled function cannot be copied or pickled",
+            "its programs belong to this process",
+            "Copy or pickle the function that was compiled, and compile it again.",
         )
 
     def graph(self, *args: TensorLike) -> Graph:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 T = TypeVar("T")
 
@@ -32,25 +32,25 @@ def kind(value: Any, wanted: type[T] | tuple[type[T], ...], who: str, expected: 
         value: what was given.
         wanted: the class.
         who: got it, and as what ("Trainer got {} as its model", with {} for what was given).
-        expected, fix: see `errors.message`.
+        expected, fix: see `errors.ChainruleError`.
     """
     if isinstance(value, wanted):
         return value
-    raise ArgumentError(message(who.format(described(value)), expected, fix))
+    raise ArgumentError(who.format(described(value)), expected, fix)
 
 
 def subclass(value: Any, base: type, who: str) -> None:
     """Refuse what is not a class with this base."""
     if not (isinstance(value, type) and issubclass(value, base)):
         fix = f"Write class Mine({base.__module__.split('.')[1]}.{base.__name__}): …, and give the class itself."
-        raise ArgumentError(message(f"{who} got {described(value)}", f"it takes a subclass of {base.__name__}", fix))
+        raise ArgumentError(f"{who} got {described(value)}", f"it takes a subclass of {base.__name__}", fix)
 
 
 def listed(values: Any, who: str, expected: str, fix: str) -> list[Any]:
     """What is given as several values: a list, or anything else that `for` goes through, except texts and mappings."""
     if isinstance(values, Iterable) and not isinstance(values, str | Mapping):
         return list(values)
-    raise ArgumentError(message(who.format(described(values)), expected, fix))
+    raise ArgumentError(who.format(described(values)), expected, fix)
 
 
 def within(value: Any, outer: tuple[Any, ...], what: str) -> tuple[Any, ...]:
@@ -66,9 +66,7 @@ def within(value: Any, outer: tuple[Any, ...], what: str) -> tuple[Any, ...]:
     """
     if any(value is container for container in outer):
         kind = type(value).__name__
-        raise ArgumentError(
-            message(f"{what} holds a {kind} that contains itself", "its parts have no end", "Take it out of itself.")
-        )
+        raise ArgumentError(f"{what} holds a {kind} that contains itself", "its parts have no end", "Take it out of itself.")
     return (*outer, value)
 
 
@@ -80,21 +78,21 @@ def each(values: Any, wanted: type[T], who: str, expected: str, fix: str) -> lis
 def index(owner: str, name: str, value: Any) -> int:
     """A setting that is an integer of any sign."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ArgumentError(message(f"{owner} got {name}={value!r}", "it must be an integer", "Check the setting."))
+        raise ArgumentError(f"{owner} got {name}={value!r}", "it must be an integer", "Check the setting.")
     return int(value)
 
 
 def whole(owner: str, name: str, value: Any, least: int, fix: str = "Check the setting.") -> int:
     """A setting that is an integer, at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ArgumentError(message(f"{owner} got {name}={value!r}", f"it must be an integer ≥ {least}", fix))
+        raise ArgumentError(f"{owner} got {name}={value!r}", f"it must be an integer ≥ {least}", fix)
     return int(value)
 
 
 def real(owner: str, name: str, value: Any) -> float:
     """A setting that is a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise ArgumentError(message(f"{owner} got {name}={value!r}", "it must be a number", "Check the setting."))
+        raise ArgumentError(f"{owner} got {name}={value!r}", "it must be a number", "Check the setting.")
     return float(value)
 
 
@@ -102,13 +100,13 @@ def path(value: Any, what: str) -> Any:
     """A path, which is a text or a path object; files that are open, and numbers of them, are none."""
     if isinstance(value, str | os.PathLike):
         return value
-    raise ArgumentError(message(f"{what} is {described(value)}", "it is a path on disk", "Give a text or a pathlib.Path."))
+    raise ArgumentError(f"{what} is {described(value)}", "it is a path on disk", "Give a text or a pathlib.Path.")
 
 
 def function(value: Any, owner: str, fix: str) -> None:
     """Refuse what cannot be called."""
     if not callable(value):
-        raise ArgumentError(message(f"{owner} got {described(value)}", "it takes a function", fix))
+        raise ArgumentError(f"{owner} got {described(value)}", "it takes a function", fix)
 
 
 def takes(called: Callable[..., Any], arguments: tuple[str, ...], what: str) -> None:
@@ -120,9 +118,5 @@ def takes(called: Callable[..., Any], arguments: tuple[str, ...], what: str) -> 
     except TypeError as error:
         names = ", ".join(arguments)
         raise ArgumentError(
-            message(
-                f"{what} cannot be called with ({names}) ({error})",
-                "it must accept these arguments",
-                f"Write def f({names}): …",
-            )
+            f"{what} cannot be called with ({names}) ({error})", "it must accept these arguments", f"Write def f({names}): …"
         ) from None

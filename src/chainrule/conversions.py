@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ir import Array, DType, native
 
 _NUMBERS = (bool, int, float)
@@ -21,11 +21,9 @@ def as_numpy(value: Any, dtype: DType | None = None) -> Array:
     """
     if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.ma.is_masked(value):
         raise ArgumentError(
-            message(
-                "a masked array with masked values was given",
-                "a Tensor has no mask",
-                "Fill them, array.filled(value), or remove them.",
-            )
+            "a masked array with masked values was given",
+            "a Tensor has no mask",
+            "Fill them, array.filled(value), or remove them.",
         )
     try:
         return native(np.asarray(value, dtype=dtype))
@@ -34,22 +32,18 @@ def as_numpy(value: Any, dtype: DType | None = None) -> Array:
     except (ValueError, TypeError, OverflowError) as error:
         kind = ShapeError if "inhomogeneous" in str(error) else DTypeError
         raise kind(
-            message(
-                f"{type(value).__name__} data could not become an array ({error})",
-                "it takes numbers that the dtype can hold, in rows of one length",
-                "Check the data.",
-            )
+            f"{type(value).__name__} data could not become an array ({error})",
+            "it takes numbers that the dtype can hold, in rows of one length",
+            "Check the data.",
         ) from None
 
 
 def foreign(value: Any, error: Exception) -> ArgumentError:
     """The error for an array of another library that NumPy cannot read."""
     return ArgumentError(
-        message(
-            f"{checks.described(value)} could not become an array ({error})",
-            "its values must be in the memory of this machine, and without a gradient",
-            "Write cr.tensor(x.detach().cpu()) for a Tensor of PyTorch, and cr.tensor(data) for what has no DLPack.",
-        )
+        f"{checks.described(value)} could not become an array ({error})",
+        "its values must be in the memory of this machine, and without a gradient",
+        "Write cr.tensor(x.detach().cpu()) for a Tensor of PyTorch, and cr.tensor(data) for what has no DLPack.",
     )
 
 

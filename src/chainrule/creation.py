@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks, elsewhere, ir, ops
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Array, Shape
 from chainrule.tensors import Tensor, TensorLike, tensor, tensor_of
 
@@ -27,7 +27,7 @@ def full(shape: int | Shape, value: float, dtype: Any = np.float64) -> Tensor:
     """`value` everywhere."""
     size, kind = ops.primitive.as_shape(shape, "full"), ir.as_dtype(dtype)
     if value is None:  # NumPy makes it NaN
-        raise ArgumentError(message("full got the value None", "it takes a number", "Write 0.0, or float('nan')."))
+        raise ArgumentError("full got the value None", "it takes a number", "Write 0.0, or float('nan').")
     return tensor(_made("full", (shape, value), "the value is a number", lambda: np.full(size, value, kind)))
 
 
@@ -63,7 +63,7 @@ def _made(name: str, given: tuple[Any, ...], expected: str, make: Callable[[], A
         return make()
     except (TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise ArgumentError(
-            message(f"{name}({', '.join(map(repr, given))}) cannot be made ({error})", expected, "Check the arguments.")
+            f"{name}({', '.join(map(repr, given))}) cannot be made ({error})", expected, "Check the arguments."
         ) from None
 
 

@@ -9,7 +9,7 @@ from functools import wraps
 from types import FunctionType
 from typing import Any, NoReturn, TypeVar
 
-from chainrule.errors import CallError, MissingName, message
+from chainrule.errors import CallError, MissingName
 
 R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., Any])
@@ -248,11 +248,9 @@ class Size(int):
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises CallError."""
         raise CallError(
-            message(
-                "the size of a Tensor was called, x.size()",
-                "x.size is its number of elements, as in NumPy",
-                "Write x.shape for the lengths of all axes, or x.shape[axis] for one.",
-            )
+            "the size of a Tensor was called, x.size()",
+            "x.size is its number of elements, as in NumPy",
+            "Write x.shape for the lengths of all axes, or x.shape[axis] for one.",
         )
 
 
@@ -272,7 +270,7 @@ def missing(owner: str, name: str, known: Iterable[str], instead: Mapping[str, s
         near = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.7)
         fix = f"Did you mean {by_small[near[0]]}?" if near else "Look at the README for what there is"
     end = "" if fix.endswith("?") else "."
-    error = MissingName(message(f"{owner} has no {name!r}", "names follow NumPy and PyTorch, each thing under one", fix + end))
+    error = MissingName(f"{owner} has no {name!r}", "names follow NumPy and PyTorch, each thing under one", fix + end)
     error.name = name
     return error
 
@@ -318,9 +316,7 @@ def _wrong_arguments(
         translated += [f"{_ARGUMENTS[k]}." for k in kwargs if k in _ARGUMENTS and k not in takes]
         expected = f"it takes {', '.join(takes) or 'no arguments'}"
         return CallError(
-            message(
-                f"{_called(function, args)} was called wrongly ({error})", expected, next(iter(translated), "Check the call.")
-            )
+            f"{_called(function, args)} was called wrongly ({error})", expected, next(iter(translated), "Check the call.")
         )
     return None
 
@@ -336,7 +332,7 @@ class Explaining:
         """Refuses arguments for a class without a constructor of its own."""
         if args or settings:
             name, given = type(self).__name__, ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in settings.items())])
-            raise CallError(message(f"{name} got {given}", "it takes no arguments", f"Write {name}()."))
+            raise CallError(f"{name} got {given}", "it takes no arguments", f"Write {name}().")
         super().__init__()
 
     def __init_subclass__(cls, **settings: Any) -> None:

@@ -16,7 +16,7 @@
     └── TrainingError         training that cannot go on
         └── NonFiniteLoss     the loss became NaN or infinite
 
-A message says what was given, what was expected, and what to do; `message` puts the three together.
+An error is made of what was given, what was expected, and what to do: `ShapeError(given, expected, fix)`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,17 @@ from typing import Any
 
 
 class ChainruleError(Exception):
-    """Base of every error that chainrule raises on purpose."""
+    """Base of every error that chainrule raises on purpose.
+
+    Args:
+        given: what was found, as a clause that can start a sentence ("matmul got shapes (2, 3) and (4, 5)"); alone, all there
+            is to say.
+        expected: what would have been right ("the last axis of the first must equal …").
+        fix: what the reader can do about it, as an instruction.
+    """
+
+    def __init__(self, given: str, expected: str = "", fix: str = "") -> None:
+        super().__init__(f"{given}; {expected}. {fix}" if expected else given)
 
 
 class ShapeError(ChainruleError, ValueError):
@@ -87,28 +97,15 @@ class NonFiniteLoss(TrainingError):
         breakdown: the step, the node and the reason as data, a `chainrule.diagnosis.Breakdown`.
     """
 
-    def __init__(self, message: str, breakdown: Any = None) -> None:
-        super().__init__(message)
+    def __init__(self, given: str, expected: str = "", fix: str = "", *, breakdown: Any = None) -> None:
+        super().__init__(given, expected, fix)
         self.breakdown = breakdown
-
-
-def message(given: str, expected: str, fix: str) -> str:
-    """Put an error message together.
-
-    Args:
-        given: what was found, as a clause that can start a sentence ("matmul got shapes (2, 3) and (4, 5)").
-        expected: what would have been right ("the last axis of the first must equal …").
-        fix: what the reader can do about it, as an instruction.
-    """
-    return f"{given}; {expected}. {fix}"
 
 
 def missing_dependency(package: str, purpose: str, extra: str) -> MissingDependency:
     """The error for an optional package that `purpose` needs and that comes with `extra`."""
     return MissingDependency(
-        message(
-            f"{purpose} needs the package {package}, which is not installed",
-            f"it comes with the extra '{extra}'",
-            f'Install it with: pip install "chainrule[{extra}]"',
-        )
+        f"{purpose} needs the package {package}, which is not installed",
+        f"it comes with the extra '{extra}'",
+        f'Install it with: pip install "chainrule[{extra}]"',
     )

@@ -23,7 +23,7 @@ import numpy as np
 
 from chainrule import autodiff, checks, ir, registry
 from chainrule.backends import register_backend as backend
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fitting.metrics import register_metric as metric
 from chainrule.ir import Node
 from chainrule.nn import Activation
@@ -82,7 +82,7 @@ def activation(
     """
     if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
         raise ArgumentError(
-            message(f"an activation named {name!r} was registered", "a name is a word in lower case", "Write 'mish', say.")
+            f"an activation named {name!r} was registered", "a name is a word in lower case", "Write 'mish', say."
         )
     checks.function(body, f"extend.activation({name!r}) as its body", _FORMULA)
     computed = _elementwise(name, body)
@@ -118,11 +118,9 @@ def _elementwise(name: str, body: Callable[[Node], Node]) -> Callable[[Node], No
         if not isinstance(y, Node) or y.shape != x.shape or y.dtype.kind != "f":
             given = ir.type_text(y) if isinstance(y, Node) else checks.described(y)
             raise ArgumentError(
-                message(
-                    f"the body of the activation {name} gave {given} for {ir.type_text(x)}",
-                    "it gives a floating number for each number, in a node of the same shape",
-                    _FORMULA,
-                )
+                f"the body of the activation {name} gave {given} for {ir.type_text(x)}",
+                "it gives a floating number for each number, in a node of the same shape",
+                _FORMULA,
             )
         return promotion.to_dtype(y, x.dtype)
 
@@ -145,9 +143,7 @@ def _try(name: str, body: Callable[[Node], Node], partial: Callable[..., Node | 
             continue
         if not isinstance(slope, int | float):
             found = ir.type_text(slope) if isinstance(slope, Node) else checks.described(slope)
-            raise ArgumentError(
-                message(f"the partial of the activation {name} gave {found} for {given}", _DERIVATIVE, _PARTIAL)
-            )
+            raise ArgumentError(f"the partial of the activation {name} gave {found} for {given}", _DERIVATIVE, _PARTIAL)
 
 
 @contextmanager
@@ -158,7 +154,7 @@ def _explained(given: str, expected: str, fix: str) -> Iterator[None]:
     except ArgumentError:
         raise
     except Exception as error:
-        raise ArgumentError(message(f"{given} ({type(error).__name__}: {error})", expected, fix)) from error
+        raise ArgumentError(f"{given} ({type(error).__name__}: {error})", expected, fix) from error
 
 
 def op(primitive: Primitive) -> Primitive:
@@ -201,7 +197,7 @@ def optimizer(rule: Rule, *, usual_lr: float = 0.05, **defaults: Any) -> type[Op
     checked = rule.checked(defaults)
     if "lr" not in checked:
         raise ArgumentError(
-            message(f"the rule {rule.name} has no setting lr", "every rule has a learning rate", "Add 'lr' to its settings.")
+            f"the rule {rule.name} has no setting lr", "every rule has a learning rate", "Add 'lr' to its settings."
         )
     _take_a_step(rule, checked)
 
@@ -285,11 +281,9 @@ def load(module: str) -> None:
         import_module(module)
     except Exception as error:
         raise ArgumentError(
-            message(
-                f"the extension {module!r} could not be imported ({type(error).__name__}: {error})",
-                "it is a Python module, by its dotted name",
-                "Check the name, and that the module can be imported from here.",
-            )
+            f"the extension {module!r} could not be imported ({type(error).__name__}: {error})",
+            "it is a Python module, by its dotted name",
+            "Check the name, and that the module can be imported from here.",
         ) from error
     finally:
         sys.path.remove(here)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chainrule.errors import ChainruleError, DataError, MissingDependency, OutputError, message
+from chainrule.errors import ChainruleError, DataError, MissingDependency, OutputError
 
 _MOST_REASON = 200  # characters of what a parser says
 _MOST_DEFLATED = 1032  # times: deflate cannot make data smaller than that
@@ -40,7 +40,7 @@ def parsing(source: object, expected: str, fix: str, error: type[ChainruleError]
     except MissingDependency:
         raise
     except Exception as problem:
-        raise error(message(f"{source} could not be read ({_reason(problem)})", expected, fix)) from problem
+        raise error(f"{source} could not be read ({_reason(problem)})", expected, fix) from problem
 
 
 def _reason(problem: Exception) -> str:
@@ -65,11 +65,9 @@ def check_expansion(source: object, packed: int, unpacked: int) -> None:
     """
     if unpacked > _MOST_DEFLATED * (packed + 1) or (unpacked > _LARGE and unpacked > _MOST_PACKED * packed):
         raise DataError(
-            message(
-                f"{source} promises {unpacked:,} bytes of data in {packed:,} compressed bytes",
-                f"data becomes at most {_MOST_PACKED} times smaller",
-                "The file is broken, or was made to exhaust the memory; if you trust it, decompress it first.",
-            )
+            f"{source} promises {unpacked:,} bytes of data in {packed:,} compressed bytes",
+            f"data becomes at most {_MOST_PACKED} times smaller",
+            "The file is broken, or was made to exhaust the memory; if you trust it, decompress it first.",
         )
 
 
@@ -97,18 +95,14 @@ def unwritable(path: str | Path, error: OSError) -> OutputError:
     """The error for a file that the system refused to write."""
     if is_stream(path):
         return OutputError(
-            message(
-                f"{path} could not be written ({error.strerror or error})",
-                "a device or stream must be open and take what is written",
-                "Name a file, or another device.",
-            )
+            f"{path} could not be written ({error.strerror or error})",
+            "a device or stream must be open and take what is written",
+            "Name a file, or another device.",
         )
     return OutputError(
-        message(
-            f"{path} could not be written ({error.strerror or error})",
-            "its folder must exist, be writable and have free space",
-            "Choose another place, or free some space; an earlier file of that name is unharmed.",
-        )
+        f"{path} could not be written ({error.strerror or error})",
+        "its folder must exist, be writable and have free space",
+        "Choose another place, or free some space; an earlier file of that name is unharmed.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.errors import DataError, message, missing_dependency
+from chainrule.errors import DataError, missing_dependency
 from chainrule.fileio import parsing
 
 
@@ -57,7 +57,7 @@ def matrix(frame: Frame) -> NDArray[Any]:
     table = arrow_table(frame)
     columns = [_numbers(name, column, frame) for name, column in zip(table.column_names, table.columns, strict=True)]
     if not columns:
-        raise DataError(message(f"{source_name(frame)} has no columns", "a table was expected", "Add columns of numbers."))
+        raise DataError(f"{source_name(frame)} has no columns", "a table was expected", "Add columns of numbers.")
     return np.stack(columns, axis=1)
 
 
@@ -67,10 +67,8 @@ def _numbers(name: str, column: Any, frame: Frame) -> NDArray[Any]:
         found = found.astype(np.float64)  # None becomes NaN
     if found.dtype.kind not in "biuf":
         raise DataError(
-            message(
-                f"the column '{name}' of {source_name(frame)} has the type {column.type}",
-                "a model reads numbers",
-                "Encode words and dates with chainrule.data.FeatureEncoder, or use chainrule.estimators, which do.",
-            )
+            f"the column '{name}' of {source_name(frame)} has the type {column.type}",
+            "a model reads numbers",
+            "Encode words and dates with chainrule.data.FeatureEncoder, or use chainrule.estimators, which do.",
         )
     return found

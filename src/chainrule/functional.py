@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule import checks, elsewhere, ops
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ir import Shape
 from chainrule.ops.requirement import Limits, required
 from chainrule.tensors import Tensor, TensorLike, apply, result, root, tensor_of
@@ -253,11 +253,9 @@ def _with_bias(name: str, y: Tensor, bias: TensorLike | None) -> Tensor:
     b = tensor_of(bias)
     if b.shape != y.shape[1:2]:
         raise ShapeError(
-            message(
-                f"{name} got a bias of shape {b.shape}",
-                f"it takes one number per output channel: {y.shape[1:2]}",
-                "Check out_channels, or give None.",
-            )
+            f"{name} got a bias of shape {b.shape}",
+            f"it takes one number per output channel: {y.shape[1:2]}",
+            "Check out_channels, or give None.",
         )
     return y + reshape(b, (-1, *(1,) * (y.ndim - 2)))
 
@@ -267,11 +265,9 @@ def _with_rank(name: str, spatial: int, *tensors: TensorLike) -> list[Tensor]:
     if any(t.ndim != spatial + 2 for t in found):
         shapes = " and ".join(str(t.shape) for t in found)
         raise ShapeError(
-            message(
-                f"{name} got the shapes {shapes}",
-                f"it takes {spatial + 2} axes: (batch, channels, {'height, width' if spatial == 2 else 'length'})",
-                "Add missing axes with expand_dims.",
-            )
+            f"{name} got the shapes {shapes}",
+            f"it takes {spatial + 2} axes: (batch, channels, {'height, width' if spatial == 2 else 'length'})",
+            "Add missing axes with expand_dims.",
         )
     return found
 
@@ -284,7 +280,7 @@ def _same_padding(padding: Any, w: TensorLike, *, stride: Any, dilation: Any, sp
         return ops.convolution.padding_pairs(padding, spatial, name, least=0)
     strides = ops.convolution.per_axis(stride, spatial, name, "stride")
     if any(s != 1 for s in strides):
-        raise ArgumentError(message(f"{name} got padding='same' with stride={stride}", "the stride must be 1", "Give numbers."))
+        raise ArgumentError(f"{name} got padding='same' with stride={stride}", "the stride must be 1", "Give numbers.")
     dilations = ops.convolution.per_axis(dilation, spatial, name, "dilation")
     sizes = w.shape[2:] if isinstance(w, Tensor) else np.shape(w)[2:]
     totals = [(k - 1) * d for k, d in zip(sizes, dilations, strict=True)]

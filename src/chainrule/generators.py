@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.recording import no_grad
 from chainrule.tensors import Tensor, apply, tensor
 
@@ -17,9 +17,7 @@ from chainrule.tensors import Tensor, apply, tensor
 def check_seed(seed: Any) -> None:
     """Raise ArgumentError for what is no integer from 0 to 2⁶³ − 1."""
     if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise ArgumentError(
-            message(f"the seed {seed!r} was given", "it must be an integer from 0 to 2⁶³ − 1", "Choose another.")
-        )
+        raise ArgumentError(f"the seed {seed!r} was given", "it must be an integer from 0 to 2⁶³ − 1", "Choose another.")
 
 
 class Generator:

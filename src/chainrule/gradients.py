@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from chainrule import autodiff, checks, elsewhere, ir, ops
-from chainrule.errors import ArgumentError, GradientError, ShapeError, message
+from chainrule.errors import ArgumentError, GradientError, ShapeError
 from chainrule.ir import Node
 from chainrule.learnable import differentiated, seed_of
 from chainrule.tensors import Tensor, TensorLike, parameter, result
@@ -33,16 +33,12 @@ def grad(output: Tensor, wrt: Sequence[Tensor], gradient: TensorLike = None) -> 
         GradientError: `output` does not depend on one of them, or only through something without a derivative.
     """
     if isinstance(wrt, Tensor):
-        raise ArgumentError(message("grad got one Tensor for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w])."))
+        raise ArgumentError("grad got one Tensor for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w]).")
     checks.kind(output, Tensor, "grad got {} to differentiate", "it takes the Tensor that was computed", _DIFFERENTIATE)
     for w in checks.each(wrt, Tensor, "grad got {} for wrt", "it takes a list of Tensors", "Write cr.grad(E, [w])."):
         if w.dtype.kind != "f":
             raise GradientError(
-                message(
-                    f"a gradient with respect to a Tensor of dtype {w.dtype} was asked for",
-                    "it must be floating",
-                    "Use astype.",
-                )
+                f"a gradient with respect to a Tensor of dtype {w.dtype} was asked for", "it must be floating", "Use astype."
             )
     sources = [w.node for w in wrt]
     found = autodiff.gradient(output.node, sources, seed_of(output.node, gradient))

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import CaptureError, DTypeError, GraphError, message
+from chainrule.errors import CaptureError, DTypeError, GraphError
 
 Shape = tuple[int, ...]
 DType = np.dtype[Any]
@@ -52,7 +52,7 @@ def as_dtype(dtype: Any) -> DType:
         names = ", ".join(d.name for d in DTYPES)
         sizes = isinstance(dtype, int)  # as in zeros(2, 3)
         fix = "Give a shape as one tuple, such as (2, 3)." if sizes else "Convert the data with astype first."
-        raise DTypeError(message(f"the dtype {dtype} was given", f"chainrule computes with {names}", fix))
+        raise DTypeError(f"the dtype {dtype} was given", f"chainrule computes with {names}", fix)
     return found
 
 
@@ -119,11 +119,9 @@ class Node:
 
     def __bool__(self) -> bool:
         raise CaptureError(
-            message(
-                f"the value of {self!r} was asked for, as by if, and, or, max or while",
-                "a graph has no values yet, so Python cannot decide by them",
-                "Use where(condition, a, b) of chainrule.ops.elementwise in place of if, and maximum in place of max.",
-            )
+            f"the value of {self!r} was asked for, as by if, and, or, max or while",
+            "a graph has no values yet, so Python cannot decide by them",
+            "Use where(condition, a, b) of chainrule.ops.elementwise in place of if, and maximum in place of max.",
         )
 
     def __eq__(self, other: object) -> bool:
@@ -137,11 +135,9 @@ class Node:
         if other is None or (isinstance(other, Node) and not _in_formula.get()):
             return False
         raise CaptureError(
-            message(
-                f"{self!r} was compared with {other!r} by == or !=",
-                "that would ask whether they are the same object, not where their values are equal",
-                "Write equal(a, b) or not_equal(a, b) of chainrule.ops.elementwise.",
-            )
+            f"{self!r} was compared with {other!r} by == or !=",
+            "that would ask whether they are the same object, not where their values are equal",
+            "Write equal(a, b) or not_equal(a, b) of chainrule.ops.elementwise.",
         )
 
     __hash__ = object.__hash__

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -28,7 +28,7 @@ def index_of(language: Language) -> int:
         ArgumentError: a language other than "en" and "zh".
     """
     if language not in LANGUAGES:
-        raise ArgumentError(message(f"the language {language!r} was given", "there are 'en' and 'zh'", "Choose one of them."))
+        raise ArgumentError(f"the language {language!r} was given", "there are 'en' and 'zh'", "Choose one of them.")
     return LANGUAGES.index(language)
 
 

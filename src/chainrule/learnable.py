@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import autodiff, checks, ir, ops
-from chainrule.errors import DTypeError, GradientError, ShapeError, message
+from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.ir import DType, Node
 from chainrule.operands import Recorded, as_operand, without_history
 from chainrule.ops.primitive import as_node, facts
@@ -81,11 +81,9 @@ def check_floating(dtype: DType) -> None:
     """Raise DTypeError for a dtype whose Tensors have no gradients."""
     if dtype.kind != "f":
         raise DTypeError(
-            message(
-                f"a gradient was asked for a Tensor of dtype {dtype}",
-                "only floating Tensors have gradients",
-                "Write the numbers with a decimal point, or give dtype='float64'.",
-            )
+            f"a gradient was asked for a Tensor of dtype {dtype}",
+            "only floating Tensors have gradients",
+            "Write the numbers with a decimal point, or give dtype='float64'.",
         )
 
 
@@ -146,12 +144,10 @@ def gradients_of_owners(output: Recorded, gradient: Any) -> list[tuple[Any, Node
         # A parameter that nobody holds any longer does not ask either; step in its way is the better reason.
         variables = [n for n in ir.topological([node]) if n.op == "variable"]
         raise autodiff.in_the_way(node, variables) or GradientError(
-            message(
-                f"backward was called on {output!r}",
-                "nothing that it was computed from asks for a gradient",
-                "Make the inputs with cr.parameter(...) or cr.tensor(..., requires_grad=True); "
-                "inside cr.no_grad nothing is recorded.",
-            )
+            f"backward was called on {output!r}",
+            "nothing that it was computed from asks for a gradient",
+            "Make the inputs with cr.parameter(...) or cr.tensor(..., requires_grad=True); "
+            "inside cr.no_grad nothing is recorded.",
         )
     found = autodiff.gradient(node, [leaf for leaf, _ in leaves], seed)
     return [(owner, without_history(g)) for (_, owner), g in zip(leaves, found, strict=True) if g is not None]
@@ -165,25 +161,21 @@ def seed_of(output: Node, gradient: Any) -> Node | None:
     """
     if output.dtype.kind != "f":
         raise GradientError(
-            message(f"the gradient of a Tensor of dtype {output.dtype} was asked for", "it must be floating", "Use astype.")
+            f"the gradient of a Tensor of dtype {output.dtype} was asked for", "it must be floating", "Use astype."
         )
     if gradient is None:
         if output.size != 1:
             raise GradientError(
-                message(
-                    f"the gradient of a Tensor of shape {output.shape} was asked for",
-                    "it must be a scalar unless the upstream gradient is given",
-                    "Reduce it with .sum() or .mean(), or pass gradient= of the same shape.",
-                )
+                f"the gradient of a Tensor of shape {output.shape} was asked for",
+                "it must be a scalar unless the upstream gradient is given",
+                "Reduce it with .sum() or .mean(), or pass gradient= of the same shape.",
             )
         return None
     seed = ops.promotion.to_dtype(as_node(as_operand(gradient)), output.dtype)
     if seed.shape != output.shape:
         raise ShapeError(
-            message(
-                f"an upstream gradient of shape {seed.shape} was given for a Tensor of shape {output.shape}",
-                "both must have one shape",
-                "Broadcast or reshape it.",
-            )
+            f"an upstream gradient of shape {seed.shape} was given for a Tensor of shape {output.shape}",
+            "both must have one shape",
+            "Broadcast or reshape it.",
         )
     return seed

@@ -19,7 +19,7 @@ import numpy as np
 
 from chainrule import checks, creation
 from chainrule import functional as F
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor_of
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -98,11 +98,9 @@ def called(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
     except TypeError as error:
         takes = ", ".join(inspect.signature(ours).parameters)
         raise ArgumentError(
-            message(
-                f"np.{_name(function)} was called with a Tensor and arguments that it takes of arrays only ({error})",
-                f"with Tensors it takes {takes}",
-                "Leave out the others, or use tensor.numpy() where no gradient is needed.",
-            )
+            f"np.{_name(function)} was called with a Tensor and arguments that it takes of arrays only ({error})",
+            f"with Tensors it takes {takes}",
+            "Leave out the others, or use tensor.numpy() where no gradient is needed.",
         ) from None
     return ours(*args, **kwargs)
 
@@ -118,11 +116,9 @@ def _refusal(function: Callable[..., Any]) -> ArgumentError:
     near = difflib.get_close_matches(function.__name__, known, n=1, cutoff=0.75)
     instead = _INSTEAD.get(name) or (f"np.{near[0]}" if near else "the functions of chainrule (cr.…)")
     return ArgumentError(
-        message(
-            f"np.{name} was called with a Tensor",
-            "chainrule has no counterpart, and in an array the gradient would be lost",
-            f"Use {instead}, or give it tensor.numpy() where no gradient is needed.",
-        )
+        f"np.{name} was called with a Tensor",
+        "chainrule has no counterpart, and in an array the gradient would be lost",
+        f"Use {instead}, or give it tensor.numpy() where no gradient is needed.",
     )
 
 
@@ -159,7 +155,7 @@ def _average(a: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Te
     if weights is None:
         return F.mean(a, axis)
     if np.shape(_values(weights)) != tensor_of(a).shape:
-        raise ShapeError(message("np.average got weights of another shape", "one weight per element", "Broadcast the weights."))
+        raise ShapeError("np.average got weights of another shape", "one weight per element", "Broadcast the weights.")
     return F.sum(F.multiply(a, weights), axis) / F.sum(weights, axis)
 
 
@@ -253,9 +249,7 @@ def _atleast_2d(a: TensorLike, /) -> Tensor:
 @_ours(np.pad)
 def _pad(array: TensorLike, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Tensor:
     if mode != "constant" or not isinstance(constant_values, int | float):
-        raise ArgumentError(
-            message(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
-        )
+        raise ArgumentError(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
     x = tensor_of(array)
     widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
     return F.pad(x, [(int(a), int(b)) for a, b in widths], constant_values)
@@ -329,7 +323,7 @@ def _tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
 @_ours(np.einsum)
 def _einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     if not isinstance(subscripts, str):
-        raise ArgumentError(message("np.einsum got index lists", "it takes a text such as 'ij,jk->ik'", "Write the text."))
+        raise ArgumentError("np.einsum got index lists", "it takes a text such as 'ij,jk->ik'", "Write the text.")
     return F.einsum(subscripts, *operands)
 
 
@@ -342,11 +336,9 @@ def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool =
         return root(F.sum(F.square(a), axes, keepdims=keepdims))
     if len(axes) != 1:
         raise ArgumentError(
-            message(
-                f"np.linalg.norm got ord={ord!r} for {len(axes)} axes of a Tensor",
-                "there it takes the Frobenius norm of matrices and the p-norms of vectors",
-                "Give axis= one axis, or ord='fro'.",
-            )
+            f"np.linalg.norm got ord={ord!r} for {len(axes)} axes of a Tensor",
+            "there it takes the Frobenius norm of matrices and the p-norms of vectors",
+            "Give axis= one axis, or ord='fro'.",
         )
     return _vector_norm(a, axis=axes, ord=ord, keepdims=keepdims)
 
@@ -360,11 +352,7 @@ def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdim
         return (F.max if ord > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
     if ord == 0:
         raise ArgumentError(
-            message(
-                "a norm of a Tensor with ord=0 was asked for",
-                "it counts elements, so it has no useful derivative",
-                "Use ord=1.",
-            )
+            "a norm of a Tensor with ord=0 was asked for", "it counts elements, so it has no useful derivative", "Use ord=1."
         )
     return F.power(F.sum(F.power(F.abs(x), ord), axis, keepdims=keepdims), 1.0 / ord)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule import checks, ir, ops
 from chainrule.conversions import as_numpy, is_number
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Array, Node, Scalar
 from chainrule.recording import Recorder, current_recorder, is_capturing, is_recording
 from chainrule.states import Holder
@@ -57,11 +57,9 @@ def as_array(value: Any, dtype: Any = None) -> Array:
     """A copy of the data, so that writing into the original later changes no graph."""
     if holds_tensors(value):
         raise ArgumentError(
-            message(
-                "a list with Tensors in it cannot become an array",
-                "an array does not remember how they were computed, so no gradient would pass",
-                "Write cr.stack(list), or take their values with .item() or .numpy().",
-            )
+            "a list with Tensors in it cannot become an array",
+            "an array does not remember how they were computed, so no gradient would pass",
+            "Write cr.stack(list), or take their values with .item() or .numpy().",
         )
     array = np.array(as_numpy(value, None if dtype is None else ir.as_dtype(dtype)))
     ir.as_dtype(array.dtype)

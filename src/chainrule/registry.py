@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 
 def enter(table: dict[str, Any], what: str, name: str, thing: Any, origin: Any) -> None:
@@ -36,7 +36,7 @@ def check(table: dict[str, Any], what: str, name: str, thing: Any, origin: Any) 
     if known is None or known != _home(origin) or known[0].startswith("chainrule."):
         owner = "chainrule itself" if known is None else ".".join(known)
         raise ArgumentError(
-            message(f"a second {what} named {name} was registered", f"the name belongs to {owner}", "Choose another name.")
+            f"a second {what} named {name} was registered", f"the name belongs to {owner}", "Choose another name."
         )
 
 
@@ -48,11 +48,9 @@ def check_commands(what: str, own: Iterable[str], taken: Iterable[str]) -> None:
     """
     for name in sorted({*own} & {*taken}):
         raise ArgumentError(
-            message(
-                f"a second {what} with the name {name} on the command line was registered",
-                "there is one already, and each has a name of its own",
-                "Choose another name.",
-            )
+            f"a second {what} with the name {name} on the command line was registered",
+            "there is one already, and each has a name of its own",
+            "Choose another name.",
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from chainrule import elsewhere, ir, ops
 from chainrule.checks import described
 from chainrule.conversions import foreign
-from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, CallError, CaptureError, DTypeError, ShapeError
 from chainrule.ir import Array, DType, Node, Scalar, Shape
 from chainrule.learnable import Learnable, asks_for_gradient, check_floating, gradients_of_owners, takes_part
 from chainrule.operands import as_array, as_operand, fresh, kept, leaf, setting, without_history
@@ -39,11 +39,9 @@ def _assigning(op: str, sign: str) -> Callable[[Tensor, TensorLike], Tensor]:
             return apply(op, self, other)
         name = self.name if self.name and self.name.isidentifier() else "w"
         raise ArgumentError(
-            message(
-                f"{name} {sign}= … was written for {self._label()}, a parameter",
-                "that would make a new Tensor, and leave the parameter as it is",
-                f"Write {name}.assign({name} {sign} …) within cr.no_grad() to change it, or name the result otherwise.",
-            )
+            f"{name} {sign}= … was written for {self._label()}, a parameter",
+            "that would make a new Tensor, and leave the parameter as it is",
+            f"Write {name}.assign({name} {sign} …) within cr.no_grad() to change it, or name the result otherwise.",
         )
 
     return operator
@@ -51,7 +49,7 @@ def _assigning(op: str, sign: str) -> Callable[[Tensor, TensorLike], Tensor]:
 
 def _refused(sign: str, instead: str) -> Callable[..., NoReturn]:
     def operator(self: Tensor, *others: TensorLike) -> NoReturn:
-        raise CallError(message(f"{sign} was used on a Tensor", "there is no such operation", f"Write {instead}."))
+        raise CallError(f"{sign} was used on a Tensor", "there is no such operation", f"Write {instead}.")
 
     return operator
 
@@ -130,7 +128,7 @@ class Tensor(Learnable):
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
             given = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else described(value)
             expected = f"it is None, or a Tensor of shape {self.shape}"
-            raise ArgumentError(message(f"grad was set to {given}", expected, "Write x.grad = cr.tensor(values), or None."))
+            raise ArgumentError(f"grad was set to {given}", expected, "Write x.grad = cr.tensor(values), or None.")
         recorder = current_recorder()
         if recorder is None or self._home is recorder:
             self._grad = value
@@ -163,11 +161,9 @@ class Tensor(Learnable):
         value = self.node.value
         if value is None:
             raise CaptureError(
-                message(
-                    f"the value of {self!r} was asked for while its function is being compiled",
-                    "a compiled function runs the same operations for every input, so Python cannot look at values in it",
-                    "Use where(condition, a, b) in place of if, or compute this part outside the compiled function.",
-                )
+                f"the value of {self!r} was asked for while its function is being compiled",
+                "a compiled function runs the same operations for every input, so Python cannot look at values in it",
+                "Use where(condition, a, b) in place of if, or compute this part outside the compiled function.",
             )
         view = value.view()
         view.flags.writeable = False
@@ -181,7 +177,7 @@ class Tensor(Learnable):
         """
         if self.size != 1:
             raise ShapeError(
-                message(f"item was called on a Tensor of shape {self.shape}", "it must hold one element", "Index it first.")
+                f"item was called on a Tensor of shape {self.shape}", "it must hold one element", "Index it first."
             )
         number: Scalar = self.numpy().item()
         return number
@@ -202,19 +198,15 @@ class Tensor(Learnable):
         node = value.node if isinstance(value, Tensor) else ir.constant(as_array(value))
         if node.shape != self.shape:
             raise ShapeError(
-                message(
-                    f"a value of shape {node.shape} was assigned to {self._label()} of shape {self.shape}",
-                    "shapes must be equal",
-                    "Reshape the value, or make a new Tensor.",
-                )
+                f"a value of shape {node.shape} was assigned to {self._label()} of shape {self.shape}",
+                "shapes must be equal",
+                "Reshape the value, or make a new Tensor.",
             )
         if not np.can_cast(node.dtype, self.dtype, casting="same_kind"):
             raise DTypeError(
-                message(
-                    f"a value of dtype {node.dtype} was assigned to {self._label()} of dtype {self.dtype}",
-                    "it must be of the same kind",
-                    "Convert it with astype.",
-                )
+                f"a value of dtype {node.dtype} was assigned to {self._label()} of dtype {self.dtype}",
+                "it must be of the same kind",
+                "Convert it with astype.",
             )
         node = ops.promotion.to_dtype(node, self.dtype)
         recorder = current_recorder()
@@ -248,11 +240,9 @@ class Tensor(Learnable):
         node = self.node
         if node.inputs and any(map(asks_for_gradient, ir.topological([node]))):
             raise ArgumentError(
-                message(
-                    f"{self!r} cannot be copied or pickled",
-                    "it was computed from Tensors that ask for gradients, and a copy would not remember how",
-                    "Use the Tensor itself, or copy x.detach().",
-                )
+                f"{self!r} cannot be copied or pickled",
+                "it was computed from Tensors that ask for gradients, and a copy would not remember how",
+                "Use the Tensor itself, or copy x.detach().",
             )
         gradient = None if self.grad is None else np.array(self.grad.numpy())
         return _restored, (np.array(self.numpy()), self.name, self.is_parameter, self.requires_grad, gradient)
@@ -262,9 +252,7 @@ class Tensor(Learnable):
             return str(self)
         if self.size != 1:
             raise CallError(
-                message(
-                    f"a Tensor of shape {self.shape} was written with {spec!r}", "it must hold one element", "Index it first."
-                )
+                f"a Tensor of shape {self.shape} was written with {spec!r}", "it must hold one element", "Index it first."
             )
         return format(self.item(), spec)
 
@@ -292,11 +280,9 @@ class Tensor(Learnable):
         value = self.numpy()
         if is_recording() and takes_part(self.node):
             raise ArgumentError(
-                message(
-                    f"{self._label()} of shape {self.shape} cannot become an array (np.asarray, np.array([…]), array[i] = …)",
-                    "it takes part in a gradient, which does not pass through an array",
-                    "Compute with functions of chainrule, as in cr.stack([…]) and array @ x; or read the value: x.numpy().",
-                )
+                f"{self._label()} of shape {self.shape} cannot become an array (np.asarray, np.array([…]), array[i] = …)",
+                "it takes part in a gradient, which does not pass through an array",
+                "Compute with functions of chainrule, as in cr.stack([…]) and array @ x; or read the value: x.numpy().",
             )
         return value
 
@@ -314,7 +300,7 @@ class Tensor(Learnable):
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
-            raise DTypeError(message(f"{self!r} was used as an index", "an index is an integer", "Convert it with astype."))
+            raise DTypeError(f"{self!r} was used as an index", "an index is an integer", "Convert it with astype.")
         return int(self.item())
 
     __hash__ = object.__hash__
@@ -411,11 +397,9 @@ class Tensor(Learnable):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise CallError(
-            message(
-                f"a part of {self._label()} was set, x[…] = value",
-                "values are never changed in place, as gradients need them",
-                "Make a new Tensor with cr.where(mask, value, x), or give x a whole new value with x.assign(array).",
-            )
+            f"a part of {self._label()} was set, x[…] = value",
+            "values are never changed in place, as gradients need them",
+            "Make a new Tensor with cr.where(mask, value, x), or give x a whole new value with x.assign(array).",
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -423,7 +407,7 @@ class Tensor(Learnable):
             raise AttributeError(name)
         if not isinstance(self._node, Node):
             given = described(self._node)
-            raise ArgumentError(message(f"Tensor got {given}", "it stands for a node of a graph", "Write cr.tensor(data)."))
+            raise ArgumentError(f"Tensor got {given}", "it stands for a node of a graph", "Write cr.tensor(data).")
         if name in ops.PRIMITIVES and name not in elsewhere.TENSOR:
             raise elsewhere.missing("a Tensor", name, (), {name: f"Write cr.{name}(x)"})
         raise elsewhere.missing("a Tensor", name, dir(type(self)), elsewhere.TENSOR)
@@ -550,19 +534,15 @@ _BITWISE = {"&": "logical_and", "|": "logical_or", "~": "logical_not"}
 def _no_counterpart(name: str, settings: Mapping[str, Any]) -> ArgumentError:
     if "out" in settings:
         return ArgumentError(
-            message(
-                f"np.{name} cannot write a Tensor into an array (out=, or array += tensor)",
-                "an array does not remember how it was computed",
-                "Make a new value, total = total + tensor, or use tensor.numpy().",
-            )
+            f"np.{name} cannot write a Tensor into an array (out=, or array += tensor)",
+            "an array does not remember how it was computed",
+            "Make a new value, total = total + tensor, or use tensor.numpy().",
         )
     given = f"np.{name} was called with a Tensor" + (f" and {', '.join(settings)}" if settings else "")
     return ArgumentError(
-        message(
-            given,
-            "of NumPy's functions those take Tensors that chainrule has by the same name, such as sin, exp and maximum",
-            "Use the functions of chainrule (cr.…), or tensor.numpy() where no gradient is needed.",
-        )
+        given,
+        "of NumPy's functions those take Tensors that chainrule has by the same name, such as sin, exp and maximum",
+        "Use the functions of chainrule (cr.…), or tensor.numpy() where no gradient is needed.",
     )
 
 
@@ -578,7 +558,7 @@ def _logical(op: str, sign: str, *operands: TensorLike) -> Tensor:
     for operand in found:
         if operand.dtype != np.bool_:
             raise DTypeError(
-                message(f"{sign} got a Tensor of dtype {operand.dtype}", "it takes booleans", f"Compare first, or use cr.{op}.")
+                f"{sign} got a Tensor of dtype {operand.dtype}", "it takes booleans", f"Compare first, or use cr.{op}."
             )
     return apply(op, *found)
 

@@ -23,7 +23,7 @@ from chainrule.conformance import (
     is_differentiable,
     value_and_gradients,
 )
-from chainrule.errors import ChainruleError, DTypeError, message
+from chainrule.errors import ChainruleError, DTypeError
 from chainrule.gradients import grad
 from chainrule.ir import Array
 from chainrule.ops.primitive import Case, Primitive
@@ -70,7 +70,7 @@ def gradcheck(
     for k in places:
         if arrays[k].dtype != np.float64:
             raise DTypeError(
-                message(f"gradcheck got input {k} in {arrays[k].dtype}", "differences need float64", "Convert it with astype.")
+                f"gradcheck got input {k} in {arrays[k].dtype}", "differences need float64", "Convert it with astype."
             )
     upstream = rng.normal(size=function(*map(tensor, arrays)).shape)
 

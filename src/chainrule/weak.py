@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chainrule.conversions import is_number
-from chainrule.errors import CaptureError, message
+from chainrule.errors import CaptureError
 from chainrule.ir import Array, Scalar
 from chainrule.ops.primitive import Weak
 from chainrule.tensors import Tensor, TensorLike
@@ -30,12 +30,10 @@ class Number(Tensor):
         """
         if self.node.value is None:
             raise CaptureError(
-                message(
-                    "the value of a number that is an argument was asked for while its function is being compiled",
-                    "the program serves every number, so none can be a setting in it, such as a bound or an axis",
-                    "Compute with it: where(condition, a, b) in place of if, minimum(maximum(x, low), high) in place of clip. "
-                    "Or bind a number that stays before compiling, cr.compile(functools.partial(f, name=2)).",
-                )
+                "the value of a number that is an argument was asked for while its function is being compiled",
+                "the program serves every number, so none can be a setting in it, such as a bound or an axis",
+                "Compute with it: where(condition, a, b) in place of if, minimum(maximum(x, low), high) in place of clip. "
+                "Or bind a number that stays before compiling, cr.compile(functools.partial(f, name=2)).",
             )
         return super().numpy()
 

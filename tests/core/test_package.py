@@ -4,12 +4,14 @@ import ast
 import importlib
 import inspect
 import operator
+import pickle
 import pkgutil
 from pathlib import Path
 
 import pytest
 
 import chainrule as cr
+from chainrule import errors
 
 SOURCE = Path(cr.__file__).parent
 
@@ -52,3 +54,15 @@ def test_no_module_is_hidden_behind_a_function_of_its_name():
 
 def test_the_version_is_a_version():
     assert cr.__version__.count(".") == 2
+
+
+ERRORS = [kind for kind in vars(errors).values() if inspect.isclass(kind) and kind.__module__ == errors.__name__]
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_is_made_of_what_was_given_what_was_expected_and_what_to_do(kind):
+    error = kind("f got 1", "it takes 2", "Write f(2).")
+    assert str(error) == "f got 1; it takes 2. Write f(2)."
+    assert str(kind("f failed.")) == "f failed."
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy)) == (kind, str(error))

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from chainrule import checks, registry
 from chainrule.backends.contract import Backend, Program, Variable
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 # Name: module, the object in it, and the package that it needs (chainrule itself: none). Fastest first; loaded when asked for.
 BACKENDS = {
@@ -34,7 +34,7 @@ def check_threads(threads: int | None) -> int | None:
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ArgumentError(
-            message(f"threads={threads!r} was given", "it must be a whole number ≥ 1, or None", "Leave it out to use all.")
+            f"threads={threads!r} was given", "it must be a whole number ≥ 1, or None", "Leave it out to use all."
         )
     return threads
 
@@ -52,9 +52,7 @@ def get(name: str = "auto") -> Backend:
         return OTHERS[name]
     if name not in BACKENDS:
         known = ", ".join([*BACKENDS, *OTHERS])
-        raise ArgumentError(
-            message(f"the backend {name!r} was asked for", f"there are {known}", "Use one of these, or 'auto'.")
-        )
+        raise ArgumentError(f"the backend {name!r} was asked for", f"there are {known}", "Use one of these, or 'auto'.")
     module, attribute, _ = BACKENDS[name]
     backend: Backend = getattr(import_module(module), attribute)
     return backend
@@ -69,13 +67,11 @@ def register_backend(name: str, backend: Backend) -> Backend:
     checks.kind(name, str, "extend.backend got {} as a name", "it takes a text", "Write extend.backend('mine', Mine()).")
     if isinstance(backend, type) or not all(callable(getattr(backend, method, None)) for method in ("compile", "hold")):
         raise ArgumentError(
-            message(
-                f"the backend {name} is {checks.described(backend)}",
-                "it is an object with the methods compile and hold",
-                "See chainrule.backends.Backend.",
-            )
+            f"the backend {name} is {checks.described(backend)}",
+            "it is an object with the methods compile and hold",
+            "See chainrule.backends.Backend.",
         )
     if name in (*BACKENDS, "auto"):
-        raise ArgumentError(message(f"a backend named {name} was registered", "chainrule has one", "Choose another name."))
+        raise ArgumentError(f"a backend named {name} was registered", "chainrule has one", "Choose another name.")
     registry.enter(OTHERS, "backend", name, backend, type(backend))
     return backend

@@ -16,7 +16,7 @@ import click
 from chainrule.cli.choices import OneOf
 from chainrule.cli.output import echo
 from chainrule.derivations.forms import Form
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.language import LANGUAGES
 from chainrule.optim import OPTIMIZERS
 
@@ -64,11 +64,9 @@ def _given(text: str) -> tuple[str, Any]:
         number = None
     if not equals or not name.strip().isidentifier() or not _is_numeric(number):
         raise ArgumentError(
-            message(
-                f"the value {text!r} was given",
-                "a value is NAME=NUMBER or NAME=[NUMBERS]",
-                "For example: x1=0.35 W='[[1,2],[3,4]]'.",
-            )
+            f"the value {text!r} was given",
+            "a value is NAME=NUMBER or NAME=[NUMBERS]",
+            "For example: x1=0.35 W='[[1,2],[3,4]]'.",
         )
     return name.strip(), number
 
@@ -179,9 +177,7 @@ def check(context: click.Context, homework: str | None, new: bool, language: Any
         echo(TEMPLATE, nl=False)
         return
     if homework is None:
-        raise ArgumentError(
-            message("check got no file", "it grades a TOML file", "Start with: chainrule check --new > homework.toml")
-        )
+        raise ArgumentError("check got no file", "it grades a TOML file", "Start with: chainrule check --new > homework.toml")
     grading = read_homework(homework).grade(language)
     echo(json.dumps(grading.to_dict(), indent=2, ensure_ascii=False) if as_json else str(grading))
     if not grading.correct:
@@ -239,7 +235,7 @@ def _picture_of_run(run: str, given: Sequence[str], options: Mapping[str, Any]) 
     from chainrule.job.pictures import draw_run
 
     if given:
-        raise ArgumentError(message(f"{given[0]!r} was given beside the run {run}", "a run has its values", "Leave it out."))
+        raise ArgumentError(f"{given[0]!r} was given beside the run {run}", "a run has its values", "Leave it out.")
     return draw_run(run, options["kind"] or "network", options["data"], options["theme"], options["language"])
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from chainrule.data import delimited
 from chainrule.data.files import is_gzip
-from chainrule.errors import ArgumentError, DataError, message
+from chainrule.errors import ArgumentError, DataError
 from chainrule.fileio import parsing
 from chainrule.frames import Frame, arrow_table, source_name
 
@@ -35,9 +35,7 @@ def opened(place: Path | Frame, delimiter: str | None, encoding: str | None) -> 
         for name, value in (("delimiter", delimiter), ("encoding", encoding)):
             if value is not None:
                 raise ArgumentError(
-                    message(
-                        f"{name}={value!r} was given with {source_name(place)}", "only text files have one", "Leave it out."
-                    )
+                    f"{name}={value!r} was given with {source_name(place)}", "only text files have one", "Leave it out."
                 )
         return ArrowSource(place)
     with place.open("rb") as stream:
@@ -116,9 +114,7 @@ class DelimitedSource:
         except (pa.ArrowInvalid, UnicodeError) as error:
             delimited.check_records(self._layout)
             raise DataError(
-                message(
-                    f"{self.path} cannot be read ({error})", "a regular delimited file was expected", "Write the file again."
-                )
+                f"{self.path} cannot be read ({error})", "a regular delimited file was expected", "Write the file again."
             ) from error
 
     def place(self, row: int) -> str:
@@ -221,11 +217,9 @@ def _checked(path: Path | str, schema: Any) -> tuple[tuple[str, ...], Mapping[st
     for column in schema:
         if not _is_readable(column.type):
             raise DataError(
-                message(
-                    f"{path}, column '{column.name}' has the type {column.type}",
-                    "a column holds numbers, booleans, dates or strings",
-                    "Convert or drop it.",
-                )
+                f"{path}, column '{column.name}' has the type {column.type}",
+                "a column holds numbers, booleans, dates or strings",
+                "Convert or drop it.",
             )
     kinds = {
         column.name: "categorical"

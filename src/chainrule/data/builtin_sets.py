@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from chainrule.data.files import did_you_mean
 from chainrule.data.shipped import SHIPPED
 from chainrule.data.tables import Table
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 
 TARGET = "target"
 
@@ -54,9 +54,7 @@ def builtin(name: str, seed: int = 0) -> Dataset:
         MissingDependency: the set comes with scikit-learn, which is not installed.
     """
     if name not in BUILTIN:
-        raise DataError(
-            message(f"there is no built-in data set '{name}'", "a known name is needed", did_you_mean(name, BUILTIN))
-        )
+        raise DataError(f"there is no built-in data set '{name}'", "a known name is needed", did_you_mean(name, BUILTIN))
     return BUILTIN[name](seed)
 
 

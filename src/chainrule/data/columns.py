@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule.data.files import did_you_mean
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 Kind = Literal["numeric", "boolean", "categorical", "date", "identifier", "text", "constant", "empty"]
 BOOLEAN_WORDS = (("false", "true"), ("no", "yes"))
@@ -136,11 +136,9 @@ def check_kind(column: str, kind: str) -> None:
     """ArgumentError unless `kind` is one of READINGS."""
     if kind not in READINGS:
         raise ArgumentError(
-            message(
-                f"the kind of the column '{column}' is '{kind}'",
-                f"the kinds are {', '.join(READINGS)}",
-                did_you_mean(kind, READINGS),
-            )
+            f"the kind of the column '{column}' is '{kind}'",
+            f"the kinds are {', '.join(READINGS)}",
+            did_you_mean(kind, READINGS),
         )
 
 
@@ -213,19 +211,15 @@ def row_positions(rows: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
     positions = np.asarray(rows)
     if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
         raise ArgumentError(
-            message(
-                f"rows has shape {positions.shape} and type {positions.dtype}",
-                "it must hold integer positions, one axis",
-                "Turn a mask into positions with numpy.flatnonzero.",
-            )
+            f"rows has shape {positions.shape} and type {positions.dtype}",
+            "it must hold integer positions, one axis",
+            "Turn a mask into positions with numpy.flatnonzero.",
         )
     if positions.size and not 0 <= positions.min() <= positions.max() < n_rows:
         raise ArgumentError(
-            message(
-                f"rows goes from {positions.min()} to {positions.max()}",
-                f"there are {n_rows} rows",
-                "Use positions from 0 to the number of rows − 1.",
-            )
+            f"rows goes from {positions.min()} to {positions.max()}",
+            f"there are {n_rows} rows",
+            "Use positions from 0 to the number of rows − 1.",
         )
     return positions.astype(np.int64)
 

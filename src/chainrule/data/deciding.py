@@ -15,7 +15,7 @@ from chainrule.data.columns import in_unit
 from chainrule.data.gaps import BESIDE_FLAGS, EVERYWHERE
 from chainrule.data.parsing import BOOLEANS, COMMA, DURATIONS, FORMATS, PARSERS, PLAIN, POINT
 from chainrule.data.surveying import FEW_NUMBERS, MOSTLY, Seen, Survey, Trial
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 
 _MOST_UNITS = 3  # that a column of numbers in mixed units may have; one with more holds words such as 12A
 _SHOWN = 4  # words that a message lists
@@ -139,12 +139,10 @@ def _chosen(survey: Survey, complete: list[str], file: Source, marks: Collection
 def _two_readings(survey: Survey, file: Source, why: str) -> DataError:
     point, comma = (PARSERS[name](pa.array([survey.two_ways])).values[0] for name in FORMATS)
     return DataError(
-        message(
-            f"{file.path}, column '{survey.name}': '{survey.two_ways}' is {point:.10g} if the point is the decimal mark, and "
-            f"{comma:.10g} if the comma is",
-            why,
-            f"Say which with --kind '{survey.name}={POINT}' or --kind '{survey.name}={COMMA}' (in Python kinds=…).",
-        )
+        f"{file.path}, column '{survey.name}': '{survey.two_ways}' is {point:.10g} if the point is the decimal mark, and "
+        f"{comma:.10g} if the comma is",
+        why,
+        f"Say which with --kind '{survey.name}={POINT}' or --kind '{survey.name}={COMMA}' (in Python kinds=…).",
     )
 
 
@@ -153,11 +151,9 @@ def _ambiguous_order(survey: Survey, file: Source, orders: list[str]) -> Rule:
     could = f"could be {' or '.join(order.removeprefix('date:') for order in orders)}"
     if survey.kind == "date":
         raise DataError(
-            message(
-                f"{file.path}: the dates of column '{survey.name}' {could}",
-                "no cell says which",
-                f"Name the order, for example {how} (in Python kinds=…).",
-            )
+            f"{file.path}: the dates of column '{survey.name}' {could}",
+            "no cell says which",
+            f"Name the order, for example {how} (in Python kinds=…).",
         )
     note = f"dates that {could}: name the order with {how}"
     return Rule(survey.name, None, missing=survey.said, note=note)
@@ -190,11 +186,9 @@ def _mixed_units(survey: Survey, file: Source, trial: Trial) -> DataError:
     common, *others = sorted(trial.units.items(), key=lambda item: -item[1].count)
     unit, seen = others[0]
     return DataError(
-        message(
-            f"{file.path}, {file.place(seen.row)}, column '{survey.name}': '{seen.word}' is a number {in_unit(unit)}",
-            f"others, such as '{common[1].word}', are {in_unit(common[0])}",
-            f"Write all in one unit; or read words with --kind '{survey.name}=categorical' (in Python kinds=…).",
-        )
+        f"{file.path}, {file.place(seen.row)}, column '{survey.name}': '{seen.word}' is a number {in_unit(unit)}",
+        f"others, such as '{common[1].word}', are {in_unit(common[0])}",
+        f"Write all in one unit; or read words with --kind '{survey.name}=categorical' (in Python kinds=…).",
     )
 
 
@@ -210,11 +204,9 @@ def _wrong_cell(survey: Survey, file: Source, parser: str, trial: Trial) -> Data
             f"--kind '{survey.name}=categorical' or '{survey.name}=text' (in Python missing=…, kinds=…)."
         )
     return DataError(
-        message(
-            f"{file.path}, {file.place(seen.row)}, column '{survey.name}': '{word}' is not {_expected(survey.kind, parser)}",
-            f"{trial.read} of the {survey.present} cells with a value are{more}",
-            fix,
-        )
+        f"{file.path}, {file.place(seen.row)}, column '{survey.name}': '{word}' is not {_expected(survey.kind, parser)}",
+        f"{trial.read} of the {survey.present} cells with a value are{more}",
+        fix,
     )
 
 

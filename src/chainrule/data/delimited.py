@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.data import encodings
 from chainrule.data.files import open_bytes
-from chainrule.errors import ArgumentError, DataError, message
+from chainrule.errors import ArgumentError, DataError
 
 DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_RECORDS = 50
@@ -67,7 +67,7 @@ def inspect(path: Path, delimiter: str | None = None, encoding: str | None = Non
         encoding: of the text; None takes what the first bytes tell, and UTF-8 where they tell nothing.
     """
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise ArgumentError(message(f"the delimiter is {delimiter!r}", "it must be one character", "Pass ',' or '\\t'."))
+        raise ArgumentError(f"the delimiter is {delimiter!r}", "it must be one character", "Pass ',' or '\\t'.")
     encoding = _encoding(path, encoding)
     odd_quotes, longest = _check_lines(path, encoding)
     said = _said_delimiter(path, encoding)
@@ -97,22 +97,18 @@ def check_records(layout: Layout) -> int:
                 longest = max(longest, _MOST_BYTES * sum(map(len, record)) + 3 * len(record))
         except csv.Error as error:
             raise DataError(
-                message(
-                    f'{layout.path}, in a record after line {line}: a quote (") is not closed properly ({error})',
-                    "a quoted cell ends with a quote before the next delimiter, and quotes inside it are doubled",
-                    "Close or remove the quote.",
-                )
+                f'{layout.path}, in a record after line {line}: a quote (") is not closed properly ({error})',
+                "a quoted cell ends with a quote before the next delimiter, and quotes inside it are doubled",
+                "Close or remove the quote.",
             ) from error
     return longest
 
 
 def _ragged(layout: Layout, line: int, record: list[str]) -> DataError:
     return DataError(
-        message(
-            f"{layout.path}, line {line}: {len(record)} fields {_shorten(record)}",
-            f"the header has {len(layout.names)}",
-            f"Correct the line; a cell that contains {layout.delimiter!r} must be in double quotes.",
-        )
+        f"{layout.path}, line {line}: {len(record)} fields {_shorten(record)}",
+        f"the header has {len(layout.names)}",
+        f"Correct the line; a cell that contains {layout.delimiter!r} must be in double quotes.",
     )
 
 
@@ -130,11 +126,9 @@ def _encoding(path: Path, said: str | None) -> str:
             raise _not_text(path, f"it starts like {name}")
     if markup := _MARKUP.match(start.removeprefix(codecs.BOM_UTF8)):
         raise DataError(
-            message(
-                f"{path} holds {'HTML or XML' if markup[1] else 'JSON'}, not a table",
-                "CSV, TSV or Parquet was expected",
-                "Export the table as CSV in UTF-8.",
-            )
+            f"{path} holds {'HTML or XML' if markup[1] else 'JSON'}, not a table",
+            "CSV, TSV or Parquet was expected",
+            "Export the table as CSV in UTF-8.",
         )
     found = encodings.marked(start) or (encodings.checked(said) if said else encodings.unmarked_utf16(start))
     return UTF8 if found in (None, "utf-8") else found
@@ -145,7 +139,7 @@ def _whole_file(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, zlib.error) as error:
-        raise DataError(message(f"{path} cannot be read ({error})", "a whole file was expected", "Copy it again.")) from error
+        raise DataError(f"{path} cannot be read ({error})", "a whole file was expected", "Copy it again.") from error
 
 
 def _check_lines(path: Path, encoding: str) -> tuple[bool, int]:
@@ -192,19 +186,17 @@ def _first_fault(path: Path) -> DataError:
                 line.decode()
             except UnicodeDecodeError as error:
                 place = f"{path}, line {number}, byte {error.start + 1}: 0x{line[error.start]:02x} is not UTF-8"
-                return DataError(_other_encoding(path, place))
-    return DataError(message(f"{path} is not UTF-8", "tables are read as UTF-8", "Copy it again."))
+                return _other_encoding(path, place)
+    return DataError(f"{path} is not UTF-8", "tables are read as UTF-8", "Copy it again.")
 
 
 def _shifted(path: Path) -> DataError:
     with open_bytes(path) as stream:
         line = next((line for line in stream if _SHIFTED in line), _SHIFTED)
     return DataError(
-        message(
-            f"{path} holds the bytes ESC $, which begin Japanese text in ISO-2022-JP",
-            f"tables are read as UTF-8; as ISO-2022-JP it reads {line.decode('iso2022_jp', 'replace').strip()[:20]!r}",
-            "Name the encoding with --encoding iso2022_jp (in Python encoding=…).",
-        )
+        f"{path} holds the bytes ESC $, which begin Japanese text in ISO-2022-JP",
+        f"tables are read as UTF-8; as ISO-2022-JP it reads {line.decode('iso2022_jp', 'replace').strip()[:20]!r}",
+        "Name the encoding with --encoding iso2022_jp (in Python encoding=…).",
     )
 
 
@@ -219,37 +211,33 @@ def _check_text(path: Path, encoding: str) -> tuple[bool, int]:
                 longest = max(longest, _MOST_BYTES * len(line))
         except UnicodeError as error:
             raise DataError(
-                message(
-                    f"{path}, after line {number}: there are bytes that are not {encoding} ({error})",
-                    f"the file is read as {encoding}",
-                    "Name another encoding with --encoding (in Python encoding=…).",
-                )
+                f"{path}, after line {number}: there are bytes that are not {encoding} ({error})",
+                f"the file is read as {encoding}",
+                "Name another encoding with --encoding (in Python encoding=…).",
             ) from error
     return odd_quotes, longest
 
 
 def _not_text(path: Path, reason: str) -> DataError:
     return DataError(
-        message(
-            f"{path} is not a text file ({reason})", "CSV, TSV or Parquet was expected", "Export the table as CSV in UTF-8."
-        )
+        f"{path} is not a text file ({reason})", "CSV, TSV or Parquet was expected", "Export the table as CSV in UTF-8."
     )
 
 
-def _other_encoding(path: Path, place: str) -> str:
-    """The message for text that is not UTF-8: how it would read in the encodings in which it makes sense."""
+def _other_encoding(path: Path, place: str) -> DataError:
+    """The error for text that is not UTF-8: how it would read in the encodings in which it makes sense."""
     with open_bytes(path) as stream:
         lines = [line for line in islice(stream, _LOOKED_AT) if not line.isascii()]
     likely = encodings.plausible(lines)
     if not likely:
-        return message(
+        return DataError(
             place, "tables are read as UTF-8", "Name the encoding of the file with --encoding (in Python encoding=…)."
         )
     read = [
         f"as {encodings.CALLED.get(name, name)} it reads {lines[0].decode(name, 'replace').strip()[:20]!r} (--encoding {name})"
         for name in likely
     ]
-    return message(
+    return DataError(
         place, f"tables are read as UTF-8; {', '.join(read)}", "Name the encoding that reads right (in Python encoding=…)."
     )
 
@@ -304,17 +292,15 @@ def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
             _, cells = next(records, (1, []))
         except csv.Error as error:
             raise DataError(
-                message(f"{path}, line 1: the header cannot be read ({error})", "names were expected", "Correct its quotes.")
+                f"{path}, line 1: the header cannot be read ({error})", "names were expected", "Correct its quotes."
             ) from error
     names = tuple(cell.strip() for cell in cells)
     check_names(path, names)
     if all(is_number(name) for name in names) and names not in _countings(len(names)):
         raise DataError(
-            message(
-                f"{path}, line 1: every name is a number ({', '.join(names[:5])}), so the header seems to be missing",
-                "the first line names the columns",
-                "Add a first line with names.",
-            )
+            f"{path}, line 1: every name is a number ({', '.join(names[:5])}), so the header seems to be missing",
+            "the first line names the columns",
+            "Add a first line with names.",
         )
     return names
 
@@ -322,25 +308,21 @@ def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
 def check_names(path: Path | str, names: tuple[str, ...]) -> None:
     """DataError when there are no columns, or one has no name, or two have the same."""
     if not names:
-        raise DataError(message(f"{path} has no columns", "a table was expected", "Write the file again."))
+        raise DataError(f"{path} has no columns", "a table was expected", "Write the file again.")
     first: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         if not name:
             index = " (an index written by pandas is left out with index=False)" if position == 1 else ""
             raise DataError(
-                message(
-                    f"{path}: column {position} of {len(names)} has no name",
-                    "every column needs one",
-                    f"Name it in the first line{index}.",
-                )
+                f"{path}: column {position} of {len(names)} has no name",
+                "every column needs one",
+                f"Name it in the first line{index}.",
             )
         if first.setdefault(name, position) < position:
             raise DataError(
-                message(
-                    f"{path}: columns {first[name]} and {position} are both called '{name}'",
-                    "names must differ",
-                    "Rename one of them.",
-                )
+                f"{path}: columns {first[name]} and {position} are both called '{name}'",
+                "names must differ",
+                "Rename one of them.",
             )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from chainrule.data.files import open_bytes
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -45,11 +45,9 @@ def checked(encoding: str) -> str:
     except (LookupError, ValueError, TypeError):  # codecs that are not of text raise all of these
         pass
     raise ArgumentError(
-        message(
-            f"the encoding is {encoding!r}",
-            "it must be one that Python knows, such as utf-8, gb18030, big5, shift_jis, utf-16 or windows-1252",
-            "Check the spelling.",
-        )
+        f"the encoding is {encoding!r}",
+        "it must be one that Python knows, such as utf-8, gb18030, big5, shift_jis, utf-16 or windows-1252",
+        "Check the spelling.",
     )
 
 

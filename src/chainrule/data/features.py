@@ -17,7 +17,7 @@ from chainrule.data.columns import row_positions
 from chainrule.data.plans import Floats, Plan, Scale, plan_for, read_plan
 from chainrule.data.records import broken, read_record
 from chainrule.data.tables import Table
-from chainrule.errors import ArgumentError, DataError, message
+from chainrule.errors import ArgumentError, DataError
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,9 @@ class FeatureEncoder:
         forbidden = set(include) & {*exclude, target}
         if forbidden:
             raise ArgumentError(
-                message(
-                    f"the column '{min(map(str, forbidden))}' is to be included",
-                    "it is also excluded, or the target",
-                    "Remove it from one.",
-                )
+                f"the column '{min(map(str, forbidden))}' is to be included",
+                "it is also excluded, or the target",
+                "Remove it from one.",
             )
         chosen = row_positions(rows, table.n_rows)
         plans = [plan_for(column, chosen, include, exclude) for column in table if column.name != target]
@@ -95,11 +93,9 @@ class FeatureEncoder:
         if not encoder.feature_names:
             reasons = "; ".join(f"{plan.name}: {plan.treatment()}" for plan in plans) or "there is no other column"
             raise DataError(
-                message(
-                    f"no column of {table.source} can be used as a feature ({reasons})",
-                    "at least one feature is needed",
-                    "Name columns to include.",
-                )
+                f"no column of {table.source} can be used as a feature ({reasons})",
+                "at least one feature is needed",
+                "Name columns to include.",
             )
         return encoder
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -28,18 +28,18 @@ def existing_file(path: str | Path) -> Path:
     """`path` as a Path; DataError unless it is a readable file that holds at least one byte."""
     path = Path(path)
     if path.is_dir():
-        raise DataError(message(f"{path} is a folder", "a file was expected", "Name one file inside it."))
+        raise DataError(f"{path} is a folder", "a file was expected", "Name one file inside it.")
     if not path.is_file():
         siblings = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else []
         fix = did_you_mean(path.name, siblings) if siblings else "Check the spelling of the path."
-        raise DataError(message(f"{path} does not exist", "a file was expected", fix))
+        raise DataError(f"{path} does not exist", "a file was expected", fix)
     if path.stat().st_size == 0:
-        raise DataError(message(f"{path} is empty (0 bytes)", "a file with data was expected", "Write the file again."))
+        raise DataError(f"{path} is empty (0 bytes)", "a file with data was expected", "Write the file again.")
     try:
         path.open("rb").close()
     except OSError as error:
         raise DataError(
-            message(f"{path} cannot be opened ({error.strerror})", "a readable file was expected", "Check its permissions.")
+            f"{path} cannot be opened ({error.strerror})", "a readable file was expected", "Check its permissions."
         ) from error
     return path
 

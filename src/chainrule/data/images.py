@@ -26,7 +26,7 @@ from chainrule.data.picture_files import (
     together,
     unread_notes,
 )
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 from chainrule.fileio import check_expansion, parsing
 
 _NPZ_KEYS = (("X", "y"), ("x", "y"), ("images", "labels"), ("x_train", "y_train"), ("X_train", "y_train"))
@@ -90,23 +90,17 @@ def read_images(
     X, labels = _read_npz(path, labelled) if path.suffix == ".npz" else _read_idx(path, labelled)
     if size is not None and size != X.shape[2:]:
         raise DataError(
-            message(
-                f"pictures of {size[0]} × {size[1]} pixels are wanted",
-                f"those in {path} have {X.shape[2]} × {X.shape[3]}, and only those of a folder are resized",
-                "Leave the size out, or resize them.",
-            )
+            f"pictures of {size[0]} × {size[1]} pixels are wanted",
+            f"those in {path} have {X.shape[2]} × {X.shape[3]}, and only those of a folder are resized",
+            "Leave the size out, or resize them.",
         )
     if 0 in X.shape:
-        raise DataError(message(f"{path} holds no pictures", f"its array has the shape {X.shape}", "Name another file."))
+        raise DataError(f"{path} holds no pictures", f"its array has the shape {X.shape}", "Name another file.")
     if labels is None:
         return ImageSet(X, None, [])
     if len(labels) != len(X):
         raise DataError(
-            message(
-                f"{path} has {len(X)} pictures and {len(labels)} labels",
-                "each picture needs one label",
-                "Make the counts equal.",
-            )
+            f"{path} has {len(X)} pictures and {len(labels)} labels", "each picture needs one label", "Make the counts equal."
         )
     classes, y = np.unique(labels, return_inverse=True)
     return ImageSet(X, y.astype(np.int64), [str(label) for label in classes.tolist()])
@@ -144,11 +138,9 @@ def _read_folder(folder: Path, size: tuple[int, int] | None, channels: int | Non
     taken = len(files) * channels * height * width
     if taken > _MOST_BYTES:
         raise DataError(
-            message(
-                f"{len(files):,} pictures of {height} × {width} pixels would take {taken:,} bytes",
-                f"at most {_MOST_BYTES:,} are read",
-                "Choose a smaller size, for example --image-size 64x64.",
-            )
+            f"{len(files):,} pictures of {height} × {width} pixels would take {taken:,} bytes",
+            f"at most {_MOST_BYTES:,} are read",
+            "Choose a smaller size, for example --image-size 64x64.",
         )
     X = np.empty((len(files), channels, height, width), np.uint8)
     for position, file in enumerate(files):
@@ -200,11 +192,9 @@ def _labelled_files(folder: Path) -> tuple[list[Path], NDArray[np.int64], list[s
     if {name.lower() for name in by_class} <= _SPLITS and len(by_class) > 1:
         first = next(iter(by_class))
         raise DataError(
-            message(
-                f"{folder} has the folders {', '.join(by_class)}",
-                "one folder per class is expected, and these look like parts of one data set",
-                f"Name one of them, for example {folder / first}.",
-            )
+            f"{folder} has the folders {', '.join(by_class)}",
+            "one folder per class is expected, and these look like parts of one data set",
+            f"Name one of them, for example {folder / first}.",
         )
     y = np.repeat(np.arange(len(by_class)), [len(found.pictures) for found in by_class.values()]).astype(np.int64)
     return [file for found in by_class.values() for file in found.pictures], y, list(by_class), notes
@@ -217,11 +207,7 @@ def _read_idx(path: Path, labelled: bool) -> tuple[NDArray[np.uint8], NDArray[np
     images = _idx_array(path)
     if images.ndim != 3:
         raise DataError(
-            message(
-                f"{path} holds an array with {images.ndim} axes",
-                "pictures have 3 (count, height, width)",
-                "Name the images file.",
-            )
+            f"{path} holds an array with {images.ndim} axes", "pictures have 3 (count, height, width)", "Name the images file."
         )
     labels = _idx_array(_idx_labels(path)) if labelled else None
     return images[:, None], labels
@@ -233,11 +219,9 @@ def _idx_array(path: Path) -> NDArray[np.uint8]:
         head = stream.read(4)
         axes = stream.read(4 * head[3]) if len(head) == 4 else b""
     if len(head) < 4 or head[:3] != bytes((0, 0, _IDX_BYTES)):
-        raise DataError(
-            message(f"{path} starts with {head.hex(' ')}", "an IDX file of bytes starts with 00 00 08", "Name such a file.")
-        )
+        raise DataError(f"{path} starts with {head.hex(' ')}", "an IDX file of bytes starts with 00 00 08", "Name such a file.")
     if len(axes) < 4 * head[3]:
-        raise DataError(message(f"{path} ends within its header", "a whole IDX file was expected", "Copy it again."))
+        raise DataError(f"{path} ends within its header", "a whole IDX file was expected", "Copy it again.")
     shape = tuple(np.frombuffer(axes, ">u4").tolist())
     start, promised = 4 + 4 * len(shape), math.prod(shape)
     if is_gzip(path):
@@ -250,11 +234,9 @@ def _idx_array(path: Path) -> NDArray[np.uint8]:
         data = path.read_bytes() if held == promised else b""
     if held != promised:
         raise DataError(
-            message(
-                f"{path} holds {'more' if held > promised else f'{max(held, 0)} bytes of items'}",
-                f"its header promises {' × '.join(map(str, shape))} = {promised}",
-                "Copy it again.",
-            )
+            f"{path} holds {'more' if held > promised else f'{max(held, 0)} bytes of items'}",
+            f"its header promises {' × '.join(map(str, shape))} = {promised}",
+            "Copy it again.",
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
@@ -264,7 +246,7 @@ def _idx_labels(images: Path) -> Path:
     for candidate in (images.with_name(name), images.with_name(f"{name}.gz")):
         if candidate.is_file() and candidate != images:
             return candidate
-    raise DataError(message(f"{images} has no labels beside it", f"{name} or {name}.gz was expected", "Put the labels there."))
+    raise DataError(f"{images} has no labels beside it", f"{name} or {name}.gz was expected", "Put the labels there.")
 
 
 # NumPy archives
@@ -279,7 +261,7 @@ def _read_npz(path: Path, labelled: bool) -> tuple[Any, Any]:
         return X, None
     labels = _npz_array(path, y_key).reshape(-1)
     if labels.dtype.kind not in "biufSU":
-        raise DataError(message(f"the array {y_key} of {path} is {labels.dtype}", "labels are numbers or texts", "Convert it."))
+        raise DataError(f"the array {y_key} of {path} is {labels.dtype}", "labels are numbers or texts", "Convert it.")
     return X, labels
 
 
@@ -309,9 +291,7 @@ def _npz_keys(path: Path, present: list[str], labelled: bool) -> tuple[str, str]
         if x_key in present and (y_key in present or not labelled):
             return x_key, y_key
     known = ", ".join(f"{x_key} and {y_key}" for x_key, y_key in _NPZ_KEYS)
-    raise DataError(
-        message(f"{path} has the keys {', '.join(present)}", f"one pair is needed of {known}", "Rename the arrays.")
-    )
+    raise DataError(f"{path} has the keys {', '.join(present)}", f"one pair is needed of {known}", "Rename the arrays.")
 
 
 def _as_pictures(path: Path, key: str, array: NDArray[Any]) -> NDArray[np.uint8] | NDArray[np.float32]:
@@ -320,21 +300,15 @@ def _as_pictures(path: Path, key: str, array: NDArray[Any]) -> NDArray[np.uint8]
         array = array.astype(np.float32)
     if array.dtype not in (np.uint8, np.float32) or not np.isfinite(array).all():
         raise DataError(
-            message(
-                f"the array {key} of {path} is {array.dtype} or not finite",
-                "pictures are uint8 or finite floats",
-                "Convert it.",
-            )
+            f"the array {key} of {path} is {array.dtype} or not finite", "pictures are uint8 or finite floats", "Convert it."
         )
     if array.ndim == 3:
         array = array[:, None]
     if array.ndim != 4 or 0 in array.shape:
         raise DataError(
-            message(
-                f"the array {key} of {path} has shape {array.shape}",
-                "pictures are (N, H, W), (N, C, H, W) or (N, H, W, C)",
-                "Reshape it; rows of a table are read from CSV or Parquet.",
-            )
+            f"the array {key} of {path} has shape {array.shape}",
+            "pictures are (N, H, W), (N, C, H, W) or (N, H, W, C)",
+            "Reshape it; rows of a table are read from CSV or Parquet.",
         )
     if array.shape[1] not in (1, 3, 4) and array.shape[3] in (1, 3, 4):
         array = array.transpose(0, 3, 1, 2)

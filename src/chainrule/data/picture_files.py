@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.errors import DataError, message, missing_dependency
+from chainrule.errors import DataError, missing_dependency
 from chainrule.fileio import check_expansion, parsing
 
 if TYPE_CHECKING:
@@ -113,11 +113,9 @@ def unread_notes(unread: Counter[tuple[Path, str]], why: str = "") -> list[str]:
 def no_pictures(folder: Path, unread: Sequence[str]) -> DataError:
     """The error for a folder without pictures."""
     return DataError(
-        message(
-            f"{folder} holds no pictures",
-            f"files with the endings {_LISTED} were expected",
-            " ".join([*unread, "Name their folder."]),
-        )
+        f"{folder} holds no pictures",
+        f"files with the endings {_LISTED} were expected",
+        " ".join([*unread, "Name their folder."]),
     )
 
 
@@ -135,11 +133,9 @@ def picture_shape(file: Path) -> tuple[int, int, int]:
             height, width = width, height
         if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
             raise DataError(
-                message(
-                    f"{file} has numbers of 32 bits per pixel (mode {image.mode})",
-                    "brightness has 8 or 16 bits",
-                    "Convert it, or put the numbers into an .npz file.",
-                )
+                f"{file} has numbers of 32 bits per pixel (mode {image.mode})",
+                "brightness has 8 or 16 bits",
+                "Convert it, or put the numbers into an .npz file.",
             )
         return 1 if image.mode in _GREY_MODES else 3, height, width
 
@@ -192,11 +188,9 @@ def _opened(file: Path) -> Iterator[PillowImage]:
         with image:
             if image.width * image.height > _MOST_PIXELS:
                 raise DataError(
-                    message(
-                        f"{file} has {image.width:,} × {image.height:,} pixels",
-                        f"a picture has at most {_MOST_PIXELS:,}",
-                        "Make it smaller, or take it out.",
-                    )
+                    f"{file} has {image.width:,} × {image.height:,} pixels",
+                    f"a picture has at most {_MOST_PIXELS:,}",
+                    "Make it smaller, or take it out.",
                 )
             if image.width * image.height > _LARGE:
                 check_expansion(file, file.stat().st_size, image.width * image.height * len(image.getbands()))

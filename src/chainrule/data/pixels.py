@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule.data.columns import row_positions
 from chainrule.data.images import ImageSet
 from chainrule.data.records import is_count, is_finite, is_positive, read_record
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,9 @@ class PixelEncoder:
         X = pictures.X[row_positions(rows, len(pictures.X))]
         if X.shape[1:] != (self.channels, self.height, self.width):
             raise DataError(
-                message(
-                    f"the pictures are {X.shape[1]} × {X.shape[2]} × {X.shape[3]} (channels, height, width)",
-                    f"the model was trained on {self.channels} × {self.height} × {self.width}",
-                    "Resize them.",
-                )
+                f"the pictures are {X.shape[1]} × {X.shape[2]} × {X.shape[3]} (channels, height, width)",
+                f"the model was trained on {self.channels} × {self.height} × {self.width}",
+                "Resize them.",
             )
         return ((X.astype(np.float32) - np.float32(self.mean)) * np.float32(1.0 / self.std)).astype(np.float32)
 

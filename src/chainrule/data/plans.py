@@ -33,7 +33,7 @@ from chainrule.data.records import (
     one_of,
     read_record,
 )
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 
 CLIP = 10.0
 _HEAVY_TAILS = 10.0  # mean of z⁴ above which arsinh is applied: 3 for a normal distribution, 9 for an exponential one
@@ -318,11 +318,9 @@ def _numbers(column: Column, reading: str, unit: str, rows: Rows) -> Floats:
         return np.full(len(rows), np.nan)
     if column.unit != unit:
         raise DataError(
-            message(
-                f"column '{column.name}' holds numbers {in_unit(column.unit)}",
-                f"the encoder was fitted on numbers {in_unit(unit)}",
-                "Write them in the same unit.",
-            )
+            f"column '{column.name}' holds numbers {in_unit(column.unit)}",
+            f"the encoder was fitted on numbers {in_unit(unit)}",
+            "Write them in the same unit.",
         )
     if column.categories is None:
         if bool(column.date_order) != reading.startswith("date"):
@@ -337,11 +335,9 @@ def _numbers(column: Column, reading: str, unit: str, rows: Rows) -> Floats:
 def _mismatch(column: Column, found: str, learnt: str) -> DataError:
     example = f", such as '{column.categories[0]}'" if column.categories else ""
     return DataError(
-        message(
-            f"column '{column.name}' holds {found}{example}",
-            f"the encoder was fitted on {learnt}",
-            "Pass the encoder's `kinds` to read_table, or correct the column.",
-        )
+        f"column '{column.name}' holds {found}{example}",
+        f"the encoder was fitted on {learnt}",
+        "Pass the encoder's `kinds` to read_table, or correct the column.",
     )
 
 

@@ -32,7 +32,7 @@ from chainrule.data.parsing import (
     trimmed,
 )
 from chainrule.data.surveying import Survey
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 from chainrule.frames import Frame
 
 _TWO_CAPITALS = re.compile(r"[A-Z]{2}")
@@ -60,7 +60,7 @@ def read_columns(place: Path | Frame, delimiter: str | None, encoding: str | Non
     surveys = [Survey(name, how.kinds.get(name), how.missing_in(name)) for name in source.names]
     n_rows = _survey(source, surveys)
     if n_rows == 0:
-        raise DataError(message(f"{source.path} has a header and no rows", "at least one row is needed", "Add rows."))
+        raise DataError(f"{source.path} has a header and no rows", "at least one row is needed", "Add rows.")
     stores = [_store(rule, n_rows) for rule in decide(surveys, source)]
     written = {name: _Written() for name in source.names if name in how.verbatim}
     first_row = 0
@@ -90,11 +90,7 @@ def _survey(source: Source, surveys: list[Survey]) -> int:
 
 def _changed(path: Path | str) -> DataError:
     return DataError(
-        message(
-            f"{path} changed while it was read",
-            "the file must not change while it is read",
-            "Read it again when it is complete.",
-        )
+        f"{path} changed while it was read", "the file must not change while it is read", "Read it again when it is complete."
     )
 
 
@@ -123,11 +119,9 @@ class _Numbers:
         if infinite.size:
             place = f"{source.path}, {source.place(first_row + int(infinite[0]))}"
             raise DataError(
-                message(
-                    f"{place}, column '{self.rule.name}': the number is infinite ({cells[int(infinite[0])]})",
-                    "numbers must be finite",
-                    "Correct the cell, or empty it to make it missing.",
-                )
+                f"{place}, column '{self.rule.name}': the number is infinite ({cells[int(infinite[0])]})",
+                "numbers must be finite",
+                "Correct the cell, or empty it to make it missing.",
             )
         self._values[first_row : first_row + len(numbers)] = numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from chainrule.errors import ModelFileError, message
+from chainrule.errors import ModelFileError
 
 Check = Callable[[object], bool]
 
@@ -59,4 +59,4 @@ def read_record(data: object, fields: Mapping[str, Check], what: str) -> dict[st
 
 def broken(what: str, fault: str) -> ModelFileError:
     """The error for saved data that no encoder can have written."""
-    return ModelFileError(message(f"the saved {what} {fault}", "that was not written by chainrule", "Save the model again."))
+    return ModelFileError(f"the saved {what} {fault}", "that was not written by chainrule", "Save the model again.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.errors import MissingDependency, message, missing_dependency
+from chainrule.errors import MissingDependency, missing_dependency
 
 _CELLS = [
     *("radius", "texture", "perimeter", "area", "smoothness"),
@@ -59,11 +59,9 @@ def _path(file: str) -> Path:
     path = Path(spec.submodule_search_locations[0], "datasets", "data", file)
     if not path.is_file():
         raise MissingDependency(
-            message(
-                f"{path} is not there",
-                "the scikit-learn that is installed should hold this data set",
-                "Install another one with: pip install 'scikit-learn>=1.5,<1.10'",
-            )
+            f"{path} is not there",
+            "the scikit-learn that is installed should hold this data set",
+            "Install another one with: pip install 'scikit-learn>=1.5,<1.10'",
         )
     return path
 

@@ -10,7 +10,7 @@ from chainrule.data.builtin_sets import BUILTIN, TARGET, Dataset, builtin
 from chainrule.data.files import did_you_mean, existing_file
 from chainrule.data.images import ImageSet, holds_pictures, read_images
 from chainrule.data.tables import Table, read_table
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 from chainrule.frames import DataSource, Frame
 
 
@@ -48,17 +48,15 @@ def load(
     if not path.exists() and path.parent == Path() and not path.suffix:
         near = did_you_mean(str(source), BUILTIN)
         raise DataError(
-            message(
-                f"'{source}' is neither a file or folder here nor a built-in data set",
-                f"the built-in data sets are {', '.join(BUILTIN)}",
-                near if near.startswith("Did") else "Check the spelling.",
-            )
+            f"'{source}' is neither a file or folder here nor a built-in data set",
+            f"the built-in data sets are {', '.join(BUILTIN)}",
+            near if near.startswith("Did") else "Check the spelling.",
         )
     if not path.is_dir():
         existing_file(path)
     if holds_pictures(path):
         if target is not None:
-            raise DataError(message(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out."))
+            raise DataError(f"the target is '{target}'", "pictures have labels, not columns", "Leave the target out.")
         return read_images(path, image_size)
     return _with_target(read_table(path, delimiter, kinds, **reading), target)
 
@@ -71,7 +69,5 @@ def _with_target(table: Table, target: str | None) -> Table:
 
 def _checked_target(data: Dataset, target: str | None) -> Dataset:
     if target not in (None, TARGET):
-        raise DataError(
-            message(f"the target is '{target}'", f"a built-in data set has the target '{TARGET}'", "Leave the target out.")
-        )
+        raise DataError(f"the target is '{target}'", f"a built-in data set has the target '{TARGET}'", "Leave the target out.")
     return data

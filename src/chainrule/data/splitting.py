@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 
 def split_rows(
@@ -27,15 +27,11 @@ def split_rows(
     """
     if not 0 <= validation_share < 1:
         raise ArgumentError(
-            message(
-                f"validation_share is {validation_share}", "it must be at least 0 and below 1", "Pass 0.2, for one row in five."
-            )
+            f"validation_share is {validation_share}", "it must be at least 0 and below 1", "Pass 0.2, for one row in five."
         )
     classes = np.zeros(n_rows, np.int64) if stratify is None else np.asarray(stratify)
     if classes.shape != (n_rows,):
-        raise ArgumentError(
-            message(f"stratify has shape {classes.shape}", f"it must be ({n_rows},)", "Pass one class index per row.")
-        )
+        raise ArgumentError(f"stratify has shape {classes.shape}", f"it must be ({n_rows},)", "Pass one class index per row.")
     random = np.random.default_rng(seed)
     held_out = np.zeros(n_rows, bool)
     for value in np.unique(classes):

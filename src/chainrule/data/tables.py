@@ -26,7 +26,7 @@ from chainrule.data.columns import (
     word_column,
 )
 from chainrule.data.files import did_you_mean, existing_file
-from chainrule.errors import DataError, message, missing_dependency
+from chainrule.errors import DataError, missing_dependency
 from chainrule.frames import DataSource, Frame, source_name
 
 
@@ -75,11 +75,9 @@ class Table:
     def _column(self, name: str, otherwise: str = "") -> Column:
         if name not in self.columns:
             raise DataError(
-                message(
-                    f"{self.source} has no column '{name}'",
-                    f"its columns are {', '.join(self.names)}",
-                    did_you_mean(name, self.names, otherwise),
-                )
+                f"{self.source} has no column '{name}'",
+                f"its columns are {', '.join(self.names)}",
+                did_you_mean(name, self.names, otherwise),
             )
         return self.columns[name]
 
@@ -99,9 +97,9 @@ class Table:
         read = {name: _column(name, values, source) for name, values in columns.items()}
         lengths = {name: len(column) for name, column in read.items()}
         if not lengths or not any(lengths.values()):
-            raise DataError(message(f"{source} is empty", "at least one column and one row are needed", "Pass some data."))
+            raise DataError(f"{source} is empty", "at least one column and one row are needed", "Pass some data.")
         if len(set(lengths.values())) > 1:
-            raise DataError(message(f"{source} has columns of lengths {lengths}", "all must be equal", "Cut or fill them."))
+            raise DataError(f"{source} has columns of lengths {lengths}", "all must be equal", "Cut or fill them.")
         return cls(read, source)
 
 
@@ -165,12 +163,10 @@ def _column(name: str, values: ArrayLike, source: str) -> Column:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
         given = f"column '{name}' of {source} could not become an array ({error})"
-        raise DataError(message(given, "a column has one value per row", "Check its values.")) from None
+        raise DataError(given, "a column has one value per row", "Check its values.") from None
     if array.ndim != 1:
         raise DataError(
-            message(
-                f"column '{name}' of {source} has shape {array.shape}", "a column has one axis", "Pass one array per column."
-            )
+            f"column '{name}' of {source} has shape {array.shape}", "a column has one axis", "Pass one array per column."
         )
     if array.dtype == bool:
         return boolean_column(name, array.astype(np.int32), BOOLEAN_WORDS[0])
@@ -188,11 +184,9 @@ def _column(name: str, values: ArrayLike, source: str) -> Column:
     strange = [value for value in present if not isinstance(value, str)]
     if strange:
         raise DataError(
-            message(
-                f"column '{name}' of {source} holds {strange[0]!r} ({type(strange[0]).__name__}) among other values",
-                "a column holds numbers, booleans, datetime64 or strings",
-                "Convert it to one of them.",
-            )
+            f"column '{name}' of {source} holds {strange[0]!r} ({type(strange[0]).__name__}) among other values",
+            "a column holds numbers, booleans, datetime64 or strings",
+            "Convert it to one of them.",
         )
     return word_column(name, *encode_words(None if _is_missing(value) else value for value in array.tolist()))
 
@@ -221,10 +215,8 @@ def _finite(name: str, values: NDArray[np.float64], source: str) -> NDArray[np.f
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         raise DataError(
-            message(
-                f"column '{name}' of {source} holds {values[infinite[0]]} at row {infinite[0]}",
-                "numbers must be finite",
-                "Replace it, or make it NaN to treat it as missing.",
-            )
+            f"column '{name}' of {source} holds {values[infinite[0]]} at row {infinite[0]}",
+            "numbers must be finite",
+            "Replace it, or make it NaN to treat it as missing.",
         )
     return values

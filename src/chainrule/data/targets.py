@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule.data.columns import LARGEST_EXACT, READINGS, Column, in_unit, row_positions
 from chainrule.data.records import broken, is_distinct_texts, is_finite, is_positive, is_text, one_of, read_record
-from chainrule.errors import ArgumentError, DataError, ShapeError, message
+from chainrule.errors import ArgumentError, DataError, ShapeError
 
 Task = Literal["regression", "binary", "multiclass"]
 TASKS = ("auto", "regression", "classification")
@@ -84,7 +84,7 @@ class TargetEncoder:
             ArgumentError: an unknown task, or rows that are not positions in the column.
         """
         if task not in TASKS:
-            raise ArgumentError(message(f"task is '{task}'", f"it must be one of {', '.join(TASKS)}", "Choose one."))
+            raise ArgumentError(f"task is '{task}'", f"it must be one of {', '.join(TASKS)}", "Choose one.")
         index = row_positions(rows, len(column))
         index = index[~column.missing[index]]
         present = column.values[index]
@@ -97,11 +97,9 @@ class TargetEncoder:
     def _for_numbers(cls, column: Column, present: NDArray[np.float64]) -> TargetEncoder:
         if column.categories is not None:
             raise DataError(
-                message(
-                    f"the target '{column.name}' holds words, such as '{column.categories[0]}'",
-                    "regression predicts numbers",
-                    "Choose another target, or the task classification.",
-                )
+                f"the target '{column.name}' holds words, such as '{column.categories[0]}'",
+                "regression predicts numbers",
+                "Choose another target, or the task classification.",
             )
         scale = standard_scale(present)
         return cls(column.name, "regression", (), *scale, column.reading, (), column.unit, tuple(column.gaps))
@@ -111,11 +109,9 @@ class TargetEncoder:
         classes = Classes.of(column, index)
         if len(classes.keys) > max(len(index) // 2, _FEW_CLASSES):
             raise DataError(
-                message(
-                    f"the target '{column.name}' has {len(classes.keys)} different values in {len(index)} rows",
-                    "a class is learnt from several examples",
-                    "Choose another target, or the task regression if it holds numbers.",
-                )
+                f"the target '{column.name}' has {len(classes.keys)} different values in {len(index)} rows",
+                "a class is learnt from several examples",
+                "Choose another target, or the task regression if it holds numbers.",
             )
         task: Task = "binary" if len(classes.keys) == 2 else "multiclass"
         labels = classes.labels()
@@ -135,11 +131,9 @@ class TargetEncoder:
         empty = index[column.missing[index]]
         if empty.size:
             raise DataError(
-                message(
-                    f"the target '{column.name}' is missing in {empty.size} of {index.size} rows, first in row {empty[0]}",
-                    "every row used must have one",
-                    "Leave those rows out: `column.present_rows` gives the others.",
-                )
+                f"the target '{column.name}' is missing in {empty.size} of {index.size} rows, first in row {empty[0]}",
+                "every row used must have one",
+                "Leave those rows out: `column.present_rows` gives the others.",
             )
         if self.task == "regression":
             return self._encode_numbers(column, index)
@@ -148,11 +142,9 @@ class TargetEncoder:
     def _encode_numbers(self, column: Column, index: NDArray[np.int64]) -> NDArray[np.float32]:
         if column.categories is not None:
             raise DataError(
-                message(
-                    f"the target '{column.name}' holds words, such as '{column.categories[0]}'",
-                    "the model learnt numbers",
-                    "Use a table with the same target.",
-                )
+                f"the target '{column.name}' holds words, such as '{column.categories[0]}'",
+                "the model learnt numbers",
+                "Use a table with the same target.",
             )
         self._check_unit(column)
         return self.standardised(column.values[index])
@@ -164,11 +156,9 @@ class TargetEncoder:
     def _check_unit(self, column: Column) -> None:
         if column.unit != self.unit:
             raise DataError(
-                message(
-                    f"the target '{column.name}' is {in_unit(column.unit)}",
-                    f"the model learnt it {in_unit(self.unit)}",
-                    "Write it in the same unit.",
-                )
+                f"the target '{column.name}' is {in_unit(column.unit)}",
+                f"the model learnt it {in_unit(self.unit)}",
+                "Write it in the same unit.",
             )
 
     def _encode_classes(self, column: Column, index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -178,13 +168,11 @@ class TargetEncoder:
         unseen = [key for key in found.keys if key not in known]
         if unseen:
             raise DataError(
-                message(
-                    f"the target '{column.name}' has the class '{unseen[0]}'"
-                    + (f" and {len(unseen) - 1} more that were" if len(unseen) > 1 else ", which was")
-                    + " not there in training",
-                    f"the model knows {', '.join(self.classes[:10])}{', …' if len(self.classes) > 10 else ''}",
-                    "Correct the labels, or train again with such rows.",
-                )
+                f"the target '{column.name}' has the class '{unseen[0]}'"
+                + (f" and {len(unseen) - 1} more that were" if len(unseen) > 1 else ", which was")
+                + " not there in training",
+                f"the model knows {', '.join(self.classes[:10])}{', …' if len(self.classes) > 10 else ''}",
+                "Correct the labels, or train again with such rows.",
             )
         return np.array([known[key] for key in found.keys], np.int64)[found.positions]
 
@@ -223,11 +211,9 @@ class TargetEncoder:
     def _wrong_outputs(self, scores: NDArray[np.float64]) -> ShapeError:
         width = len(self.classes) or 1
         return ShapeError(
-            message(
-                f"outputs for '{self.name}' have shape {scores.shape}",
-                f"the task {self.task} needs (n, {width})",
-                f"Give the last layer {width} outputs.",
-            )
+            f"outputs for '{self.name}' have shape {scores.shape}",
+            f"the task {self.task} needs (n, {width})",
+            f"Give the last layer {width} outputs.",
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -279,11 +265,9 @@ def _check_learnable(column: Column, index: NDArray[np.int64]) -> None:
         fault = f"has one value only, '{classes[0]}'"
     if fault:
         raise DataError(
-            message(
-                f"the target '{column.name}' {fault}",
-                "a target holds numbers, or at least two classes",
-                "Choose another target or add rows.",
-            )
+            f"the target '{column.name}' {fault}",
+            "a target holds numbers, or at least two classes",
+            "Choose another target or add rows.",
         )
 
 

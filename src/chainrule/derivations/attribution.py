@@ -25,7 +25,7 @@ from chainrule.derivations.request import Request
 from chainrule.derivations.steps import Section, Step
 from chainrule.derivations.symbols import Formula, symbol
 from chainrule.derivations.words import sentence
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Array, Node
 from chainrule.layers import Layer
 
@@ -39,11 +39,9 @@ def attribution_form(request: Request) -> Derivation:
     layers = find_layers(request.calc)
     if len(layers) < 2 or any(layer.activation is None for layer in layers[:-1]):
         raise ArgumentError(
-            message(
-                f"error attribution was asked for a calculation with {len(layers)} layer(s)",
-                "it distributes an output's error among hidden units, so it needs a hidden layer with an activation",
-                "Use form='graph'.",
-            )
+            f"error attribution was asked for a calculation with {len(layers)} layer(s)",
+            "it distributes an output's error among hidden units, so it needs a hidden layer with an activation",
+            "Use form='graph'.",
         )
     request = replace(request, calc=in_layer_notation(request.calc, layers))
     calc = request.calc
@@ -111,10 +109,8 @@ def _normalised(layer: Layer, above: Layer, error: Array) -> Array:
     sums = evaluate(top, {source: np.ones(source.shape)}) - evaluate(top, {source: np.zeros(source.shape)})
     if np.any(sums == 0.0):
         raise ArgumentError(
-            message(
-                "the weights that feed an output add up to 0",
-                "shares in proportion to the weights need a sum other than 0",
-                "Look at the gradient itself: form='graph'.",
-            )
+            "the weights that feed an output add up to 0",
+            "shares in proportion to the weights need a sum other than 0",
+            "Look at the gradient itself: form='graph'.",
         )
     return _back(layer, above, error / sums)

@@ -16,7 +16,7 @@ from chainrule import autodiff, ir
 from chainrule.derivations.formulas import uniform
 from chainrule.derivations.noise import leaf_sizes, sizes_of_terms, without_noise
 from chainrule.derivations.symbols import symbol
-from chainrule.errors import ArgumentError, GradientError, ShapeError, message
+from chainrule.errors import ArgumentError, GradientError, ShapeError
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.learnable import asks_for_gradient
 from chainrule.ops.primitive import Primitive, facts, lookup
@@ -82,11 +82,9 @@ class Calculation:
                 return node
         names = [n.name for n in self.nodes if n.name is not None]
         raise ArgumentError(
-            message(
-                f"the name {name!r} was given",
-                f"this calculation has {', '.join(names[:20])}{' …' if len(names) > 20 else ''}",
-                "Check the spelling, or name a Tensor with .named(...).",
-            )
+            f"the name {name!r} was given",
+            f"this calculation has {', '.join(names[:20])}{' …' if len(names) > 20 else ''}",
+            "Check the spelling, or name a Tensor with .named(...).",
         )
 
 
@@ -204,17 +202,15 @@ def _values_at(order: Sequence[Node], at: At, variables: Mapping[Node, str]) -> 
         if not matches:
             given = [name for name in names.values() if name]
             raise ArgumentError(
-                message(
-                    f"a value was given for {key!r}",
-                    f"values can be given for the leaves of this calculation: {', '.join(given) or 'none has a name'}",
-                    "Check the name.",
-                )
+                f"a value was given for {key!r}",
+                f"values can be given for the leaves of this calculation: {', '.join(given) or 'none has a name'}",
+                "Check the name.",
             )
         for node in matches:
             array = np.asarray(value.numpy() if isinstance(value, Tensor) else value).astype(node.dtype)
             if array.shape != node.shape:
                 raise ShapeError(
-                    message(f"the value for {key!r} has the shape {array.shape}", f"it must be {node.shape}", "Reshape it.")
+                    f"the value for {key!r} has the shape {array.shape}", f"it must be {node.shape}", "Reshape it."
                 )
             found[node] = array
     return found
@@ -241,11 +237,9 @@ def _copy(node: Node, copies: Mapping[Node, Node], values: Mapping[Node, Array],
         value = values.get(node, node.value)
         if value is None:
             raise ArgumentError(
-                message(
-                    f"the input {node.name or repr(node)} has no value",
-                    "an explanation needs a number for every input",
-                    "Give it with at={name: value}.",
-                )
+                f"the input {node.name or repr(node)} has no value",
+                "an explanation needs a number for every input",
+                "Give it with at={name: value}.",
             )
         return Node(node.op, (), {}, node.shape, node.dtype, None, value)
     primitive = lookup(node.op)
@@ -306,11 +300,9 @@ def place_of(node: Node, order: Collection[Node], describe: str) -> Place:
     while here not in order:
         if facts(here).moves is None or len(here.inputs) != 1:
             raise GradientError(
-                message(
-                    f"{describe} is not part of the calculation that is explained",
-                    "it must be one of its Tensors, an element of one such as w[0, 1], or a name",
-                    "Check that the output was computed from it, and that it was not assigned a new value since.",
-                )
+                f"{describe} is not part of the calculation that is explained",
+                "it must be one of its Tensors, an element of one such as w[0, 1], or a name",
+                "Check that the output was computed from it, and that it was not assigned a new value since.",
             )
         moves.append(here)
         here = here.inputs[0]
@@ -321,9 +313,7 @@ def place_of(node: Node, order: Collection[Node], describe: str) -> Place:
         position = lookup(move.op).run((ir.constant(position),), move.attributes)
     if position.size != 1:
         raise ArgumentError(
-            message(
-                f"{describe} is a part with {position.size} elements", "it may be one element or the whole", "Index further."
-            )
+            f"{describe} is a part with {position.size} elements", "it may be one element or the whole", "Index further."
         )
     return Place(here, tuple(int(i) for i in np.unravel_index(int(position.item()), here.shape)))
 
@@ -345,11 +335,9 @@ def place_named(name: str, calc: Calculation) -> Place:
         found = ()
     if len(found) != node.ndim or not found:
         raise ArgumentError(
-            message(
-                f"the element {name!r} was given",
-                f"{base} has the shape {node.shape}",
-                f"Write {node.ndim} indices in range." if node.ndim else f"It is one number: write {base}.",
-            )
+            f"the element {name!r} was given",
+            f"{base} has the shape {node.shape}",
+            f"Write {node.ndim} indices in range." if node.ndim else f"It is one number: write {base}.",
         )
     return Place(node, tuple(i % n for i, n in zip(found, node.shape, strict=True)))
 

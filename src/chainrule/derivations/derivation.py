@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chainrule.derivations.render import html, latex, text
 from chainrule.derivations.steps import Derived
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fileio import write_file
 
 
@@ -55,7 +55,7 @@ class Derivation(Derived):
         ending = Path(path).suffix
         if ending not in writers:
             given, known = f"the file {Path(path).name!r} was named", f"derivations are written as {', '.join(writers)}"
-            raise ArgumentError(message(given, known, "Change the ending."))
+            raise ArgumentError(given, known, "Change the ending.")
         write_file(path, writers[ending]().encode())
 
     def __str__(self) -> str:

@@ -31,7 +31,7 @@ from chainrule.derivations.steps import Section, Step
 from chainrule.derivations.symbols import derivative_name, natural_order, symbol
 from chainrule.derivations.update import update_form
 from chainrule.derivations.words import sentence
-from chainrule.errors import ArgumentError, GradientError, message
+from chainrule.errors import ArgumentError, GradientError
 from chainrule.ir import Array, Node, topological
 from chainrule.language import Language, index_of
 from chainrule.tensors import Tensor
@@ -110,17 +110,15 @@ _FORMS: Mapping[Form, Callable[[Request, Any], Derivation]] = {
 def _check(output: object, form: str, precision: int) -> None:
     if not isinstance(output, Tensor):
         raise ArgumentError(
-            message(f"explain got a {type(output).__name__}", "it takes a Tensor", "Pass the Tensor that was computed, E say.")
+            f"explain got a {type(output).__name__}", "it takes a Tensor", "Pass the Tensor that was computed, E say."
         )
     if form not in get_args(Form):
-        raise ArgumentError(
-            message(f"the form {form!r} was asked for", f"there are {', '.join(get_args(Form))}", "Choose one of them.")
-        )
+        raise ArgumentError(f"the form {form!r} was asked for", f"there are {', '.join(get_args(Form))}", "Choose one of them.")
     if not 1 <= precision <= 17:
-        raise ArgumentError(message(f"the precision {precision} was given", "it is from 1 to 17 digits", "Try 6."))
+        raise ArgumentError(f"the precision {precision} was given", "it is from 1 to 17 digits", "Try 6.")
     if output.dtype.kind != "f":
         raise GradientError(
-            message(f"an explanation of a Tensor of dtype {output.dtype} was asked for", "it must be floating", "Use astype.")
+            f"an explanation of a Tensor of dtype {output.dtype} was asked for", "it must be floating", "Use astype."
         )
 
 
@@ -148,11 +146,9 @@ def _free_leaves(calc: Calculation) -> tuple[Place, ...]:
     kept = tuple(sorted(kept, key=lambda place: natural_order(place.name)))
     if not kept:
         raise GradientError(
-            message(
-                "this calculation has nothing to differentiate with respect to",
-                "at least one floating Tensor must go into it",
-                "Make the inputs with cr.tensor(...) or cr.parameter(...).",
-            )
+            "this calculation has nothing to differentiate with respect to",
+            "at least one floating Tensor must go into it",
+            "Make the inputs with cr.tensor(...) or cr.parameter(...).",
         )
     return kept
 
@@ -171,11 +167,9 @@ def check_depends(calc: Calculation, place: Place) -> None:
         autodiff.zero_or_error(calc.output, place.node, lambda node: repr(node.name) if node.name else repr(node))
     if place.node.dtype.kind != "f":
         raise GradientError(
-            message(
-                f"a gradient with respect to {place.name} of dtype {place.node.dtype} was asked for",
-                "it must be floating",
-                "Use astype.",
-            )
+            f"a gradient with respect to {place.name} of dtype {place.node.dtype} was asked for",
+            "it must be floating",
+            "Use astype.",
         )
 
 

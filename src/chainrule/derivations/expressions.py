@@ -14,7 +14,7 @@ import numpy as np
 from chainrule import functional
 from chainrule.derivations.functions import FUNCTIONS, Function, function_named, is_many, is_value, meant
 from chainrule.derivations.printed import as_typed
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.tensors import Tensor, TensorLike, parameter, tensor
 
 _Operation = Callable[..., Tensor]
@@ -71,9 +71,7 @@ def expression(formula: str, /, **values: TensorLike) -> Tensor:
     result = reader.read()
     unused = sorted(set(values) - reader.used)
     if unused:
-        raise ArgumentError(
-            message(f"a value was given for {unused[0]!r}", "the formula does not use that name", "Check the spelling.")
-        )
+        raise ArgumentError(f"a value was given for {unused[0]!r}", "the formula does not use that name", "Check the spelling.")
     return result
 
 
@@ -123,11 +121,9 @@ class _Reader:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             where = f"{getattr(error, 'text', None) or text}".strip()
             raise ArgumentError(
-                message(
-                    f"the formula could not be read near {where[:60]!r}",
-                    "it must be arithmetic such as 0.5*(sigmoid(w*x) - t)**2",
-                    "Check brackets and operators; multiplication is written *.",
-                )
+                f"the formula could not be read near {where[:60]!r}",
+                "it must be arithmetic such as 0.5*(sigmoid(w*x) - t)**2",
+                "Check brackets and operators; multiplication is written *.",
             ) from None
 
     def _statement(self, statement: ast.stmt) -> Tensor:
@@ -226,7 +222,7 @@ class _Reader:
         if name not in self._names:
             known = ", ".join(self._names) or "none"
             raise ArgumentError(
-                message(f"the formula uses {name!r}, which has no value", f"known names: {known}", f"Give it: {name}=0.5, say.")
+                f"the formula uses {name!r}, which has no value", f"known names: {known}", f"Give it: {name}=0.5, say."
             )
         self.used.add(name)
         return self._names[name]
@@ -295,7 +291,7 @@ class _Reader:
         )
 
     def _error(self, given: str, expected: str, action: str = "Change that part.") -> ArgumentError:
-        return ArgumentError(message(f"the formula has {given}", expected, action))
+        return ArgumentError(f"the formula has {given}", expected, action)
 
 
 def _number(node: ast.expr) -> float | list[object] | None:

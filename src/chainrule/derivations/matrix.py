@@ -19,7 +19,7 @@ from chainrule.derivations.request import Request
 from chainrule.derivations.steps import Factor, Part, Section, Step
 from chainrule.derivations.symbols import Formula, constant, derivative_name, natural_order, symbol, total
 from chainrule.derivations.words import phrase, sentence
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import LEAVES, Node, topological
 from chainrule.language import Language
 from chainrule.layers import Layer, layers_of_calculation
@@ -47,11 +47,9 @@ def matrix_form(request: Request) -> Derivation:
     layers = find_layers(request.calc)
     if not layers:
         raise ArgumentError(
-            message(
-                "the matrix form was asked for a calculation without layers",
-                "it needs products of a weight matrix with activations, such as W @ x + b or affine(x, W, b)",
-                "Use form='graph' or form='path'.",
-            )
+            "the matrix form was asked for a calculation without layers",
+            "it needs products of a weight matrix with activations, such as W @ x + b or affine(x, W, b)",
+            "Use form='graph' or form='path'.",
         )
     request = replace(request, calc=in_layer_notation(request.calc, layers))
     if not request.chosen:

@@ -17,7 +17,7 @@ from chainrule.derivations.request import Request
 from chainrule.derivations.steps import Factor, Part, Section, Step
 from chainrule.derivations.symbols import Formula, agreeing_digits, constant, derivative_name, number, symbol, total
 from chainrule.derivations.words import phrase, sentence
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Node
 
 _MOST_EDGES = 20_000
@@ -83,11 +83,9 @@ def web(calc: Calculation, targets: Collection[Node]) -> Web:
     """
     if calc.output.size != 1:
         raise ArgumentError(
-            message(
-                f"the path form was asked for an output of shape {calc.output.shape}",
-                "paths start at a scalar",
-                "Explain one element of it, or use form='graph'.",
-            )
+            f"the path form was asked for an output of shape {calc.output.shape}",
+            "paths start at a scalar",
+            "Explain one element of it, or use form='graph'.",
         )
     concerned = set(targets)
     for node in calc.nodes:
@@ -106,11 +104,9 @@ def web(calc: Calculation, targets: Collection[Node]) -> Web:
         count += len(below[key])
         if count > _MOST_EDGES:
             raise ArgumentError(
-                message(
-                    f"this calculation has more than {_MOST_EDGES} local derivatives between single elements",
-                    "the path form is for calculations that fit on paper",
-                    "Use form='matrix' for one weight of a large network, or form='graph'.",
-                )
+                f"this calculation has more than {_MOST_EDGES} local derivatives between single elements",
+                "the path form is for calculations that fit on paper",
+                "Use form='matrix' for one weight of a large network, or form='graph'.",
             )
         stack += [e.target for e in below[key]]
     return Web(top, below)
@@ -125,11 +121,9 @@ def paths_to(net: Web, target: Key) -> list[Path]:
     leads = _leading_to(net, target)
     if leads.get(net.top, 0) > _MOST_PATHS:
         raise ArgumentError(
-            message(
-                f"there are {leads[net.top]} paths from the output to {key_name(target)}",
-                f"at most {_MOST_PATHS} can be written down",
-                "Use form='graph' or form='matrix', where paths that meet are added up on the way.",
-            )
+            f"there are {leads[net.top]} paths from the output to {key_name(target)}",
+            f"at most {_MOST_PATHS} can be written down",
+            "Use form='graph' or form='matrix', where paths that meet are added up on the way.",
         )
     return [Path(way) for way in _walk(net, target, leads)]
 
@@ -176,11 +170,9 @@ def path_section(request: Request, place: Place) -> tuple[Section, float]:
     position = int(np.ravel_multi_index(place.index, place.node.shape)) if place.index else 0
     if place.index is None and place.node.size != 1:
         raise ArgumentError(
-            message(
-                f"the path form was asked for {place.name} of shape {place.node.shape}",
-                "it is for one number",
-                f"Name one element, such as {place.name}[{', '.join('0' * place.node.ndim)}], or use form='graph'.",
-            )
+            f"the path form was asked for {place.name} of shape {place.node.shape}",
+            "it is for one number",
+            f"Name one element, such as {place.name}[{', '.join('0' * place.node.ndim)}], or use form='graph'.",
         )
     name = derivative_name(calc.output.name, place.name)
     found = paths_to(web(calc, [place.node]), (place.node, position))

@@ -18,7 +18,7 @@ from chainrule.derivations.request import Request
 from chainrule.derivations.steps import Section
 from chainrule.derivations.symbols import Formula, derivative_name, natural_order, symbol
 from chainrule.derivations.words import PHRASES, sentence
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.tensors import Tensor
 
@@ -36,7 +36,7 @@ def update_form(request: Request, optimizer: Any) -> Derivation:
     """
     if optimizer is None:
         raise ArgumentError(
-            message("the update form was asked for without an optimizer", "it shows an optimiser's step", "Pass optimizer=….")
+            "the update form was asked for without an optimizer", "it shows an optimiser's step", "Pass optimizer=…."
         )
     sections: list[Section] = []
     results: dict[str, Array] = {}
@@ -183,9 +183,7 @@ def _find(calc: Calculation, place: Place, optimizer: Any) -> tuple[Any, int]:
             if copies.get(param.node) is place.node:
                 return group, position
     raise ArgumentError(
-        message(
-            f"the optimizer does not hold {place.name}",
-            "it must be one of its parameters, with the value that ran",
-            "Make the optimizer with this parameter, and explain before the step is taken.",
-        )
+        f"the optimizer does not hold {place.name}",
+        "it must be one of its parameters, with the value that ran",
+        "Make the optimizer with this parameter, and explain before the step is taken.",
     )

@@ -16,7 +16,7 @@ from chainrule.backends.reference import REFERENCE
 from chainrule.diagnosis.non_finite import NonFinite, first_non_finite
 from chainrule.diagnosis.problem import Problem, arrays
 from chainrule.diagnosis.reasons import REASONS
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fitting.batches import Batches
 from chainrule.fitting.steps import Clipping, FailedStep, Steps
 from chainrule.ir import LEAVES, Array, Node, topological
@@ -210,7 +210,7 @@ def first_breakdown(problem: Problem, *, epochs: int = 10, seed: int = 0) -> Bre
     optimizer, model = problem.optimizer, problem.model
     if optimizer is None:
         raise ArgumentError(
-            message("a run cannot be replayed without an optimiser", "the optimiser takes its steps", "Give Problem one.")
+            "a run cannot be replayed without an optimiser", "the optimiser takes its steps", "Give Problem one."
         )
     x, t = arrays(problem)
     data = [x, t, np.ones(len(x), model_dtype(model))]

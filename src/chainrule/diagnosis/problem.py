@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.capture import capture
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fitting.history import History
 from chainrule.fitting.inputs import targets_array
 from chainrule.ir import Array
@@ -66,9 +66,7 @@ def arrays(problem: Problem) -> tuple[Array, Array]:
         DataError, ShapeError, ArgumentError: data that does not fit model and loss.
     """
     if problem.loss.reduction == "none":
-        raise ArgumentError(
-            message("the loss has reduction='none'", "training makes one number small", "Use reduction='mean'.")
-        )
+        raise ArgumentError("the loss has reduction='none'", "training makes one number small", "Use reduction='mean'.")
     x = inputs_array(problem.model, problem.X)
     return x, targets_for(problem, x, problem.y)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule import nn
 from chainrule.diagnosis.problem import Problem, rebuilt
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.generators import Generator
 from chainrule.ir import Array
 from chainrule.nn.dense import dropouts
@@ -71,7 +71,7 @@ def _set_weight_decay(problem: Problem, settings: Settings) -> Problem:
 def _optimizer(problem: Problem) -> Any:
     if problem.optimizer is None:
         raise ArgumentError(
-            message("this remedy changes a setting of the optimiser", "the problem has no optimiser", "Give diagnose one.")
+            "this remedy changes a setting of the optimiser", "the problem has no optimiser", "Give diagnose one."
         )
     return problem.optimizer
 
@@ -135,11 +135,9 @@ def _layers(model: nn.Module) -> list[nn.Module]:
     found = in_order(model)
     if not found:
         raise ArgumentError(
-            message(
-                f"this remedy changes a layer of a {type(model).__name__}",
-                "it can replace layers of a Sequential only",
-                "Change it in the code of the model.",
-            )
+            f"this remedy changes a layer of a {type(model).__name__}",
+            "it can replace layers of a Sequential only",
+            "Change it in the code of the model.",
         )
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from chainrule.drawing.chart import Line, Panel, panels_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.words import PHRASES, phrase
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fitting.history import History
 from chainrule.fitting.metrics import METRICS
 from chainrule.language import Language, index_of
@@ -30,11 +30,9 @@ def history_drawing(history: History, look: Look) -> Drawing:
     panels = [panel for name in _columns(history) if (panel := _panel(history, name, look.language))]
     if not panels:
         raise ArgumentError(
-            message(
-                "the history has no finite value to draw",
-                "curves need a trained epoch",
-                "Train first; cr.diagnose says why a loss is not finite.",
-            )
+            "the history has no finite value to draw",
+            "curves need a trained epoch",
+            "Train first; cr.diagnose says why a loss is not finite.",
         )
     return panels_drawing(panels, phrase("curves", look.language), look, note=_ending(history, look.language))
 

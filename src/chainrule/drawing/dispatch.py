@@ -16,7 +16,7 @@ from chainrule.drawing.model import model_drawing
 from chainrule.drawing.network import network_drawing
 from chainrule.drawing.picture import Drawing, Look, Theme, check_theme
 from chainrule.drawing.regions import regions_drawing
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fitting.history import History
 from chainrule.language import Language, index_of
 from chainrule.nn import Loss, Module
@@ -126,11 +126,9 @@ def _kind(subject: object, kind: str | None, y: Any, loss: object) -> Kind:
     kinds = next((kinds for cls, kinds in KINDS.items() if isinstance(subject, cls)), None)
     if kinds is None:
         raise ArgumentError(
-            message(
-                f"draw got a {type(subject).__name__}",
-                "it takes a Tensor, a Module, a History or a Diagnosis",
-                "Pass the last Tensor of a calculation, a network, or what Trainer.fit or cr.diagnose returned.",
-            )
+            f"draw got a {type(subject).__name__}",
+            "it takes a Tensor, a Module, a History or a Diagnosis",
+            "Pass the last Tensor of a calculation, a network, or what Trainer.fit or cr.diagnose returned.",
         )
     if kind is None and isinstance(subject, Module):
         return "gradient-flow" if loss is not None else "regions" if y is not None else "network"
@@ -141,14 +139,14 @@ def _kind(subject: object, kind: str | None, y: Any, loss: object) -> Kind:
             return each
     name = next(cls.__name__ for cls in KINDS if isinstance(subject, cls))
     raise ArgumentError(
-        message(f"the kind {kind!r} was asked for", f"the kinds for a {name} are {', '.join(kinds)}", "Choose one of them.")
+        f"the kind {kind!r} was asked for", f"the kinds for a {name} are {', '.join(kinds)}", "Choose one of them."
     )
 
 
 def _check_detail(detail: str) -> None:
     if detail not in get_args(Detail):
         raise ArgumentError(
-            message(f"the detail {detail!r} was asked for", f"there are {', '.join(get_args(Detail))}", "Choose one of them.")
+            f"the detail {detail!r} was asked for", f"there are {', '.join(get_args(Detail))}", "Choose one of them."
         )
 
 
@@ -156,4 +154,4 @@ def _check_given(kind: Kind, call: str, arguments: Mapping[str, object]) -> None
     missing = [name for name, value in arguments.items() if value is None]
     if missing:
         given = f"a picture of the kind {kind!r} was asked for without {' and '.join(missing)}"
-        raise ArgumentError(message(given, "it needs all of them", f"Write {call}."))
+        raise ArgumentError(given, "it needs all of them", f"Write {call}.")

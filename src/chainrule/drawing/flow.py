@@ -11,7 +11,7 @@ from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import legend_shapes
 from chainrule.drawing.shapes import SMALL_SIZE, bar, line, text, text_width
 from chainrule.drawing.words import phrase
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 _ROW, _BARS, _NUMBER = 48.0, 300.0, 66.0
 _TOP, _MARGIN = 58.0, 18.0
@@ -29,11 +29,9 @@ def flow_drawing(layers: Sequence[Mapping[str, Any]], look: Look) -> Drawing:
     """
     if not layers:
         raise ArgumentError(
-            message(
-                "the gradient flow was asked for a network without layers",
-                "a layer multiplies a value computed from the data by a parameter",
-                "Check that the network has layers such as nn.Linear.",
-            )
+            "the gradient flow was asked for a network without layers",
+            "a layer multiplies a value computed from the data by a parameter",
+            "Check that the network has layers such as nn.Linear.",
         )
     language = look.language
     names, factors = [_name(layer) for layer in layers], [_factor(layer) for layer in layers]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chainrule.derivations import Calculation, find_layers, in_layer_notation, is_plain_constant
 from chainrule.drawing.flowing import behind
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import LEAVES, Node, topological
 from chainrule.ops.primitive import facts
 
@@ -43,11 +43,9 @@ def by_layers(calc: Calculation) -> Folding:
     owners = _owners(calc)
     if not owners:
         raise ArgumentError(
-            message(
-                "a drawing of layers was asked for a calculation without layers",
-                "layers are Modules, or products of a weight matrix with activations, such as W @ x + b",
-                "Draw it with detail='all', or give names to important values and draw with detail='named'.",
-            )
+            "a drawing of layers was asked for a calculation without layers",
+            "layers are Modules, or products of a weight matrix with activations, such as W @ x + b",
+            "Draw it with detail='all', or give names to important values and draw with detail='named'.",
         )
     shown = shown_layers([calc.output], owners)
     return Folding(shown | _data(calc, owners), owners)

@@ -17,7 +17,7 @@ from chainrule.drawing.network import MOST_UNITS, is_chain, units_drawing
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import Arrow, Box, Scene, drawn
 from chainrule.drawing.words import parameters, phrase
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.language import Language
 from chainrule.nn import Module
@@ -61,11 +61,9 @@ def _input_shape(model: Module) -> tuple[int, ...]:
     if isinstance(size, int):
         return (size,)
     raise ArgumentError(
-        message(
-            f"a drawing was asked for a network that begins with {type(first).__name__ if first else 'no layer'}",
-            "the shapes in it depend on the shape of its inputs",
-            "Give some inputs: draw(model, X=X[:1]).",
-        )
+        f"a drawing was asked for a network that begins with {type(first).__name__ if first else 'no layer'}",
+        "the shapes in it depend on the shape of its inputs",
+        "Give some inputs: draw(model, X=X[:1]).",
     )
 
 

@@ -13,7 +13,7 @@ from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.scene import legend_shapes
 from chainrule.drawing.shapes import SMALL_SIZE, Point, box, line, tag, text, text_width
 from chainrule.drawing.words import phrase
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Array, Node
 from chainrule.language import Language
 from chainrule.layers import Layer
@@ -66,11 +66,9 @@ def network_drawing(calc: Calculation, look: Look) -> Drawing:
     layers = find_layers(calc)
     if not layers:
         raise ArgumentError(
-            message(
-                "a drawing of a network was asked for a calculation without layers",
-                "it needs products of a weight matrix with activations, such as W @ x + b or affine(x, W, b)",
-                "Draw it with kind='graph'.",
-            )
+            "a drawing of a network was asked for a calculation without layers",
+            "it needs products of a weight matrix with activations, such as W @ x + b or affine(x, W, b)",
+            "Draw it with kind='graph'.",
         )
     if not is_chain(layers) or max(max(la.weight.shape) for la in layers) > MOST_UNITS:
         return graph_drawing(calc, look, layers=True, gradients=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from chainrule.drawing.shapes import SMALL_SIZE, TEXT_SIZE
-from chainrule.errors import ArgumentError, MissingDependency, message, missing_dependency
+from chainrule.errors import ArgumentError, MissingDependency, missing_dependency
 from chainrule.fileio import write_file
 from chainrule.language import Language
 
@@ -100,9 +100,7 @@ class Drawing:
             ArgumentError: a scale that leaves no pixel.
         """
         if not min(self.width, self.height) * scale >= 1.0:
-            raise ArgumentError(
-                message(f"the scale {scale:g} was given", "at that scale the picture has no pixels", "Use 1, 2 or 3.")
-            )
+            raise ArgumentError(f"the scale {scale:g} was given", "at that scale the picture has no pixels", "Use 1, 2 or 3.")
         zoom = min(scale, _MOST_PIXELS / max(self.width, self.height))
         renderer = _resvg()
         svg = replace(self, theme="light" if self.theme == "auto" else self.theme).to_svg()
@@ -132,7 +130,7 @@ class Drawing:
         ending, name = Path(path).suffix.lower(), Path(path).name
         if ending not in formats:
             raise ArgumentError(
-                message(f"the file {name!r} was named", "pictures are written as .svg, .png or .html", "Change the ending.")
+                f"the file {name!r} was named", "pictures are written as .svg, .png or .html", "Change the ending."
             )
         content = formats[ending]()
         write_file(path, content.encode() if isinstance(content, str) else content)
@@ -164,7 +162,7 @@ def check_theme(theme: str) -> None:
     """
     if theme not in get_args(Theme):
         raise ArgumentError(
-            message(f"the theme {theme!r} was asked for", f"there are {', '.join(get_args(Theme))}", "Choose one of them.")
+            f"the theme {theme!r} was asked for", f"there are {', '.join(get_args(Theme))}", "Choose one of them."
         )
 
 
@@ -224,7 +222,7 @@ def _check_fonts(*, chinese: bool) -> None:
     else:
         return
     raise MissingDependency(
-        message(what, "a PNG needs a font to draw its text", f"Install one (Debian, Ubuntu: {package}), or save it as .svg.")
+        what, "a PNG needs a font to draw its text", f"Install one (Debian, Ubuntu: {package}), or save it as .svg."
     )
 
 

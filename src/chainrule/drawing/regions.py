@@ -14,7 +14,7 @@ from chainrule.drawing.chart import Area, Axis, label, log_axis, spread
 from chainrule.drawing.picture import Drawing, Look
 from chainrule.drawing.shapes import SMALL_SIZE, box, dot, image, text, text_width
 from chainrule.drawing.words import phrase
-from chainrule.errors import DataError, ShapeError, message
+from chainrule.errors import DataError, ShapeError
 from chainrule.ir import Array
 from chainrule.language import Language
 from chainrule.layers import final_activation
@@ -138,24 +138,20 @@ def _data(model: Module, X: Any, y: Any) -> tuple[Array, Array]:
     x = inputs_array(model, X)
     if x.ndim != 2 or x.shape[1] != 2:
         raise ShapeError(
-            message(
-                f"decision regions were asked for inputs of shape {x.shape}",
-                "a plane has two axes: X must be (n, 2)",
-                "Draw the network with draw(model), or train one on two inputs.",
-            )
+            f"decision regions were asked for inputs of shape {x.shape}",
+            "a plane has two axes: X must be (n, 2)",
+            "Draw the network with draw(model), or train one on two inputs.",
         )
     t = numbers(y, "y").astype(np.float64)
     if t.size != len(x):
-        raise ShapeError(message(f"y has the shape {t.shape}", f"X has {len(x)} samples", "Give one target per sample."))
+        raise ShapeError(f"y has the shape {t.shape}", f"X has {len(x)} samples", "Give one target per sample.")
     return x, t.reshape(-1)
 
 
 def _check_classes(t: Array, count: int) -> None:
     outside = t[(t < 0) | (t >= count) | (t != np.floor(t))]
     if len(outside):
-        raise DataError(
-            message(f"y holds {outside[0]:g}", f"the network tells classes 0 to {count - 1} apart", "Encode the classes.")
-        )
+        raise DataError(f"y holds {outside[0]:g}", f"the network tells classes 0 to {count - 1} apart", "Encode the classes.")
 
 
 def _places(xs: Axis, ys: Axis) -> Array:

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule import elsewhere
 from chainrule.data import Table
-from chainrule.errors import ArgumentError, DataError, MissingName, message
+from chainrule.errors import ArgumentError, DataError, MissingName
 from chainrule.estimators.fitted import Fitted, Preprocessing
 from chainrule.estimators.inputs import read_inputs
 from chainrule.estimators.targets import Targets
@@ -139,12 +139,12 @@ class NetworkEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         """
         if y is None:
             given = f"this {type(self).__name__} requires y to be passed, but the target y is None"
-            raise DataError(message(given, "a network learns from known answers", "Pass them."))
+            raise DataError(given, "a network learns from known answers", "Pass them.")
         table = self._table(X, known)
         truth = self._truth(y, going_on=part or known is not None)
         if len(truth.values) != table.n_rows:
             given = f"X has {table.n_rows} rows, and y has {len(truth.values)}"
-            raise DataError(message(given, "every row has an answer", "Leave out what has no counterpart."))
+            raise DataError(given, "every row has an answer", "Leave out what has no counterpart.")
         weights, rows = self._weighted(sample_weight, truth)
         classes = None if truth.classes is None else truth.classes[rows]
         everything = np.arange(len(rows))
@@ -213,11 +213,9 @@ class NetworkEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         fitted = self._fitted
         if len(fitted.targets.encoders) > 1:
             raise MissingName(
-                message(
-                    f"an estimator with {len(fitted.targets.encoders)} targets has no predictor_",
-                    "a model file of `chainrule train` has one target",
-                    "Pickle the estimator.",
-                )
+                f"an estimator with {len(fitted.targets.encoders)} targets has no predictor_",
+                "a model file of `chainrule train` has one target",
+                "Pickle the estimator.",
             )
         facts = {"source": type(self).__name__, "rows": self._rows, "epochs": self.n_iter_, "stopped": ""}
         return Predictor(fitted.model, fitted.preprocessing.features, fitted.targets.encoders[0], facts)
@@ -229,7 +227,7 @@ class NetworkEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
             if name in elsewhere.ESTIMATOR:
                 given = f"{type(self).__name__} was given the parameter {name!r}"
                 fix = f"Write {elsewhere.ESTIMATOR[name]!r} in place of {name!r}."
-                raise ArgumentError(message(given, "parameters are called like the options of `chainrule train`", fix))
+                raise ArgumentError(given, "parameters are called like the options of `chainrule train`", fix)
         super().set_params(**params)
         return self
 

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, column_or_1d
 
 from chainrule import elsewhere
-from chainrule.errors import ArgumentError, DataError, message
+from chainrule.errors import ArgumentError, DataError
 from chainrule.estimators.base import NetworkEstimator, Truth
 from chainrule.estimators.targets import Targets, called
 from chainrule.ir import Array
@@ -130,11 +130,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         """
         if self.class_weight == "balanced":
             raise ArgumentError(
-                message(
-                    'partial_fit was called with class_weight="balanced"',
-                    "how often classes occur is not known from a part of the rows",
-                    "Give a weight per class.",
-                )
+                'partial_fit was called with class_weight="balanced"',
+                "how often classes occur is not known from a part of the rows",
+                "Give a weight per class.",
             )
         if type_of_target(y) != "multilabel-indicator":
             self._take_classes(classes)
@@ -145,20 +143,16 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         if not hasattr(self, "_fitted"):
             if classes is None:
                 raise ArgumentError(
-                    message(
-                        "partial_fit was first called without classes",
-                        "the network has an output for each class that will come",
-                        "Write partial_fit(X, y, classes=np.unique(all_y)).",
-                    )
+                    "partial_fit was first called without classes",
+                    "the network has an output for each class that will come",
+                    "Write partial_fit(X, y, classes=np.unique(all_y)).",
                 )
             self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
             raise ArgumentError(
-                message(
-                    f"partial_fit got the classes {called(np.unique(classes))}",
-                    f"the network has an output for each of {called(self.classes_)}",
-                    "Leave classes out after the first call.",
-                )
+                f"partial_fit got the classes {called(np.unique(classes))}",
+                f"the network has an output for each of {called(self.classes_)}",
+                "Leave classes out after the first call.",
             )
 
     def predict(self, X: Any) -> Array:
@@ -187,17 +181,15 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
             classes = np.unique(values)
         except TypeError as error:
             raise DataError(
-                message(f"y cannot be sorted ({error})", "labels are of one type, and every row has one", "Correct y.")
+                f"y cannot be sorted ({error})", "labels are of one type, and every row has one", "Correct y."
             ) from None
         if going_on:
             _check_known(classes, self.classes_)
         elif len(classes) < 2:
             raise DataError(
-                message(
-                    f"y has one class only, {called(classes)}",
-                    "a classifier tells at least two classes apart",
-                    "Add rows of another class.",
-                )
+                f"y has one class only, {called(classes)}",
+                "a classifier tells at least two classes apart",
+                "Add rows of another class.",
             )
         else:
             self.classes_ = classes
@@ -221,9 +213,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         unknown = [label for label in self.class_weight if label not in self.classes_.tolist()]
         if unknown:
             raise ArgumentError(
-                message(
-                    f"class_weight has the class {unknown[0]!r}", f"y has the classes {called(self.classes_)}", "Correct it."
-                )
+                f"class_weight has the class {unknown[0]!r}", f"y has the classes {called(self.classes_)}", "Correct it."
             )
         return {n: float(self.class_weight.get(label, 1.0)) for n, label in enumerate(self.classes_.tolist())}
 
@@ -238,11 +228,9 @@ def _one_class_each(y: Any) -> Array:
     """The class of each row (n,)."""
     if type_of_target(y) == "multiclass-multioutput":
         raise DataError(
-            message(
-                "y has several columns of classes",
-                "a network learns one class per row, or several labels that are 0 or 1",
-                "Learn a network for each column: use sklearn.multioutput.MultiOutputClassifier.",
-            )
+            "y has several columns of classes",
+            "a network learns one class per row, or several labels that are 0 or 1",
+            "Learn a network for each column: use sklearn.multioutput.MultiOutputClassifier.",
         )
     check_classification_targets(y)
     values: Array = column_or_1d(y, warn=True)
@@ -255,9 +243,7 @@ def _check_known(classes: Array, known: Array) -> None:
     unknown = [label for label in classes.tolist() if label not in known.tolist()]
     if unknown:
         raise DataError(
-            message(
-                f"y has the class {unknown[0]!r}",
-                f"the network was made for {called(known)}",
-                "Give partial_fit all classes in its first call; with warm_start=True, fit a new estimator.",
-            )
+            f"y has the class {unknown[0]!r}",
+            f"the network was made for {called(known)}",
+            "Give partial_fit all classes in its first call; with warm_start=True, fit a new estimator.",
         )

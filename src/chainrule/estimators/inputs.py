@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from chainrule.data import Table, read_table
-from chainrule.errors import DTypeError, message
+from chainrule.errors import DTypeError
 from chainrule.frames import Frame, arrow_table
 from chainrule.job.inputs.tables import TableEncoder
 
@@ -51,11 +51,9 @@ def read_inputs(estimator: Any, X: Any, features: TableEncoder | None = None, na
 def _refuse_sparse(X: Any) -> None:
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise DTypeError(
-            message(
-                f"X is sparse ({type(X).__name__})",
-                "a network reads every column of every row",
-                "Give X.toarray(), or fewer columns: TruncatedSVD takes sparse ones.",
-            )
+            f"X is sparse ({type(X).__name__})",
+            "a network reads every column of every row",
+            "Give X.toarray(), or fewer columns: TruncatedSVD takes sparse ones.",
         )
 
 
@@ -65,10 +63,8 @@ def _cells(column: Any) -> Any:
     for cell in cells:
         if not isinstance(cell, _CELLS):
             raise DTypeError(
-                message(
-                    f"X holds {cell!r} ({type(cell).__name__})",
-                    "each cell of an argument must be a string, a boolean, a date or a number",
-                    "Convert that column.",
-                )
+                f"X holds {cell!r} ({type(cell).__name__})",
+                "each cell of an argument must be a string, a boolean, a date or a number",
+                "Convert that column.",
             )
     return np.array(cells, object)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, ModelFileError, message
+from chainrule.errors import ArgumentError, ModelFileError
 from chainrule.fileio import parsing, write_file
 from chainrule.ir import Array
 
@@ -52,11 +52,9 @@ def write(path: File, arrays: Mapping[str, Array], description: Mapping[str, Any
         text = json.dumps({"format": FORMAT, **description}, ensure_ascii=False).encode(errors="backslashreplace").decode()
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            message(
-                f"a value to save in {called(path)} is not JSON ({error})",
-                "extras and the states of callbacks are numbers, texts, booleans, None, and lists and dicts of them",
-                "Convert it; callbacks may also hold NumPy arrays.",
-            )
+            f"a value to save in {called(path)} is not JSON ({error})",
+            "extras and the states of callbacks are numbers, texts, booleans, None, and lists and dicts of them",
+            "Convert it; callbacks may also hold NumPy arrays.",
         ) from None
     content = bytearray(save(whole, {_KEY: _BLANK + text}))
     place = _digest_place(content)
@@ -77,25 +75,21 @@ def read(path: File) -> tuple[dict[str, Array], dict[str, Any]]:
     arrays, metadata = _parse(source, content)
     if _KEY not in metadata:
         raise ModelFileError(
-            message(
-                f"{source} is a safetensors file, but not one of chainrule's",
-                "its metadata must describe the model",
-                "Load its arrays with safetensors, and give them to model.load_state_dict.",
-            )
+            f"{source} is a safetensors file, but not one of chainrule's",
+            "its metadata must describe the model",
+            "Load its arrays with safetensors, and give them to model.load_state_dict.",
         )
     if not _is_unaltered(content):
         raise ModelFileError(
-            message(f"{source} was altered after it was written", "its digest must match its content", "Use the original file.")
+            f"{source} was altered after it was written", "its digest must match its content", "Use the original file."
         )
     with parsing(f"the description in {source}", "it must be a JSON object", "Use the original file.", ModelFileError):
         description = dict(json.loads(metadata[_KEY][len(_BLANK) :]))
     if description.get("format") != FORMAT:
         raise ModelFileError(
-            message(
-                f"{source} has format {description.get('format')}, written by chainrule {description.get('version', '?')}",
-                f"this version reads format {FORMAT}",
-                "Use the version that wrote it, or train again.",
-            )
+            f"{source} has format {description.get('format')}, written by chainrule {description.get('version', '?')}",
+            f"this version reads format {FORMAT}",
+            "Use the version that wrote it, or train again.",
         )
     return arrays, description
 
@@ -115,11 +109,9 @@ def _content(path: File) -> bytearray:
             del content[file.readinto(content) :]
     except OSError as error:
         raise ModelFileError(
-            message(
-                f"the model file {source} could not be read ({error.strerror or error})",
-                "a model is a .safetensors file, written by `chainrule train` or save_model",
-                "Check the path; `chainrule train` names the file that it writes.",
-            )
+            f"the model file {source} could not be read ({error.strerror or error})",
+            "a model is a .safetensors file, written by `chainrule train` or save_model",
+            "Check the path; `chainrule train` names the file that it writes.",
         ) from None
     return content
 

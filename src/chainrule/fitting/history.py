@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import ArgumentError, DataError, message, missing_dependency
+from chainrule.errors import ArgumentError, DataError, missing_dependency
 from chainrule.fileio import parsing, write_file
 
 _NOT_DRAWN = ("epoch", "lr", "seconds")
@@ -52,11 +52,9 @@ class History:
         if name not in self.columns:
             near = difflib.get_close_matches(name, self.columns, 1)
             raise ArgumentError(
-                message(
-                    f"the history has no column {name!r}",
-                    f"its columns are {', '.join(self.columns)}" if self.epochs else "no epoch has been trained",
-                    f"Did you mean {near[0]!r}?" if near else "Ask fit for the metric or for validation.",
-                )
+                f"the history has no column {name!r}",
+                f"its columns are {', '.join(self.columns)}" if self.epochs else "no epoch has been trained",
+                f"Did you mean {near[0]!r}?" if near else "Ask fit for the metric or for validation.",
             )
         return [row[name] for row in self.epochs if name in row]
 
@@ -89,35 +87,27 @@ class History:
             lines, names = list(reader), list(reader.fieldnames or ())
         if text and (not {"epoch", "loss"} <= set(names) or len(set(names)) < len(names)):
             raise DataError(
-                message(
-                    f"a history has the columns {', '.join(names)[:200]}",
-                    "the columns must be epoch, loss and others, each once",
-                    "Train again.",
-                )
+                f"a history has the columns {', '.join(names)[:200]}",
+                "the columns must be epoch, loss and others, each once",
+                "Train again.",
             )
         for number, line in enumerate(lines, 2):
             if None in line or None in line.values():  # more or fewer values than columns
                 raise DataError(
-                    message(
-                        f"line {number} of a history is incomplete",
-                        "it has a value, or nothing between commas, for every column",
-                        "Train again, or take that line out.",
-                    )
+                    f"line {number} of a history is incomplete",
+                    "it has a value, or nothing between commas, for every column",
+                    "Train again, or take that line out.",
                 )
         try:
             rows = [{name: float(value) for name, value in line.items() if value} for line in lines]
         except (TypeError, ValueError) as error:
             raise DataError(
-                message(
-                    f"a history must hold numbers ({error})",
-                    "it has a header and a line per epoch",
-                    "Train again.",
-                )
+                f"a history must hold numbers ({error})", "it has a header and a line per epoch", "Train again."
             ) from None
         for number, row in enumerate(rows, 2):
             if not {"epoch", "loss"} <= set(row):
                 raise DataError(
-                    message(f"line {number} of a history lacks the epoch or the loss", "every line has both", "Train again.")
+                    f"line {number} of a history lacks the epoch or the loss", "every line has both", "Train again."
                 )
         return History(epochs=rows, stopped=stopped)
 
@@ -185,6 +175,6 @@ def _save(figure: Any, path: Path) -> None:
         figure.savefig(content, dpi=120, format=path.suffix.removeprefix(".") or "png")
     except ValueError as error:
         raise ArgumentError(
-            message(f"the picture cannot be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg.")
+            f"the picture cannot be written to {path} ({error})", "the suffix chooses the format", "Use .png or .svg."
         ) from None
     write_file(path, content.getvalue())

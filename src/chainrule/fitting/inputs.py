@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, DataError, ShapeError, message
+from chainrule.errors import ArgumentError, DataError, ShapeError
 from chainrule.generators import check_seed
 from chainrule.ir import Array, Shape
 from chainrule.nn import Loss, Module
@@ -30,9 +30,7 @@ def targets_array(model: Module, loss: Loss, output: Shape, data: Any, samples: 
     array = numbers(data, "y")
     if array.ndim < 1 or len(array) != samples:
         raise ShapeError(
-            message(
-                f"X has {samples} samples and y has the shape {array.shape}", "both need one row per sample", "Check the data."
-            )
+            f"X has {samples} samples and y has the shape {array.shape}", "both need one row per sample", "Check the data."
         )
     check_finite(array, "y")
     if loss.takes_classes(output, array.shape):
@@ -40,11 +38,9 @@ def targets_array(model: Module, loss: Loss, output: Shape, data: Any, samples: 
             whole = array.astype(np.int64)
         if not np.array_equal(whole, array):
             raise DataError(
-                message(
-                    f"y holds {array[whole != array].flat[0]}",
-                    f"{type(loss).__name__} takes class numbers 0, 1, …",
-                    "Encode the classes, or use a loss for numbers such as MSELoss.",
-                )
+                f"y holds {array[whole != array].flat[0]}",
+                f"{type(loss).__name__} takes class numbers 0, 1, …",
+                "Encode the classes, or use a loss for numbers such as MSELoss.",
             )
         array = whole
     else:
@@ -64,16 +60,12 @@ def weights_array(sample_weight: Any, class_weight: ClassWeight, y: Array, loss:
     """
     weights = np.ones(len(y)) if sample_weight is None else numbers(sample_weight, "sample_weight").astype(np.float64)
     if weights.shape != (len(y),):
-        raise ShapeError(
-            message(f"sample_weight has the shape {weights.shape}", f"it must be ({len(y)},), one per sample", "Check it.")
-        )
+        raise ShapeError(f"sample_weight has the shape {weights.shape}", f"it must be ({len(y)},), one per sample", "Check it.")
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ArgumentError(
-            message(
-                "sample_weight holds a negative number, NaN or an infinity, or only zeros",
-                "weights are finite and at least 0",
-                "Check them.",
-            )
+            "sample_weight holds a negative number, NaN or an infinity, or only zeros",
+            "weights are finite and at least 0",
+            "Check them.",
         )
     if class_weight is not None:
         counted = loss.counted(tensor(y))
@@ -96,16 +88,14 @@ def check_weights(loss: Loss, data: Sequence[Array], output: Shape) -> None:
     weighted = bool((weights != weights[0]).any())
     if weighted and isinstance(loss, FunctionLoss) and not loss.weighs_samples((1, *output[1:]), weights.dtype, y[:1]):
         raise ArgumentError(
-            message(
-                f"weights of samples or classes were given with the loss {loss!r}",
-                "it gives one number for a whole batch",
-                "Let it return one loss per sample, without .mean().",
-            )
+            f"weights of samples or classes were given with the loss {loss!r}",
+            "it gives one number for a whole batch",
+            "Let it return one loss per sample, without .mean().",
         )
     counting = counting_samples(loss, data)
     if counting is not None and not counting.any():
         raise ArgumentError(
-            message("every target is ignored or has the weight 0", "at least one sample must count", "Check ignore_index.")
+            "every target is ignored or has the weight 0", "at least one sample must count", "Check ignore_index."
         )
 
 
@@ -123,11 +113,9 @@ def _class_factors(class_weight: ClassWeight, y: Array, counted: Array) -> Array
     classes = y.reshape(len(y), -1)[:, 0]
     if y.size != len(y) or not np.array_equal(classes, np.round(classes)):
         raise ArgumentError(
-            message(
-                "class_weight was given for targets that are not one class per sample",
-                "it needs class numbers (n,)",
-                "Use sample_weight, or the weights that the loss takes (weight=, pos_weight=).",
-            )
+            "class_weight was given for targets that are not one class per sample",
+            "it needs class numbers (n,)",
+            "Use sample_weight, or the weights that the loss takes (weight=, pos_weight=).",
         )
     factors = np.ones(len(y))
     has_class = counted.reshape(-1)
@@ -142,21 +130,19 @@ def _factors(class_weight: ClassWeight, classes: Array) -> Array:
         return (len(classes) / (len(found) * counts))[place]
     if not isinstance(class_weight, Mapping):
         raise ArgumentError(
-            message(
-                f"class_weight={class_weight!r} was given",
-                "it is 'balanced' or a mapping from class number to weight",
-                "Write for example {0: 1.0, 1: 5.0}.",
-            )
+            f"class_weight={class_weight!r} was given",
+            "it is 'balanced' or a mapping from class number to weight",
+            "Write for example {0: 1.0, 1: 5.0}.",
         )
     missing = [int(c) for c in found if c not in class_weight]
     if missing:
         raise ArgumentError(
-            message(f"class_weight has no entry for class {missing[0]}", "it needs every class", "Add it, perhaps with 1.0.")
+            f"class_weight has no entry for class {missing[0]}", "it needs every class", "Add it, perhaps with 1.0."
         )
     factors = np.array([float(class_weight[int(c)]) for c in found])
     if not np.isfinite(factors).all() or (factors < 0).any() or not factors.any():
         raise ArgumentError(
-            message(f"class_weight={dict(class_weight)} was given", "weights are finite, ≥ 0 and not all 0", "Check them.")
+            f"class_weight={dict(class_weight)} was given", "weights are finite, ≥ 0 and not all 0", "Check them."
         )
     return factors[place]
 
@@ -170,11 +156,9 @@ def split_off(share: float, samples: int, seed: int) -> tuple[Array, Array]:
     count = round(share * samples)
     if not 0.0 < share < 1.0 or not 0 < count < samples:
         raise ArgumentError(
-            message(
-                f"validation_split={share} was given for {samples} samples",
-                "both parts must hold at least one",
-                "Give a share between 0 and 1, or validation_data.",
-            )
+            f"validation_split={share} was given for {samples} samples",
+            "both parts must hold at least one",
+            "Give a share between 0 and 1, or validation_data.",
         )
     order = np.random.default_rng([seed, 0]).permutation(samples)
     return np.sort(order[count:]), np.sort(order[:count])
@@ -191,10 +175,10 @@ def check_settings(epochs: int, seed: int, sampler: str, until_loss: float | Non
     check_seed(seed)
     if sampler not in ("all", "misclassified"):
         raise ArgumentError(
-            message(f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample.")
+            f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample."
         )
     if until_loss is not None and math.isnan(until_loss):
-        raise ArgumentError(message("until_loss is NaN", "it is the loss to reach", "Give a number, or None."))
+        raise ArgumentError("until_loss is NaN", "it is the loss to reach", "Give a number, or None.")
 
 
 def validation_pair(validation_data: Any) -> tuple[Any, ...]:
@@ -202,7 +186,7 @@ def validation_pair(validation_data: Any) -> tuple[Any, ...]:
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
         what = f"{len(validation_data)} parts" if isinstance(validation_data, tuple | list) else type(validation_data).__name__
         raise ArgumentError(
-            message(f"validation_data is {what}", "it is (X, y) or (X, y, sample_weight)", "Write validation_data=(Xv, yv).")
+            f"validation_data is {what}", "it is (X, y) or (X, y, sample_weight)", "Write validation_data=(Xv, yv)."
         )
     return tuple(validation_data)
 
@@ -211,9 +195,7 @@ def check_classes(targets: Array) -> None:
     """Raise ArgumentError where targets are not classes, which alone can be misclassified."""
     if targets.dtype.kind == "f" and not np.isin(targets, (-1.0, 0.0, 1.0)).all():
         raise ArgumentError(
-            message(
-                f"sampler='misclassified' was given with targets such as {targets[~np.isin(targets, (-1, 0, 1))][0]:g}",
-                "only classes can be misclassified: class numbers, or 0 and 1 per output",
-                "Use sampler='all' for numbers.",
-            )
+            f"sampler='misclassified' was given with targets such as {targets[~np.isin(targets, (-1, 0, 1))][0]:g}",
+            "only classes can be misclassified: class numbers, or 0 and 1 per output",
+            "Use sampler='all' for numbers.",
         )

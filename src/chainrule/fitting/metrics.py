@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chainrule import checks, functional, registry
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import Loss
 from chainrule.nn.losses import refuse_mixed_samples
 from chainrule.reads import Noted
@@ -58,11 +58,9 @@ class Metric(Noted):
         values, counted = found.astype("float64"), loss.counted(target)
         if values.shape[:1] != output.shape[:1]:
             raise ShapeError(
-                message(
-                    f"the metric {self.name} returned the shape {values.shape} for outputs of shape {output.shape}",
-                    "it gives a number per sample or per target, whose mean over all samples is taken",
-                    "Leave out mean(), max() or sum() over the samples.",
-                )
+                f"the metric {self.name} returned the shape {values.shape} for outputs of shape {output.shape}",
+                "it gives a number per sample or per target, whose mean over all samples is taken",
+                "Leave out mean(), max() or sum() over the samples.",
             )
         if counted is None:
             return _over_features(values)
@@ -98,11 +96,9 @@ def is_right(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
 def _difference(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
     if loss.takes_classes(output.shape, target.shape):
         raise ArgumentError(
-            message(
-                f"mae, mse or rmse was asked for with {type(loss).__name__}",
-                "they compare numbers, and the targets are class numbers",
-                f"Use the metric {metrics_for('classification')[0]!r}.",
-            )
+            f"mae, mse or rmse was asked for with {type(loss).__name__}",
+            "they compare numbers, and the targets are class numbers",
+            f"Use the metric {metrics_for('classification')[0]!r}.",
         )
     return output - target
 
@@ -157,11 +153,9 @@ def resolve(metrics: Sequence[str | Metric | Callable[[Tensor, Tensor], Tensor]]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ArgumentError(
-            message(
-                f"two metrics are called {twice!r}",
-                "each needs a column of its own in the history",
-                "Give one another name: Metric(name, elements), or def instead of lambda.",
-            )
+            f"two metrics are called {twice!r}",
+            "each needs a column of its own in the history",
+            "Give one another name: Metric(name, elements), or def instead of lambda.",
         )
     return found
 
@@ -181,10 +175,8 @@ def _resolved(metric: str | Metric | Callable[[Tensor, Tensor], Tensor]) -> Metr
         return Metric(name, lambda output, target, loss: _for_each(metric(output, target), output))
     if not isinstance(metric, str) or metric not in METRICS:
         raise ArgumentError(
-            message(
-                f"the metric {metric!r} was asked for",
-                f"there are {', '.join(METRICS)}",
-                "Or pass a function (output, target), or a Metric.",
-            )
+            f"the metric {metric!r} was asked for",
+            f"there are {', '.join(METRICS)}",
+            "Or pass a function (output, target), or a Metric.",
         )
     return METRICS[metric]

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.derivations.calculations import calculation, caller_variables
 from chainrule.derivations.matrix import name_layers
-from chainrule.errors import ArgumentError, ChainruleError, message
+from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.grading.explaining import Explainer, slips_of
 from chainrule.grading.formula_claims import FormulaClaim, grade_formula, not_graded
 from chainrule.grading.kinks import at_kinks
@@ -55,14 +55,14 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
     index_of(language)
     if not isinstance(output, Tensor):
         raise ArgumentError(
-            message(f"check got a {type(output).__name__}", "it takes a Tensor", "Pass the last Tensor of the calculation.")
+            f"check got a {type(output).__name__}", "it takes a Tensor", "Pass the last Tensor of the calculation."
         )
     if not isinstance(claims, Mapping) or not claims:
-        raise ArgumentError(message("check got no claims", "it takes a mapping from names to numbers", 'Write {"O5": 0.69}.'))
+        raise ArgumentError("check got no claims", "it takes a mapping from names to numbers", 'Write {"O5": 0.69}.')
     nameless = next((name for name in claims if not isinstance(name, str)), None)
     if nameless is not None:
         given = f"check got a claim on {nameless!r}"
-        raise ArgumentError(message(given, "names are text", 'Write {"O5": 0.69}.'))
+        raise ArgumentError(given, "names are text", 'Write {"O5": 0.69}.')
     calc = calculation(output.node, variables=caller_variables(1))
     if any(find_quantity(name, calc, optimizer) is None for name in claims):
         name_layers(calc)  # a claim may be on a part that has no name of its own

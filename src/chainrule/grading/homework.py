@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.derivations.expressions import expression
-from chainrule.errors import ArgumentError, ChainruleError, message
+from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.fileio import parsing
 from chainrule.grading.grader import check
 from chainrule.grading.result import Grading
@@ -128,13 +128,11 @@ class Homework:
         if name not in OPTIMIZERS or missing:
             given = f"the parameter {missing[0]!r}" if missing else f"the optimizer {name!r}"
             known = ", ".join(leaves) if missing else ", ".join(OPTIMIZERS)
-            raise ArgumentError(message(f"[optimizer] names {given}", f"there are {known}", "Check the spelling."))
+            raise ArgumentError(f"[optimizer] names {given}", f"there are {known}", "Check the spelling.")
         possible = [s for s in signature(OPTIMIZERS[name]).parameters if s != "params"]
         strange = [s for s in settings if s not in possible]
         if strange:
-            raise ArgumentError(
-                message(f"[optimizer] has {strange[0]!r}", f"{name} has {', '.join(possible)}", "Check the spelling.")
-            )
+            raise ArgumentError(f"[optimizer] has {strange[0]!r}", f"{name} has {', '.join(possible)}", "Check the spelling.")
         return OPTIMIZERS[name]([leaves[n] for n in names], **settings)
 
 
@@ -143,7 +141,7 @@ def _leaf(name: str, value: Any) -> Tensor:
         return parameter(value, name=name)
     except ChainruleError:
         raise ArgumentError(
-            message(f"{name} = {value!r} was given", "it is a number, or numbers in rows of one length", "Change it.")
+            f"{name} = {value!r} was given", "it is a number, or numbers in rows of one length", "Change it."
         ) from None
 
 
@@ -156,11 +154,9 @@ def read_homework(path: str | Path) -> Homework:
     file = Path(path)
     if not file.exists():
         raise ArgumentError(
-            message(
-                f"the file {file} was named",
-                "there is no such file",
-                "Check the path, or start with: chainrule check --new > homework.toml",
-            )
+            f"the file {file} was named",
+            "there is no such file",
+            "Check the path, or start with: chainrule check --new > homework.toml",
         )
     kind = "JSON" if _is_json(file) else "TOML"
     with parsing(file, f"it must be {kind}, like the template", "Correct that line.", ArgumentError):
@@ -181,19 +177,19 @@ def _data(text: str, file: Path) -> Any:
 
 def _homework(data: Any, file: Path) -> Homework:
     if not isinstance(data, dict):
-        raise ArgumentError(message(f"{file} holds {data!r:.60}", "it holds named parts", "Compare it with the template."))
+        raise ArgumentError(f"{file} holds {data!r:.60}", "it holds named parts", "Compare it with the template.")
     kinds = {
         "formula": str, "network": dict, "given": dict, "claims": dict, "optimizer": dict, "title": str, "language": str,
     }  # fmt: skip
     for key, value in data.items():
         if key not in kinds or not isinstance(value, kinds[key]):
             expected = kinds[key].__name__ if key in kinds else f"one of {', '.join(kinds)}"
-            raise ArgumentError(message(f"{file} has {key!r}", f"expected {expected}", "Compare it with the template."))
+            raise ArgumentError(f"{file} has {key!r}", f"expected {expected}", "Compare it with the template.")
     if "given" not in data:
-        raise ArgumentError(message(f"{file} has no 'given'", "it needs the given numbers, in [given]", "Add it."))
+        raise ArgumentError(f"{file} has no 'given'", "it needs the given numbers, in [given]", "Add it.")
     if ("formula" in data) == ("network" in data):
         both = "both 'formula' and 'network'" if "formula" in data else "neither 'formula' nor 'network'"
-        raise ArgumentError(message(f"{file} has {both}", "only one of them is allowed", "Compare it with the template."))
+        raise ArgumentError(f"{file} has {both}", "only one of them is allowed", "Compare it with the template.")
     return Homework(
         data["formula"] if "formula" in data else network_formula(data["network"], data["given"]),
         {name: _numbers(value, name, file) for name, value in data["given"].items()},
@@ -217,11 +213,9 @@ def network_formula(network: Mapping[str, Any], given: Mapping[str, Any]) -> str
     activations, loss = network.get("activations"), network.get("loss", "half_squared_error")
     if not isinstance(activations, list) or not activations or set(network) - {"activations", "loss"} or loss not in LOSSES:
         raise ArgumentError(
-            message(
-                f"[network] has {dict(network)}",
-                f"it has activations, a list with one name per layer, and a loss: {', '.join(LOSSES)}",
-                "Compare it with the template.",
-            )
+            f"[network] has {dict(network)}",
+            f"it has activations, a list with one name per layer, and a loss: {', '.join(LOSSES)}",
+            "Compare it with the template.",
         )
     lines, a = [], "x"
     for k, activation in enumerate(activations, start=1):
@@ -241,7 +235,7 @@ def _numbers(value: Any, name: str, file: Path) -> Any:
         number = math.nan
     if not math.isfinite(number):
         raise ArgumentError(
-            message(f"{file} gives {name} = {value!r}", "a given value is a finite number or a list of these", "Change it.")
+            f"{file} gives {name} = {value!r}", "a given value is a finite number or a list of these", "Change it."
         )
     return number
 

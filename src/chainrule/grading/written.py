@@ -24,7 +24,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.derivations.symbols import typed
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Array
 from chainrule.tensors import Tensor
 
@@ -144,9 +144,7 @@ def written(given: Any, outer: tuple[Any, ...] = ()) -> Written | None:
         return _array(given, checks.within(given, outer, "a claim"))
     if isinstance(given, bool) or not isinstance(given, int | float | Decimal | Fraction | np.integer | np.floating | str):
         raise ArgumentError(
-            message(
-                f"the claim {given!r} was made", "a claim is a number, a list of numbers, or a formula as text", "Change it."
-            )
+            f"the claim {given!r} was made", "a claim is a number, a list of numbers, or a formula as text", "Change it."
         )
     # Through Decimal, as str refuses integers of more than 4300 digits.
     found = _parsed(str(Decimal(given) if isinstance(given, int) else given))
@@ -170,7 +168,7 @@ def _parsed(text: str) -> Written | None:
         value = np.inf
     if not np.isfinite(value):
         given = f"the claim {text[:60]!r} was made"
-        raise ArgumentError(message(given, "a claim is a finite number", "Check the calculation."))
+        raise ArgumentError(given, "a claim is a finite number", "Check the calculation.")
     return Written(text.strip(), np.asarray(value), np.asarray(0.0 if exponent is None else float(f"1e{exponent}")))
 
 
@@ -198,7 +196,7 @@ def _listed(text: str) -> Written | None:
 def _array(given: list[Any] | tuple[Any, ...], outer: tuple[Any, ...] = ()) -> Written:
     parts = [written(g, outer) for g in given]
     if any(p is None for p in parts) or len({p.value.shape for p in parts if p is not None}) > 1:
-        raise ArgumentError(message(f"the claim {given!r} was made", "rows must be equally long lists of numbers", "Check it."))
+        raise ArgumentError(f"the claim {given!r} was made", "rows must be equally long lists of numbers", "Check it.")
     found = [p for p in parts if p is not None]
     return Written(
         str([p.text for p in found]).replace("'", ""), np.array([p.value for p in found]), np.array([p.unit for p in found])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chainrule import nn, optim
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.generators import Generator, drawing_from
 from chainrule.job.config import Config, activations, schedules
 from chainrule.job.prepared import Samples
@@ -103,19 +103,15 @@ def make_trainer(config: Config, samples: Samples, model: nn.Module | None = Non
     task = samples.target.task
     if config.loss not in nn.losses_for(task):
         raise ArgumentError(
-            message(
-                f"the loss {config.loss!r} was chosen for {samples.target.name!r}",
-                f"its task is {task}, which has the losses {', '.join(nn.losses_for(task))}",
-                "Choose one of them, or another --task.",
-            )
+            f"the loss {config.loss!r} was chosen for {samples.target.name!r}",
+            f"its task is {task}, which has the losses {', '.join(nn.losses_for(task))}",
+            "Choose one of them, or another --task.",
         )
     if config.class_weight and task == "regression":
         raise ArgumentError(
-            message(
-                f"class_weight={config.class_weight!r} was given, and {samples.target.name!r} holds numbers",
-                "only classes can be weighted",
-                "Leave it out, or learn classes with --task classification.",
-            )
+            f"class_weight={config.class_weight!r} was given, and {samples.target.name!r} holds numbers",
+            "only classes can be weighted",
+            "Leave it out, or learn classes with --task classification.",
         )
     return Trainer(
         model, make_loss(config, task), make_optimizer(config, model), metrics=metrics_for(task), backend=config.backend

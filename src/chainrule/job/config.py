@@ -14,7 +14,7 @@ from chainrule import nn, optim
 from chainrule.data.columns import check_kind
 from chainrule.data.files import did_you_mean
 from chainrule.data.targets import TASKS, Task
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fileio import parsing
 from chainrule.optim.schedules import AVERAGE, CONSTANT
 
@@ -165,11 +165,9 @@ class Config:
         for name in values:
             if name not in known:
                 raise ArgumentError(
-                    message(
-                        f"there is no setting {name!r}",
-                        f"the settings are {', '.join(known)}",
-                        did_you_mean(name, known, "Check the spelling."),
-                    )
+                    f"there is no setting {name!r}",
+                    f"the settings are {', '.join(known)}",
+                    did_you_mean(name, known, "Check the spelling."),
                 )
         return replace(self, **{name: _typed(name, value) for name, value in values.items()})
 
@@ -212,7 +210,7 @@ def _typed(name: str, value: Any) -> Any:
         return tuple(value)
     if name in ("include", "exclude", "kinds", "missing") and _is_list_of(value, str):
         return tuple(value)
-    raise ArgumentError(message(f"the setting {name} is {value!r}", f"it must be {_EXPECTED[name]}", "Correct it."))
+    raise ArgumentError(f"the setting {name} is {value!r}", f"it must be {_EXPECTED[name]}", "Correct it.")
 
 
 def _is_list_of(value: Any, kind: type) -> bool:
@@ -222,14 +220,12 @@ def _is_list_of(value: Any, kind: type) -> bool:
 def _one_of(name: str, value: str, allowed: Any) -> None:
     if value not in allowed:
         raise ArgumentError(
-            message(
-                f"the setting {name} is {value!r}",
-                f"it must be one of {', '.join(allowed)}",
-                did_you_mean(value, allowed, "Choose one of them."),
-            )
+            f"the setting {name} is {value!r}",
+            f"it must be one of {', '.join(allowed)}",
+            did_you_mean(value, allowed, "Choose one of them."),
         )
 
 
 def _require(holds: bool, name: str, value: Any, expected: str) -> None:
     if not holds:
-        raise ArgumentError(message(f"the setting {name} is {value}", f"it must be {expected}", "Correct it."))
+        raise ArgumentError(f"the setting {name} is {value}", f"it must be {expected}", "Correct it.")

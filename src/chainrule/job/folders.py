@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chainrule.errors import OutputError, message
+from chainrule.errors import OutputError
 from chainrule.fileio import remove_leftovers
 from chainrule.job.locking import locked, unusable
 
@@ -81,7 +81,7 @@ def _refuse_taken(folder: Path) -> None:
     taken = [name for name in RUN_FILES if (folder / name).exists()]
     if taken:
         raise OutputError(
-            message(f"the folder {folder} holds {taken[0]} already", "a run has a folder of its own", "Choose another --out.")
+            f"the folder {folder} holds {taken[0]} already", "a run has a folder of its own", "Choose another --out."
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chainrule.errors import OutputError, message
+from chainrule.errors import OutputError
 
 if sys.platform == "win32":
     import msvcrt
@@ -45,11 +45,9 @@ def locked(folder: Path) -> Iterator[None]:
         raise unusable(folder, error) from None
     if handle is None:
         raise OutputError(
-            message(
-                f"another run is training in the folder {folder}",
-                "a folder takes one run at a time",
-                "Wait until it ends, or choose another folder with --out.",
-            )
+            f"another run is training in the folder {folder}",
+            "a folder takes one run at a time",
+            "Wait until it ends, or choose another folder with --out.",
         )
     try:
         yield
@@ -63,11 +61,9 @@ def locked(folder: Path) -> Iterator[None]:
 def unusable(folder: Path, error: OSError) -> OutputError:
     """The error for a folder that the system does not let us make or write to."""
     return OutputError(
-        message(
-            f"the output folder {folder} cannot be used ({error.strerror})",
-            "it must be a folder that you may write to",
-            "Choose another one with --out.",
-        )
+        f"the output folder {folder} cannot be used ({error.strerror})",
+        "it must be a folder that you may write to",
+        "Choose another one with --out.",
     )
 
 

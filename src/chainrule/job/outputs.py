@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chainrule.errors import OutputError, message
+from chainrule.errors import OutputError
 from chainrule.job.folders import CHECKPOINT_FILE, CURVES_FILE, MODEL_FILE, RUN_FILES
 from chainrule.job.inputs import ENCODERS
 
@@ -26,7 +26,7 @@ def refuse_overwriting(out: str | Path, *inputs: str | Path | None) -> None:
         return
     what = _needed(path.resolve(), [Path(given).resolve() for given in inputs if given is not None and Path(given).exists()])
     if what:
-        raise OutputError(message(f"{out} is {what}", "the output must not overwrite it", "Choose another name."))
+        raise OutputError(f"{out} is {what}", "the output must not overwrite it", "Choose another name.")
 
 
 def _needed(path: Path, inputs: list[Path]) -> str:

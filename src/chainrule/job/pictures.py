@@ -11,7 +11,7 @@ from chainrule.drawing import Drawing, draw
 from chainrule.drawing.dispatch import Kind
 from chainrule.drawing.picture import Look, Theme
 from chainrule.drawing.regions import Plane, plane_drawing, regions_drawing
-from chainrule.errors import ArgumentError, DataError, message
+from chainrule.errors import ArgumentError, DataError
 from chainrule.ir import Array
 from chainrule.job.building import make_loss
 from chainrule.job.config import Config
@@ -40,16 +40,14 @@ def draw_run(
         MissingDependency: see `draw`.
     """
     if kind not in KINDS:
-        raise ArgumentError(
-            message(f"the kind {kind!r} was asked for", f"the kinds for a run are {', '.join(KINDS)}", "Choose one.")
-        )
+        raise ArgumentError(f"the kind {kind!r} was asked for", f"the kinds for a run are {', '.join(KINDS)}", "Choose one.")
     predictor = Predictor.load(run)
     if kind == "network":
         return draw(predictor.model, _nothing(predictor), theme=theme, language=language)
     if kind == "curves":
         return draw(_history(Path(run), predictor), theme=theme, language=language)
     if data is None:
-        raise ArgumentError(message(f"the picture {kind!r} was asked for without data", "it needs data", "Add --data DATA."))
+        raise ArgumentError(f"the picture {kind!r} was asked for without data", "it needs data", "Add --data DATA.")
     X, y = predictor.labelled(predictor.read(data, labelled=True))
     if kind == "regions":
         return draw_regions(predictor, X, y, Look(theme, language))
@@ -76,9 +74,7 @@ def draw_regions(predictor: Predictor, X: Array, y: Array, look: Look) -> Drawin
     if plane is None:
         return regions_drawing(predictor.model, X, y, look, classes)
     if not len(plane.points):
-        raise DataError(
-            message("no row has a value in both columns", "a point needs both", "Give data with values in both columns.")
-        )
+        raise DataError("no row has a value in both columns", "a point needs both", "Give data with values in both columns.")
     return plane_drawing(predictor.model, plane, look, classes)
 
 

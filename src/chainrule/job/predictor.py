@@ -9,7 +9,7 @@ from typing import Any
 
 from chainrule.data import TargetEncoder
 from chainrule.data.records import is_count, is_text, read_record
-from chainrule.errors import ModelFileError, message
+from chainrule.errors import ModelFileError
 from chainrule.frames import DataSource, Frame
 from chainrule.ir import Array
 from chainrule.job.folders import MODEL_FILE
@@ -66,11 +66,9 @@ class Predictor:
         model, extras = load_model(file)
         if not {"features", "target", "facts"} <= set(extras):
             raise ModelFileError(
-                message(
-                    f"{file} holds a network without preprocessing",
-                    "`chainrule train` saves both",
-                    "Load it in Python with chainrule.train.load_model and prepare the inputs yourself.",
-                )
+                f"{file} holds a network without preprocessing",
+                "`chainrule train` saves both",
+                "Load it in Python with chainrule.train.load_model and prepare the inputs yourself.",
             )
         facts = _facts(extras["facts"])
         return Predictor(model, read_encoder(extras["features"]), TargetEncoder.from_dict(extras["target"]), facts)
@@ -142,11 +140,9 @@ class Predictor:
         found = self.model.predict(inputs)
         if found.shape != (len(inputs), self.target.outputs):
             raise ModelFileError(
-                message(
-                    f"the network gives outputs of shape {found.shape[1:]}",
-                    f"its target {self.target.name!r} needs {self.target.outputs}",
-                    "Use the original file, or train again.",
-                )
+                f"the network gives outputs of shape {found.shape[1:]}",
+                f"its target {self.target.name!r} needs {self.target.outputs}",
+                "Use the original file, or train again.",
             )
         return found
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.data import TargetEncoder, split_rows
 from chainrule.data.targets import Target
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.frames import DataSource, source_name
 from chainrule.ir import Array
 from chainrule.job.config import Config
@@ -111,11 +111,9 @@ def _refuse_idle_settings(source: DataSource, data: Any, config: Config) -> None
         given.append("task")
     for name in given:
         raise ArgumentError(
-            message(
-                f"the setting {name} was given",
-                f"{source_name(source)} is {kind.called(data)}, to which it does not apply",
-                "Leave it out.",
-            )
+            f"the setting {name} was given",
+            f"{source_name(source)} is {kind.called(data)}, to which it does not apply",
+            "Leave it out.",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from chainrule.errors import ArgumentError, DataError, ModelFileError, message
+from chainrule.errors import ArgumentError, DataError, ModelFileError
 from chainrule.fileio import parsing
 from chainrule.job.checkpoint import digest
 from chainrule.job.config import Config
@@ -33,19 +33,15 @@ def load_run(
     path = Path(folder) / CHECKPOINT_FILE
     if not path.exists():
         raise ModelFileError(
-            message(
-                f"{folder} holds no {CHECKPOINT_FILE}",
-                "a run folder of `chainrule train` has one from the end of its first epoch on",
-                "Check the path, or train again.",
-            )
+            f"{folder} holds no {CHECKPOINT_FILE}",
+            "a run folder of `chainrule train` has one from the end of its first epoch on",
+            "Check the path, or train again.",
         )
     trainer = load_trainer(path)
     extras = load_model(path)[1]
     if not {"source", "config", "digest"} <= set(extras):
         raise ModelFileError(
-            message(
-                f"{path} was not written by `chainrule train`", "only its runs can be resumed", "Use load_trainer in Python."
-            )
+            f"{path} was not written by `chainrule train`", "only its runs can be resumed", "Use load_trainer in Python."
         )
     with parsing(f"the settings in {path}", "they must be those of a run", "Use the original file.", ModelFileError):
         config = Config().updated(extras["config"])
@@ -64,29 +60,23 @@ def load_run(
 
 def _other_data(source: str | Path, folder: str | Path) -> DataError:
     return DataError(
-        message(
-            f"the data in {source} is not what {folder} was trained on",
-            "a run is resumed with the same rows and columns",
-            "Restore the data or name it with --data; to learn from other data, train a new network.",
-        )
+        f"the data in {source} is not what {folder} was trained on",
+        "a run is resumed with the same rows and columns",
+        "Restore the data or name it with --data; to learn from other data, train a new network.",
     )
 
 
 def _check_unfinished(folder: str | Path, trainer: Trainer, config: Config, epochs: int | None) -> None:
     if trainer.history.stopped:
         raise ArgumentError(
-            message(
-                f"the run in {folder} is finished: {trainer.history.stopped}",
-                "a run that stopped by itself cannot be resumed",
-                "Train again with a larger --patience.",
-            )
+            f"the run in {folder} is finished: {trainer.history.stopped}",
+            "a run that stopped by itself cannot be resumed",
+            "Train again with a larger --patience.",
         )
     wanted = epochs or config.epochs or 0
     if wanted <= trainer.epoch:
         raise ArgumentError(
-            message(
-                f"the run in {folder} has trained {trainer.epoch} epochs, and {wanted} were asked for",
-                "--epochs counts all epochs of a run",
-                f"Ask for more, for example --epochs {2 * trainer.epoch}.",
-            )
+            f"the run in {folder} has trained {trainer.epoch} epochs, and {wanted} were asked for",
+            "--epochs counts all epochs of a run",
+            f"Ask for more, for example --epochs {2 * trainer.epoch}.",
         )

@@ -80,7 +80,7 @@ def train_on(
         result = write_run(result, prepared, folder)
     if failure is not None:
         said = f"{failure} The network as it was before that is saved in {folder}."
-        raise NonFiniteLoss(said, failure.breakdown) from failure
+        raise NonFiniteLoss(said, breakdown=failure.breakdown) from failure
     if checkpoint is not None and not result.interrupted:  # an epoch that was cut short is trained again
         checkpoint.save(trainer)
     return result

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, CallError, ModelFileError, ShapeError, message
+from chainrule.errors import ArgumentError, CallError, ModelFileError, ShapeError
 from chainrule.nn.module import Module
 from chainrule.nn.table import register_layer
 from chainrule.ops.primitive import integer
@@ -18,11 +18,11 @@ def _check_module(owner: str, value: object) -> Module:
         return value
     name = value.__name__ if isinstance(value, type) else type(value).__name__
     fix = f"Write nn.{name}(...) with its settings." if isinstance(value, type) else "Use layers such as nn.Linear(4, 3)."
-    raise ArgumentError(message(f"{owner} got {value!r}", "it is made of Modules", fix))
+    raise ArgumentError(f"{owner} got {value!r}", "it is made of Modules", fix)
 
 
 def _fixed(given: str, layers: str) -> CallError:
-    return CallError(message(given, "the number of its layers cannot change", f"Write nn.Sequential(*{layers})."))
+    return CallError(given, "the number of its layers cannot change", f"Write nn.Sequential(*{layers}).")
 
 
 @register_layer
@@ -68,11 +68,7 @@ class Sequential(Module):
         found = integer(index, "Sequential", "index")
         if not -len(self) <= found < len(self):
             raise ArgumentError(
-                message(
-                    f"layer {found} of a Sequential was asked for",
-                    f"it has {len(self)}",
-                    "Count from 0, or from the end with -1.",
-                )
+                f"layer {found} of a Sequential was asked for", f"it has {len(self)}", "Count from 0, or from the end with -1."
             )
         return found
 
@@ -85,7 +81,7 @@ class Sequential(Module):
         """A Sequential of `parts` in order."""
         if config:
             raise ModelFileError(
-                message(f"Sequential has the settings {list(config)}", "it takes none", "The file was altered; save it again.")
+                f"Sequential has the settings {list(config)}", "it takes none", "The file was altered; save it again."
             )
         return cls(*parts.values())
 
@@ -112,10 +108,8 @@ class Residual(Module):
         past = x if self.shortcut is None else self.shortcut(x)
         if y.shape != past.shape:
             raise ShapeError(
-                message(
-                    f"Residual got {y.shape} from its inner Module and {past.shape} past it",
-                    "both are added and must have one shape",
-                    "Give shortcut= a Module that maps x to the shape of inner(x).",
-                )
+                f"Residual got {y.shape} from its inner Module and {past.shape} past it",
+                "both are added and must have one shape",
+                "Give shortcut= a Module that maps x to the shape of inner(x).",
             )
         return past + y

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule import functional
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import settings
 from chainrule.nn.dense import Affine
 from chainrule.nn.init import Init
@@ -27,11 +27,9 @@ def _check_input(layer: Module, x: Tensor, spatial: int, channels: int | None = 
     if x.ndim != spatial + 2 or channels not in (None, x.shape[1]):
         wanted = f" with in_channels = {channels} channels" if channels is not None else ""
         raise ShapeError(
-            message(
-                f"{layer!r} got an input of shape {x.shape}",
-                f"it takes {_LAYOUTS[spatial]}{wanted}",
-                "Add a missing axis with expand_dims or reshape, and check the channels.",
-            )
+            f"{layer!r} got an input of shape {x.shape}",
+            f"it takes {_LAYOUTS[spatial]}{wanted}",
+            "Add a missing axis with expand_dims or reshape, and check the channels.",
         )
     return x
 
@@ -40,11 +38,9 @@ def _check_groups(layer: str, in_channels: int, out_channels: int, groups: int) 
     settings.positive(layer, in_channels=in_channels, out_channels=out_channels, groups=groups)
     if in_channels % groups or out_channels % groups:
         raise ArgumentError(
-            message(
-                f"{layer} got in_channels={in_channels}, out_channels={out_channels}, groups={groups}",
-                "both channels must be multiples of groups",
-                "Choose another number of groups.",
-            )
+            f"{layer} got in_channels={in_channels}, out_channels={out_channels}, groups={groups}",
+            "both channels must be multiples of groups",
+            "Choose another number of groups.",
         )
 
 
@@ -52,7 +48,7 @@ def _sizes(value: Sizes, spatial: int, layer: str, setting: str, least: int = 1)
     """A checked setting: one number, or one per spatial axis."""
     if not np.all([isinstance(v, int | np.integer) for v in np.atleast_1d(np.asarray(value, object))]):
         raise ArgumentError(
-            message(f"{layer} got {setting}={value!r}", "it takes an integer, or one per spatial axis", "Check the setting.")
+            f"{layer} got {setting}={value!r}", "it takes an integer, or one per spatial axis", "Check the setting."
         )
     checked = per_axis(value, spatial, layer, setting, least)
     return checked[0] if isinstance(value, int | np.integer) else checked
@@ -62,9 +58,7 @@ def _padding(padding: Padding, spatial: int, layer: str) -> Any:
     if isinstance(padding, str):
         if padding in ("same", "valid"):
             return padding
-        raise ArgumentError(
-            message(f"{layer} got padding={padding!r}", "it takes numbers, 'same' or 'valid'", "Check the spelling.")
-        )
+        raise ArgumentError(f"{layer} got padding={padding!r}", "it takes numbers, 'same' or 'valid'", "Check the spelling.")
     pairs = padding_pairs(padding, spatial, layer, least=0)
     return pairs[0][0] if isinstance(padding, int | np.integer) else pairs
 
@@ -117,7 +111,7 @@ class Convolution(Affine):
         self.padding = _padding(padding, self.spatial, name)
         if self.padding == "same" and np.any(np.asarray(self.stride) != 1):
             raise ArgumentError(
-                message(f"{name} got padding='same' with stride={stride}", "the stride must be 1", "Give numbers as padding.")
+                f"{name} got padding='same' with stride={stride}", "the stride must be 1", "Give numbers as padding."
             )
         shape = (self.out_channels, self.in_channels // self.groups, *per_axis(kernel_size, self.spatial, name, "kernel_size"))
         self.make_parameters(shape, self.out_channels, bias=bias, init=init, bias_init=bias_init, dtype=dtype)
@@ -233,11 +227,9 @@ class Pooling(Module):
         self.padding = _sizes(padding, self.spatial, name, "padding", 0)
         if np.any(2 * np.asarray(padding) > np.asarray(kernel_size)):
             raise ArgumentError(
-                message(
-                    f"{name} got kernel_size={kernel_size} and padding={padding}",
-                    "padding may be at most half the window",
-                    "Use less padding.",
-                )
+                f"{name} got kernel_size={kernel_size} and padding={padding}",
+                "padding may be at most half the window",
+                "Use less padding.",
             )
 
 

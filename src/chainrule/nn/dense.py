@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from chainrule import checks, functional
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.generators import random
 from chainrule.ir import Shape
 from chainrule.nn import init as initialisers
@@ -81,11 +81,9 @@ class Linear(Affine):
         """(…, in_features) to (…, out_features)."""
         if x.shape[-1:] != (self.in_features,):
             raise ShapeError(
-                message(
-                    f"{self!r} got an input of shape {x.shape}",
-                    f"its last axis must have in_features = {self.in_features} elements",
-                    "Check the number of features, or put nn.Flatten() before it.",
-                )
+                f"{self!r} got an input of shape {x.shape}",
+                f"its last axis must have in_features = {self.in_features} elements",
+                "Check the number of features, or put nn.Flatten() before it.",
             )
         return x @ self.weight.T if self.bias is None else functional.affine(x, self.weight.T, self.bias)
 
@@ -136,11 +134,9 @@ class Flatten(Module):
         first, last = (d + x.ndim if d < 0 else d for d in (self.start_dim, self.end_dim))
         if not 0 <= first <= last < x.ndim:
             raise ShapeError(
-                message(
-                    f"{self!r} got an input of shape {x.shape}",
-                    f"it must have the axes from {self.start_dim} to {self.end_dim}",
-                    "Check start_dim and end_dim, or leave out Flatten.",
-                )
+                f"{self!r} got an input of shape {x.shape}",
+                f"it must have the axes from {self.start_dim} to {self.end_dim}",
+                "Check start_dim and end_dim, or leave out Flatten.",
             )
         return x.reshape((*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :]))
 
@@ -158,7 +154,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5) -> None:
         self.p = checks.real("Dropout", "p", p)
         if not 0.0 <= self.p < 1.0:
-            raise ArgumentError(message(f"Dropout got p={p}", "it is a probability with 0 ≤ p < 1", "Try p=0.5."))
+            raise ArgumentError(f"Dropout got p={p}", "it is a probability with 0 ≤ p < 1", "Try p=0.5.")
 
     def forward(self, x: Tensor) -> Tensor:
         """An output of the input's shape."""

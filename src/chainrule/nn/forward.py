@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.capture import Capture, Compiled, Programs, capture
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 from chainrule.frames import Frame, matrix
 from chainrule.ir import Array, Shape
 from chainrule.nn.modes import in_mode
@@ -99,7 +99,7 @@ def inputs_array(model: Module, data: Any, name: str = "X") -> Array:
     """
     array = numbers(data, name)
     if array.ndim < 1 or len(array) == 0:
-        raise DataError(message(f"{name} has the shape {array.shape}", "it must hold at least one sample", "Check the data."))
+        raise DataError(f"{name} has the shape {array.shape}", "it must hold at least one sample", "Check the data.")
     check_finite(array, name)
     if array.dtype.kind in "iu" and _reads_positions(model):
         return np.ascontiguousarray(array, dtype=np.int64)
@@ -112,21 +112,17 @@ def numbers(data: Any, name: str) -> Array:
         array = data.numpy() if isinstance(data, Tensor) else np.asarray(data)
     except ValueError as error:  # rows of different lengths
         raise DataError(
-            message(
-                f"{name} is not an array ({error})",
-                "all samples must have one shape, and a model takes one array",
-                "Make all rows equally long; join several inputs with np.concatenate((a, b), axis=1).",
-            )
+            f"{name} is not an array ({error})",
+            "all samples must have one shape, and a model takes one array",
+            "Make all rows equally long; join several inputs with np.concatenate((a, b), axis=1).",
         ) from None
     if array.dtype.kind == "O" and isinstance(data, Frame):  # columns of different types
         array = matrix(data)
     if array.dtype.kind not in "biuf":
         raise DataError(
-            message(
-                f"{name} has the dtype {array.dtype}",
-                "it must hold numbers",
-                "Encode words with chainrule.data.FeatureEncoder, and make all rows equally long.",
-            )
+            f"{name} has the dtype {array.dtype}",
+            "it must hold numbers",
+            "Encode words with chainrule.data.FeatureEncoder, and make all rows equally long.",
         )
     return array
 
@@ -137,11 +133,9 @@ def converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
         converted = np.ascontiguousarray(array, dtype=dtype)
     if not np.isfinite(converted).all():
         raise DataError(
-            message(
-                f"{name} holds {array[~np.isfinite(converted)][0]}",
-                f"the model computes in {dtype}, whose largest number is {np.finfo(dtype).max:.4g}",
-                "Scale the data, or make the layers with dtype='float64'.",
-            )
+            f"{name} holds {array[~np.isfinite(converted)][0]}",
+            f"the model computes in {dtype}, whose largest number is {np.finfo(dtype).max:.4g}",
+            "Scale the data, or make the layers with dtype='float64'.",
         )
     return converted
 
@@ -151,11 +145,9 @@ def check_finite(array: Array, name: str) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise DataError(
-            message(
-                f"{name} holds {array[place]} at index {place}",
-                "every value must be finite",
-                "Fill or leave out missing values (FeatureEncoder imputes them).",
-            )
+            f"{name} holds {array[place]} at index {place}",
+            "every value must be finite",
+            "Fill or leave out missing values (FeatureEncoder imputes them).",
         )
 
 

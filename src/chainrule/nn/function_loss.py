@@ -7,7 +7,7 @@ from typing import Any
 
 from chainrule import checks, functional
 from chainrule.capture import capture
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ir import Array, Shape
 from chainrule.nn.losses import Loss, refuse_mixed_samples, usual_loss
 from chainrule.tensors import Tensor, TensorLike
@@ -31,18 +31,16 @@ class FunctionLoss(Loss):
         if not isinstance(found, Tensor) or found.dtype.kind != "f":
             what = f"a Tensor of dtype {found.dtype}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
             raise DTypeError(
-                message(f"the loss {self._name} returned {what}", "it gives a floating Tensor", "Use operations of chainrule.")
+                f"the loss {self._name} returned {what}", "it gives a floating Tensor", "Use operations of chainrule."
             )
         refuse_mixed_samples(found, output, target, f"the loss {self._name}")
         if found.ndim == 0:
             return functional.broadcast_to(found, output.shape[:1])
         if found.shape[:1] != output.shape[:1]:
             raise ShapeError(
-                message(
-                    f"the loss {self._name} returned the shape {found.shape} for {output.shape[0]} samples",
-                    "it gives a scalar, or samples along the first axis",
-                    "Reduce it with .mean(), or keep the first axis.",
-                )
+                f"the loss {self._name} returned the shape {found.shape} for {output.shape[0]} samples",
+                "it gives a scalar, or samples along the first axis",
+                "Reduce it with .mean(), or keep the first axis.",
             )
         return found
 
@@ -61,11 +59,9 @@ class FunctionLoss(Loss):
     def config(self) -> dict[str, Any]:
         """Raises ArgumentError: a function cannot be written to a file."""
         raise ArgumentError(
-            message(
-                f"the loss {self._name} is a function, which cannot be saved",
-                "a saved trainer holds a loss of chainrule.nn",
-                "Use save_model for the model alone, or one of the losses of chainrule.nn.",
-            )
+            f"the loss {self._name} is a function, which cannot be saved",
+            "a saved trainer holds a loss of chainrule.nn",
+            "Use save_model for the model alone, or one of the losses of chainrule.nn.",
         )
 
     @property
@@ -87,11 +83,9 @@ def as_loss(loss: Loss | Callable[[Tensor, Tensor], Tensor]) -> Loss:
     if isinstance(loss, type) or not callable(loss):
         name = loss.__name__ if isinstance(loss, type) else f"nn.{usual_loss('regression').__name__}"
         given = f"the class {name}" if isinstance(loss, type) else repr(loss)
-        raise ArgumentError(
-            message(f"{given} was given as the loss", "it is a loss of chainrule.nn or a function", f"Write {name}().")
-        )
+        raise ArgumentError(f"{given} was given as the loss", "it is a loss of chainrule.nn or a function", f"Write {name}().")
     if type(loss).__module__.startswith("torch."):
         fix = f"Write nn.{type(loss).__name__}() with from chainrule import nn."
-        raise ArgumentError(message(f"{checks.described(loss)} was given as the loss", "it is a loss of chainrule.nn", fix))
+        raise ArgumentError(f"{checks.described(loss)} was given as the loss", "it is a loss of chainrule.nn", fix)
     checks.takes(loss, ("output", "target"), "the loss")
     return FunctionLoss(loss)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule import checks, elsewhere, ir, registry
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.generators import Generator, random
 from chainrule.ir import Array, DType, Shape
 from chainrule.ops.primitive import lookup
@@ -44,7 +44,7 @@ def register_initialiser(function: F) -> F:
     checks.function(function, "extend.initialiser", fix)
     name = getattr(function, "__name__", "")
     if not name.isidentifier():
-        raise ArgumentError(message(f"an initialiser named {name!r} was registered", expected, fix))
+        raise ArgumentError(f"an initialiser named {name!r} was registered", expected, fix)
     checks.takes(function, ("shape", "rng", "dtype"), f"the initialiser {name}")
     registry.enter(INITIALISERS, "initialiser", name, function, function)
     return function
@@ -58,11 +58,9 @@ def fans(shape: Shape) -> tuple[int, int]:
     """
     if len(shape) < 2:
         raise ShapeError(
-            message(
-                f"an initialiser that counts inputs and outputs got the shape {shape}",
-                "it takes weights (out, in, *kernel)",
-                "Use zeros, normal or constant(value) for vectors.",
-            )
+            f"an initialiser that counts inputs and outputs got the shape {shape}",
+            "it takes weights (out, in, *kernel)",
+            "Use zeros, normal or constant(value) for vectors.",
         )
     kernel = math.prod(shape[2:])
     return shape[1] * kernel, shape[0] * kernel
@@ -213,7 +211,7 @@ def made(init: Init, default: Initialiser, shape: Shape, dtype: DType, *, learnt
 def _check_name(init: Init) -> None:
     if isinstance(init, str) and init not in INITIALISERS:
         raise ArgumentError(
-            message(f"init={init!r} was given", f"the initialisers are {', '.join(INITIALISERS)}", "Choose one of them.")
+            f"init={init!r} was given", f"the initialisers are {', '.join(INITIALISERS)}", "Choose one of them."
         )
 
 
@@ -236,17 +234,13 @@ def initial(init: Init, default: Initialiser, shape: Shape, dtype: DType) -> Arr
         array = np.array(value, dtype=dtype)
     except (TypeError, ValueError):
         raise ArgumentError(
-            message(
-                f"init={init!r} was given", "it is a name, a function, a number, or an array of numbers", "Check the value."
-            )
+            f"init={init!r} was given", "it is a name, a function, a number, or an array of numbers", "Check the value."
         ) from None
     if array.shape != shape:
         raise ShapeError(
-            message(
-                f"init gave an array of shape {array.shape}",
-                f"the parameter has the shape {shape}",
-                "Weights are laid out (out, in, *kernel); transpose or reshape the array.",
-            )
+            f"init gave an array of shape {array.shape}",
+            f"the parameter has the shape {shape}",
+            "Weights are laid out (out, in, *kernel); transpose or reshape the array.",
         )
     return array
 

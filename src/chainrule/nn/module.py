@@ -12,7 +12,7 @@ import numpy as np
 from chainrule import backends, checks, elsewhere
 from chainrule.backends import Backend
 from chainrule.conversions import as_numpy
-from chainrule.errors import ArgumentError, ChainruleError, message
+from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.ir import Array
 from chainrule.nn import settings
 from chainrule.nn.forward import Forward, inputs_array
@@ -34,11 +34,9 @@ def _forward_missing(self: Module, *inputs: Tensor) -> Tensor:
     """The output for the inputs; every subclass defines it."""
     name = type(self).__name__
     raise ArgumentError(
-        message(
-            f"{name} was called but does not define forward",
-            "forward computes the output",
-            f"Write def forward(self, x) in {name}.",
-        )
+        f"{name} was called but does not define forward",
+        "forward computes the output",
+        f"Write def forward(self, x) in {name}.",
     )
 
 
@@ -129,11 +127,9 @@ class Module(Noted, elsewhere.Explaining):
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, list | tuple) and any(isinstance(v, Module) for v in value):
             raise ArgumentError(
-                message(
-                    f"{type(self).__name__}.{name} was set to a {type(value).__name__} of layers",
-                    "parameters() and state_dict() do not see layers in lists",
-                    f"Write self.{name} = nn.Sequential(*layers).",
-                )
+                f"{type(self).__name__}.{name} was set to a {type(value).__name__} of layers",
+                "parameters() and state_dict() do not see layers in lists",
+                f"Write self.{name} = nn.Sequential(*layers).",
             )
         held = attributes(self).get(name)
         learnt = isinstance(held, Tensor) and held.is_parameter
@@ -141,11 +137,9 @@ class Module(Noted, elsewhere.Explaining):
         if isinstance(held, Tensor) and not keeps:
             given = "Tensor that is no parameter" if isinstance(value, Tensor) else type(value).__name__
             raise ArgumentError(
-                message(
-                    f"{type(self).__name__}.{name} was set to a {given}",
-                    f"it is a {'parameter' if learnt else 'Tensor'}, which would be lost for parameters() and state_dict()",
-                    f"Write .{name}.assign(values) for other values, or .{name} = cr.parameter(values) for another Tensor.",
-                )
+                f"{type(self).__name__}.{name} was set to a {given}",
+                f"it is a {'parameter' if learnt else 'Tensor'}, which would be lost for parameters() and state_dict()",
+                f"Write .{name}.assign(values) for other values, or .{name} = cr.parameter(values) for another Tensor.",
             )
         super().__setattr__(name, value)
         self._name(name, value, "")
@@ -247,11 +241,9 @@ class Module(Noted, elsewhere.Explaining):
         fits = name in own and first in own and (own[name].shape, own[name].dtype) == (own[first].shape, own[first].dtype)
         if not fits:
             raise ArgumentError(
-                message(
-                    f"{name!r} cannot be tied to {first!r}",
-                    f"both are names of one shape and dtype among {', '.join(own)}",
-                    "Check the names.",
-                )
+                f"{name!r} cannot be tied to {first!r}",
+                f"both are names of one shape and dtype among {', '.join(own)}",
+                "Check the names.",
             )
         path, _, attribute = name.rpartition(".")
         setattr(dict(self._walk(""))[path], attribute, own[first])
@@ -301,12 +293,10 @@ class Module(Noted, elsewhere.Explaining):
                 problems.append(f"{name} has the dtype {value.dtype} where the model has {target.dtype}")
         if problems:
             raise ArgumentError(
-                message(
-                    f"the state does not fit this {type(self).__name__}: {'; '.join(problems)}",
-                    "every parameter and buffer needs one entry of its shape",
-                    "Build the model with the settings that the state was saved with, or give strict=False to leave out names "
-                    "that are missing or unexpected. Nothing was loaded.",
-                )
+                f"the state does not fit this {type(self).__name__}: {'; '.join(problems)}",
+                "every parameter and buffer needs one entry of its shape",
+                "Build the model with the settings that the state was saved with, or give strict=False to leave out names "
+                "that are missing or unexpected. Nothing was loaded.",
             )
         for target, (_, value) in given.items():
             target.assign(value)

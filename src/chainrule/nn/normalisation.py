@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule import checks, functional
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import init as initialisers
 from chainrule.nn import settings
 from chainrule.nn.module import Module
@@ -47,7 +47,7 @@ class BatchNorm(Module):
         self.eps, self.momentum = checks.real(name, "eps", eps), checks.real(name, "momentum", momentum)
         if not self.eps > 0 or not 0 <= self.momentum <= 1:
             raise ArgumentError(
-                message(f"{name} got eps={eps} and momentum={momentum}", "eps is > 0 and momentum from 0 to 1", "Check them.")
+                f"{name} got eps={eps} and momentum={momentum}", "eps is > 0 and momentum from 0 to 1", "Check them."
             )
         self.num_features = int(num_features)
         self.dtype = settings.float_dtype(dtype, name)
@@ -61,22 +61,18 @@ class BatchNorm(Module):
         """An output of the input's shape."""
         if x.ndim not in self.axes or x.shape[1] != self.num_features:
             raise ShapeError(
-                message(
-                    f"{self!r} got an input of shape {x.shape}",
-                    f"it takes {self.layout} with num_features = {self.num_features} channels",
-                    "Check num_features and the axes of the input.",
-                )
+                f"{self!r} got an input of shape {x.shape}",
+                f"it takes {self.layout} with num_features = {self.num_features} channels",
+                "Check num_features and the axes of the input.",
             )
         if not self.training:
             return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         count = x.size // self.num_features
         if count < 2:
             raise ShapeError(
-                message(
-                    f"{self!r} got an input of shape {x.shape} in training",
-                    "the variance needs more than one value per channel",
-                    "Use a batch_size that leaves no batch of one sample, or model.eval() outside of training.",
-                )
+                f"{self!r} got an input of shape {x.shape} in training",
+                "the variance needs more than one value per channel",
+                "Use a batch_size that leaves no batch of one sample, or model.eval() outside of training.",
             )
         over = (0, *range(2, x.ndim))
         mean, var = x.mean(over), x.var(over)
@@ -125,11 +121,9 @@ class LayerNorm(Module):
         self.normalized_shape, self.eps = tuple(int(n) for n in sizes), checks.real("LayerNorm", "eps", eps)
         if not sizes or not self.eps > 0:
             raise ArgumentError(
-                message(
-                    f"LayerNorm got normalized_shape={normalized_shape} and eps={eps}",
-                    "it takes at least one axis, and eps > 0",
-                    "Check them.",
-                )
+                f"LayerNorm got normalized_shape={normalized_shape} and eps={eps}",
+                "it takes at least one axis, and eps > 0",
+                "Check them.",
             )
         self.dtype = settings.float_dtype(dtype, "LayerNorm")
         self.weight = initialisers.made(None, initialisers.ones, self.normalized_shape, self.dtype)
@@ -139,10 +133,8 @@ class LayerNorm(Module):
         """An output of the input's shape."""
         if x.shape[x.ndim - len(self.normalized_shape) :] != self.normalized_shape or x.ndim < len(self.normalized_shape):
             raise ShapeError(
-                message(
-                    f"{self!r} got an input of shape {x.shape}",
-                    f"its last axes must be {self.normalized_shape}",
-                    "Check normalized_shape.",
-                )
+                f"{self!r} got an input of shape {x.shape}",
+                f"its last axes must be {self.normalized_shape}",
+                "Check normalized_shape.",
             )
         return functional.layer_norm(x, self.weight, self.bias, eps=self.eps)

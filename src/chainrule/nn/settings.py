@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, ChainruleError, DTypeError, ModelFileError, message
+from chainrule.errors import ArgumentError, ChainruleError, DTypeError, ModelFileError
 from chainrule.ir import DType, as_dtype
 
 T = TypeVar("T")
@@ -48,11 +48,9 @@ def as_json(owner: object, name: str, value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(k, str) for k in value):
         return {k: as_json(owner, name, v) for k, v in value.items()}
     raise ArgumentError(
-        message(
-            f"the setting {name} of {type(owner).__name__} is a {type(value).__name__}",
-            "a model can be saved only if its settings are numbers, strings, booleans, lists and dicts",
-            f"Define config() on {type(owner).__name__} so that it returns such values.",
-        )
+        f"the setting {name} of {type(owner).__name__} is a {type(value).__name__}",
+        "a model can be saved only if its settings are numbers, strings, booleans, lists and dicts",
+        f"Define config() on {type(owner).__name__} so that it returns such values.",
     )
 
 
@@ -66,11 +64,9 @@ def settings_of(owner: object, names: list[str]) -> dict[str, Any]:
         if not hasattr(owner, name):
             cls = type(owner).__name__
             raise ArgumentError(
-                message(
-                    f"{cls} takes the argument {name!r} but has no attribute of that name",
-                    "a model can be saved only if its layers keep their arguments",
-                    f"Write self.{name} = {name} in {cls}.__init__, or define config() on {cls}.",
-                )
+                f"{cls} takes the argument {name!r} but has no attribute of that name",
+                "a model can be saved only if its layers keep their arguments",
+                f"Write self.{name} = {name} in {cls}.__init__, or define config() on {cls}.",
             )
     return {name: as_json(owner, name, getattr(owner, name)) for name in names}
 
@@ -86,11 +82,9 @@ def construct(cls: type[T], what: str, *args: Any, **settings: Any) -> T:
         return cls(*args, **settings)
     except (ChainruleError, TypeError, ValueError) as error:
         raise ModelFileError(
-            message(
-                f"the {what} {cls.__name__} cannot be made from the settings in the model file ({error})",
-                f"they must be arguments that {cls.__name__} takes",
-                "The file was altered or comes from another version; save the model again.",
-            )
+            f"the {what} {cls.__name__} cannot be made from the settings in the model file ({error})",
+            f"they must be arguments that {cls.__name__} takes",
+            "The file was altered or comes from another version; save the model again.",
         ) from error
 
 
@@ -110,7 +104,7 @@ def float_dtype(dtype: Any, layer: str) -> DType:
     """
     found = as_dtype(dtype)
     if found.kind != "f":
-        raise DTypeError(message(f"{layer} got dtype={found}", "parameters are float32 or float64", "Choose one of them."))
+        raise DTypeError(f"{layer} got dtype={found}", "parameters are float32 or float64", "Choose one of them.")
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from chainrule import checks, registry
-from chainrule.errors import ArgumentError, ModelFileError, message
+from chainrule.errors import ArgumentError, ModelFileError
 from chainrule.nn.module import Module
 
 M = TypeVar("M", bound=type[Module])
@@ -43,11 +43,9 @@ def _refuse_shared(model: Module) -> None:
     again = [path for path in paths if path not in distinct]
     if again:
         raise ArgumentError(
-            message(
-                f"the layer {again[0]!r} occurs in two places of the model",
-                "a model with shared layers cannot be saved whole, as loading it would make two layers of one",
-                "Save its state_dict, and load that into a model built by your own code.",
-            )
+            f"the layer {again[0]!r} occurs in two places of the model",
+            "a model with shared layers cannot be saved whole, as loading it would make two layers of one",
+            "Save its state_dict, and load that into a model built by your own code.",
         )
 
 
@@ -55,11 +53,9 @@ def _written(module: Module) -> dict[str, Any]:
     name = type(module).__name__
     if LAYERS.get(name) is not type(module):
         raise ArgumentError(
-            message(
-                f"the layer {name} is not known to chainrule",
-                "a saved model holds no code, so every layer in it must be in chainrule.nn.LAYERS",
-                f"Decorate the class with @extend.layer, or load its state_dict into a {name} built by your own code.",
-            )
+            f"the layer {name} is not known to chainrule",
+            "a saved model holds no code, so every layer in it must be in chainrule.nn.LAYERS",
+            f"Decorate the class with @extend.layer, or load its state_dict into a {name} built by your own code.",
         )
     found = {"layer": name, **module.config()}
     parts = module.parts()
@@ -74,25 +70,21 @@ def from_config(config: Mapping[str, Any]) -> Module:
     """
     if not isinstance(config, Mapping) or not isinstance(config.get("layer"), str):
         raise ModelFileError(
-            message(
-                f"a layer is described by {config!r}",
-                'it must be an object with the name of the layer: {"layer": "Linear", …}',
-                "The file was altered or is not a chainrule model.",
-            )
+            f"a layer is described by {config!r}",
+            'it must be an object with the name of the layer: {"layer": "Linear", …}',
+            "The file was altered or is not a chainrule model.",
         )
     settings = {key: value for key, value in config.items() if key not in ("layer", "children")}
     cls = LAYERS.get(config["layer"])
     if cls is None:
         raise ModelFileError(
-            message(
-                f"the model has a layer {config['layer']!r}",
-                f"the layers known here are {', '.join(sorted(LAYERS))}",
-                "Import the module that registers it (with @extend.layer) before loading, or name it with --extension.",
-            )
+            f"the model has a layer {config['layer']!r}",
+            f"the layers known here are {', '.join(sorted(LAYERS))}",
+            "Import the module that registers it (with @extend.layer) before loading, or name it with --extension.",
         )
     children = config.get("children", {})
     if not isinstance(children, Mapping):
         raise ModelFileError(
-            message(f"the children of {config['layer']} are {children!r}", "they must be an object", "The file was altered.")
+            f"the children of {config['layer']} are {children!r}", "they must be an object", "The file was altered."
         )
     return cls.from_parts(settings, {name: from_config(child) for name, child in children.items()})

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.activations import sigmoid
 from chainrule.ops.elementwise import SUM, elementwise, exp, less, log, log1p, maximum, sqrt, weighted, where
@@ -51,7 +51,7 @@ def _block(
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         check_attributes(name, attributes, list(defaults))
         if len(operands) != arity:
-            raise ArgumentError(message(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
+            raise ArgumentError(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call.")
         inputs = promote(operands, "float", name)
         found = defaults | attributes
         if "axis" in found:
@@ -76,11 +76,9 @@ def _infer_affine(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]
     x, w, b = inputs
     if x.ndim < 1 or w.ndim != 2 or x.shape[-1] != w.shape[0] or b.shape != w.shape[1:]:
         raise ShapeError(
-            message(
-                f"affine got X {x.shape}, W {w.shape} and b {b.shape}",
-                "it takes X (…, in), W (in, out) and b (out,)",
-                "Check the number of input features.",
-            )
+            f"affine got X {x.shape}, W {w.shape} and b {b.shape}",
+            "it takes X (…, in), W (in, out) and b (out,)",
+            "Check the number of input features.",
         )
     return (*x.shape[:-1], w.shape[1]), x.dtype
 
@@ -157,11 +155,9 @@ def _infer_loss(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
     a, t = inputs
     if a.shape != t.shape or a.ndim < 1:
         raise ShapeError(
-            message(
-                f"softmax_with_loss got scores {a.shape} and targets {t.shape}",
-                "it takes two arrays of one shape (…, classes)",
-                "Turn class numbers into rows with one_hot.",
-            )
+            f"softmax_with_loss got scores {a.shape} and targets {t.shape}",
+            "it takes two arrays of one shape (…, classes)",
+            "Turn class numbers into rows with one_hot.",
         )
     axis = attributes["axis"]
     return (*a.shape[:axis], *a.shape[axis + 1 :]), a.dtype
@@ -250,11 +246,9 @@ def _infer_layer_norm(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
     x, weight, bias = inputs
     if weight.ndim < 1 or x.shape[x.ndim - weight.ndim :] != weight.shape or bias.shape != weight.shape:
         raise ShapeError(
-            message(
-                f"layer_norm got x {x.shape}, weight {weight.shape} and bias {bias.shape}",
-                "weight and bias must have the shape of the last axes of x",
-                "Check normalized_shape.",
-            )
+            f"layer_norm got x {x.shape}, weight {weight.shape} and bias {bias.shape}",
+            "weight and bias must have the shape of the last axes of x",
+            "Check normalized_shape.",
         )
     return x.shape, x.dtype
 
@@ -285,11 +279,9 @@ def _infer_batch_norm(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
     if x.ndim < 2 or any(v.shape != x.shape[1:2] for v in vectors):
         shapes = ", ".join(str(v.shape) for v in vectors)
         raise ShapeError(
-            message(
-                f"batch_norm got x {x.shape} and mean, var, weight, bias of shapes {shapes}",
-                "x is (batch, channels, …) and the others (channels,)",
-                "Check num_features.",
-            )
+            f"batch_norm got x {x.shape} and mean, var, weight, bias of shapes {shapes}",
+            "x is (batch, channels, …) and the others (channels,)",
+            "Check num_features.",
         )
     return x.shape, x.dtype
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import PRODUCT
 from chainrule.ops.facts import AffinePart, Facts
@@ -45,11 +45,9 @@ def per_axis(value: int | Sequence[int], axes: int, op: str, setting: str, least
     values = values if isinstance(value, Sequence | np.ndarray) else values * axes
     if len(values) != axes or any(v < least for v in values):
         raise ArgumentError(
-            message(
-                f"{op} got {setting}={value}",
-                f"it takes one integer ≥ {least}, or one per spatial axis ({axes})",
-                "Check the setting.",
-            )
+            f"{op} got {setting}={value}",
+            f"it takes one integer ≥ {least}, or one per spatial axis ({axes})",
+            "Check the setting.",
         )
     return values
 
@@ -61,11 +59,9 @@ def padding_pairs(value: int | Sequence[Any], axes: int, op: str, least: int | N
     low = least is not None and any(n < least for pair in pairs for n in pair)
     if len(pairs) != axes or any(len(pair) > 2 or not pair for pair in pairs) or low:
         raise ArgumentError(
-            message(
-                f"{op} got padding={value}",
-                f"it takes one integer{'' if least is None else f' ≥ {least}'}, or one, or a pair, per spatial axis ({axes})",
-                "Check the setting.",
-            )
+            f"{op} got padding={value}",
+            f"it takes one integer{'' if least is None else f' ≥ {least}'}, or one, or a pair, per spatial axis ({axes})",
+            "Check the setting.",
         )
     return tuple((pair[0], pair[-1]) for pair in pairs)
 
@@ -81,17 +77,13 @@ _CONVOLUTION_SETTINGS = ("stride", "padding", "input_dilation", "kernel_dilation
 def _prepare_convolution(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
     check_attributes("convolution", attributes, _CONVOLUTION_SETTINGS)
     if len(operands) != 2:
-        raise ArgumentError(
-            message(f"convolution got {len(operands)} inputs", "it takes an input and a kernel", "Check the call.")
-        )
+        raise ArgumentError(f"convolution got {len(operands)} inputs", "it takes an input and a kernel", "Check the call.")
     x, w = promote(operands, "float", "convolution")
     if x.ndim < 3 or w.ndim != x.ndim:
         raise ShapeError(
-            message(
-                f"convolution got the input shape {x.shape} and the kernel shape {w.shape}",
-                "it takes (batch, channels, *spatial) and (out, in / groups, *spatial) with as many spatial axes",
-                "Add missing axes with expand_dims.",
-            )
+            f"convolution got the input shape {x.shape} and the kernel shape {w.shape}",
+            "it takes (batch, channels, *spatial) and (out, in / groups, *spatial) with as many spatial axes",
+            "Add missing axes with expand_dims.",
         )
     axes = x.ndim - 2
     settings = {
@@ -107,11 +99,9 @@ def _infer_convolution(inputs: Inputs, attributes: Attributes) -> tuple[Shape, D
     groups = attributes["groups"]
     if groups < 1 or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise ShapeError(
-            message(
-                f"convolution got an input with {x.shape[1]} channels and a kernel of shape {w.shape} with groups={groups}",
-                "channels must be the kernel's second axis × groups, and its first axis a multiple of groups",
-                "Check in_channels, out_channels and groups.",
-            )
+            f"convolution got an input with {x.shape[1]} channels and a kernel of shape {w.shape} with groups={groups}",
+            "channels must be the kernel's second axis × groups, and its first axis a multiple of groups",
+            "Check in_channels, out_channels and groups.",
         )
     sizes = []
     for n, k, stride, (low, high), spacing, dilation in zip(
@@ -126,11 +116,9 @@ def _infer_convolution(inputs: Inputs, attributes: Attributes) -> tuple[Shape, D
         room = spread(n, spacing) + low + high - spread(k, dilation)
         if room < 0:
             raise ShapeError(
-                message(
-                    f"convolution got the input shape {x.shape} and the kernel shape {w.shape}",
-                    f"the kernel with its dilation must fit into the padded input, and misses by {-room}",
-                    "Use a smaller kernel or more padding.",
-                )
+                f"convolution got the input shape {x.shape} and the kernel shape {w.shape}",
+                f"the kernel with its dilation must fit into the padded input, and misses by {-room}",
+                "Use a smaller kernel or more padding.",
             )
         sizes.append(room // stride + 1)
     return (x.shape[0], w.shape[0], *sizes), x.dtype
@@ -290,11 +278,9 @@ def _prepare_transposed(operands: tuple[Operand, ...], attributes: dict[str, Any
     x, w = promote(operands, "float", "conv_transpose")
     if x.ndim < 3 or w.ndim != x.ndim:
         raise ShapeError(
-            message(
-                f"conv_transpose got the input shape {x.shape} and the kernel shape {w.shape}",
-                "it takes (batch, channels, *spatial) and (in, out / groups, *spatial) with as many spatial axes",
-                "Add missing axes with expand_dims.",
-            )
+            f"conv_transpose got the input shape {x.shape} and the kernel shape {w.shape}",
+            "it takes (batch, channels, *spatial) and (in, out / groups, *spatial) with as many spatial axes",
+            "Add missing axes with expand_dims.",
         )
     axes = x.ndim - 2
     settings: dict[str, Any] = {
@@ -304,11 +290,9 @@ def _prepare_transposed(operands: tuple[Operand, ...], attributes: dict[str, Any
     groups = integer(attributes.get("groups", 1), "conv_transpose", "groups")
     if groups < 1 or x.shape[1] != w.shape[0] or w.shape[0] % groups:
         raise ShapeError(
-            message(
-                f"conv_transpose got an input with {x.shape[1]} channels and a kernel of shape {w.shape} with groups={groups}",
-                "channels must equal the kernel's first axis, and that be a multiple of groups",
-                "Check in_channels and groups.",
-            )
+            f"conv_transpose got an input with {x.shape[1]} channels and a kernel of shape {w.shape} with groups={groups}",
+            "channels must equal the kernel's first axis, and that be a multiple of groups",
+            "Check in_channels and groups.",
         )
     return (x, w), {**settings, "groups": groups}
 
@@ -332,9 +316,7 @@ def _infer_transposed(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DT
         )
     )
     if any(n < 1 for n in sizes):
-        raise ShapeError(
-            message(f"conv_transpose would give the spatial shape {sizes}", "it must be positive", "Use less padding.")
-        )
+        raise ShapeError(f"conv_transpose would give the spatial shape {sizes}", "it must be positive", "Use less padding.")
     return (x.shape[0], w.shape[1] * a["groups"], *sizes), x.dtype
 
 

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.facts import ActivationFacts, Facts
 from chainrule.ops.primitive import (
@@ -67,14 +67,14 @@ def elementwise(  # one call is one record; each setting is one field of it
 
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         if len(operands) != arity:
-            raise ArgumentError(message(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call."))
+            raise ArgumentError(f"{name} got {len(operands)} inputs", f"it takes {arity}", "Check the call.")
         if not (attributes or defaults):
             return promote(operands, result, name), attributes
         check_attributes(name, attributes, list(defaults))
         attributes = defaults | attributes
         for key, value in attributes.items():
             if not (value is None or isinstance(value, int | float | np.number)):
-                raise ArgumentError(message(f"{name} got {key}={value!r}", "it takes a number here", "Check the setting."))
+                raise ArgumentError(f"{name} got {key}={value!r}", "it takes a number here", "Check the setting.")
         return promote(operands, result, name, [v for v in attributes.values() if v is not None]), attributes
 
     def infer(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
@@ -318,9 +318,7 @@ isfinite = elementwise(
 def _prepare_where(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
     check_attributes("where", attributes, [])
     if len(operands) != 3:
-        raise ArgumentError(
-            message(f"where got {len(operands)} inputs", "it takes a condition and two values", "Check the call.")
-        )
+        raise ArgumentError(f"where got {len(operands)} inputs", "it takes a condition and two values", "Check the call.")
     condition = to_dtype(as_node(operands[0]), bool)
     return (condition, *promote(operands[1:], "same", "where")), attributes
 
@@ -347,9 +345,7 @@ where = define(
 def _prepare_masked(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
     check_attributes("masked", attributes, [])
     if len(operands) != 2:
-        raise ArgumentError(
-            message(f"masked got {len(operands)} inputs", "it takes a value and a condition", "Check the call.")
-        )
+        raise ArgumentError(f"masked got {len(operands)} inputs", "it takes a value and a condition", "Check the call.")
     return (as_node(operands[0]), to_dtype(as_node(operands[1]), bool)), attributes
 
 

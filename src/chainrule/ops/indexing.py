@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, CaptureError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, CaptureError, DTypeError, ShapeError
 from chainrule.ir import Array, Attributes, DType, Node, Shape, as_dtype, native
 from chainrule.ops.elementwise import equal
 from chainrule.ops.facts import Facts
@@ -33,15 +33,13 @@ def _check_integers(op: str, indices: Inputs) -> None:
     for index in indices:
         if index.dtype.kind not in "iu":
             raise DTypeError(
-                message(f"{op} got indices of dtype {index.dtype}", "indices must be integers", "Convert with astype('int64').")
+                f"{op} got indices of dtype {index.dtype}", "indices must be integers", "Convert with astype('int64')."
             )
 
 
 def _check_axes(op: str, axes: tuple[int, ...], count: int) -> None:
     if len(axes) != count or len(set(axes)) < len(axes) or not axes:
-        raise ArgumentError(
-            message(f"{op} got {count} index arrays for the axes {axes}", "it takes one per axis", "Check the call.")
-        )
+        raise ArgumentError(f"{op} got {count} index arrays for the axes {axes}", "it takes one per axis", "Check the call.")
 
 
 def _index_shape(op: str, indices: Inputs) -> Shape:
@@ -49,9 +47,7 @@ def _index_shape(op: str, indices: Inputs) -> Shape:
         return np.broadcast_shapes(*(i.shape for i in indices))
     except ValueError:
         shapes = " and ".join(str(i.shape) for i in indices)
-        raise ShapeError(
-            message(f"{op} got index arrays of shapes {shapes}", "they must broadcast", "Reshape one of them.")
-        ) from None
+        raise ShapeError(f"{op} got index arrays of shapes {shapes}", "they must broadcast", "Reshape one of them.") from None
 
 
 def _gathered(array: Array, indices: tuple[Array, ...], axes: tuple[int, ...], op: str) -> tuple[Array, tuple[Array, ...]]:
@@ -122,11 +118,9 @@ def _infer_scatter(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType
     expected = _index_shape("scatter_add", tuple(indices)) + tuple(n for a, n in enumerate(shape) if a not in axes)
     if values.shape != expected:
         raise ShapeError(
-            message(
-                f"scatter_add got values of shape {values.shape} for a target of shape {shape}",
-                f"with these indices the values must have shape {expected}",
-                "Broadcast or reshape the values.",
-            )
+            f"scatter_add got values of shape {values.shape} for a target of shape {shape}",
+            f"with these indices the values must have shape {expected}",
+            "Broadcast or reshape the values.",
         )
     return shape, values.dtype
 
@@ -166,7 +160,7 @@ def _prepare_one_hot(operands: tuple[Operand, ...], attributes: dict[str, Any]) 
     _check_integers("one_hot", (indices,))
     count = integer(attributes["count"], "one_hot", "count")
     if count < 0:
-        raise ArgumentError(message(f"one_hot got count={count}", "it must not be negative", "Give the number of classes."))
+        raise ArgumentError(f"one_hot got count={count}", "it must not be negative", "Give the number of classes.")
     return (indices,), {"count": count, "dtype": as_dtype(attributes.get("dtype", np.float64))}
 
 
@@ -189,7 +183,7 @@ def _prepare_embedding(operands: tuple[Operand, ...], attributes: dict[str, Any]
     _check_integers("embedding", (indices,))
     if weight.ndim != 2:
         raise ShapeError(
-            message(f"embedding got a weight of shape {weight.shape}", "it must be (entries, features)", "Check the weight.")
+            f"embedding got a weight of shape {weight.shape}", "it must be (entries, features)", "Check the weight."
         )
     return (indices, weight), attributes
 
@@ -253,11 +247,9 @@ def _full_key(x: Node, key: Key) -> list[Any]:
     taken = sum(1 for k in items if k is not None and k is not Ellipsis)
     if taken > x.ndim or sum(1 for k in items if k is Ellipsis) > 1:
         raise ArgumentError(
-            message(
-                f"indexing got {taken} indices for the shape {x.shape}",
-                f"there are {x.ndim} axes, and at most one '...' may stand in the index",
-                "Leave some out.",
-            )
+            f"indexing got {taken} indices for the shape {x.shape}",
+            f"there are {x.ndim} axes, and at most one '...' may stand in the index",
+            "Leave some out.",
         )
     place = next((n for n, k in enumerate(items) if k is Ellipsis), len(items))
     rest: list[Any] = [slice(None)] * (x.ndim - taken)
@@ -271,9 +263,7 @@ def _canonical_item(item: Any) -> Any:
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item
     if isinstance(item, bool | np.bool_):
-        raise ArgumentError(
-            message("indexing got a boolean", "it takes integers, slices, None, '...' and integer arrays", "Use where.")
-        )
+        raise ArgumentError("indexing got a boolean", "it takes integers, slices, None, '...' and integer arrays", "Use where.")
     if isinstance(item, int | np.integer):
         return int(item)
     node = item if isinstance(item, Node) else as_node(_key_array(item))
@@ -286,7 +276,7 @@ def _key_array(item: Any) -> Array:
     try:
         array = native(np.asarray(item))
     except ValueError:
-        raise ArgumentError(message(f"indexing got {item!r}", "rows must be equally long", "Check the index.")) from None
+        raise ArgumentError(f"indexing got {item!r}", "rows must be equally long", "Check the index.") from None
     return array if array.size else array.astype(np.int64)  # NumPy takes an empty list as an index, too
 
 
@@ -294,19 +284,15 @@ def _positions(mask: Node, size: int) -> Node:
     """Where a mask over an axis of `size` elements holds: known only when its value is."""
     if mask.value is None:
         raise CaptureError(
-            message(
-                "a compiled function indexes with a boolean mask",
-                "the shape of the result would depend on the data, and a compiled graph has fixed shapes",
-                "Use where(mask, x, 0), or index outside the compiled function.",
-            )
+            "a compiled function indexes with a boolean mask",
+            "the shape of the result would depend on the data, and a compiled graph has fixed shapes",
+            "Use where(mask, x, 0), or index outside the compiled function.",
         )
     if mask.shape != (size,):
         raise ArgumentError(
-            message(
-                f"indexing got a mask of shape {mask.shape} for an axis of size {size}",
-                "a mask has one element per position of its axis",
-                "Use where, or flatten both.",
-            )
+            f"indexing got a mask of shape {mask.shape} for an axis of size {size}",
+            "a mask has one element per position of its axis",
+            "Use where, or flatten both.",
         )
     return as_node(np.flatnonzero(mask.value))
 
@@ -317,7 +303,7 @@ def _forward_range(item: slice, size: int) -> tuple[int, int, int]:
         span = range(*item.indices(size))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            message(f"indexing got {item} ({error})", "bounds are integers or left out, and the step is not 0", "Check them.")
+            f"indexing got {item} ({error})", "bounds are integers or left out, and the step is not 0", "Check them."
         ) from None
     if not span:
         return 0, 0, 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import PRODUCT, where
 from chainrule.ops.facts import AffinePart, Facts
@@ -20,7 +20,7 @@ def _prepare_pair(op: str) -> Any:
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         check_attributes(op, attributes, [])
         if len(operands) != 2:
-            raise ArgumentError(message(f"{op} got {len(operands)} inputs", "it takes two", "Check the call."))
+            raise ArgumentError(f"{op} got {len(operands)} inputs", "it takes two", "Check the call.")
         return promote(operands, "number", op), attributes
 
     return prepare
@@ -39,9 +39,7 @@ def _as_matrices(a: Shape, b: Shape) -> tuple[Shape, Shape]:
 def _infer_matmul(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
     a, b = inputs
     if a.ndim == 0 or b.ndim == 0:
-        raise ShapeError(
-            message(f"matmul got the shapes {a.shape} and {b.shape}", "both need at least one axis", "Use * for scalars.")
-        )
+        raise ShapeError(f"matmul got the shapes {a.shape} and {b.shape}", "both need at least one axis", "Use * for scalars.")
     left, right = _as_matrices(a.shape, b.shape)
     try:
         batch = np.broadcast_shapes(left[:-2], right[:-2])
@@ -49,12 +47,10 @@ def _infer_matmul(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]
         batch = None
     if left[-1] != right[-2] or batch is None:
         raise ShapeError(
-            message(
-                f"matmul got the shapes {a.shape} and {b.shape}",
-                f"the last axis of the first, {left[-1]}, must equal the {'last' if b.ndim == 1 else 'second last'} axis of "
-                f"the second, {right[-2]}, and leading axes must broadcast",
-                "Transpose or reshape one of them.",
-            )
+            f"matmul got the shapes {a.shape} and {b.shape}",
+            f"the last axis of the first, {left[-1]}, must equal the {'last' if b.ndim == 1 else 'second last'} axis of "
+            f"the second, {right[-2]}, and leading axes must broadcast",
+            "Transpose or reshape one of them.",
         )
     shape = (*batch, left[-2], right[-1])
     if b.ndim == 1:
@@ -118,21 +114,17 @@ def _parse(equation: str, count: int) -> tuple[list[str], str]:
     letters = left.replace(",", "")
     if len(terms) != count or (not (letters + right).isalpha() and letters + right):
         raise ArgumentError(
-            message(
-                f"einsum got the equation {equation!r} for {count} arrays",
-                "it takes letters per array, separated by commas, and -> with the letters of the result",
-                "For a matrix product: 'ij,jk->ik'.",
-            )
+            f"einsum got the equation {equation!r} for {count} arrays",
+            "it takes letters per array, separated by commas, and -> with the letters of the result",
+            "For a matrix product: 'ij,jk->ik'.",
         )
     if not arrow:
         right = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
     if len(set(right)) < len(right) or not set(right) <= set(letters):
         raise ArgumentError(
-            message(
-                f"einsum got the result {right!r} in {equation!r}",
-                "each of its letters must occur once, and in an input",
-                "Check the letters after ->.",
-            )
+            f"einsum got the result {right!r} in {equation!r}",
+            "each of its letters must occur once, and in an input",
+            "Check the letters after ->.",
         )
     return terms, right
 
@@ -143,11 +135,9 @@ def _sizes(terms: list[str], inputs: Inputs, equation: str) -> dict[str, int]:
         if len(term) != node.ndim or any(sizes.setdefault(c, n) != n for c, n in zip(term, node.shape, strict=True)):
             shapes = " and ".join(str(i.shape) for i in inputs)
             raise ShapeError(
-                message(
-                    f"einsum got {equation!r} for the shapes {shapes}",
-                    "each array needs one letter per axis, and a letter has one size",
-                    "Check the equation against the shapes.",
-                )
+                f"einsum got {equation!r} for the shapes {shapes}",
+                "each array needs one letter per axis, and a letter has one size",
+                "Check the equation against the shapes.",
             )
     return sizes
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ir import Array, Attributes, Node, Shape
 from chainrule.ops.convolution import per_axis, spatial_axes, spread, window_view
 from chainrule.ops.elementwise import equal, masked
@@ -31,11 +31,9 @@ def _prepare_windows(
         spread(k, d) > n for k, d, n in zip(found["size"], found["dilation"], x.shape[x.ndim - axes :], strict=True)
     ):
         raise ShapeError(
-            message(
-                f"a window of size {tuple(size)} does not fit the shape {x.shape}",
-                "it must not be larger than the last axes",
-                "Use a smaller window, less dilation, or more padding.",
-            )
+            f"a window of size {tuple(size)} does not fit the shape {x.shape}",
+            "it must not be larger than the last axes",
+            "Use a smaller window, less dilation, or more padding.",
         )
     return found
 
@@ -110,17 +108,13 @@ def _prepare_pool(
     axes = x.ndim - 2
     if axes < 1:
         raise ShapeError(
-            message(f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims.")
+            f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims."
         )
     size = per_axis(window, axes, "pooling", "window")
     pads = per_axis(padding, axes, "pooling", "padding", 0)
     if any(2 * p > k for p, k in zip(pads, size, strict=True)):
         raise ArgumentError(
-            message(
-                f"pooling got window={window} and padding={padding}",
-                "padding may be at most half the window",
-                "Use less padding.",
-            )
+            f"pooling got window={window} and padding={padding}", "padding may be at most half the window", "Use less padding."
         )
     return {
         "window": size,
@@ -134,11 +128,9 @@ def _pooled(shape: Shape, window: Shape, stride: Shape, padding: Shape, dilation
     padded = tuple(n + 2 * p for n, p in zip(shape[2:], padding, strict=True))
     if any(n < spread(k, d) for n, k, d in zip(padded, window, dilation, strict=True)):
         raise ShapeError(
-            message(
-                f"pooling got the shape {shape} and the window {window}",
-                "the window must fit into the padded spatial axes",
-                "Use a smaller window.",
-            )
+            f"pooling got the shape {shape} and the window {window}",
+            "the window must fit into the padded spatial axes",
+            "Use a smaller window.",
         )
     return _windowed((*shape[:2], *padded), window, stride, dilation)[: len(shape)]
 
@@ -198,7 +190,7 @@ avg_pool = movement(
 def _prepare_global(x: Node) -> dict[str, Any]:
     if x.ndim < 3:
         raise ShapeError(
-            message(f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims.")
+            f"pooling got the shape {x.shape}", "it takes (batch, channels, *spatial)", "Add axes with expand_dims."
         )
     return {}
 

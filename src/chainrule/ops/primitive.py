@@ -17,7 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from chainrule import ir, registry
-from chainrule.errors import ArgumentError, ChainruleError, GraphError, ShapeError, message
+from chainrule.errors import ArgumentError, ChainruleError, GraphError, ShapeError
 from chainrule.ir import LEAVES, Array, Attributes, DType, Node, Scalar, Shape
 from chainrule.ops.facts import NOTHING_MORE, Facts
 
@@ -132,7 +132,7 @@ class Primitive:
             GraphError: the body is no node, or has another shape or dtype than the block.
         """
         if self.body is None:
-            raise ArgumentError(message(f"{self.name} cannot be expanded", "only blocks have a body", "Use it as it is."))
+            raise ArgumentError(f"{self.name} cannot be expanded", "only blocks have a body", "Use it as it is.")
         meaning = self._meaning(self.body(*node.inputs, **node.attributes))
         self.expect(meaning, node.shape, node.dtype)
         return meaning
@@ -142,7 +142,7 @@ class Primitive:
         if isinstance(body, Node):
             return body
         raise GraphError(
-            message(f"the body of the primitive {self.name} gave {body!r}", "it gives a node", "Write a formula of the inputs.")
+            f"the body of the primitive {self.name} gave {body!r}", "it gives a node", "Write a formula of the inputs."
         )
 
     def expect(self, found: Node | Array, shape: Shape, dtype: DType) -> None:
@@ -153,11 +153,9 @@ class Primitive:
         """
         if found.shape != shape or found.dtype != dtype:
             raise GraphError(
-                message(
-                    f"the primitive {self.name} computes {found.dtype}{list(found.shape)}",
-                    f"its infer says {dtype}{list(shape)}",
-                    "Make its body or evaluate and its infer agree, for instance with cast.",
-                )
+                f"the primitive {self.name} computes {found.dtype}{list(found.shape)}",
+                f"its infer says {dtype}{list(shape)}",
+                "Make its body or evaluate and its infer agree, for instance with cast.",
             )
 
 
@@ -247,11 +245,9 @@ def pullbacks(*rules: Callable[[Node, Node], Node | None]) -> Pullback:
     def pullback(g: Node, node: Node, index: int) -> Node | None:
         if len(rules) != len(node.inputs):
             raise GraphError(
-                message(
-                    f"the primitive {node.op} has {len(rules)} rules in its pullbacks",
-                    f"it has {len(node.inputs)} inputs",
-                    "Give one rule per input.",
-                )
+                f"the primitive {node.op} has {len(rules)} rules in its pullbacks",
+                f"it has {len(node.inputs)} inputs",
+                "Give one rule per input.",
             )
         return rules[index](g, node)
 
@@ -268,7 +264,7 @@ def integer(value: Any, op: str, setting: str) -> int:
         return operator.index(value)
     except TypeError:
         raise ArgumentError(
-            message(f"{op} got {setting}={value!r}", "it takes integers here", "Check the setting, or convert it with int().")
+            f"{op} got {setting}={value!r}", "it takes integers here", "Check the setting, or convert it with int()."
         ) from None
 
 
@@ -290,7 +286,7 @@ def as_shape(value: Any, op: str) -> Shape:
     """
     sizes = integers(value, op, "shape")
     if any(n < 0 for n in sizes):
-        raise ShapeError(message(f"{op} got the shape {sizes}", "no size may be negative", "Check the sizes."))
+        raise ShapeError(f"{op} got the shape {sizes}", "no size may be negative", "Check the sizes.")
     return sizes
 
 
@@ -302,9 +298,7 @@ def normalise_axis(axis: int, ndim: int, op: str) -> int:
     """
     axis = integer(axis, op, "axis")
     if not -ndim <= axis < ndim:
-        raise ArgumentError(
-            message(f"{op} got axis {axis}", f"its input has {ndim} axes", f"Give an axis from {-ndim} to {ndim - 1}.")
-        )
+        raise ArgumentError(f"{op} got axis {axis}", f"its input has {ndim} axes", f"Give an axis from {-ndim} to {ndim - 1}.")
     return axis % ndim
 
 
@@ -318,7 +312,7 @@ def normalise_axes(axis: int | Sequence[int] | None, ndim: int, op: str) -> tupl
         return tuple(range(ndim))
     found = tuple(sorted(normalise_axis(a, ndim, op) for a in integers(axis, op, "axis")))
     if len(set(found)) < len(found):
-        raise ArgumentError(message(f"{op} got axis {axis}", "each axis can be named once", "Leave out the repeated one."))
+        raise ArgumentError(f"{op} got axis {axis}", "each axis can be named once", "Leave out the repeated one.")
     return found
 
 
@@ -327,7 +321,7 @@ def check_attributes(op: str, attributes: Mapping[str, Any], allowed: Sequence[s
     unknown = sorted(set(attributes) - set(allowed))
     if unknown:
         raise ArgumentError(
-            message(f"{op} got the setting {unknown[0]!r}", f"it takes {', '.join(allowed) or 'none'}", "Check the spelling.")
+            f"{op} got the setting {unknown[0]!r}", f"it takes {', '.join(allowed) or 'none'}", "Check the spelling."
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ir import DType, Node, Scalar, Shape, as_dtype
 from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, Weak, as_node, define
@@ -27,7 +27,7 @@ def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Se
     if dtype is None:
         dtype = np.result_type(*(o.dtype if isinstance(o, Node) else _example(o) for o in operands), *settings)
     if result == "number" and dtype == np.bool_:
-        raise DTypeError(message(f"{op} got booleans", "it takes numbers", "Convert with astype, or use logical_not."))
+        raise DTypeError(f"{op} got booleans", "it takes numbers", "Convert with astype, or use logical_not.")
     if result == "float" and dtype.kind != "f":
         dtype = np.dtype(np.float64)
     dtype = as_dtype(dtype)
@@ -35,7 +35,7 @@ def promote(operands: tuple[Operand, ...], result: Result, op: str, settings: Se
         return tuple(to_dtype(_held(o, dtype, op), dtype) for o in operands)
     except OverflowError as error:
         raise ArgumentError(
-            message(f"{op} got a number that {dtype} cannot hold ({error})", "numbers take the Tensor's dtype", "Use astype.")
+            f"{op} got a number that {dtype} cannot hold ({error})", "numbers take the Tensor's dtype", "Use astype."
         ) from None
 
 
@@ -85,11 +85,9 @@ def broadcast_shape(op: str, inputs: Inputs) -> Shape:
     except ValueError:
         given = " and ".join(str(i.shape) for i in inputs)
         raise ShapeError(
-            message(
-                f"{op} got the shapes {given}",
-                "from the last axis backwards, sizes must be equal or 1",
-                "Reshape one of them, or add an axis with expand_dims.",
-            )
+            f"{op} got the shapes {given}",
+            "from the last axis backwards, sizes must be equal or 1",
+            "Reshape one of them, or add an axis with expand_dims.",
         ) from None
 
 

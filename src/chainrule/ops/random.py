@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ir import Array, DType, Node, Shape, as_dtype
 from chainrule.ops.elementwise import cos, log, sqrt
 from chainrule.ops.facts import Facts
@@ -67,13 +67,13 @@ def _prepare_draw(op: str, settings: dict[str, Any]) -> Any:
         key = as_node(operands[0])
         if key.shape != (2,) or key.dtype != np.int64:
             raise ShapeError(
-                message(f"{op} got a key {key.dtype}{list(key.shape)}", "a key is int64[2]: (seed, draw)", "Use cr.random.")
+                f"{op} got a key {key.dtype}{list(key.shape)}", "a key is int64[2]: (seed, draw)", "Use cr.random."
             )
         dtype = as_dtype(found["dtype"])
         if dtype.kind != "f":
-            raise ArgumentError(message(f"{op} got dtype={dtype}", "it draws float32 or float64", "Convert with astype."))
+            raise ArgumentError(f"{op} got dtype={dtype}", "it draws float32 or float64", "Convert with astype.")
         if not 0.0 <= found.get("rate", 0.0) < 1.0:
-            raise ArgumentError(message(f"{op} got rate={found['rate']}", "0 ≤ rate < 1", "Choose the share to drop."))
+            raise ArgumentError(f"{op} got rate={found['rate']}", "0 ≤ rate < 1", "Choose the share to drop.")
         return (key,), found | {"shape": as_shape(found["shape"], op), "dtype": dtype}
 
     return prepare

@@ -11,7 +11,7 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ir import Attributes, DType, Node, Shape
 from chainrule.ops.elementwise import OPEN, attains, exp, isfinite, log, masked, square, stop_gradient, where
 from chainrule.ops.facts import Facts
@@ -51,11 +51,9 @@ def _prepare_broadcast(x: Node, shape: Sequence[int]) -> dict[str, Any]:
         fits = False
     if not fits:
         raise ShapeError(
-            message(
-                f"broadcast_to got the shape {x.shape} and the target {target}",
-                "from the last axis backwards, each size must be the target's or 1",
-                "Reshape the input first.",
-            )
+            f"broadcast_to got the shape {x.shape} and the target {target}",
+            "from the last axis backwards, each size must be the target's or 1",
+            "Reshape the input first.",
         )
     return {"shape": target}
 
@@ -121,7 +119,7 @@ def reduction(
         attributes["axis"] = normalise_axes(attributes["axis"], x.ndim, name)
         if result == "index" and len(attributes["axis"]) != 1:
             raise ArgumentError(
-                message(f"{name} got axis {attributes['axis']}", "positions are along one axis", "Give one, or None for all.")
+                f"{name} got axis {attributes['axis']}", "positions are along one axis", "Give one, or None for all."
             )
         return (x,), attributes
 
@@ -129,9 +127,7 @@ def reduction(
         (x,) = inputs
         axis = attributes["axis"]
         if needs_elements and any(x.shape[a] == 0 for a in axis):
-            raise ShapeError(
-                message(f"{name} got the shape {x.shape}", "it needs at least one element to reduce", "Check the data.")
-            )
+            raise ShapeError(f"{name} got the shape {x.shape}", "it needs at least one element to reduce", "Check the data.")
         dtype = np.dtype(np.int64) if result == "index" else x.dtype
         return reduced_shape(x.shape, axis, attributes["keepdims"]), dtype
 
@@ -241,11 +237,9 @@ def _var(x: Node, axis: tuple[int, ...], keepdims: bool, correction: int) -> Nod
     freedom = _count(x, axis) - correction
     if freedom <= 0:
         raise ShapeError(
-            message(
-                f"var got {_count(x, axis)} elements to reduce with correction={correction}",
-                "it needs more elements than the correction",
-                "Use correction=0, or more data.",
-            )
+            f"var got {_count(x, axis)} elements to reduce with correction={correction}",
+            "it needs more elements than the correction",
+            "Use correction=0, or more data.",
         )
     return sum(square(deviation), axis=axis, keepdims=keepdims) * (1.0 / freedom)
 

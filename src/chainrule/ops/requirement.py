@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Array, DType, Node
 from chainrule.ops.primitive import Case, Inputs, Notation, Operand, Primitive, as_node, check_attributes, define
 
@@ -18,7 +18,7 @@ class Limits:
         low, high: the least and the greatest value; floats for floating values, else integers. NaN is outside.
         also: one more value that is taken, or None.
         given: what was given, with `{}` for the first value outside.
-        expected, fix: see `chainrule.errors.message`.
+        expected, fix: see `chainrule.errors.ChainruleError`.
     """
 
     low: float
@@ -39,7 +39,7 @@ class Limits:
     def error(self, value: float) -> ArgumentError:
         """The error for this value."""
         shown = f"{value:.6g}" if isinstance(value, float) else str(int(value))
-        return ArgumentError(message(self.given.replace("{}", shown), self.expected, self.fix))
+        return ArgumentError(self.given.replace("{}", shown), self.expected, self.fix)
 
 
 def _prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:

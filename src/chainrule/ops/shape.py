@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ir import Array, Attributes, DType, Node, Shape
 from chainrule.ops.facts import Facts
 from chainrule.ops.primitive import (
@@ -83,11 +83,9 @@ def _prepare_reshape(x: Node, shape: int | Sequence[int]) -> dict[str, Any]:
         target = tuple(x.size // known if n == -1 else n for n in target)
     if min(target, default=0) < 0 or math.prod(target) != x.size:
         raise ShapeError(
-            message(
-                f"reshape got the shape {x.shape} and the target {integers(shape, 'reshape', 'shape')}",
-                f"the target must hold {x.size} elements (one axis may be -1)",
-                "Check the sizes.",
-            )
+            f"reshape got the shape {x.shape} and the target {integers(shape, 'reshape', 'shape')}",
+            f"the target must hold {x.size} elements (one axis may be -1)",
+            "Check the sizes.",
         )
     return {"shape": target}
 
@@ -111,7 +109,7 @@ def _prepare_squeeze(x: Node, axis: int | Sequence[int] | None = None) -> dict[s
     axes = tuple(a for a, n in enumerate(x.shape) if n == 1) if axis is None else normalise_axes(axis, x.ndim, "squeeze")
     if any(x.shape[a] != 1 for a in axes):
         raise ShapeError(
-            message(f"squeeze got the shape {x.shape} and axis {axis}", "it removes axes of size 1", "Name only such axes.")
+            f"squeeze got the shape {x.shape} and axis {axis}", "it removes axes of size 1", "Name only such axes."
         )
     return {"axis": axes}
 
@@ -161,9 +159,7 @@ def _prepare_transpose(x: Node, axes: Sequence[int] | None = None) -> dict[str, 
     if sorted(order) != list(range(x.ndim)):
         two = " To exchange two of them, write x.swapaxes(a, b)." if len(order) == 2 else ""
         raise ArgumentError(
-            message(
-                f"transpose got axes {axes} for the shape {x.shape}", "each axis must occur once", f"Give a permutation.{two}"
-            )
+            f"transpose got axes {axes} for the shape {x.shape}", "each axis must occur once", f"Give a permutation.{two}"
         )
     return {"axes": order}
 
@@ -202,7 +198,7 @@ def _prepare_slice(x: Node, start: Sequence[int], stop: Sequence[int], step: Seq
     inside = all(0 <= a <= b <= n and s >= 1 for a, b, s, n in zip(*found.values(), x.shape, strict=True))
     if not inside:
         raise ArgumentError(
-            message(f"slice got {found} for the shape {x.shape}", "0 ≤ start ≤ stop ≤ size and step ≥ 1", "Check the bounds.")
+            f"slice got {found} for the shape {x.shape}", "0 ≤ start ≤ stop ≤ size and step ≥ 1", "Check the bounds."
         )
     return found
 
@@ -247,14 +243,12 @@ def _prepare_pad(
     counts = [n for pair in (*pairs, gaps) for n in pair]
     if len(pairs) != x.ndim or len(gaps) != x.ndim or any(len(p) != 2 for p in pairs) or min(counts, default=0) < 0:
         raise ArgumentError(
-            message(
-                f"pad got the widths {widths} for the shape {x.shape}",
-                "it takes one pair (before, after) of counts ≥ 0 per axis",
-                "Give (0, 0) for axes to leave as they are.",
-            )
+            f"pad got the widths {widths} for the shape {x.shape}",
+            "it takes one pair (before, after) of counts ≥ 0 per axis",
+            "Give (0, 0) for axes to leave as they are.",
         )
     if x.dtype.kind != "f" and not float(value).is_integer():
-        raise DTypeError(message(f"pad got value={value} for {x.dtype}", "the dtype cannot hold it", "Convert with astype."))
+        raise DTypeError(f"pad got value={value} for {x.dtype}", "the dtype cannot hold it", "Convert with astype.")
     return {"widths": pairs, "value": float(value), "interior": gaps}
 
 
@@ -321,7 +315,7 @@ flip: Primitive = movement(
 def _prepare_join(op: str) -> Prepare:
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         if not operands:
-            raise ArgumentError(message(f"{op} got nothing to join", "it takes one array or more", "Check the list."))
+            raise ArgumentError(f"{op} got nothing to join", "it takes one array or more", "Check the list.")
         inputs = promote(operands, "same", op)
         extra = 1 if op == "stack" else 0
         return inputs, {"axis": normalise_axis(attributes.get("axis", 0), inputs[0].ndim + extra, op)}
@@ -335,7 +329,7 @@ def _infer_concatenate(inputs: Inputs, attributes: Attributes) -> tuple[Shape, D
     if any(_without(i.shape, axis) != _without(first, axis) or i.ndim != len(first) for i in inputs):
         shapes = ", ".join(str(i.shape) for i in inputs)
         raise ShapeError(
-            message(f"concatenate got the shapes {shapes}", f"they may differ only along axis {axis}", "Reshape or pad them.")
+            f"concatenate got the shapes {shapes}", f"they may differ only along axis {axis}", "Reshape or pad them."
         )
     total = sum(i.shape[axis] for i in inputs)
     return (*first[:axis], total, *first[axis + 1 :]), inputs[0].dtype
@@ -378,7 +372,7 @@ def _infer_stack(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:
     first = inputs[0].shape
     if any(i.shape != first for i in inputs):
         shapes = ", ".join(str(i.shape) for i in inputs)
-        raise ShapeError(message(f"stack got the shapes {shapes}", "they must be equal", "Reshape or pad them."))
+        raise ShapeError(f"stack got the shapes {shapes}", "they must be equal", "Reshape or pad them.")
     axis = attributes["axis"]
     return (*first[:axis], len(inputs), *first[axis:]), inputs[0].dtype
 
@@ -410,11 +404,9 @@ def split(x: Node, sections: int | Sequence[int], axis: int = 0) -> tuple[Node, 
         (count,) = cuts
         if count < 1 or size % count:
             raise ShapeError(
-                message(
-                    f"split got the shape {x.shape} and {sections} sections along axis {axis}",
-                    f"the size {size} must be a multiple of the sections",
-                    "Give the cut positions as a list.",
-                )
+                f"split got the shape {x.shape} and {sections} sections along axis {axis}",
+                f"the size {size} must be a multiple of the sections",
+                "Give the cut positions as a list.",
             )
         edges = [size // count * k for k in range(count + 1)]
     else:

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import add
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.functional import clip, minimum, sqrt, square
 from chainrule.recording import no_grad
 from chainrule.tensors import Tensor, tensor
@@ -96,4 +96,4 @@ def _set_gradients(params: Sequence[Tensor], gradients: Sequence[Tensor]) -> Non
 
 def _check_positive(function: str, name: str, value: float) -> None:
     if not checks.real(function, name, value) > 0.0:
-        raise ArgumentError(message(f"{function} got {name}={value}", "it must be above 0", "A usual choice is 1.0."))
+        raise ArgumentError(f"{function} got {name}={value}", "it must be above 0", "A usual choice is 1.0.")

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule import checks, elsewhere, registry
 from chainrule.conversions import as_numpy
-from chainrule.errors import ArgumentError, CallError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, CallError, DTypeError, ShapeError
 from chainrule.ir import Array
 from chainrule.optim.rules import RULES, Rule, State
 from chainrule.reads import Noted, attributes
@@ -49,14 +49,12 @@ class Group(Noted):
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.__dataclass_fields__ or name in attributes(self):
             write = "group.lr.assign(0.1)" if name == "lr" else "a new optimiser with these settings"
-            raise ArgumentError(
-                message(f"{name} of a group was set", "settings of a group cannot be assigned", f"Write {write}.")
-            )
+            raise ArgumentError(f"{name} of a group was set", "settings of a group cannot be assigned", f"Write {write}.")
         super().__setattr__(name, value)
 
     def __getitem__(self, key: str) -> Any:
         write = "group.lr, and group.lr.assign(0.1) to set it" if key == "lr" else f"group.settings[{key!r}]"
-        raise CallError(message(f"group[{key!r}] was written", "a group is not a dict", f"Write {write}."))
+        raise CallError(f"group[{key!r}] was written", "a group is not a dict", f"Write {write}.")
 
     def __setitem__(self, key: str, value: Any) -> None:
         self[key]
@@ -185,11 +183,9 @@ elsewhere.explain_calls_of_methods(Optimizer)
 def _listed(params: Any, name: str) -> list[Any]:
     if isinstance(params, Tensor | Mapping | str) or not isinstance(params, Iterable):
         raise ArgumentError(
-            message(
-                f"{name} got a {type(params).__name__} for its parameters",
-                "it takes a list of Tensors, of (name, Tensor) pairs, or of groups",
-                f"Write {name}([W, b]), or {name}(model.parameters()).",
-            )
+            f"{name} got a {type(params).__name__} for its parameters",
+            "it takes a list of Tensors, of (name, Tensor) pairs, or of groups",
+            f"Write {name}([W, b]), or {name}(model.parameters()).",
         )
     return list(params)
 
@@ -202,13 +198,9 @@ def _as_groups(params: Any, name: str) -> list[Mapping[str, Any]]:
     for entry in entries:
         if not isinstance(entry, Mapping) or "params" not in entry:
             raise ArgumentError(
-                message(
-                    f"{name} got a group without the key 'params'"
-                    if isinstance(entry, Mapping)
-                    else f"{name} got a mixed list",
-                    "each group is a dict like {'params': [W], 'lr': 0.1}",
-                    "Write all parameters in groups, or none.",
-                )
+                f"{name} got a group without the key 'params'" if isinstance(entry, Mapping) else f"{name} got a mixed list",
+                "each group is a dict like {'params': [W], 'lr': 0.1}",
+                "Write all parameters in groups, or none.",
             )
     return entries
 
@@ -219,19 +211,15 @@ def _entries(params: Any, name: str) -> Iterator[tuple[str | None, Tensor]]:
         label, param = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)
         if not isinstance(param, Tensor) or not isinstance(label, str | None):
             raise ArgumentError(
-                message(
-                    f"{name} got a {type(param).__name__} among its parameters",
-                    "they are Tensors, or (name, Tensor) pairs",
-                    "Make it with cr.parameter(...).",
-                )
+                f"{name} got a {type(param).__name__} among its parameters",
+                "they are Tensors, or (name, Tensor) pairs",
+                "Make it with cr.parameter(...).",
             )
         if not param.is_parameter:
             raise ArgumentError(
-                message(
-                    f"{name} got a Tensor of shape {param.shape} with requires_grad=False",
-                    "an optimiser can only change Tensors that get a gradient",
-                    "Make it with cr.parameter(...), or leave it out.",
-                )
+                f"{name} got a Tensor of shape {param.shape} with requires_grad=False",
+                "an optimiser can only change Tensors that get a gradient",
+                "Make it with cr.parameter(...), or leave it out.",
             )
         yield label, param
 
@@ -244,14 +232,14 @@ def _named(groups: list[list[tuple[str | None, Tensor]]], name: str) -> list[dic
     for group in groups:
         if not group:
             raise ArgumentError(
-                message(f"{name} got no parameters", "it needs at least one", "Check that the model has layers with weights.")
+                f"{name} got no parameters", "it needs at least one", "Check that the model has layers with weights."
             )
         found.append({})
         for label, param in group:
             key = str(len(seen)) if label is None else label
             if key in seen or id(param) in tensors:
                 raise ArgumentError(
-                    message(f"{name} got the parameter {key!r} twice", "each belongs to one group, once", "Leave out one.")
+                    f"{name} got the parameter {key!r} twice", "each belongs to one group, once", "Leave out one."
                 )
             seen.add(key)
             tensors.add(id(param))
@@ -263,11 +251,9 @@ def _check_entries(name: str, tensors: Mapping[str, Tensor], arrays: Mapping[str
     for verb, keys in (("lacks", tensors.keys() - arrays.keys()), ("has the unknown", arrays.keys() - tensors.keys())):
         if keys:
             raise ArgumentError(
-                message(
-                    f"the state given to {name} {verb} {', '.join(map(repr, sorted(keys)))}",
-                    "it must come from an optimiser of the same kind, with the same settings and parameter names",
-                    "Make the optimiser as it was when the state was saved.",
-                )
+                f"the state given to {name} {verb} {', '.join(map(repr, sorted(keys)))}",
+                "it must come from an optimiser of the same kind, with the same settings and parameter names",
+                "Make the optimiser as it was when the state was saved.",
             )
     for key, target in tensors.items():
         array = as_numpy(arrays[key])
@@ -277,11 +263,9 @@ def _check_entries(name: str, tensors: Mapping[str, Tensor], arrays: Mapping[str
         ):
             if given != expected:
                 raise kind(
-                    message(
-                        f"the entry {key!r} of the state given to {name} has {what} {given}",
-                        f"it must have {what} {expected}",
-                        "Load it into the optimiser of the same model.",
-                    )
+                    f"the entry {key!r} of the state given to {name} has {what} {given}",
+                    f"it must have {what} {expected}",
+                    "Load it into the optimiser of the same model.",
                 )
 
 
@@ -307,11 +291,9 @@ def register_optimizer(rule: Rule) -> Callable[[C], C]:
     def enter(cls: C) -> C:
         if cls.__name__ != rule.name:
             raise ArgumentError(
-                message(
-                    f"the optimiser {cls.__name__} has a rule named {rule.name}",
-                    "both must have the same name",
-                    "Rename one of them.",
-                )
+                f"the optimiser {cls.__name__} has a rule named {rule.name}",
+                "both must have the same name",
+                "Rename one of them.",
             )
         others = (other for other in OPTIMIZERS.values() if other.__name__ != rule.name)
         registry.check_commands("optimiser", _commands(cls), (name for other in others for name in _commands(other)))
@@ -345,17 +327,15 @@ def from_config(config: Mapping[str, Any], params: Iterable[Tensor] | Iterable[t
     name, groups = config.get("name"), config.get("groups", [])
     if name not in OPTIMIZERS:
         raise ArgumentError(
-            message(f"the optimiser {name!r} was asked for", f"there are {', '.join(OPTIMIZERS)}", "Check the spelling.")
+            f"the optimiser {name!r} was asked for", f"there are {', '.join(OPTIMIZERS)}", "Check the spelling."
         )
     (given,) = _named([list(_entries(params, name))], name)
     wanted = [key for group in groups for key in group["params"]]
     if sorted(wanted) != sorted(given):
         raise ArgumentError(
-            message(
-                f"the parameters {', '.join(given)} were given with a configuration of {name}",
-                f"it is for {', '.join(wanted)}",
-                "Give the parameters of the same model, as (name, Tensor) pairs if they had names.",
-            )
+            f"the parameters {', '.join(given)} were given with a configuration of {name}",
+            f"it is for {', '.join(wanted)}",
+            "Give the parameters of the same model, as (name, Tensor) pairs if they had names.",
         )
     make: Any = OPTIMIZERS[name]
     found: Optimizer = make([{**group, "params": [(key, given[key]) for key in group["params"]]} for group in groups])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.creation import zeros
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.tensors import Tensor
 
 Settings = Mapping[str, Any]
@@ -101,11 +101,9 @@ class Rule:
         if isinstance(state, dict) and all(isinstance(part, Tensor) for part in state.values()):
             return state
         raise ArgumentError(
-            message(
-                f"init of the rule {self.name} gave {state!r}",
-                "it must return the state of a parameter, a dict from names to Tensors",
-                "Return {} where nothing is kept.",
-            )
+            f"init of the rule {self.name} gave {state!r}",
+            "it must return the state of a parameter, a dict from names to Tensors",
+            "Return {} where nothing is kept.",
         )
 
     def step(self, dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tensor) -> tuple[Tensor, State]:
@@ -119,11 +117,9 @@ class Rule:
             return found
         what = "pair with other names" if isinstance(found, tuple) and len(found) == 2 else type(found).__name__
         raise ArgumentError(
-            message(
-                f"update of the rule {self.name} gave a {what}",
-                f"it must return the new parameter and its new state, a dict with {', '.join(state) or 'nothing in it'}",
-                "Return value, {name: new moment, …}, with the names that init gave.",
-            )
+            f"update of the rule {self.name} gave a {what}",
+            f"it must return the new parameter and its new state, a dict with {', '.join(state) or 'nothing in it'}",
+            "Return value, {name: new moment, …}, with the names that init gave.",
         )
 
     def value(self, name: str, value: Any) -> Any:
@@ -134,12 +130,10 @@ class Rule:
         """
         if name not in self.settings:
             known = ", ".join(self.settings)
-            raise ArgumentError(message(f"{self.name} got the setting {name!r}", f"it takes {known}", "Check the spelling."))
+            raise ArgumentError(f"{self.name} got the setting {name!r}", f"it takes {known}", "Check the spelling.")
         setting = self.settings[name]
         if not setting.accepts(value):
-            raise ArgumentError(
-                message(f"{self.name} got {name}={value!r}", f"it must be {setting.expected}", "Choose another value.")
-            )
+            raise ArgumentError(f"{self.name} got {name}={value!r}", f"it must be {setting.expected}", "Choose another value.")
         return setting.convert(value)
 
     def checked(self, settings: Settings) -> dict[str, Any]:
@@ -151,9 +145,7 @@ class Rule:
         found = {name: self.value(name, value) for name, value in settings.items()}
         missing = [name for name in self.settings if name not in found]
         if missing:
-            raise ArgumentError(
-                message(f"{self.name} was not given {', '.join(missing)}", "the rule needs every setting", "Add them.")
-            )
+            raise ArgumentError(f"{self.name} was not given {', '.join(missing)}", "the rule needs every setting", "Add them.")
         self.check(found)
         return found
 

@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 from chainrule import checks, registry
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.optim.optimizer import Optimizer
 
 Interval = Literal["epoch", "step"]
@@ -22,7 +22,7 @@ Interval = Literal["epoch", "step"]
 def _require(schedule: object, holds: bool, name: str, expected: str) -> None:
     if not holds:
         kind, value = type(schedule).__name__, getattr(schedule, name)
-        raise ArgumentError(message(f"{kind} got {name}={value!r}", f"it must be {expected}", "Choose another value."))
+        raise ArgumentError(f"{kind} got {name}={value!r}", f"it must be {expected}", "Choose another value.")
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,9 @@ class Schedule(ABC):
         if any(isinstance(a, Optimizer) for a in (*args, *settings.values())):
             name = cls.__name__
             raise ArgumentError(
-                message(
-                    f"{name} got an optimiser",
-                    "a schedule only gives the rate, and takes no optimiser",
-                    f"Write optim.Scheduler(optimizer, optim.{name}(…)), or cr.LearningRate(optim.{name}(…)) in callbacks.",
-                )
+                f"{name} got an optimiser",
+                "a schedule only gives the rate, and takes no optimiser",
+                f"Write optim.Scheduler(optimizer, optim.{name}(…)), or cr.LearningRate(optim.{name}(…)) in callbacks.",
             )
         return super().__new__(cls)
 
@@ -90,7 +88,7 @@ def register_schedule(cls: S) -> S:
     name = cls.__name__
     if "__dataclass_fields__" not in vars(cls) or inspect.isabstract(cls):
         expected = "it is a dataclass that defines value(t, base_lr)"
-        raise ArgumentError(message(f"the schedule {name} is none", expected, "Write @dataclass(frozen=True) above the class."))
+        raise ArgumentError(f"the schedule {name} is none", expected, "Write @dataclass(frozen=True) above the class.")
     others = (other.command for other in SCHEDULES.values() if other.__name__ != name)
     registry.check_commands("schedule", [cls.command], (command for command in (*others, AVERAGE, CONSTANT) if command))
     registry.enter(SCHEDULES, "schedule", name, cls, cls)
@@ -379,11 +377,7 @@ class Scheduler:
         if isinstance(self.schedule, ReduceLROnPlateau):
             if metric is None:
                 raise ArgumentError(
-                    message(
-                        "ReduceLROnPlateau got no metric for its step",
-                        "it needs the metric that it watches",
-                        "Write step(metric).",
-                    )
+                    "ReduceLROnPlateau got no metric for its step", "it needs the metric that it watches", "Write step(metric)."
                 )
             self._plateau = self.schedule.observe(self._plateau, float(metric))
         self.t += 1
@@ -406,11 +400,9 @@ class Scheduler:
         """
         if set(state) != {"t", "base_lrs", "plateau"} or len(state["base_lrs"]) != len(self._base):
             raise ArgumentError(
-                message(
-                    f"a Scheduler was given a state with {', '.join(state) or 'nothing'}",
-                    f"it needs t, plateau, and base_lrs for {len(self._base)} groups",
-                    "Give what Scheduler.state_dict returned, with an optimiser of the same groups.",
-                )
+                f"a Scheduler was given a state with {', '.join(state) or 'nothing'}",
+                f"it needs t, plateau, and base_lrs for {len(self._base)} groups",
+                "Give what Scheduler.state_dict returned, with an optimiser of the same groups.",
             )
         self.t, self._base, self._plateau = state["t"], list(state["base_lrs"]), Plateau(**state["plateau"])
         self._apply()

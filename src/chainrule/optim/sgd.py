@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.functional import where
 from chainrule.optim.optimizer import Optimizer, Parameters, register_optimizer
 from chainrule.optim.rules import (
@@ -42,11 +42,9 @@ def _update(dW: Tensor, state: State, W: Tensor, settings: Settings, step: Tenso
 def _check(settings: Settings) -> None:
     if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
         raise ArgumentError(
-            message(
-                f"SGD got nesterov=True with momentum={settings['momentum']} and dampening={settings['dampening']}",
-                "Nesterov's method needs a momentum and no dampening",
-                "Give a momentum above 0, such as 0.9, and leave dampening at 0.",
-            )
+            f"SGD got nesterov=True with momentum={settings['momentum']} and dampening={settings['dampening']}",
+            "Nesterov's method needs a momentum and no dampening",
+            "Give a momentum above 0, such as 0.9, and leave dampening at 0.",
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fileio import unwritable, write_file
 from chainrule.ir import Array
 from chainrule.optim import Schedule, Scheduler
@@ -55,11 +55,9 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
 def _monitored(row: Mapping[str, float], monitor: str, who: str) -> float:
     if monitor not in row:
         raise ArgumentError(
-            message(
-                f"{who} watches {monitor!r}",
-                f"the values of an epoch are {', '.join(row)}",
-                "Give validation data or the metric to fit, or watch another value.",
-            )
+            f"{who} watches {monitor!r}",
+            f"the values of an epoch are {', '.join(row)}",
+            "Give validation data or the metric to fit, or watch another value.",
         )
     return row[monitor]
 
@@ -122,7 +120,7 @@ class EarlyStopping(_KeepsWeights):
         restore_best: bool = True,
     ) -> None:
         if mode not in ("min", "max", "auto"):
-            raise ArgumentError(message(f"EarlyStopping got mode={mode!r}", "it is min, max or auto", "Leave it out."))
+            raise ArgumentError(f"EarlyStopping got mode={mode!r}", "it is min, max or auto", "Leave it out.")
         self.patience = checks.whole("EarlyStopping", "patience", patience, 1, "Write EarlyStopping(5, 'val_loss').")
         self.monitor = checks.kind(
             monitor, str, "EarlyStopping got {} to monitor", "it is the name of a value", "Write monitor='val_loss'."

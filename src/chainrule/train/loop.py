@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.errors import NonFiniteLoss, message
+from chainrule.errors import NonFiniteLoss
 from chainrule.fitting.batches import Batches
 from chainrule.fitting.metrics import is_right
 from chainrule.fitting.steps import Steps
@@ -199,7 +199,8 @@ class Loop:
         finite = math.isfinite(failed.loss)
         what = "a parameter became NaN or infinite" if finite else f"the loss became {failed.loss}"
         kept = "it must be finite; the model keeps the values that it had before this step"
-        return NonFiniteLoss(message(f"{what} in epoch {epoch}, step {step}: {found.text()}", kept, found.advice()), found)
+        said = f"{what} in epoch {epoch}, step {step}: {found.text()}"
+        return NonFiniteLoss(said, kept, found.advice(), breakdown=found)
 
     def _number(self, done: int) -> tuple[int, int]:
         """Epoch and step, from 1, of the last of `done` steps since the last whole epoch."""

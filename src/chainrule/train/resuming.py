@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule import nn, optim
-from chainrule.errors import ModelFileError, message
+from chainrule.errors import ModelFileError
 from chainrule.fitting import files
 from chainrule.fitting.history import History
 from chainrule.fitting.metrics import Metric
@@ -31,11 +31,9 @@ def load_trainer(path: files.File, metrics: Sequence[Metric] = ()) -> Trainer:
     arrays, description = files.read(path)
     if "training" not in description:
         raise ModelFileError(
-            message(
-                f"{files.called(path)} holds a model only",
-                "to train on, the moments of the optimiser and more are needed",
-                "Load it with load_model and start a new Trainer, or use a file that save_trainer wrote.",
-            )
+            f"{files.called(path)} holds a model only",
+            "to train on, the moments of the optimiser and more are needed",
+            "Load it with load_model and start a new Trainer, or use a file that save_trainer wrote.",
         )
     model = model_from(path, arrays, description).train()
     with rebuilding("training", path, description):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import backends, checks, elsewhere, optim
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.fitting import inputs
 from chainrule.fitting.batches import Batches
 from chainrule.fitting.history import History
@@ -114,11 +114,9 @@ class Trainer:
 
     def __reduce__(self) -> Any:
         raise ArgumentError(
-            message(
-                "a Trainer cannot be copied or pickled",
-                "its programs belong to this process",
-                "Use cr.save_trainer and cr.load_trainer, or copy trainer.model.",
-            )
+            "a Trainer cannot be copied or pickled",
+            "its programs belong to this process",
+            "Use cr.save_trainer and cr.load_trainer, or copy trainer.model.",
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -134,11 +132,9 @@ class Trainer:
     @backend.setter
     def backend(self, name: str) -> None:
         raise ArgumentError(
-            message(
-                f"the backend of a Trainer was set to {name!r}",
-                f"its programs are compiled for {self._backend!r}",
-                f"Make a Trainer with backend={name!r}; with the same model and optimizer it continues from their values.",
-            )
+            f"the backend of a Trainer was set to {name!r}",
+            f"its programs are compiled for {self._backend!r}",
+            f"Make a Trainer with backend={name!r}; with the same model and optimizer it continues from their values.",
         )
 
     # ---------------------------------------------------------------------------------------- what users call
@@ -200,7 +196,7 @@ class Trainer:
         if validation_split:
             if validation_data is not None:
                 raise ArgumentError(
-                    message("validation_data and validation_split were both given", "one of them is enough", "Leave one out.")
+                    "validation_data and validation_split were both given", "one of them is enough", "Leave one out."
                 )
             X, y = numbers(X, "X"), numbers(y, "y")
             kept, held = inputs.split_off(validation_split, len(np.atleast_1d(X)), seed)
@@ -288,11 +284,9 @@ class Trainer:
             text = self._steps.step_program(data, len(batch[0]), len(rates)).profile([*batch, rates], steps)
         if text is None:
             raise ArgumentError(
-                message(
-                    f"a profile was asked for on the backend {self.backend!r}",
-                    "only the native backend has kernels to time",
-                    'Give Trainer backend="native".',
-                )
+                f"a profile was asked for on the backend {self.backend!r}",
+                "only the native backend has kernels to time",
+                'Give Trainer backend="native".',
             )
         return text
 
@@ -310,11 +304,9 @@ class Trainer:
         lock = self._fitting.lock
         if not lock.acquire(blocking=False):
             raise ArgumentError(
-                message(
-                    "this Trainer is fitting already, in another thread",
-                    "a Trainer can run one fit at a time",
-                    "Wait for the other thread, or give each thread a Trainer with a model of its own.",
-                )
+                "this Trainer is fitting already, in another thread",
+                "a Trainer can run one fit at a time",
+                "Wait for the other thread, or give each thread a Trainer with a model of its own.",
             )
         try:
             yield
@@ -348,11 +340,9 @@ class Trainer:
         states = self.resumed_callbacks or [(name, {}) for name in given]
         if [name for name, _ in states] != given:
             raise ArgumentError(
-                message(
-                    f"fit got the callbacks {', '.join(given) or 'none'}",
-                    f"the checkpoint was written with {', '.join(name for name, _ in states)}",
-                    "Give the same ones, or set trainer.resumed_callbacks = [] to begin with new ones.",
-                )
+                f"fit got the callbacks {', '.join(given) or 'none'}",
+                f"the checkpoint was written with {', '.join(name for name, _ in states)}",
+                "Give the same ones, or set trainer.resumed_callbacks = [] to begin with new ones.",
             )
         if self.random_state is None:
             self._stream.seed(seed)
@@ -405,10 +395,8 @@ def _learnt(model: Module, optimizer: optim.Optimizer) -> list[Tensor]:
     strangers = [p for p in found if id(p) not in own]
     if strangers:
         raise ArgumentError(
-            message(
-                f"the optimiser learns {len(strangers)} parameters that the model does not have",
-                "a trainer learns its own model",
-                "Make the optimiser from model.parameters(), after the last change of the model.",
-            )
+            f"the optimiser learns {len(strangers)} parameters that the model does not have",
+            "a trainer learns its own model",
+            "Make the optimiser from model.parameters(), after the last change of the model.",
         )
     return found

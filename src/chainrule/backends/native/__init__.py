@@ -24,7 +24,7 @@ from chainrule import ops
 from chainrule.backends.contract import Program
 from chainrule.backends.host import PLACE, HostVariable
 from chainrule.backends.reference import REFERENCE
-from chainrule.errors import MissingDependency, message
+from chainrule.errors import MissingDependency
 from chainrule.ir import Array, Graph, verify
 from chainrule.passes import expand_blocks
 
@@ -39,19 +39,15 @@ except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "llvmlite":
         raise
     raise MissingDependency(
-        message(
-            "the native backend needs the package llvmlite, which is not installed",
-            "it is installed together with chainrule",
-            "Install it with: pip install llvmlite, or use the backend 'reference'.",
-        )
+        "the native backend needs the package llvmlite, which is not installed",
+        "it is installed together with chainrule",
+        "Install it with: pip install llvmlite, or use the backend 'reference'.",
     ) from None
 except OSError as error:  # llvmlite is there, and its library is not, or cannot be loaded
     raise MissingDependency(
-        message(
-            f"the native backend cannot load llvmlite ({error})",
-            "it needs about 200 MB of address space for it",
-            "Raise the limit (ulimit -v), reinstall llvmlite if there is no limit, or use the backend 'reference'.",
-        )
+        f"the native backend cannot load llvmlite ({error})",
+        "it needs about 200 MB of address space for it",
+        "Raise the limit (ulimit -v), reinstall llvmlite if there is no limit, or use the backend 'reference'.",
     ) from None
 
 # Bytes for compiling: twice what training steps of 10 to 1,400 nodes were seen to take.

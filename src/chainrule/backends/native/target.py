@@ -16,7 +16,7 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import DType
 
 CACHE_LINE = 64  # bytes; every buffer begins at one
@@ -86,11 +86,9 @@ def _host(wanted: str) -> Target:
     levels = _available(triple)
     if wanted not in ("", *levels):
         raise ArgumentError(
-            message(
-                f"CHAINRULE_CPU is {wanted!r}",
-                f"this processor can run {', '.join(levels)}",
-                "Unset it, or set it to one of these.",
-            )
+            f"CHAINRULE_CPU is {wanted!r}",
+            f"this processor can run {', '.join(levels)}",
+            "Unset it, or set it to one of these.",
         )
     if wanted:
         return Target(wanted, triple, _MODELS[wanted], "-prefer-256-bit" if wanted == "avx512" else "", *_LEVELS[wanted])

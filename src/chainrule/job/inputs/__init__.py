@@ -13,7 +13,7 @@ from typing import Any
 
 from chainrule.data import BUILTIN
 from chainrule.data.files import existing_file
-from chainrule.errors import DataError, ModelFileError, message
+from chainrule.errors import DataError, ModelFileError
 from chainrule.frames import DataSource, Frame, source_name
 from chainrule.job.config import Config
 from chainrule.job.inputs.encoder import Encoder, LabelledEncoder, Listing, Sample
@@ -51,9 +51,7 @@ def encoder_of(data: object) -> type[Encoder[Any]]:
     found = next((encoder for encoder in ENCODERS.values() if isinstance(data, encoder.data)), None)
     if found is None:
         kinds = ", ".join(encoder.data.__name__ for encoder in ENCODERS.values())
-        raise DataError(
-            message(f"the data is of the type {type(data).__name__}", f"it must be one of {kinds}", "Read it first.")
-        )
+        raise DataError(f"the data is of the type {type(data).__name__}", f"it must be one of {kinds}", "Read it first.")
     return found
 
 
@@ -73,7 +71,7 @@ def other_kind(what: str, found: type[Encoder[Any]], wanted: type[Encoder[Any]])
     """The error for data of one kind given to a model of another."""
     is_known = found is not TableEncoder  # what is nothing else may be no table either
     said = f"{what} holds {found.noun}" if is_known else f"{what} does not hold {wanted.noun}"
-    return DataError(message(said, f"the model was trained on {wanted.noun}", f"Give it {wanted.examples}."))
+    return DataError(said, f"the model was trained on {wanted.noun}", f"Give it {wanted.examples}.")
 
 
 def read_encoder(saved: object) -> Encoder[Any]:
@@ -81,8 +79,6 @@ def read_encoder(saved: object) -> Encoder[Any]:
     encoder = ENCODERS.get(str(saved.get("kind"))) if isinstance(saved, Mapping) else None
     if encoder is None:
         kinds = " or ".join(encoder.noun for encoder in ENCODERS.values())
-        raise ModelFileError(
-            message("the preprocessing in the model file is of an unknown kind", f"it is for {kinds}", "Train again.")
-        )
+        raise ModelFileError("the preprocessing in the model file is of an unknown kind", f"it is for {kinds}", "Train again.")
     assert isinstance(saved, Mapping)
     return encoder.from_dict(saved.get("encoder"))

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from chainrule import nn
 from chainrule.data import TargetEncoder
 from chainrule.data.targets import TASKS, Target
-from chainrule.errors import DataError, message
+from chainrule.errors import DataError
 from chainrule.frames import DataSource
 from chainrule.ir import Array
 from chainrule.job.config import Config
@@ -327,11 +327,9 @@ class LabelledEncoder(Encoder[LabelledData]):
         classes = tuple(data.classes)
         if len(classes) < 2:
             raise DataError(
-                message(
-                    f"{source} has {len(classes)} class(es)",
-                    "at least two are needed",
-                    " ".join([*data.notes, f"Add {cls.noun} of another class."]),
-                )
+                f"{source} has {len(classes)} class(es)",
+                "at least two are needed",
+                " ".join([*data.notes, f"Add {cls.noun} of another class."]),
             )
         return TargetEncoder("class", "binary" if len(classes) == 2 else "multiclass", classes, 0.0, 1.0, "categorical")
 
@@ -343,18 +341,16 @@ class LabelledEncoder(Encoder[LabelledData]):
         unknown = [label for label in data.classes if label not in own]
         if unknown:
             raise DataError(
-                message(
-                    f"the {cls.noun} have the class{'es' if len(unknown) > 1 else ''} {_quoted(unknown)}",
-                    f"the model knows {_quoted(target.classes)}",
-                    "Leave them out, rename their folders, or train again.",
-                )
+                f"the {cls.noun} have the class{'es' if len(unknown) > 1 else ''} {_quoted(unknown)}",
+                f"the model knows {_quoted(target.classes)}",
+                "Leave them out, rename their folders, or train again.",
             )
         return np.arange(len(data.y)), np.array([own[label] for label in data.classes])[data.y]
 
     def row_names(self, data: LabelledData, keep: Sequence[str] = ()) -> dict[str, list[str]]:
         """See `Encoder`: the files."""
         if keep:
-            raise DataError(message(f"the column {keep[0]!r} is to be kept", f"{self.noun} have no columns", "Leave it out."))
+            raise DataError(f"the column {keep[0]!r} is to be kept", f"{self.noun} have no columns", "Leave it out.")
         return {"file": list(data.files)} if data.files else {}
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from chainrule.data import Column, Dataset, FeatureEncoder, Table, TargetEncoder, load
 from chainrule.data.encodings import is_utf8
 from chainrule.data.targets import Target
-from chainrule.errors import ArgumentError, DataError, message
+from chainrule.errors import ArgumentError, DataError
 from chainrule.frames import DataSource, Frame
 from chainrule.ir import Array
 from chainrule.job.config import Config
@@ -79,11 +79,9 @@ class TableEncoder(FeatureEncoder, Encoder[Table]):
         name = config.target or data.target
         if name is None:
             raise ArgumentError(
-                message(
-                    f"{source} is a table, and no column to predict was chosen",
-                    f"its columns are {', '.join(data.names[:30])}{', …' if len(data.names) > 30 else ''}",
-                    f"Add --target, for example --target {data.names[-1]!r}.",
-                )
+                f"{source} is a table, and no column to predict was chosen",
+                f"its columns are {', '.join(data.names[:30])}{', …' if len(data.names) > 30 else ''}",
+                f"Add --target, for example --target {data.names[-1]!r}.",
             )
         return TargetEncoder.fit(data[name], config.task, rows)
 
@@ -94,11 +92,9 @@ class TableEncoder(FeatureEncoder, Encoder[Table]):
         rows = column.present_rows
         if not len(rows):
             raise DataError(
-                message(
-                    f"the target '{column.name}' has no values in {data.source}",
-                    "answers are compared with it",
-                    "Use rows with known answers, or `chainrule predict`.",
-                )
+                f"the target '{column.name}' has no values in {data.source}",
+                "answers are compared with it",
+                "Use rows with known answers, or `chainrule predict`.",
             )
         return rows, target.encode(column, rows)
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from chainrule import elsewhere, functional
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ir import Array, Shape
 from chainrule.nn import settings
 from chainrule.ops.requirement import Limits, required
@@ -87,7 +87,7 @@ class Loss(Noted, elsewhere.Explaining):
         if reduction not in self.reductions:
             name = type(self).__name__
             raise ArgumentError(
-                message(f"{name} got reduction={reduction!r}", f"it takes {', '.join(self.reductions)}", "Choose one of them.")
+                f"{name} got reduction={reduction!r}", f"it takes {', '.join(self.reductions)}", "Choose one of them."
             )
         self.reduction = reduction
 
@@ -139,11 +139,9 @@ class Loss(Noted, elsewhere.Explaining):
         t = tensor_of(target)
         if t.shape[1:] != tuple(output_shape[1:]) or t.ndim != len(output_shape):
             raise ShapeError(
-                message(
-                    f"{type(self).__name__} got outputs of shape {tuple(output_shape)} and targets of shape {t.shape}",
-                    "both must have one shape",
-                    "Reshape the targets, for example (n,) to (n, 1), or change the size of the last layer.",
-                )
+                f"{type(self).__name__} got outputs of shape {tuple(output_shape)} and targets of shape {t.shape}",
+                "both must have one shape",
+                "Reshape the targets, for example (n,) to (n, 1), or change the size of the last layer.",
             )
         self._target_within_limits(t, output_shape)
 
@@ -190,19 +188,15 @@ class Loss(Noted, elsewhere.Explaining):
     def _checked(self, output: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
         y, t = tensor_of(output), tensor_of(target)
         if y.dtype.kind != "f":
-            raise DTypeError(
-                message(f"{type(self).__name__} got outputs of dtype {y.dtype}", "they must be floating", "Use astype.")
-            )
+            raise DTypeError(f"{type(self).__name__} got outputs of dtype {y.dtype}", "they must be floating", "Use astype.")
         self.check(y.shape, t)
         if t.node.value is None and "targets" not in trusted():
             t = self._target_within_limits(t, y.shape)
         if y.shape[:1] != t.shape[:1]:
             raise ShapeError(
-                message(
-                    f"{type(self).__name__} got {y.shape[0]} outputs and {t.shape[0]} targets",
-                    "each sample needs one of each",
-                    "Check the first axes.",
-                )
+                f"{type(self).__name__} got {y.shape[0]} outputs and {t.shape[0]} targets",
+                "each sample needs one of each",
+                "Check the first axes.",
             )
         return y, t
 
@@ -238,11 +232,9 @@ def _sample_weights(weights: TensorLike, losses: Tensor) -> Tensor | None:
     s = tensor_of(weights)
     if losses.ndim == 0 or s.shape != losses.shape[:1]:
         raise ShapeError(
-            message(
-                f"sample_weight has the shape {s.shape} for losses of shape {losses.shape}",
-                "it holds one number per sample",
-                "Give an array of shape (n,).",
-            )
+            f"sample_weight has the shape {s.shape} for losses of shape {losses.shape}",
+            "it holds one number per sample",
+            "Give an array of shape (n,).",
         )
     return s.astype(losses.dtype)
 
@@ -282,6 +274,6 @@ def weights_as_list(loss: Loss, name: str, value: Any, axes: tuple[int, ...]) ->
         array = np.asarray(np.nan)
     if array.ndim not in axes or not np.all(np.isfinite(array) & (array >= 0)):
         raise ArgumentError(
-            message(f"{type(loss).__name__} got {name}={value!r}", "it is a list of numbers ≥ 0", "Give one number per class.")
+            f"{type(loss).__name__} got {name}={value!r}", "it is a list of numbers ≥ 0", "Give one number per class."
         )
     return array.tolist()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks, functional
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, message
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ir import Array, Shape
 from chainrule.nn.losses.base import Loss, Untrained, entropy, from_to, weights_as_list
 from chainrule.nn.losses.table import register_loss
@@ -36,18 +36,14 @@ class ClassLoss(Loss):
         name, t = type(self).__name__, tensor_of(target)
         if len(output_shape) < 2:
             raise ShapeError(
-                message(
-                    f"{name} got outputs of shape {tuple(output_shape)}",
-                    "they are (n, C, …): samples, then classes",
-                    "Add a missing axis with expand_dims.",
-                )
+                f"{name} got outputs of shape {tuple(output_shape)}",
+                "they are (n, C, …): samples, then classes",
+                "Add a missing axis with expand_dims.",
             )
         classes = output_shape[1]
         if self.weight is not None and len(self.weight) != classes:
             raise ShapeError(
-                message(
-                    f"{name} has {len(self.weight)} class weights for {classes} classes", "it takes one each", "Check weight."
-                )
+                f"{name} has {len(self.weight)} class weights for {classes} classes", "it takes one each", "Check weight."
             )
         self._check_target(tuple(output_shape), t)
         self._target_within_limits(t, tuple(output_shape))
@@ -72,19 +68,15 @@ class ClassLoss(Loss):
         name, classes = type(self).__name__, output_shape[1]
         if t.dtype.kind not in "iu":
             raise DTypeError(
-                message(
-                    f"{name} got targets of dtype {t.dtype} and shape {t.shape}",
-                    f"class numbers are integers from 0 to {classes - 1}",
-                    "Convert them with astype('int64').",
-                )
+                f"{name} got targets of dtype {t.dtype} and shape {t.shape}",
+                f"class numbers are integers from 0 to {classes - 1}",
+                "Convert them with astype('int64').",
             )
         if t.ndim != len(output_shape) - 1 or t.shape[1:] != output_shape[2:]:
             raise ShapeError(
-                message(
-                    f"{name} got outputs of shape {output_shape} and class numbers of shape {t.shape}",
-                    f"class numbers have the shape {('n', *output_shape[2:])}".replace("'", ""),
-                    "Remove the class axis, for example with labels.reshape(-1).",
-                )
+                f"{name} got outputs of shape {output_shape} and class numbers of shape {t.shape}",
+                f"class numbers have the shape {('n', *output_shape[2:])}".replace("'", ""),
+                "Remove the class axis, for example with labels.reshape(-1).",
             )
 
     def shares(self, target: Tensor, dtype: Any) -> Tensor | None:
@@ -139,9 +131,7 @@ class CrossEntropyLoss(ClassLoss):
         super().__init__(weight, ignore_index, reduction)
         self.label_smoothing = checks.real("CrossEntropyLoss", "label_smoothing", label_smoothing)
         if not 0.0 <= self.label_smoothing <= 1.0:
-            raise ArgumentError(
-                message(f"CrossEntropyLoss got label_smoothing={label_smoothing}", "it is from 0 to 1", "Try 0.1.")
-            )
+            raise ArgumentError(f"CrossEntropyLoss got label_smoothing={label_smoothing}", "it is from 0 to 1", "Try 0.1.")
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss (n, …) of scores (n, C, …)."""
@@ -167,19 +157,15 @@ class CrossEntropyLoss(ClassLoss):
             return
         if self.ignore_index is not None:
             raise ArgumentError(
-                message(
-                    f"CrossEntropyLoss(ignore_index={self.ignore_index}) got distributions as targets",
-                    "only class numbers can be the one to ignore",
-                    "Give class numbers, or leave out ignore_index and use sample_weight.",
-                )
+                f"CrossEntropyLoss(ignore_index={self.ignore_index}) got distributions as targets",
+                "only class numbers can be the one to ignore",
+                "Give class numbers, or leave out ignore_index and use sample_weight.",
             )
         if t.shape[1:] != output_shape[1:]:
             raise ShapeError(
-                message(
-                    f"CrossEntropyLoss got outputs of shape {output_shape} and distributions of shape {t.shape}",
-                    "both must have one shape",
-                    "Give class numbers, or one probability per class.",
-                )
+                f"CrossEntropyLoss got outputs of shape {output_shape} and distributions of shape {t.shape}",
+                "both must have one shape",
+                "Give class numbers, or one probability per class.",
             )
 
     def target_limits(self, target: Tensor, output_shape: Shape) -> Limits:

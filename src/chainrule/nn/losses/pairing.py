@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from itertools import product
 
-from chainrule.errors import ShapeError, message
+from chainrule.errors import ShapeError
 from chainrule.ir import LEAVES, Node, topological
 from chainrule.ops import lookup
 from chainrule.tensors import Tensor
@@ -42,9 +42,7 @@ def _refuse_mixed(node: Node, output: Node, target: Node, who: str) -> None:
     apart = node.shape not in (output.shape, target.shape) and output.ndim != target.ndim
     if apart and output.shape[:1] == target.shape[:1] and lookup(node.op).elementwise:
         raise ShapeError(
-            message(
-                f"{who} combined outputs of shape {output.shape} and targets of shape {target.shape} to {node.shape}",
-                "that pairs the outputs of each sample with the targets of others",
-                "Give both one shape, for example with target.reshape(output.shape).",
-            )
+            f"{who} combined outputs of shape {output.shape} and targets of shape {target.shape} to {node.shape}",
+            "that pairs the outputs of each sample with the targets of others",
+            "Give both one shape, for example with target.reshape(output.shape).",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule import checks, functional
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 from chainrule.ir import Array, Shape
 from chainrule.nn.losses.base import Loss, Untrained
 from chainrule.nn.losses.table import register_loss
@@ -71,7 +71,7 @@ class HuberLoss(RegressionLoss):
         super().__init__(reduction)
         self.delta = checks.real("HuberLoss", "delta", delta)
         if not self.delta > 0:
-            raise ArgumentError(message(f"HuberLoss got delta={delta}", "it must be > 0", "Try delta=1.0."))
+            raise ArgumentError(f"HuberLoss got delta={delta}", "it must be > 0", "Try delta=1.0.")
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""

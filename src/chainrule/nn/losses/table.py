@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from chainrule import checks, registry
-from chainrule.errors import ModelFileError, message
+from chainrule.errors import ModelFileError
 from chainrule.nn import settings
 from chainrule.nn.losses.base import Loss
 
@@ -54,10 +54,8 @@ def loss_from_config(config: Mapping[str, Any]) -> Loss:
     cls = LOSSES.get(name) if isinstance(name, str) else None
     if cls is None:
         raise ModelFileError(
-            message(
-                f"the model has the loss {name!r}",
-                f"the losses known here are {', '.join(LOSSES)}",
-                "Import the module that registers it (with @extend.loss) before loading, or name it with --extension.",
-            )
+            f"the model has the loss {name!r}",
+            f"the losses known here are {', '.join(LOSSES)}",
+            "Import the module that registers it (with @extend.loss) before loading, or name it with --extension.",
         )
     return settings.construct(cls, "loss", **{key: value for key, value in config.items() if key != "loss"})

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from chainrule import checks, functional
-from chainrule.errors import ArgumentError, ShapeError, message
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ir import Array, Shape
 from chainrule.nn.losses.base import Loss, Untrained, entropy, from_to, trusted, weights_as_list, within
 from chainrule.nn.losses.table import register_loss
@@ -60,11 +60,9 @@ class BCEWithLogitsLoss(BinaryCrossEntropy):
         p = np.asarray(self.pos_weight, output.dtype)
         if p.size not in (1, *output.shape[-1:]):
             raise ShapeError(
-                message(
-                    f"BCEWithLogitsLoss has {p.size} pos_weights for outputs of shape {output.shape}",
-                    "it takes one, or one per element of the last axis",
-                    "Check pos_weight.",
-                )
+                f"BCEWithLogitsLoss has {p.size} pos_weights for outputs of shape {output.shape}",
+                "it takes one, or one per element of the last axis",
+                "Check pos_weight.",
             )
         return (1.0 - t) * output + (1.0 + (p - 1.0) * t) * functional.softplus(-output), None
 
@@ -107,7 +105,7 @@ class HingeLoss(Loss):
         super().__init__(reduction)
         self.margin = checks.real("HingeLoss", "margin", margin)
         if not self.margin > 0:
-            raise ArgumentError(message(f"HingeLoss got margin={margin}", "it must be > 0", "Try margin=1.0."))
+            raise ArgumentError(f"HingeLoss got margin={margin}", "it must be > 0", "Try margin=1.0.")
 
     def elements(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The loss per element."""

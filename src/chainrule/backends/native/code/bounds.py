@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 FOUND = "outside"  # the global that holds 1 + the number of the kernel call that reached outside last, or 0
 _NOWHERE = "nowhere"
@@ -31,7 +31,7 @@ def wanted() -> bool:
     """
     given = os.environ.get("CHAINRULE_CHECK_BOUNDS", "0")
     if given not in ("0", "1"):
-        raise ArgumentError(message(f"CHAINRULE_CHECK_BOUNDS is {given!r}", "it is 0 or 1", "Unset it, or set it to 1."))
+        raise ArgumentError(f"CHAINRULE_CHECK_BOUNDS is {given!r}", "it is 0 or 1", "Unset it, or set it to 1.")
     return given == "1"
 
 

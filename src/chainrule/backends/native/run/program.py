@@ -21,7 +21,7 @@ from chainrule.backends.native.run.executable import Executable
 from chainrule.backends.native.run.thread_pool import POOL
 from chainrule.backends.native.run.threads import Choice
 from chainrule.backends.native.target import CACHE_LINE, Target
-from chainrule.errors import GraphError, ShapeError, message
+from chainrule.errors import GraphError, ShapeError
 from chainrule.ir import Array, Graph, Node, Shape
 from chainrule.ops.requirement import positions as allowed
 
@@ -248,11 +248,9 @@ def _ready(array: Array, node: Node, shape: Shape | None = None) -> Array:
     wanted = node.shape if shape is None else shape
     if np.shape(array) != wanted:
         raise ShapeError(
-            message(
-                f"a program got an array of shape {np.shape(array)} for {node.name or node.op}",
-                f"it was compiled for {wanted}",
-                "Compile the graph for the new shape.",
-            )
+            f"a program got an array of shape {np.shape(array)} for {node.name or node.op}",
+            f"it was compiled for {wanted}",
+            "Compile the graph for the new shape.",
         )
     return np.asarray(array, dtype=node.dtype, order="C")
 
@@ -262,11 +260,9 @@ def _check_state(variable: HostVariable, node: Node) -> None:
     value = variable.array
     if value.shape != node.shape or value.dtype != node.dtype:
         raise ShapeError(
-            message(
-                f"a program got {node.name or node.op} {value.dtype}{list(value.shape)} as state",
-                f"it was compiled for {node.dtype}{list(node.shape)}",
-                "Compile the graph for the new shape.",
-            )
+            f"a program got {node.name or node.op} {value.dtype}{list(value.shape)} as state",
+            f"it was compiled for {node.dtype}{list(node.shape)}",
+            "Compile the graph for the new shape.",
         )
 
 

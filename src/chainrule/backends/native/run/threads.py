@@ -11,7 +11,7 @@ import statistics
 import sys
 from collections import deque
 
-from chainrule.errors import ArgumentError, message
+from chainrule.errors import ArgumentError
 
 _MEASUREMENTS = 3  # of each way; the median counts
 _TRIAL_SECONDS = 5e-3  # long beside the waking of threads
@@ -28,9 +28,7 @@ def available() -> int:
     if not wanted:
         return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     if not wanted.isdigit() or int(wanted) < 1:
-        raise ArgumentError(
-            message(f"CHAINRULE_THREADS is {wanted!r}", "it must be a whole number ≥ 1", "Unset it, or set it to 1.")
-        )
+        raise ArgumentError(f"CHAINRULE_THREADS is {wanted!r}", "it must be a whole number ≥ 1", "Unset it, or set it to 1.")
     return int(wanted)
 
 
