@@ -226,8 +226,8 @@ def network_formula(network: Mapping[str, Any], given: Mapping[str, Any]) -> str
         ArgumentError: no activations, a loss that is not known, or something else beside them.
     """
     activations, loss = network.get("activations"), network.get("loss", "half_squared_error")
-    named = isinstance(activations, list) and activations and all(isinstance(a, str) for a in activations)
-    if not named or set(network) - {"activations", "loss"} or loss not in list(LOSSES):
+    is_known = not set(network) - {"activations", "loss"} and loss in list(LOSSES)
+    if not is_known or not isinstance(activations, list) or not activations or not all(isinstance(a, str) for a in activations):
         raise ArgumentError(
             message(
                 f"[network] has {dict(network)}",

@@ -290,7 +290,7 @@ class World:
         return {}
 
     @cached_property
-    def held(self) -> list[tuple[Held, World]]:
+    def with_constants(self) -> list[tuple[Held, World]]:
         """The worlds in which inner statistics, such as the mean of a layer norm, are constants."""
         found = []
         for held in with_held_statistics(self.calc):
