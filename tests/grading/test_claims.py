@@ -494,6 +494,14 @@ def test_a_new_value_by_any_of_its_names(name: str) -> None:
     assert check(output, {name: "0.09907"}, optimizer=optimizer)[name].verdict == "right"
 
 
+@pytest.mark.parametrize("name", ["W[1]'", "W'[1]", "W′[1]", "W₁′[1]", "W'[-1]"])
+def test_an_element_of_a_new_array_by_any_of_its_names(name: str) -> None:
+    weights = cr.parameter([2.0, 3.0], name="W1" if "₁" in name else "W")
+    output = (weights * cr.tensor([1.0, 4.0])).sum().named("E")
+    assert check(output, {name: "2.60"}, optimizer=optim.SGD([weights], lr=0.1))[name].verdict == "right"
+    assert check(output, {name: "3.00"}, optimizer=optim.SGD([weights], lr=0.1))[name].verdict == "wrong"
+
+
 def test_elements_and_error_terms_of_vectors_as_printed() -> None:
     output = expression("z1 = W1 @ x; a1 = sigmoid(z1); E = sum(a1)", W1=[[0.5], [0.25]], x=[2.0])
     names = {"W₁[1, 0]": "0.25", "z₁[1]": "0.5", "δ₁[1]": "0.2350", "δ¹": ["0.1966", "0.2350"], "∂E/∂W₁[1, 0]": "0.4700"}

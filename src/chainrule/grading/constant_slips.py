@@ -18,10 +18,10 @@ from chainrule.ir import Node
 
 def constant_slips(world: World, quantity: Quantity) -> Iterator[Slip]:
     """The gradients, of one number or a whole array, that come out when inner statistics are taken as constants."""
-    if quantity.kind != "gradient" or not world.held:
+    if quantity.kind != "gradient" or not world.with_constants:
         return
     true = world.value(quantity)
-    for held, there in world.held:
+    for held, there in world.with_constants:
         try:
             value = there.value(there.here(quantity, world))
         except ChainruleError:  # without the way through the statistic there is none

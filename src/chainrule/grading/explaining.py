@@ -37,6 +37,8 @@ class Explainer:
         true = self.world.value(quantity)
         if true.size == 1 == given.value.size:
             return explanation(self._of_number(_as_number(quantity), given.as_number(), kept), given.as_number())
+        if true.size == 0:
+            return None
         slips = (slips_of if given.value.shape == true.shape else whole_array_slips)(self.world, quantity)
         return explanation(in_order(slips, [list(self._arrays(quantity))], quantity), given)
 

@@ -13,7 +13,7 @@ from chainrule import autodiff
 from chainrule.derivations.expressions import expression, names_in
 from chainrule.derivations.matrix import layer_notation
 from chainrule.derivations.symbols import symbol, typed
-from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.errors import ChainruleError
 from chainrule.grading.array_slips import SlipsOf
 from chainrule.grading.kinks import kinks
 from chainrule.grading.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity, names_here
@@ -58,7 +58,7 @@ def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language
             return Finding("not-graded", None, text, None, phrase("verdict-formula-circular", language, **words))
         worlds = _points(world, text)
         claimed = [_value(text, w) for w in worlds]
-    except ArgumentError as error:
+    except ChainruleError as error:
         return Finding("wrong", "unexplained", text, None, str(error))
     words = {"symbol": quantity.symbol.text, "given": text}
     true = [w.value(w.here(quantity, world)) for w in worlds]
@@ -236,7 +236,7 @@ def _unknown(world: World, claim: FormulaClaim, language: Language) -> Finding:
     try:
         worlds = _points(world, claim.text)
         found = _other(worlds, world, [_value(claim.text, w) for w in worlds])
-    except ArgumentError:
+    except ChainruleError:
         found = None
     if found is not None:
         kind = found.kind

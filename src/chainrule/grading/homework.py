@@ -12,6 +12,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -124,8 +125,9 @@ class Homework:
         settings = dict(self.optimizer)
         name = settings.pop("name", "SGD")
         names = settings.pop("parameters", [n for n in leaves if n[0] in "wWb"] or list(leaves))
-        missing = [n for n in names if n not in leaves]
-        if name not in OPTIMIZERS or missing:
+        names = names if isinstance(names, list) else [names]
+        missing = [n for n in names if n not in list(leaves)]
+        if name not in list(OPTIMIZERS) or missing:
             given = f"the parameter {missing[0]!r}" if missing else f"the optimizer {name!r}"
             known = ", ".join(leaves) if missing else ", ".join(OPTIMIZERS)
             raise ArgumentError(f"[optimizer] names {given}", f"there are {known}", "Check the spelling.")
@@ -172,7 +174,16 @@ def _data(text: str, file: Path) -> Any:
     """The contents, with numbers that have a point or an exponent as text: their digits count."""
     if not _is_json(file):
         return tomllib.loads(text, parse_float=str)
-    return json.loads(text, parse_float=str, parse_constant=str)
+    return json.loads(text, parse_float=str, parse_constant=str, object_pairs_hook=partial(_named_once, file))
+
+
+def _named_once(file: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A part of a JSON file. Of a name that comes twice, the reader would drop the first value without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for k, (name, _) in enumerate(pairs) if name in [n for n, _ in pairs[:k]])
+        raise ArgumentError(message(f"{file} has {twice!r} twice", "a name comes once", "Leave one of them out."))
+    return found
 
 
 def _homework(data: Any, file: Path) -> Homework:
@@ -211,7 +222,8 @@ def network_formula(network: Mapping[str, Any], given: Mapping[str, Any]) -> str
         ArgumentError: no activations, a loss that is not known, or something else beside them.
     """
     activations, loss = network.get("activations"), network.get("loss", "half_squared_error")
-    if not isinstance(activations, list) or not activations or set(network) - {"activations", "loss"} or loss not in LOSSES:
+    is_known = not set(network) - {"activations", "loss"} and loss in list(LOSSES)
+    if not is_known or not isinstance(activations, list) or not activations or not all(isinstance(a, str) for a in activations):
         raise ArgumentError(
             f"[network] has {dict(network)}",
             f"it has activations, a list with one name per layer, and a loss: {', '.join(LOSSES)}",
@@ -227,7 +239,7 @@ def network_formula(network: Mapping[str, Any], given: Mapping[str, Any]) -> str
 
 def _numbers(value: Any, name: str, file: Path) -> Any:
     """TOML floats were kept as text, for their digits; here they become numbers."""
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         return [_numbers(v, name, file) for v in value]
     try:
         number = float("nan" if isinstance(value, bool) else value)

@@ -29,6 +29,7 @@ from chainrule.ops.primitive import lookup
 
 _DERIVATIVE = re.compile(r"d([^/]+)/\s*d(.+)")
 _ERROR_TERM = re.compile(r"(?:delta|δ)[_^#]?(\w+(?:\[[^\]]*\])?)")
+_PRIMED_ARRAY = re.compile(r"([^/]+)'(\[[^\]]*\])")  # W'[0, 1], an element of the new W, is W[0, 1]'
 _MOMENT = re.compile(r"(?P<state>\w+?)(?:_(?P<of>[\w.^#]+))?(?P<index>\[[^\]]*\])?")
 
 
@@ -67,7 +68,7 @@ class Quantity:
 
 def find_quantity(name: str, calc: Calculation, optimizer: Any) -> Quantity | None:
     """The quantity of that name, or None. The name may be written as it is printed, with ∂, ′, raised and lowered digits."""
-    text = typed(name.strip())
+    text = _PRIMED_ARRAY.sub(r"\1\2'", typed(name.strip()))
     found = _named(text, calc, optimizer)
     if found is None or is_named_by_user(calc, found.place.node) or found.place.node in calc.variables:
         return found
@@ -290,7 +291,7 @@ class World:
         return {}
 
     @cached_property
-    def held(self) -> list[tuple[Held, World]]:
+    def with_constants(self) -> list[tuple[Held, World]]:
         """The worlds in which inner statistics, such as the mean of a layer norm, are constants."""
         found = []
         for held in with_held_statistics(self.calc):
