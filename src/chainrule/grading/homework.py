@@ -182,7 +182,7 @@ def _named_once(file: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for k, (name, _) in enumerate(pairs) if name in [n for n, _ in pairs[:k]])
-        raise ArgumentError(message(f"{file} has {twice!r} twice", "a name comes once", "Leave one of them out."))
+        raise ArgumentError(f"{file} has {twice!r} twice", "a name comes once", "Leave one of them out.")
     return found
 
 
