@@ -45,21 +45,21 @@ class Capture:
         state: the Tensors from outside that it reads or assigns, in the order of `graph.state`.
         result: what it returned, with Tensors in the order of `graph.outputs` (see `_flatten`).
         reads: the Python values that it read.
-        asking: which of the state asked for gradients.
+        asking: the Tensors that could ask for gradients, and whether they did.
     """
 
     graph: Graph
     state: tuple[Tensor, ...]
     result: Any
     reads: Reads
-    asking: tuple[bool, ...]
+    asking: dict[Tensor, bool]
     _asked: list[object] = field(default_factory=lambda: [None])  # when `asking` was last found to be so
 
     def changed(self) -> str | None:
         """What of all that the graph depends on is not what it was, in words; None if it would come out the same again."""
         if self._asked[0] is not asking():
             now = asking()
-            if self.asking != tuple(map(_asks, self.state)):
+            if [*self.asking.values()] != [*map(_asks, self.asking)]:
                 return "requires_grad of a Tensor"
             self._asked[0] = now
         return self.reads.changed()
@@ -116,10 +116,14 @@ class _Recording:
         self.current: dict[Tensor, Node] = {}
         self.updates: dict[Tensor, Node] = {}
         self.nodes: list[Node] = []
+        self.looked_at: list[Tensor] = []
         self._owners: dict[Node, Tensor] = {}
 
     def made(self, node: Node) -> None:
         self.nodes.append(node)
+
+    def asked(self, tensor: Tensor) -> None:
+        self.looked_at.append(tensor)
 
     def read(self, tensor: Tensor) -> Node:
         if tensor not in self.current:
@@ -163,7 +167,7 @@ def capture(
             reads.follow(lookup(op))  # bodies of blocks are put in later, when the program is made
     state = tuple(recording.leaves)
     graph = Graph(inputs, outputs, tuple(recording.leaves.values()), updates)
-    return Capture(graph, state, result, reads, tuple(map(_asks, state)))
+    return Capture(graph, state, result, reads, {tensor: _asks(tensor) for tensor in (*state, *recording.looked_at)})
 
 
 class Programs:
@@ -255,7 +259,7 @@ class CompiledFunction(Generic[P, R]):
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run on Tensors, arrays or numbers. Gradients computed inside stay inside: `.grad` is not touched.
+        """Run on Tensors, arrays or numbers.
 
         Raises:
             ArgumentError: keyword arguments, or arguments that are not numbers.
@@ -327,6 +331,9 @@ def compile(function: Callable[P, R], *, backend: str = "auto", threads: int | N
 
     A Python number given as an argument is weak, as in eager code: it takes the dtype of the Tensors that it meets. Another one
     of its kind runs the same program. NumPy's own numbers keep their dtype, as NumPy has it.
+
+    Gradients that `backward` computes inside stay inside, for an optimiser's step there: `grad` of Tensors from outside is not
+    set, and read as None.
 
     Nothing of the state is copied in a call. Calls from several threads that share state take turns, so that no update is lost.
 

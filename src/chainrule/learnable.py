@@ -45,6 +45,9 @@ class Learnable(Recorded):
         Raises (when set to True):
             DTypeError: the Tensor is not floating.
         """
+        recorder = current_recorder()
+        if recorder is not None and self._home is not recorder:
+            recorder.asked(self)
         return self._requires_grad
 
     @requires_grad.setter
@@ -93,7 +96,7 @@ def _owner(leaf: Node) -> Any:
     if recorder is not None:
         found = recorder.owner(leaf)
         if found is not None:
-            return found if found.requires_grad else None
+            return found if found._requires_grad else None  # it is part of the state, which is looked at anyhow
     reference = _owners.get(leaf)
     owner = reference() if reference is not None else None
     return owner if owner is not None and owner.requires_grad else None

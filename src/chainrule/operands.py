@@ -43,7 +43,7 @@ def as_operand(value: Any) -> ops.primitive.Operand:
     if holds_tensors(value):
         return kept(ops.shape.stack(*map(as_operand, value)))
     if is_number(value):
-        number: Scalar = value
+        number: Scalar = ops.promotion.plain(value)
         return number
     return ir.constant(as_array(value))
 

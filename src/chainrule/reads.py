@@ -9,6 +9,7 @@ included, are not watched, but what others registered as operations is (`Primiti
 
 from __future__ import annotations
 
+import dis
 import inspect
 import sys
 from collections import defaultdict, deque
@@ -47,6 +48,8 @@ _MAKING = frozenset(
     {"__init__", "__new__", "__post_init__", "__class_getitem__"}
 )  # methods that run without a mention where a class is called;
 _SILENT = frozenset({"__repr__", "__str__", "__module__"})  # others run for an object, as x[i] does, but for these
+_EVERY = frozenset({"vars", "dir", "__dict__"})  # who mentions these may read any attribute
+_VARIABLE = "a variable of its closure"
 _ABSENT = object()
 _get = object.__getattribute__
 
@@ -91,9 +94,11 @@ class Reads:
         self._filled: list[tuple[str, Any, Any]] = []
         self._settled: set[tuple[int, str]] = set()
         self._mentions: set[str] = set()
+        self._functions: list[CodeType] = []  # that mention them
         self._followed: dict[int, Any] = {}  # kept, so that no other object gets the same id
         self._waiting: deque[tuple[Any, str]] = deque()
         self._having: defaultdict[str, list[Any]] = defaultdict(list)  # per name, the objects with such an attribute
+        self._keys: dict[int, tuple[Any, set[str]]] = {}  # dicts of variables and attributes, and the names that were there
         self._same: _Same | None = None
 
     # ---------------------------------------------------------------------------------------- noting
@@ -160,6 +165,8 @@ class Reads:
     def _open(self, thing: Any) -> None:
         """Note those attributes of an object, a class or a module that functions mention, now or later."""
         names = _attribute_names(thing)
+        for place in _dicts(thing):
+            self._note_keys(place)
         for name in names:
             self._having[name].append(thing)
         for name in sorted(names):
@@ -186,8 +193,10 @@ class Reads:
                 self._note_name(cell, partial(_content, cell), "")
         if of_library:
             return
+        self._note_keys(function.__globals__)
         for name in sorted(_names(function.__code__) & function.__globals__.keys()):
             self._note_name(function.__globals__, function.__globals__.get, name)
+        self._functions.append(function.__code__)
         self._mention(_names(function.__code__) | _words(_constants(function.__code__)))
 
     def _mention(self, names: set[str]) -> None:
@@ -211,6 +220,11 @@ class Reads:
             self._note_own(thing, name)
         else:
             self._note_name(thing, partial(getattr, thing), name)
+
+    def _note_keys(self, place: Any) -> None:
+        """Note which names there are: one that a function mentions may be put there later."""
+        if id(place) not in self._keys:
+            self._keys[id(place)] = place, {*place}
 
     def _note_own(self, thing: Any, name: str) -> None:
         """Note a name in the dict of an object or a module, where it need not be."""
@@ -269,34 +283,47 @@ class Reads:
         changed = self._changed()
         if changed is None:
             containers = [c[1] for c in chain(self._contents, self._filled)]
-            self._same = _Same(self._noted.values(), self._names.values(), self._classes.values(), containers)
+            places = [place for place, _ in self._keys.values()]
+            self._same = _Same(self._noted.values(), self._names.values(), self._classes.values(), containers, places)
         else:
             self._same = None
         return changed
 
     def _changed(self) -> str | None:
+        return next(chain(self._other_values(), self._other_names(), self._other_contents()), None)
+
+    def _other_values(self) -> Iterator[str]:
         for owner, name, value in self._noted.values():
-            try:
-                found = _get(owner, name)
-            except AttributeError:
-                found = _ABSENT
+            found = _get(owner, name) if _has(owner, name) else _ABSENT
             if found is not value and not alike(found, value):
-                return _label(owner, name)
+                yield _label(owner, name)
         for _, get, name, value in self._names.values():
             found = get(name, _ABSENT)
             if found is not value and not alike(found, value):
-                return name or "a variable of its closure"
+                yield name or _VARIABLE
         for cls, name, static in self._classes.values():
             found = vars(cls).get(name)
             if found is not static and not alike(found, static):
-                return f"{cls.__name__}.{name}"
+                yield f"{cls.__name__}.{name}"
+
+    def _other_names(self) -> Iterator[str]:
+        """Names that were mentioned, and are there now or no longer."""
+        every = not self._mentions.isdisjoint(_EVERY)
+        for place, names in self._keys.values():
+            other = names ^ place.keys()
+            read = other if every else other & self._mentions
+            if read and not every:  # a name to which functions only assign is none that they read
+                read &= set().union(*map(_read_names, self._functions))
+            yield from sorted(read)
+            names.symmetric_difference_update(other)
+
+    def _other_contents(self) -> Iterator[str]:
         for label, *content in self._contents:
             if not has_content(*content):
-                return label or "a variable of its closure"
+                yield label or _VARIABLE
         for label, container, copy in self._filled:
             if not holds(container, copy):
-                return label or "a variable of its closure"
-        return None
+                yield label or _VARIABLE
 
 
 class _Same:
@@ -306,7 +333,12 @@ class _Same:
     """
 
     def __init__(
-        self, noted: Collection[Any], names: Collection[Any], classes: Collection[Any], containers: Collection[Any]
+        self,
+        noted: Collection[Any],
+        names: Collection[Any],
+        classes: Collection[Any],
+        containers: Collection[Any],
+        places: Collection[Any],
     ) -> None:
         found = [(owner, name) for owner, name, _ in noted if _has(owner, name)]
         self._absent = [(owner, name) for owner, name, _ in noted if not _has(owner, name)]
@@ -323,6 +355,7 @@ class _Same:
         found = [(owner, name) for owner, name in found if not _in_dict(owner, name)]
         others = [(place, name or "cell_contents") for place, _, name, _ in names if not isinstance(place, dict)]
         classes = [(vars(cls), name) for cls, name, _ in classes]
+        self._sized += places
         self._sizes = [*map(len, self._sized)]
         self._elements = [*chain.from_iterable(self._iterated)]
         self._bytes = [*map(copied, self._arrays)]
@@ -406,6 +439,15 @@ def _own(thing: Any) -> dict[str, Any] | None:
     except AttributeError:
         return None
     return own if isinstance(own, dict) and not isinstance(thing, type) else None
+
+
+def _dicts(thing: Any) -> list[Any]:
+    """Where the attributes of an object, a class or a module are, but for those that are of a library."""
+    if isinstance(thing, ModuleType):
+        return [] if _is_of_library(thing) else [vars(thing)]
+    own = _own(thing)
+    classes = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
+    return [*([] if own is None else [own]), *(vars(c) for c in classes if not _is_of_library(c))]
 
 
 def _is_of_class(owner: Any, name: str, value: Any) -> bool:
@@ -495,6 +537,12 @@ def _codes(code: CodeType) -> list[CodeType]:
 
 def _names(code: CodeType) -> set[str]:
     return {name for c in _codes(code) for name in c.co_names}
+
+
+def _read_names(code: CodeType) -> set[str]:
+    """The names that a function reads, without those to which it only assigns."""
+    found = (i for c in _codes(code) for i in dis.get_instructions(c) if i.opcode in dis.hasname)
+    return {i.argval for i in found if not i.opname.startswith("STORE_")} | _words(_constants(code))
 
 
 def _constants(code: CodeType) -> list[Any]:

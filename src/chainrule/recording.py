@@ -27,6 +27,10 @@ class Recorder(Protocol[T]):
         """Note that the function gives a Tensor from outside a new value."""
         ...
 
+    def asked(self, tensor: T) -> None:
+        """Note that somebody looked whether a Tensor from outside asks for gradients."""
+        ...
+
     def owner(self, leaf: Node) -> T | None:
         """The Tensor from outside that a leaf stands for."""
         ...

@@ -315,6 +315,25 @@ def as_array_of_python():
     return (lambda x: x * values[0]), functools.partial(values.__setitem__, 0)
 
 
+def as_absent_attribute():
+    held = Held()
+    return (lambda x: x * getattr(held, "late", 1.0)), functools.partial(setattr, held, "late")
+
+
+def as_absent_attribute_of_a_class():
+    class Plain:
+        pass
+
+    held = Plain()
+    return (lambda x: x * (held.late if hasattr(held, "late") else 1.0)), functools.partial(setattr, Plain, "late")
+
+
+def as_absent_name():
+    place = {}
+    exec("def scaled(x):\n try:\n  return x * late\n except NameError:\n  return x * 1.0", place)
+    return place["scaled"], functools.partial(place.__setitem__, "late")
+
+
 # Each gives a function that multiplies by something, 1 at first, and a function that makes it something else.
 PLACES = {make.__name__: make for make in (
     as_global, as_helper, as_decorated, as_partial, as_default, as_list, as_dict, as_array, as_function_in_a_list, as_object,
@@ -322,7 +341,7 @@ PLACES = {make.__name__: make for make in (
     as_item, as_made_object, as_called_module, as_inherited_method, as_inherited_attribute, as_own_method, as_other_method,
     as_other_property, as_other_function_of_a_module, as_other_defaults, as_cached_property, as_descriptor,
     as_attribute_of_a_list, as_metaclass, as_view, as_attrgetter, as_cached_function, as_weak_reference, as_indexed_class,
-    as_array_of_python,
+    as_array_of_python, as_absent_attribute, as_absent_attribute_of_a_class, as_absent_name,
 )}  # fmt: skip
 
 
@@ -510,6 +529,14 @@ def test_a_long_chain_of_functions_is_followed():
     assert compiled(1.0).item() == 2
     scale[0] = 3.0
     assert compiled(1.0).item() == 3
+
+
+def test_who_looks_at_all_attributes_sees_new_ones():
+    held = types.SimpleNamespace()
+    f = cr.compile(lambda x: x * (1.0 + len(vars(held))), backend="reference")
+    assert f(1.0).item() == 1
+    held.late = 0
+    assert f(1.0).item() == 2
 
 
 def test_functions_of_installed_packages_are_not_followed(tmp_path, monkeypatch):

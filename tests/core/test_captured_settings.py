@@ -384,3 +384,11 @@ def test_a_fit_leaves_the_stream_of_others_alone(backend):
     cr.manual_seed(9)
     t.fit(X, Y, epochs=1, progress=False)
     assert cr.random.state.tolist() == before
+
+
+def test_who_looks_whether_a_tensor_asks_for_a_gradient_sees_a_change():
+    w = cr.parameter([1.0, 1.0])
+    f = cr.compile(lambda x: x * (2.0 if w.requires_grad else 1.0), backend="reference")
+    assert f(1.0).item() == 2
+    w.requires_grad = False
+    assert f(1.0).item() == 1

@@ -1,5 +1,6 @@
 """Python numbers are weak, in eager code and as arguments of compiled functions alike; NumPy's own are not."""
 
+import enum
 import operator
 
 import numpy as np
@@ -94,3 +95,23 @@ def test_a_number_that_the_dtype_cannot_hold(backend):
 def test_a_number_cannot_be_a_setting():
     with pytest.raises(CaptureError, match="was asked for while its function is being compiled"):
         cr.compile(cr.leaky_relu)(np.ones(2), 0.5)
+
+
+X32 = cr.tensor(np.linspace(0.5, 3.0, 6, dtype=np.float32).reshape(2, 3))
+
+
+class Two(enum.IntEnum):
+    ONE = 1
+
+
+class Meters(float):
+    pass
+
+
+@pytest.mark.parametrize("number", [X32.size, Two.ONE, Meters(2.0)], ids=["size", "member", "float"])
+@pytest.mark.parametrize("how", [operator.truediv, operator.sub, cr.maximum, lambda x, n: cr.clip(x, 0, n)])
+def test_numbers_of_derived_classes_are_weak(how, number):
+    found = how(X32, number)
+    assert found.dtype == np.float32
+    plain = how(X32, int(number) if isinstance(number, int) else float(number))
+    np.testing.assert_array_equal(found.numpy(), plain.numpy())

@@ -29,7 +29,7 @@ from chainrule.ops.primitive import (
     check_attributes,
     define,
 )
-from chainrule.ops.promotion import Result, broadcast_shape, promote, to_dtype
+from chainrule.ops.promotion import Result, broadcast_shape, plain, promote, to_dtype
 from chainrule.ops.requirement import Limits
 
 COMPARE, SUM, OPEN, PRODUCT, SIGN, POWER = 10, 20, 28, 30, 35, 50
@@ -75,6 +75,7 @@ def elementwise(  # one call is one record; each setting is one field of it
         for key, value in attributes.items():
             if not (value is None or isinstance(value, int | float | np.number)):
                 raise ArgumentError(f"{name} got {key}={value!r}", "it takes a number here", "Check the setting.")
+        attributes = {key: None if value is None else plain(value) for key, value in attributes.items()}
         return promote(operands, result, name, [v for v in attributes.values() if v is not None]), attributes
 
     def infer(inputs: Inputs, attributes: Attributes) -> tuple[Shape, DType]:

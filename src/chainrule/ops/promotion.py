@@ -52,6 +52,14 @@ def _common(values: Sequence[Operand]) -> DType | None:
     return dtype if all(isinstance(v, Node) or type(v) in weak for v in values) else None
 
 
+def plain(number: Scalar) -> Scalar:
+    """A Python number for one of a class derived from Python's, such as a member of an enumeration: NumPy has no weak ones
+    of those. Numbers of NumPy's own stay."""
+    if type(number) in (bool, int, float) or isinstance(number, np.generic):
+        return number
+    return int(number) if isinstance(number, int) else float(number)
+
+
 def _example(number: Scalar | Weak) -> Scalar:
     """A number of that kind."""
     return {"b": False, "i": 0, "f": 0.0}[number.node.dtype.kind] if isinstance(number, Weak) else number
