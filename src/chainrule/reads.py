@@ -312,8 +312,8 @@ class Reads:
         for place, names in self._keys.values():
             other = names ^ place.keys()
             read = other if every else other & self._mentions
-            if read and not every:  # a name to which functions only assign is none that they read
-                read &= set().union(*map(_read_names, self._functions))
+            if not every:  # a name to which functions only assign is none that they read
+                read = {name for name in read if any(_reads_name(code, name) for code in self._functions)}
             yield from sorted(read)
             names.symmetric_difference_update(other)
 
@@ -539,10 +539,13 @@ def _names(code: CodeType) -> set[str]:
     return {name for c in _codes(code) for name in c.co_names}
 
 
-def _read_names(code: CodeType) -> set[str]:
-    """The names that a function reads, without those to which it only assigns."""
-    found = (i for c in _codes(code) for i in dis.get_instructions(c) if i.opcode in dis.hasname)
-    return {i.argval for i in found if not i.opname.startswith("STORE_")} | _words(_constants(code))
+def _reads_name(code: CodeType, name: str) -> bool:
+    """Whether a function reads what is under a name, and does not only put something there."""
+    if name in _names(code):
+        found = (i for c in _codes(code) for i in dis.get_instructions(c) if i.opcode in dis.hasname and i.argval == name)
+        if any(not i.opname.startswith("STORE_") for i in found):
+            return True
+    return name in _words(_constants(code))
 
 
 def _constants(code: CodeType) -> list[Any]:
