@@ -208,7 +208,8 @@ def test_arguments_as_numpy_has_them(name):
 
 
 P = np.arange(12.0).reshape(3, 4)
-# What NumPy refuses, too, or rounds to an integer. An axis that does not exist, or is none, is refused by every function that has one.
+# What NumPy refuses, too, or rounds to an integer.
+# An axis that does not exist, or is none, is refused by every function that has one.
 REFUSED = {
     **{
         f"{name}, axis {axis!r}": (lambda p, call=call, axis=axis: call(p, axis), "ax[ei]s", f"{axis!r}")
@@ -258,7 +259,7 @@ REFUSED = {
     "average, weights of another shape": (lambda p: np.average(p, weights=[1.0, 2.0]), "average", r"shape \(2,\)"),
     "var, ddof and correction": (lambda p: np.var(p, ddof=1, correction=0), "var", "two names of one setting"),
     "std, ddof and correction": (lambda p: np.std(p, ddof=1, correction=1), "std", "two names of one setting"),
-    "var, ddof": (lambda p: np.var(p, ddof="a"), "var", "correction='a'; it must be a number"),
+    "var, ddof": (lambda p: np.var(p, ddof="a"), "var", "correction='a'; it takes a number"),
 }  # fmt: skip
 
 
