@@ -236,6 +236,8 @@ _KEYWORDS: Mapping[str, str] = {
 _ARGUMENTS: Mapping[str, str] = {
     "create_graph": "Leave it out: gradients of cr.grad are graphs, and can be differentiated again",
     "device": _ON_HOST,
+    "error_if_nonfinite": "Leave it out, and look at the norm that is returned",
+    "norm_type": "Leave it out: the norm is the Euclidean one, √(Σ g²)",
     "requires_grad": "Write cr.tensor(data, requires_grad=True), or cr.parameter(data)",
     "retain_graph": "Leave it out: graphs are kept, and backward can be called again",
     "set_to_none": "Leave it out: zero_grad sets gradients to None",

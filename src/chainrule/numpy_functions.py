@@ -20,7 +20,9 @@ import numpy as np
 from chainrule import checks, creation
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.tensors import Tensor, TensorLike, root, set_numpy_functions, tensor_of
+from chainrule.ops.primitive import integer, integers, normalise_axes, normalise_axis
+from chainrule.ops.requirement import Limits, required
+from chainrule.tensors import Tensor, TensorLike, result, root, set_numpy_functions, tensor_of
 
 C = TypeVar("C", bound=Callable[..., Any])
 Axis = int | Sequence[int] | None
@@ -152,21 +154,50 @@ def _ours(*functions: Callable[..., Any]) -> Callable[[C], C]:
 # -------------------------------------------------------------------------------------------- reductions
 @_ours(np.average)
 def _average(a: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Tensor:
+    """Σ w x / Σ w; the weights are one per element, or one per position along the axis."""
     if weights is None:
         return F.mean(a, axis)
-    if np.shape(_values(weights)) != tensor_of(a).shape:
-        raise ShapeError("np.average got weights of another shape", "one weight per element", "Broadcast the weights.")
-    return F.sum(F.multiply(a, weights), axis) / F.sum(weights, axis)
+    x, w = tensor_of(a), tensor_of(weights)
+    if w.shape != x.shape:
+        w = F.broadcast_to(_along(w, axis, x), x.shape)
+    total = F.sum(w, axis)
+    limits = Limits(0, 0, None, "np.average got weights that sum to 0", "it divides by their sum", "Check the weights.")
+    weighted = F.sum(F.multiply(x, w), axis)
+    return result(required(weighted.node, F.equal(total, 0).astype(np.int64).node, limits)) / total
+
+
+def _along(weights: Tensor, axis: Axis, x: Tensor) -> Tensor:
+    """Weights of an axis, lined up with x."""
+    axes = normalise_axes(axis, x.ndim, "np.average")
+    if len(axes) == 1 and weights.shape == (x.shape[axes[0]],):
+        return F.reshape(weights, [-1 if k in axes else 1 for k in range(x.ndim)])
+    raise ShapeError(
+        f"np.average got weights of shape {weights.shape} for the shape {x.shape} and axis={axis}",
+        "it takes one weight per element, or a vector with one per position along a single axis",
+        "Broadcast the weights.",
+    )
 
 
 @_ours(np.var)
-def _var(a: TensorLike, axis: Axis = None, *, ddof: int = 0, correction: int = 0, keepdims: bool = False) -> Tensor:
-    return F.var(a, axis, keepdims=keepdims, correction=ddof or correction)
+def _var(
+    a: TensorLike, axis: Axis = None, *, ddof: int | None = None, correction: int | None = None, keepdims: bool = False
+) -> Tensor:
+    return F.var(a, axis, keepdims=keepdims, correction=_correction("np.var", ddof, correction))
 
 
 @_ours(np.std)
-def _std(a: TensorLike, axis: Axis = None, *, ddof: int = 0, correction: int = 0, keepdims: bool = False) -> Tensor:
-    return F.std(a, axis, keepdims=keepdims, correction=ddof or correction)
+def _std(
+    a: TensorLike, axis: Axis = None, *, ddof: int | None = None, correction: int | None = None, keepdims: bool = False
+) -> Tensor:
+    return F.std(a, axis, keepdims=keepdims, correction=_correction("np.std", ddof, correction))
+
+
+def _correction(name: str, ddof: int | None, correction: int | None) -> int:
+    """What is subtracted from the number of elements."""
+    if ddof is not None and correction is not None:
+        given = f"{name} got ddof={ddof!r} and correction={correction!r}"
+        raise ArgumentError(given, "they are two names of one setting", "Give one of them.")
+    return next((c for c in (ddof, correction) if c is not None), 0)
 
 
 # -------------------------------------------------------------------------------------------- elementwise
@@ -199,21 +230,75 @@ def _full_like(a: TensorLike, fill_value: TensorLike, dtype: Any = None) -> Tens
 
 @_ours(np.tril)
 def _tril(m: TensorLike, k: int = 0) -> Tensor:
-    rows, columns = tensor_of(m).shape[-2:]
-    return F.where(np.tri(rows, columns, k, dtype=bool), m, 0.0)
+    """A vector is repeated as the rows of a square."""
+    x = tensor_of(m)
+    return F.where(_triangle("np.tril", x, k), x, x.dtype.type(0))
 
 
 @_ours(np.triu)
 def _triu(m: TensorLike, k: int = 0) -> Tensor:
-    rows, columns = tensor_of(m).shape[-2:]
-    return F.where(np.tri(rows, columns, k - 1, dtype=bool), 0.0, m)
+    """See `_tril`."""
+    x = tensor_of(m)
+    return F.where(_triangle("np.triu", x, integer(k, "np.triu", "k") - 1), x.dtype.type(0), x)
+
+
+def _triangle(name: str, x: Tensor, k: int) -> Any:
+    """True on and below the k-th diagonal of the last two axes."""
+    if x.ndim == 0:
+        raise ShapeError(f"{name} got a Tensor without axes", "it takes at least one", "Give a matrix.")
+    rows, columns = (x.shape if x.ndim > 1 else x.shape * 2)[-2:]
+    return np.tri(rows, columns, integer(k, name, "k"), dtype=bool)
+
+
+def _logaddexp(a: TensorLike, b: TensorLike, unit: float = 1.0) -> Tensor:
+    """u ln(exp(a/u) + exp(b/u)) for the unit u.
+
+    As h + u softplus((l − h)/u), where h is the higher and l the lower one. Comparing chooses between two smooth formulas that
+    agree at a tie, so all derivatives are right there; maximum and abs would have kinks. Equal infinities share the gradient.
+    """
+    larger = F.greater(a, b)
+    same = F.logical_and(F.equal(a, b), F.logical_not(F.isfinite(F.where(larger, a, b))))
+    high = F.where(same, F.maximum(a, b), F.where(larger, a, b))
+    gap = F.where(same, 0.0, F.where(larger, F.subtract(b, a), F.subtract(a, b)))
+    return high + (F.softplus(gap) if unit == 1.0 else F.softplus(gap / unit) * unit)
+
+
+def _hypot(a: TensorLike, b: TensorLike) -> Tensor:
+    """√(a² + b²), scaled by the larger one so that no square overflows or vanishes; at 0 the gradient is taken to be 0."""
+    first = np.array([True, False]).reshape(2, *(1,) * max(np.ndim(_values(a)), np.ndim(_values(b))))
+    pair = F.where(first, a, b) / 1.0  # of one floating dtype
+    limits = np.finfo(pair.dtype)
+    scale = F.stop_gradient(F.clip(F.max(F.abs(pair), 0), float(limits.tiny), float(limits.max)))
+    return scale * root(F.sum(F.square(pair / scale), 0))
 
 
 # -------------------------------------------------------------------------------------------- shapes
 @_ours(np.moveaxis)
 def _moveaxis(a: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    numbered = np.empty(range(tensor_of(a).ndim))  # sizes that are the numbers of the axes
-    return F.transpose(a, np.moveaxis(numbered, source, destination).shape)
+    x = tensor_of(a)
+    places = [_axes(axes, x.ndim, "np.moveaxis") for axes in (source, destination)]
+    if len(places[0]) != len(places[1]):
+        given = f"np.moveaxis got source={source} and destination={destination}"
+        raise ArgumentError(given, "there is one place for each axis", "Give as many of the one as of the other.")
+    return _moved(x, *places)
+
+
+def _axes(axes: int | Sequence[int], ndim: int, name: str) -> tuple[int, ...]:
+    """Non-negative axes in the order given, each once."""
+    normalise_axes(axes, ndim, name)
+    return tuple(normalise_axis(axis, ndim, name) for axis in integers(axes, name, "axis"))
+
+
+def _moved(x: Tensor, source: tuple[int, ...], destination: tuple[int, ...]) -> Tensor:
+    """The axes at new places, the others in order around them."""
+    order = [axis for axis in range(x.ndim) if axis not in source]
+    for place, axis in sorted(zip(destination, source, strict=True)):
+        order.insert(place, axis)
+    return F.transpose(x, order)
+
+
+def _unstack(x: TensorLike, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    return tuple(_moved(tensor_of(x), (normalise_axis(axis, tensor_of(x).ndim, "np.unstack"),), (0,)))
 
 
 @_ours(np.concatenate, np.concat)
@@ -251,44 +336,67 @@ def _pad(array: TensorLike, pad_width: Any, mode: str = "constant", *, constant_
     if mode != "constant" or not isinstance(constant_values, int | float):
         raise ArgumentError(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
     x = tensor_of(array)
-    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
-    return F.pad(x, [(int(a), int(b)) for a, b in widths], constant_values)
+    try:
+        widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
+    except ValueError:
+        given = f"np.pad got pad_width={pad_width!r} for the shape {x.shape}"
+        raise ArgumentError(
+            given, "it takes a count, a pair (before, after), or one pair per axis", "Give ((before, after), …)."
+        ) from None
+    return F.pad(x, widths.tolist(), constant_values)
 
 
 @_ours(np.take)
 def _take(a: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
-    x = F.reshape(a, -1) if axis is None else _moveaxis(a, axis, 0)
-    positions = np.asarray(_values(indices))
-    found = F.gather(x, positions) if positions.ndim else x[int(positions)]
     if axis is None:
-        return found
-    return _moveaxis(found, tuple(range(positions.ndim)), tuple(axis % tensor_of(a).ndim + k for k in range(positions.ndim)))
+        return _taken(F.reshape(a, -1), _values(indices), 0)
+    return _taken(tensor_of(a), _values(indices), normalise_axis(axis, tensor_of(a).ndim, "np.take"))
+
+
+def _taken(x: Tensor, indices: Any, axis: int) -> Tensor:
+    """The elements at the indices along an axis; the axes of the indices take its place."""
+    found = F.gather(x, indices, axes=(axis,))
+    count = np.ndim(indices)
+    return _moved(found, tuple(range(count)), tuple(range(axis, axis + count)))
 
 
 @_ours(np.roll)
-def _roll(a: TensorLike, shift: int, axis: int | None = None) -> Tensor:
+def _roll(a: TensorLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Tensor:
     x = tensor_of(a)
-    size = x.size if axis is None else x.shape[axis]
-    return F.reshape(_take(x, np.roll(np.arange(size), shift), axis), x.shape)
+    if axis is None:
+        return F.reshape(_roll(F.reshape(x, -1), shift, 0), x.shape)
+    shifts, axes = integers(shift, "np.roll", "shift"), integers(axis, "np.roll", "axis")
+    if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
+        given = f"np.roll got shift={shift} and axis={axis}"
+        raise ArgumentError(given, "there is one shift for each axis", "Give as many shifts as axes, or a single one.")
+    for places, k in np.broadcast(shifts, axes):
+        along = normalise_axis(k, x.ndim, "np.roll")
+        x = _taken(x, np.roll(np.arange(x.shape[along]), places), along)
+    return x
 
 
 @_ours(np.diff)
 def _diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
-    x = tensor_of(a)
-    for _ in range(n):
-        places = np.arange(x.shape[axis])
-        x = _take(x, places[1:], axis) - _take(x, places[:-1], axis)
+    x, count = tensor_of(a), integer(n, "np.diff", "n")
+    along = normalise_axis(axis, x.ndim, "np.diff")
+    if count < 0:
+        raise ArgumentError(f"np.diff got n={n}", "it is how many times differences are taken, ≥ 0", "Give 1 or more.")
+    difference = F.not_equal if x.dtype == np.bool_ else F.subtract
+    for _ in range(count):
+        places = np.arange(x.shape[along])
+        x = difference(_taken(x, places[1:], along), _taken(x, places[:-1], along))
     return x
 
 
 @_ours(np.diagonal)
 def _diagonal(a: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    x = _moveaxis(a, (axis1, axis2), (0, 1))
+    x, k = tensor_of(a), integer(offset, "np.diagonal", "offset")
+    x = _moved(x, _axes((axis1, axis2), x.ndim, "np.diagonal"), (0, 1))
     rows, columns = x.shape[:2]
-    count = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
+    count = max(min(rows, columns - k) if k >= 0 else min(rows + k, columns), 0)
     places = np.arange(count)
-    found = F.gather(x, places + max(-offset, 0), places + max(offset, 0))
-    return _moveaxis(found, 0, -1)
+    found = F.gather(x, places + max(-k, 0), places + max(k, 0))
+    return _moved(found, (0,), (found.ndim - 1,))
 
 
 # -------------------------------------------------------------------------------------------- products
@@ -310,14 +418,32 @@ def _inner(a: TensorLike, b: TensorLike, /) -> Tensor:
 @_ours(np.tensordot)
 def _tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
     x, y = tensor_of(a), tensor_of(b)
-    pairs = (range(x.ndim - axes, x.ndim), range(axes)) if isinstance(axes, int) else axes
-    left, right = ([int(k) % t.ndim for k in np.atleast_1d(p)] for p, t in zip(pairs, (x, y), strict=True))
+    left, right = _summed_axes(x, y, axes)
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     first, second = list(letters[: x.ndim]), list(letters[x.ndim : x.ndim + y.ndim])
     for p, q in zip(left, right, strict=True):
         second[q] = first[p]
     kept = [c for k, c in enumerate(first) if k not in left] + [c for k, c in enumerate(second) if k not in right]
     return F.einsum(f"{''.join(first)},{''.join(second)}->{''.join(kept)}", x, y)
+
+
+def _summed_axes(x: Tensor, y: Tensor, axes: Any) -> list[tuple[int, ...]]:
+    """The axes of both that `np.tensordot` sums over, in pairs."""
+    if isinstance(axes, str) or not isinstance(axes, Sequence | np.ndarray):
+        count = integer(axes, "np.tensordot", "axes")
+        pairs = [range(x.ndim - count, x.ndim), range(count)] if 0 <= count <= min(x.ndim, y.ndim) else []
+    else:
+        pairs = list(axes)
+    if len(pairs) == 2:
+        found = [_axes(part, t.ndim, "np.tensordot") for part, t in zip(pairs, (x, y), strict=True)]
+        sizes = [[t.shape[k] for k in part] for part, t in zip(found, (x, y), strict=True)]
+        if sizes[0] == sizes[1]:
+            return found
+    raise ShapeError(
+        f"np.tensordot got the shapes {x.shape} and {y.shape} and axes={axes}",
+        "it sums over the last axes of the first and the first axes of the second, or over pairs of axes, of equal sizes",
+        "Give their number, or ([axes of the first], [axes of the second]).",
+    )
 
 
 @_ours(np.einsum)
@@ -331,8 +457,8 @@ def _einsum(subscripts: str, *operands: TensorLike) -> Tensor:
 def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """Norms of vectors, and the Frobenius norm of matrices."""
     a = tensor_of(x)
-    axes = tuple(range(a.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    if ord is None or (len(axes) == 2 and ord == "fro"):
+    axes = normalise_axes(axis, a.ndim, "np.linalg.norm")
+    if (ord is None and (axis is None or len(axes) in (1, 2))) or (len(axes) == 2 and ord in ("fro", "f")):
         return root(F.sum(F.square(a), axes, keepdims=keepdims))
     if len(axes) != 1:
         raise ArgumentError(
@@ -345,16 +471,26 @@ def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool =
 
 @_ours(np.linalg.vector_norm)
 def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdims: bool = False) -> Tensor:
-    """(Σ |x|ᵖ)^(1/p); the largest |x| for p = ∞, the smallest for −∞."""
-    if ord == 2:
+    """(Σ |x|ᵖ)^(1/p); the largest |x| for p = ∞, the smallest for −∞.
+
+    The gradient is taken to be 0 where the norm is 0, and at elements that are 0.
+    """
+    p = checks.real("a vector norm of NumPy", "ord", ord)
+    if p == 2:
         return root(F.sum(F.square(x), axis, keepdims=keepdims))
-    if math.isinf(ord):
-        return (F.max if ord > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
-    if ord == 0:
+    if math.isinf(p):
+        return (F.max if p > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
+    if p == 0:
         raise ArgumentError(
             "a norm of a Tensor with ord=0 was asked for", "it counts elements, so it has no useful derivative", "Use ord=1."
         )
-    return F.power(F.sum(F.power(F.abs(x), ord), axis, keepdims=keepdims), 1.0 / ord)
+    return _power(F.sum(_power(F.abs(x), p), axis, keepdims=keepdims), 1.0 / p)
+
+
+def _power(x: Tensor, p: float) -> Tensor:
+    """xᵖ for x ≥ 0; at 0, where the derivative is infinite for p < 1, the gradient is taken to be 0. See `tensors.root`."""
+    nothing = x == 0.0
+    return F.where(nothing, 0.0 if p > 0 else math.inf, F.power(F.where(nothing, 1.0, x), p))
 
 
 @_ours(np.linalg.multi_dot)
@@ -385,7 +521,7 @@ OURS |= {
     np.vstack: lambda tup: F.concatenate([_atleast_2d(a) for a in tup]),
 }
 if hasattr(np, "astype"):  # from NumPy 2.1 on
-    OURS |= {np.astype: lambda x, dtype: x.astype(dtype), np.unstack: lambda x, *, axis=0: tuple(_moveaxis(x, axis, 0))}
+    OURS |= {np.astype: lambda x, dtype: x.astype(dtype), np.unstack: _unstack}
 
 
 # -------------------------------------------------------------------------------------------- universal functions
@@ -401,8 +537,9 @@ UNIVERSAL: Mapping[str, Callable[..., Tensor]] = {
     "tan": lambda x: F.sin(x) / F.cos(x),
     "sinh": lambda x: 0.5 * (F.expm1(x) - F.expm1(-tensor_of(x))),
     "cosh": lambda x: 0.5 * (F.exp(x) + F.exp(-tensor_of(x))),
-    "hypot": lambda a, b: F.sqrt(F.square(a) + F.square(b)),
-    "logaddexp": lambda a, b: F.maximum(a, b) + F.softplus(-F.abs(F.subtract(a, b))),
+    "hypot": _hypot,
+    "logaddexp": _logaddexp,
+    "logaddexp2": lambda a, b: _logaddexp(a, b, 1.0 / math.log(2.0)),
     "ceil": lambda x: -F.floor(-tensor_of(x)),
     "isnan": lambda x: F.not_equal(x, x),
     "deg2rad": lambda x: F.multiply(x, math.pi / 180.0),

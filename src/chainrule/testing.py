@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from chainrule import ir, ops
+from chainrule import checks, elsewhere, ir, ops
 from chainrule.conformance import (
     BackendMismatch,
     check_backend,
@@ -23,7 +23,8 @@ from chainrule.conformance import (
     is_differentiable,
     value_and_gradients,
 )
-from chainrule.errors import ChainruleError, DTypeError
+from chainrule.errors import ArgumentError, ChainruleError, DTypeError
+from chainrule.generators import check_seed
 from chainrule.gradients import grad
 from chainrule.ir import Array
 from chainrule.ops.primitive import Case, Primitive
@@ -63,16 +64,28 @@ def gradcheck(
     Raises:
         GradientMismatch: naming the input, the order and both numbers.
         DTypeError: a float32 input, whose differences would drown in rounding.
+        ArgumentError, CallError: no function of so many Tensors that gives a Tensor, or settings that are not as above.
     """
+    checks.function(function, "gradcheck", "Give the function itself: cr.testing.gradcheck(f, [x]).")
+    given = checks.listed(inputs, "gradcheck got {} as its inputs", "it takes a list of arrays", "Write gradcheck(f, [x]).")
+    if checks.whole("gradcheck", "order", order, 1) > 2:
+        raise ArgumentError(f"gradcheck got order={order}", "it checks derivatives of order 1 and 2", "Give 1 or 2.")
+    checks.whole("gradcheck", "directions", directions, 1)
+    checks.real("gradcheck", "tolerance", tolerance)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
-    arrays = [np.asarray(x.numpy() if isinstance(x, Tensor) else x) for x in inputs]
+    arrays = [np.asarray(x.numpy() if isinstance(x, Tensor) else x) for x in given]
     places = [k for k, a in enumerate(arrays) if a.dtype.kind == "f"]
     for k in places:
         if arrays[k].dtype != np.float64:
             raise DTypeError(
                 f"gradcheck got input {k} in {arrays[k].dtype}", "differences need float64", "Convert it with astype."
             )
-    upstream = rng.normal(size=function(*map(tensor, arrays)).shape)
+    value = elsewhere.called(function, *map(tensor, arrays))
+    fix = "Return one, such as y.sum()."
+    upstream = rng.normal(
+        size=checks.kind(value, Tensor, "gradcheck got a function that gives {}", "it gives a Tensor", fix).shape
+    )
 
     def scalar(points: Sequence[Tensor]) -> Tensor:
         return (function(*points) * upstream).sum()

@@ -61,7 +61,7 @@ CASES = {
     "clipping at a text": (lambda: optim.clip_grad_norm_([_w()], "a"), ArgumentError, "max_norm='a'; it must be a number"),
     "schedule of a number": (lambda: optim.Scheduler(3, optim.StepLR(2)), ArgumentError, "it takes an optimiser first"),
     "scheduler of a number": (lambda: optim.Scheduler(_adam(), 3), ArgumentError, "it takes a schedule second"),
-    "steps of a schedule": (lambda: optim.StepLR("a"), ArgumentError, "StepLR got step_size='a'; it must be a number"),
+    "steps of a schedule": (lambda: optim.StepLR("a"), ArgumentError, "StepLR got step_size='a'; it must be an integer"),
     # trainers
     "optimiser by name": (lambda: _trainer(optimizer="adam"), ArgumentError, "Write optim.Adam(model.parameters())."),
     "class of optimisers": (

@@ -180,6 +180,17 @@ MORE = {
     "add.reduce": lambda x: np.add.reduce(x, axis=1),
     "multiply.reduce over all": lambda x: np.multiply.reduce(x, axis=None, keepdims=True),
     "array @ tensor": lambda x: Y @ x,
+    "average by position": lambda x: np.average(x, axis=1, weights=[1.0, 3.0]),
+    "roll of two axes": lambda x: np.roll(np.concatenate([x, Y, x**2]), (1, -2), axis=(1, 0)),
+    "roll twice, flattened": lambda x: np.roll(x, (1, 2)),
+    "tril of a vector": lambda x: np.tril(x[0]),
+    "triu of a vector": lambda x: np.triu(x[0], 1),
+    "differences, none": lambda x: np.diff(x, n=0),
+    "tensordot, no axes": lambda x: np.tensordot(x, Y, 0),
+    "norm, p = 1.5": lambda x: np.linalg.norm(x, 1.5, axis=1),
+    "norm, p = -1": lambda x: np.linalg.norm(x[0], -1),
+    "norm, f": lambda x: np.linalg.norm(x, "f"),
+    "hypot with a number": lambda x: np.hypot(x, 2.0),
     "builtin sum": lambda x: sum([x, Y, x[0]]),
     "builtin abs": lambda x: abs(x - 0.5),
     "builtin pow": lambda x: pow(x, 3),
@@ -194,6 +205,157 @@ def test_arguments_as_numpy_has_them(name):
         value = MORE[name](cr.tensor(X))
         np.testing.assert_allclose(value.numpy(), MORE[name](X), rtol=1e-12)
         np.testing.assert_allclose(*_slopes(lambda f, x: f(x), MORE[name]), atol=1e-7)
+
+
+P = np.arange(12.0).reshape(3, 4)
+# What NumPy refuses, too, or rounds to an integer.
+# An axis that does not exist, or is none, is refused by every function that has one.
+REFUSED = {
+    **{
+        f"{name}, axis {axis!r}": (lambda p, call=call, axis=axis: call(p, axis), "ax[ei]s", f"{axis!r}")
+        for name, call in {
+            "average": lambda p, axis: np.average(p, axis, weights=[1.0, 2.0, 3.0]),
+            "diagonal": lambda p, axis: np.diagonal(p, 0, axis, 1),
+            "diff": lambda p, axis: np.diff(p, axis=axis),
+            "moveaxis": lambda p, axis: np.moveaxis(p, axis, 0),
+            "moveaxis to": lambda p, axis: np.moveaxis(p, 0, axis),
+            "norm": lambda p, axis: np.linalg.norm(p, axis=axis),
+            "norm, p = 3": lambda p, axis: np.linalg.norm(p, 3, axis=axis),
+            "roll": lambda p, axis: np.roll(p, 1, axis),
+            "take": lambda p, axis: np.take(p, 0, axis),
+            "tensordot": lambda p, axis: np.tensordot(p, p, ([axis], [0])),
+            "trace": lambda p, axis: np.trace(p, 0, 0, axis),
+            **({"unstack": lambda p, axis: np.unstack(p, axis=axis)} if hasattr(np, "unstack") else {}),
+        }.items()
+        for axis in (9, -3, "a", 0.5)
+    },
+    "diagonal, one axis twice": (lambda p: np.diagonal(p, 0, 1, -1), "diagonal", "each axis can be named once"),
+    "diagonal, offset": (lambda p: np.diagonal(p, "a"), "diagonal", "offset='a'"),
+    "moveaxis, two to one": (lambda p: np.moveaxis(p, (0, 1), 0), "moveaxis", "one place for each axis"),
+    "moveaxis, one twice": (lambda p: np.moveaxis(p, (0, 0), (0, 1)), "moveaxis", "each axis can be named once"),
+    "diff, n = -1": (lambda p: np.diff(p, n=-1), "diff", "n=-1"),
+    "diff, n = 'a'": (lambda p: np.diff(p, "a"), "diff", "n='a'"),
+    "roll, by a half": (lambda p: np.roll(p, 0.5), "roll", "shift=0.5"),
+    "roll, shifts": (lambda p: np.roll(p, (1, 2, 3), axis=(0, 1)), "roll", "one shift for each axis"),
+    "take, a half": (lambda p: np.take(p, 0.5), "gather", "indices must be integers"),
+    "take, too far": (lambda p: np.take(p, 9, axis=0), "gather", "the index 9"),
+    "tril of a number": (lambda p: np.tril(p[0, 0]), "tril", "without axes"),
+    "triu, k": (lambda p: np.triu(p, 0.5), "triu", "k=0.5"),
+    "pad, a half": (lambda p: np.pad(p, 1.5), "pad", "it takes integers here"),
+    "pad, a text": (lambda p: np.pad(p, "a"), "pad", "it takes integers here"),
+    "pad, three": (lambda p: np.pad(p, (1, 2, 3)), "pad", r"pad_width=\(1, 2, 3\) for the shape \(3, 4\)"),
+    "pad, negative": (lambda p: np.pad(p, -1), "pad", "counts ≥ 0"),
+    "norm, a text": (lambda p: np.linalg.norm(p[0], "q"), "norm", "ord='q'; it must be a number"),
+    "norm, a text for a matrix": (lambda p: np.linalg.norm(p, "q"), "norm", "ord='q' for 2 axes"),
+    "norm of a cube": (lambda p: np.linalg.norm(p[None], axis=(0, 1, 2)), "norm", "ord=None for 3 axes"),
+    "tensordot, too many": (lambda p: np.tensordot(p, p.T, 5), "tensordot", "axes=5"),
+    "tensordot, negative": (lambda p: np.tensordot(p, p, -1), "tensordot", "axes=-1"),
+    "tensordot, a text": (lambda p: np.tensordot(p, p, "a"), "tensordot", "axes='a'"),
+    "tensordot, sizes": (lambda p: np.tensordot(p, p, 1), "tensordot", "of equal sizes"),
+    "tensordot, two with one": (lambda p: np.tensordot(p, p, ([0, 1], [0])), "tensordot", "of equal sizes"),
+    "tensordot, three lists": (lambda p: np.tensordot(p, p, ([0], [0], [0])), "tensordot", "Give their number"),
+    "average, weights of nothing": (lambda p: np.average(p, weights=p * 0.0), "average", "weights that sum to 0"),
+    "average, one column of nothing": (lambda p: np.average(p, 0, p), "average", "weights that sum to 0"),
+    "average, weights of another shape": (lambda p: np.average(p, weights=[1.0, 2.0]), "average", r"shape \(2,\)"),
+    "var, ddof and correction": (lambda p: np.var(p, ddof=1, correction=0), "var", "two names of one setting"),
+    "std, ddof and correction": (lambda p: np.std(p, ddof=1, correction=1), "std", "two names of one setting"),
+    "var, ddof": (lambda p: np.var(p, ddof="a"), "var", "correction='a'; it takes a number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_has_no_meaning_is_refused_in_a_sentence(case):
+    call, name, text = REFUSED[case]
+    with pytest.raises(ChainruleError, match=f"(?s){name}.*{text}|{text}.*{name}"):
+        call(cr.parameter(P * (np.arange(4) > 0)))
+
+
+def test_weights_that_sum_to_nothing_are_refused_when_compiled_code_runs():
+    average = cr.compile(lambda x, w: np.average(x, weights=w))
+    assert average(X[0], Y[0]).item() == pytest.approx(np.average(X[0], weights=Y[0]))
+    with pytest.raises(ArgumentError, match="weights that sum to 0"):
+        average(X[0], np.array([1.0, -1.0]))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32"])
+@pytest.mark.parametrize("name", ["tril", "triu", "diff", "roll", "pad", "diagonal", "hypot", "logaddexp", "average"])
+def test_dtypes_are_those_of_numpy(name, dtype):
+    if (name, dtype) == ("logaddexp", "bool"):
+        pytest.skip("chainrule subtracts no booleans, and says so")
+    function, array = getattr(np, name), np.array([[1, 0, 1], [0, 1, 1], [0, 1, 0]], dtype)
+    second = {"roll": (1,), "pad": (1,), "hypot": (array,), "logaddexp": (array,)}.get(name, ())
+    ours, theirs = function(cr.tensor(array), *second), function(array, *second)
+    if name in ("hypot", "logaddexp") and dtype in ("bool", "uint8"):
+        theirs = theirs.astype(np.float64)  # float16 in NumPy
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-3)
+    else:
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-6)
+    assert ours.dtype == theirs.dtype
+
+
+INF = np.inf
+PAIRS = [(INF, INF), (-INF, -INF), (INF, -INF), (-INF, INF), (INF, 1.0), (1.0, -INF), (-INF, 1.0), (np.nan, 1.0), (INF, np.nan),
+         (1.0, 1.0), (0.0, -40.0), (3.0, 1e300), (-1e300, 3.0), (0.0, 0.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", ["logaddexp", "logaddexp2"])
+def test_sums_of_exponentials_at_ties_and_infinities(name, compiled):
+    function, (a, b) = UFUNCS[name], np.array(PAIRS).T
+
+    def value_and_slopes(a, b):
+        y = function(a, b)
+        return y, *cr.grad(y.sum(), [a, b])
+
+    y, da, db = (cr.compile(value_and_slopes) if compiled else value_and_slopes)(*map(cr.tensor, (a, b)))
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(y.numpy(), function(a, b), rtol=1e-14)
+    numbers = ~np.isnan(y.numpy())
+    np.testing.assert_allclose((da + db).numpy()[numbers], 1.0, rtol=1e-14)
+    assert da.numpy()[[0, 1, 2, 3, 4, 9]].tolist() == [0.5, 0.5, 1.0, 0.0, 1.0, 0.5]
+
+
+@pytest.mark.parametrize(("name", "at_tie"), [("logaddexp", 0.25), ("logaddexp2", 0.25 * math.log(2.0))])
+def test_second_derivatives_of_sums_of_exponentials(name, at_tie):
+    function, s = UFUNCS[name], np.array([[1.0, -1.0], [-1.0, 1.0]])
+    np.testing.assert_allclose(cr.hessian(lambda v: function(v[0], v[1]), [1.0, 1.0]).numpy(), at_tie * s, rtol=1e-12)
+    near = [cr.hessian(lambda v: function(v[0], v[1]), [1.0, 1.0 + d]).numpy() for d in (-1e-9, 1e-9)]
+    np.testing.assert_allclose(near, [at_tie * s] * 2, rtol=1e-8)
+
+
+@pytest.mark.parametrize("p", [3, 1.5, 1, 0.5, 4, 2, -1])
+def test_norms_of_nothing_have_no_slope(p):
+    for function in (lambda x: np.linalg.norm(x, p), lambda x: np.linalg.vector_norm(x, ord=p)):
+        x = cr.parameter([0.0, 0.0])
+        y = function(x)
+        y.backward()
+        assert (y.item(), x.grad.tolist()) == (0.0, [0.0, 0.0])
+    x = cr.parameter([0.0, -2.0])
+    y = np.linalg.norm(x, p)
+    y.backward()
+    with np.errstate(divide="ignore"):
+        assert y.item() == pytest.approx(np.linalg.norm(x.numpy(), p))
+    np.testing.assert_allclose(x.grad.numpy(), [0.0, 0.0 if p < 0 else -1.0], atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e200, 1e308, 1e-200, 1e-307, 5e-324, 0.0])
+def test_hypot_at_every_scale(scale):
+    a, b = np.array([3.0, 0.0, 1.0, -1.0]) * (scale / 4), np.array([-4.0, 2.0, 0.0, 1.0]) * (scale / 4)
+    x, y = cr.parameter(a), cr.parameter(b)
+    found = np.hypot(x, y)
+    np.testing.assert_allclose(found.numpy(), np.hypot(a, b), rtol=1e-15)
+    found.sum().backward()
+    if scale > 1e-320:
+        np.testing.assert_allclose(x.grad.numpy(), np.array([0.6, 0.0, 1.0, -(0.5**0.5)]), rtol=1e-12)
+        np.testing.assert_allclose(y.grad.numpy(), np.array([-0.8, 1.0, 0.0, 0.5**0.5]), rtol=1e-12)
+    else:
+        assert np.isfinite([x.grad.numpy(), y.grad.numpy()]).all()
+
+
+def test_hypot_of_infinities_and_float32():
+    assert np.hypot(cr.tensor([INF, 1.0, -INF]), [1.0, INF, INF]).tolist() == [INF] * 3
+    found = np.hypot(cr.tensor([3e30], "float32"), 4e30)
+    assert (found.dtype, found.item()) == (np.float32, pytest.approx(5e30, rel=1e-6))
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,9 @@ def split_off(share: float, samples: int, seed: int) -> tuple[Array, Array]:
     Raises:
         ArgumentError: a share that leaves one of them empty.
     """
-    count = round(share * samples)
-    if not 0.0 < share < 1.0 or not 0 < count < samples:
+    checks.real("fit", "validation_split", share)
+    count = round(share * samples) if 0.0 < share < 1.0 else 0
+    if not 0 < count < samples:
         raise ArgumentError(
             f"validation_split={share} was given for {samples} samples",
             "both parts must hold at least one",
@@ -177,7 +178,7 @@ def check_settings(epochs: int, seed: int, sampler: str, until_loss: float | Non
         raise ArgumentError(
             f"sampler={sampler!r} was given", "it is 'all' or 'misclassified'", "Leave it out to take every sample."
         )
-    if until_loss is not None and math.isnan(until_loss):
+    if until_loss is not None and math.isnan(checks.real("fit", "until_loss", until_loss)):
         raise ArgumentError("until_loss is NaN", "it is the loss to reach", "Give a number, or None.")
 
 

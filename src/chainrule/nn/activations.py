@@ -130,7 +130,7 @@ class Softmax(Activation):
     function = "softmax"
 
     def __init__(self, dim: int = -1) -> None:
-        self.dim = int(dim)
+        self.dim = checks.index(type(self).__name__, "dim", dim)
 
     def attributes(self) -> dict[str, Any]:
         """See `Activation`."""
@@ -144,7 +144,7 @@ class LogSoftmax(Activation):
     function = "log_softmax"
 
     def __init__(self, dim: int = -1) -> None:
-        self.dim = int(dim)
+        self.dim = checks.index(type(self).__name__, "dim", dim)
 
     def attributes(self) -> dict[str, Any]:
         """See `Activation`."""

@@ -127,7 +127,8 @@ class Flatten(Module):
     symbol = "f"
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim, self.end_dim = int(start_dim), int(end_dim)
+        self.start_dim = checks.index("Flatten", "start_dim", start_dim)
+        self.end_dim = checks.index("Flatten", "end_dim", end_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """The same elements with fewer axes."""

@@ -115,7 +115,8 @@ class LayerNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, *, dtype: Any = "float32") -> None:
-        sizes = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+        given = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else normalized_shape
+        sizes = checks.listed(given, "LayerNorm got {}", "it takes sizes", "Write LayerNorm(64), or LayerNorm((8, 8)).")
         for size in sizes:
             settings.positive("LayerNorm", normalized_shape=size)
         self.normalized_shape, self.eps = tuple(int(n) for n in sizes), checks.real("LayerNorm", "eps", eps)

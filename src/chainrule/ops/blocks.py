@@ -25,6 +25,7 @@ from chainrule.ops.primitive import (
     Operand,
     Primitive,
     check_attributes,
+    check_number,
     define,
     normalise_axis,
     pullbacks,
@@ -45,7 +46,7 @@ def _block(
     settings: Attributes | None = None,
     **meaning: Unpack[Meaning],
 ) -> Primitive:
-    """Define a block of `arity` float inputs. A setting called axis is made non-negative."""
+    """Define a block of `arity` float inputs. A setting called axis is made non-negative; eps is a number."""
     defaults = dict(settings or {})
 
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
@@ -56,6 +57,8 @@ def _block(
         found = defaults | attributes
         if "axis" in found:
             found["axis"] = normalise_axis(found["axis"], inputs[0].ndim, name)
+        if "eps" in found:
+            check_number(name, "eps", found["eps"])
         return inputs, found
 
     return define(

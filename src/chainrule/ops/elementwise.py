@@ -27,6 +27,7 @@ from chainrule.ops.primitive import (
     Primitive,
     as_node,
     check_attributes,
+    check_number,
     define,
 )
 from chainrule.ops.promotion import Result, broadcast_shape, plain, promote, to_dtype
@@ -48,6 +49,7 @@ def elementwise(  # one call is one record; each setting is one field of it
     result: Result = "float",
     domain: tuple[Domain, ...] = (REALS,),
     settings: Attributes | None = None,
+    optional: bool = False,
     kink_distance: Callable[..., Array] | None = None,
     origin: Any = None,
     **meaning: Unpack[Meaning],
@@ -59,7 +61,8 @@ def elementwise(  # one call is one record; each setting is one field of it
         result: dtype of the result: "same" as the promoted inputs, "number" (the same, no booleans), "float", or "bool".
         domain: per input, an interval in which it is defined, for tests.
         kink_distance: how far inputs are from the nearest point without a derivative, so that tests can keep away from it.
-        settings: the attributes it takes, with their defaults.
+        settings: the attributes it takes, numbers, with their defaults.
+        optional: whether they may be None.
         origin: see `registry.enter`.
     """
     defaults = dict(settings or {})
@@ -73,8 +76,8 @@ def elementwise(  # one call is one record; each setting is one field of it
         check_attributes(name, attributes, list(defaults))
         attributes = defaults | attributes
         for key, value in attributes.items():
-            if not (value is None or isinstance(value, int | float | np.number)):
-                raise ArgumentError(f"{name} got {key}={value!r}", "it takes a number here", "Check the setting.")
+            if not (optional and value is None):
+                check_number(name, key, value)
         attributes = {key: None if value is None else plain(value) for key, value in attributes.items()}
         return promote(operands, result, name, [v for v in attributes.values() if v is not None]), attributes
 
@@ -489,7 +492,7 @@ def _clip_partial(x: Node, y: Node, low: float | None, high: float | None) -> No
 clip = elementwise(
     "clip", "y = min(max(x, low), high)",
     Notation("clip(#0)", r"\operatorname{clip}\left(#0\right)"),
-    body=_clip, partials=(_clip_partial,), result="number", settings={"low": -1.0, "high": 1.0},
+    body=_clip, partials=(_clip_partial,), result="number", settings={"low": -1.0, "high": 1.0}, optional=True,
     kinks="at low and high: 1", kink_distance=lambda x: np.abs(x) - 1.0, facts=Facts(corner="bounds"),
 )  # fmt: skip
 square = elementwise(

@@ -268,6 +268,12 @@ def integer(value: Any, op: str, setting: str) -> int:
         ) from None
 
 
+def check_number(op: str, setting: str, value: Any) -> None:
+    """Refuse a setting that is no number."""
+    if not isinstance(value, int | float | np.number):
+        raise ArgumentError(f"{op} got {setting}={value!r}", "it takes a number here", "Check the setting.")
+
+
 def integers(value: Any, op: str, setting: str) -> tuple[int, ...]:
     """A setting that must be one integer or a sequence of them, as a tuple.
 

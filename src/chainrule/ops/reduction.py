@@ -25,6 +25,7 @@ from chainrule.ops.primitive import (
     as_node,
     as_shape,
     check_attributes,
+    check_number,
     define,
     normalise_axes,
     pullbacks,
@@ -101,13 +102,15 @@ def reduction(
         name, summary, notation, meaning: see `Primitive`.
         result: dtype of the result: "same" as x, "number" (booleans and integers become int64), "float", or "index" (int64).
         needs_elements: whether reducing nothing at all is an error.
-        settings: attributes besides axis and keepdims, with their defaults.
+        settings: attributes besides axis and keepdims, numbers, with their defaults.
     """
     defaults = {"axis": None, "keepdims": False, **(settings or {})}
 
     def prepare(operands: tuple[Operand, ...], attributes: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         check_attributes(name, attributes, list(defaults))
         attributes = defaults | attributes
+        for key in settings or ():
+            check_number(name, key, attributes[key])
         x = as_node(operands[0])
         if result == "float":
             (x,) = promote((x,), "float", name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 
-from chainrule import checks
+from chainrule import checks, elsewhere
 from chainrule.errors import ArgumentError
 from chainrule.functional import clip, minimum, sqrt, square
 from chainrule.recording import no_grad
@@ -15,6 +15,7 @@ from chainrule.tensors import Tensor, tensor
 _ROOM = 1e-6  # keeps the scale finite at a norm of 0, as in PyTorch
 
 
+@elsewhere.explaining_calls
 def clip_by_norm(gradients: Sequence[Tensor], max_norm: float) -> tuple[list[Tensor], Tensor]:
     """Scale gradients together so that their norm is at most `max_norm`.
 
@@ -40,6 +41,7 @@ def clip_by_norm(gradients: Sequence[Tensor], max_norm: float) -> tuple[list[Ten
     return [g * scale.astype(g.dtype) for g in gradients], norm
 
 
+@elsewhere.explaining_calls
 def clip_by_value(gradients: Sequence[Tensor], clip_value: float) -> list[Tensor]:
     """g ← min(max(g, −clip_value), clip_value), element by element.
 
@@ -50,6 +52,7 @@ def clip_by_value(gradients: Sequence[Tensor], clip_value: float) -> list[Tensor
     return [clip(g, -clip_value, clip_value) for g in gradients]
 
 
+@elsewhere.explaining_calls
 def clip_grad_norm_(params: Tensor | Iterable[Tensor], max_norm: float) -> Tensor:
     """Apply `clip_by_norm` to the gradients of parameters, in place; those without a gradient are passed over.
 
@@ -68,6 +71,7 @@ def clip_grad_norm_(params: Tensor | Iterable[Tensor], max_norm: float) -> Tenso
     return norm
 
 
+@elsewhere.explaining_calls
 def clip_grad_value_(params: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Apply `clip_by_value` to the gradients of parameters, in place; those without a gradient are passed over.
 

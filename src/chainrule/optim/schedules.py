@@ -9,14 +9,23 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
-from chainrule import checks, registry
+from chainrule import checks, elsewhere, registry
 from chainrule.errors import ArgumentError
 from chainrule.optim.optimizer import Optimizer
+from chainrule.tensors import Tensor
 
 Interval = Literal["epoch", "step"]
+
+
+# By annotation; it is a text where annotations are not evaluated.
+_CHECKS: dict[Any, Callable[[str, str, Any], float]] = {
+    **dict.fromkeys((int, "int"), checks.index),
+    **dict.fromkeys((float, "float"), checks.real),
+}
 
 
 def _require(schedule: object, holds: bool, name: str, expected: str) -> None:
@@ -53,8 +62,9 @@ class Schedule(ABC):
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.type in (int, float, "int", "float"):  # a text where annotations are not evaluated
-                checks.real(type(self).__name__, field.name, getattr(self, field.name))
+            check = _CHECKS.get(field.type)
+            if check is not None:
+                check(type(self).__name__, field.name, getattr(self, field.name))
         _require(self, self.interval in ("epoch", "step"), "interval", "'epoch' or 'step'")
 
     @classmethod
@@ -92,6 +102,7 @@ def register_schedule(cls: S) -> S:
     others = (other.command for other in SCHEDULES.values() if other.__name__ != name)
     registry.check_commands("schedule", [cls.command], (command for command in (*others, AVERAGE, CONSTANT) if command))
     registry.enter(SCHEDULES, "schedule", name, cls, cls)
+    elsewhere.explain_calls_of_methods(cls)
     return cls
 
 
@@ -281,6 +292,12 @@ class Plateau:
     cooldown: int = 0
     reductions: int = 0
 
+    def __post_init__(self) -> None:
+        if self.best is not None:
+            checks.real("Plateau", "best", self.best)
+        for name in ("bad", "cooldown", "reductions"):
+            checks.whole("Plateau", name, getattr(self, name), 0)
+
 
 @register_schedule
 @dataclass(frozen=True)
@@ -365,21 +382,22 @@ class Scheduler:
         self._plateau = Plateau()
         self._apply()
 
-    def step(self, metric: float | None = None) -> None:
+    def step(self, metric: float | Tensor | None = None) -> None:
         """Go on by one epoch or step, whichever the schedule counts.
 
         Args:
             metric: what `ReduceLROnPlateau` watches; the other schedules do not look at it.
 
         Raises:
-            ArgumentError: `ReduceLROnPlateau` without a metric.
+            ArgumentError: `ReduceLROnPlateau` without a metric, or with one that is no number.
         """
         if isinstance(self.schedule, ReduceLROnPlateau):
             if metric is None:
                 raise ArgumentError(
                     "ReduceLROnPlateau got no metric for its step", "it needs the metric that it watches", "Write step(metric)."
                 )
-            self._plateau = self.schedule.observe(self._plateau, float(metric))
+            value = metric.item() if isinstance(metric, Tensor) else metric
+            self._plateau = self.schedule.observe(self._plateau, checks.real("Scheduler.step", "metric", value))
         self.t += 1
         self._apply()
 
@@ -392,17 +410,25 @@ class Scheduler:
         """Position, base rates and what a plateau remembers, as JSON can hold them; the schedule itself is in its `config`."""
         return {"t": self.t, "base_lrs": list(self._base), "plateau": asdict(self._plateau)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a `state_dict` was taken.
 
         Raises:
             ArgumentError: it belongs to an optimiser with another number of groups, or is not a state of a Scheduler.
         """
-        if set(state) != {"t", "base_lrs", "plateau"} or len(state["base_lrs"]) != len(self._base):
-            raise ArgumentError(
-                f"a Scheduler was given a state with {', '.join(state) or 'nothing'}",
-                f"it needs t, plateau, and base_lrs for {len(self._base)} groups",
-                "Give what Scheduler.state_dict returned, with an optimiser of the same groups.",
-            )
-        self.t, self._base, self._plateau = state["t"], list(state["base_lrs"]), Plateau(**state["plateau"])
+        given, fix = "a Scheduler was given a state with {}", "Give what Scheduler.state_dict returned, of the same groups."
+        expected = f"it needs t, plateau, and base_lrs for {len(self._base)} groups"
+        parts = checks.kind(state, Mapping, given.replace("with", "that is"), expected, fix)
+        if set(parts) != {"t", "base_lrs", "plateau"}:
+            raise ArgumentError(given.format(", ".join(map(str, parts)) or "nothing"), expected, fix)
+        rates = checks.listed(parts["base_lrs"], given.format("base_lrs={}"), expected, fix)
+        plateau = checks.kind(parts["plateau"], Mapping, given.format("plateau={}"), expected, fix)
+        if len(rates) != len(self._base) or set(plateau) != {field.name for field in fields(Plateau)}:
+            raise ArgumentError(given.format(f"base_lrs={rates} and plateau={dict(plateau)}"), expected, fix)
+        base = [checks.real("the state of a Scheduler", "base_lrs", rate) for rate in rates]
+        t = checks.whole("the state of a Scheduler", "t", parts["t"], 0)
+        self.t, self._base, self._plateau = t, base, Plateau(**plateau)
         self._apply()
+
+
+elsewhere.explain_calls_of_methods(Scheduler)

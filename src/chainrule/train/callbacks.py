@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from chainrule import checks
+from chainrule import checks, elsewhere
 from chainrule.errors import ArgumentError
 from chainrule.fileio import unwritable, write_file
 from chainrule.ir import Array
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
 
-class Callback:
+class Callback(elsewhere.Explaining):
     """Does nothing; subclass it and override what is needed. State that must survive a checkpoint goes into `state`.
 
     Attributes:

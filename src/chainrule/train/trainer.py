@@ -273,9 +273,11 @@ class Trainer:
             Where zeros are skipped they count as multiplied, so a share may pass 100 %.
 
         Raises:
-            ArgumentError: the backend has no kernels to time.
+            ArgumentError: the backend has no kernels to time; a number below 1.
             DataError, ShapeError: data that does not fit.
         """
+        checks.whole("profile", "batch_size", batch_size, 1)
+        checks.whole("profile", "steps", steps, 1)
         data = self._data(X, y)
         batch = [a[:batch_size] for a in data]
         rates = np.array([float(group.lr) for group in self.optimizer.groups])
