@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
+from chainrule.derivations.arguments import check_optimizer
 from chainrule.derivations.calculations import calculation, caller_variables
 from chainrule.derivations.matrix import name_layers
 from chainrule.derivations.symbols import symbol
@@ -55,13 +57,11 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
         number nor a formula, and a formula that cannot be read.
 
     Raises:
-        ArgumentError: no claims, no Tensor, or a name that is no text.
+        ArgumentError: no claims, no Tensor, no optimiser, or a name that is no text.
     """
     index_of(language)
-    if not isinstance(output, Tensor):
-        raise ArgumentError(
-            f"check got a {type(output).__name__}", "it takes a Tensor", "Pass the last Tensor of the calculation."
-        )
+    checks.kind(output, Tensor, "check got {}", "it takes a Tensor", "Pass the last Tensor of the calculation.")
+    check_optimizer(optimizer, "check")
     if not isinstance(claims, Mapping) or not claims:
         raise ArgumentError("check got no claims", "it takes a mapping from names to numbers", 'Write {"O5": 0.69}.')
     nameless = next((name for name in claims if not isinstance(name, str)), None)
