@@ -48,7 +48,7 @@ def subclass(value: Any, base: type, who: str) -> None:
 
 def listed(values: Any, who: str, expected: str, fix: str) -> list[Any]:
     """What is given as several values: a list, or anything else that `for` goes through, except texts and mappings."""
-    if isinstance(values, Iterable) and not isinstance(values, str | Mapping):
+    if isinstance(values, Iterable) and not isinstance(values, str | Mapping) and getattr(values, "shape", None) != ():
         return list(values)
     raise ArgumentError(who.format(described(values)), expected, fix)
 

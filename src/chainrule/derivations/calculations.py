@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule import autodiff, ir
+from chainrule import autodiff, checks, ir
 from chainrule.derivations.formulas import uniform
 from chainrule.derivations.noise import leaf_sizes, sizes_of_terms, without_noise
 from chainrule.derivations.symbols import symbol
@@ -20,7 +20,7 @@ from chainrule.errors import ArgumentError, GradientError, ShapeError
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.learnable import asks_for_gradient
 from chainrule.ops.primitive import Primitive, facts, lookup
-from chainrule.tensors import Tensor
+from chainrule.tensors import Tensor, tensor
 
 Blocks = Literal["whole", "expanded"] | Collection[str]
 Detail = Literal["auto", "named", "all"]
@@ -130,7 +130,7 @@ def calculation(
         ArgumentError: a leaf without value, or a value for a name that does not exist.
     """
     order = topological([output])
-    values = _values_at(order, at or {}, variables or {})
+    values = _values_at(order, {} if at is None else at, variables or {})
     names = _Names(order, variables or {})
     copies: dict[Node, Node] = {}
     for node in order:
@@ -196,6 +196,9 @@ def is_plain_constant(node: Node) -> bool:
 
 def _values_at(order: Sequence[Node], at: At, variables: Mapping[Node, str]) -> dict[Node, Array]:
     found: dict[Node, Array] = {}
+    if not isinstance(at, Mapping):
+        given = f"values were given as {checks.described(at)}"
+        raise ArgumentError(given, "at is a mapping from names or Tensors to values", 'Write at={"w": 0.5}.')
     names = {n: n.name or variables.get(n) for n in order if n.op in LEAVES}
     for key, value in at.items():
         matches = [n for n, name in names.items() if (n is key.node if isinstance(key, Tensor) else name == key)]
@@ -207,7 +210,7 @@ def _values_at(order: Sequence[Node], at: At, variables: Mapping[Node, str]) -> 
                 "Check the name.",
             )
         for node in matches:
-            array = np.asarray(value.numpy() if isinstance(value, Tensor) else value).astype(node.dtype)
+            array = tensor(value).numpy().astype(node.dtype)
             if array.shape != node.shape:
                 raise ShapeError(
                     f"the value for {key!r} has the shape {array.shape}", f"it must be {node.shape}", "Reshape it."

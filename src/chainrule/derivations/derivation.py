@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainrule import checks
 from chainrule.derivations.render import html, latex, text
 from chainrule.derivations.steps import Derived
 from chainrule.errors import ArgumentError
@@ -43,7 +44,7 @@ class Derivation(Derived):
         """Write to a file: .html, .md, .tex, .txt or .json, by its ending.
 
         Raises:
-            ArgumentError: another ending.
+            ArgumentError: another ending, or something that is no path.
         """
         writers = {
             ".json": lambda: json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False),
@@ -52,7 +53,7 @@ class Derivation(Derived):
             ".tex": self.to_latex,
             ".html": self.to_html,
         }
-        ending = Path(path).suffix
+        ending = Path(checks.path(path, "the file of a derivation")).suffix
         if ending not in writers:
             given, known = f"the file {Path(path).name!r} was named", f"derivations are written as {', '.join(writers)}"
             raise ArgumentError(given, known, "Change the ending.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from chainrule import autodiff
+from chainrule.derivations.arguments import Wrt, check_optimizer, check_options, check_output, listed_wrt
 from chainrule.derivations.attribution import attribution_form
 from chainrule.derivations.backward import Gradient, backward
 from chainrule.derivations.calculations import (
@@ -31,12 +32,10 @@ from chainrule.derivations.steps import Section, Step
 from chainrule.derivations.symbols import derivative_name, natural_order, symbol
 from chainrule.derivations.update import update_form
 from chainrule.derivations.words import sentence
-from chainrule.errors import ArgumentError, GradientError
+from chainrule.errors import GradientError
 from chainrule.ir import Array, Node, topological
-from chainrule.language import Language, index_of
+from chainrule.language import Language
 from chainrule.tensors import Tensor
-
-Wrt = Tensor | str | Sequence["Tensor | str"] | None
 
 
 def explain(
@@ -75,10 +74,11 @@ def explain(
         ArgumentError: an unknown form, language, name or option.
         GradientError: `output` does not depend on `wrt`, or only through something without a derivative.
     """
-    _check(output, form, precision)
-    index_of(language)
+    check_output(output)
+    check_options(form=form, language=language, precision=precision, blocks=blocks, detail=detail, most=most)
+    check_optimizer(optimizer, "explain")
     variables = caller_variables(1)
-    wanted = _as_list(wrt)
+    wanted = listed_wrt(wrt)
     order = topological([output.node])
     known = set(order)
     nodes = [place_of(w.node, known, _describe(w)) if isinstance(w, Tensor) else None for w in wanted]
@@ -105,27 +105,6 @@ _FORMS: Mapping[Form, Callable[[Request, Any], Derivation]] = {
     "attribution": lambda request, _: attribution_form(request),
     "update": update_form,
 }
-
-
-def _check(output: object, form: str, precision: int) -> None:
-    if not isinstance(output, Tensor):
-        raise ArgumentError(
-            f"explain got a {type(output).__name__}", "it takes a Tensor", "Pass the Tensor that was computed, E say."
-        )
-    if form not in get_args(Form):
-        raise ArgumentError(f"the form {form!r} was asked for", f"there are {', '.join(get_args(Form))}", "Choose one of them.")
-    if not 1 <= precision <= 17:
-        raise ArgumentError(f"the precision {precision} was given", "it is from 1 to 17 digits", "Try 6.")
-    if output.dtype.kind != "f":
-        raise GradientError(
-            f"an explanation of a Tensor of dtype {output.dtype} was asked for", "it must be floating", "Use astype."
-        )
-
-
-def _as_list(wrt: Wrt) -> list[Tensor | str]:
-    if wrt is None:
-        return []
-    return [wrt] if isinstance(wrt, Tensor | str) else list(wrt)
 
 
 def _describe(tensor: Tensor) -> str:

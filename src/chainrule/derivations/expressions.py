@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import functional
+from chainrule import checks, functional
 from chainrule.derivations.functions import FUNCTIONS, Function, function_named, is_many, is_value, meant
 from chainrule.derivations.printed import as_typed
 from chainrule.errors import ArgumentError
@@ -42,10 +42,16 @@ _NUMBER_OPERATORS: dict[type[ast.AST], Callable[[np.float64, np.float64], np.flo
     ast.Pow: np.power,
 }
 _DEFINED = re.compile(r"(?:^|[\n;])\s*([^\W\d]\w*)\s*=(?!=)")
+# Numbers that have a name, unless a value of that name is given.
+CONSTANTS = {"π": np.pi, "e": np.e}
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _LARGEST_SETTING = 1000  # of an axis, a window, a shape
 _LONGEST = 100_000
 _DEEPEST = 100
+
+
+class FormulaError(ArgumentError):
+    """A formula that cannot be read, or uses a name that has no value."""
 
 
 def expression(formula: str, /, **values: TensorLike) -> Tensor:
@@ -56,18 +62,20 @@ def expression(formula: str, /, **values: TensorLike) -> Tensor:
             (sigmoid, exp, maximum, …). Several lines, or parts separated by ";", may give names to intermediate results:
             "O3 = sigmoid(x1*w13 + x2*w23); E = 0.5*(O3 - t)**2". Formulas may be written as they are printed:
             1/√(2π) · x², a(1 - a), |x|, Σ x ⊙ y, [x > 0], {x if x > 0, else 0}.
-        values: a number or array for every name that the formula does not define itself.
+        values: a number or array for every name that the formula does not define itself; π and e (Euler's number) need none.
 
     Returns:
         The value of the last line. Every name becomes the name of a Tensor.
 
     Raises:
-        ArgumentError: something that is not such a formula, a name without value, or a value that is not used.
+        FormulaError: something that is not such a formula, or a name without value.
+        ArgumentError: a value that is not used.
 
     >>> expression("y = sigmoid(w*x)", w=0.5, x=2.0).item()
     0.7310585786300049
     """
-    reader = _Reader({name: _leaf(name, value) for name, value in values.items()}, formula)
+    text = checks.kind(formula, str, "expression got {} as its formula", "it takes text", 'Write "y = sigmoid(w*x)".')
+    reader = _Reader({name: _leaf(name, value) for name, value in values.items()}, text)
     result = reader.read()
     unused = sorted(set(values) - reader.used)
     if unused:
@@ -79,7 +87,7 @@ def names_in(formula: str) -> set[str]:
     """The names that a formula reads or defines; known functions that it calls are not among them.
 
     Raises:
-        ArgumentError: it cannot be read.
+        FormulaError: it cannot be read.
     """
     tree = _Reader({}, formula).parsed()
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
@@ -120,7 +128,7 @@ class _Reader:
             return ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             where = f"{getattr(error, 'text', None) or text}".strip()
-            raise ArgumentError(
+            raise FormulaError(
                 f"the formula could not be read near {where[:60]!r}",
                 "it must be arithmetic such as 0.5*(sigmoid(w*x) - t)**2",
                 "Check brackets and operators; multiplication is written *.",
@@ -157,7 +165,8 @@ class _Reader:
         if number is not None:
             return number if isinstance(number, float) else tensor(np.asarray(number, np.float64))
         if isinstance(node, ast.BinOp):
-            return self._chain(node, depth)
+            exponent = self._exponent_of_e(node)
+            return self._chain(node, depth) if exponent is None else functional.exp(self._operand(exponent, depth + 1))
         found: Tensor | float | None = None
         match node:
             case ast.Name(id=name):
@@ -194,7 +203,7 @@ class _Reader:
         """a + b + c + …, from the left, so that a sum of any length is fine."""
         links: list[ast.BinOp] = []
         first: ast.expr = node
-        while isinstance(first, ast.BinOp):
+        while isinstance(first, ast.BinOp) and self._exponent_of_e(first) is None:
             links.append(first)
             first = first.left
         value = self._operand(first, depth + 1)
@@ -203,6 +212,13 @@ class _Reader:
                 raise self._unknown(link)
             value = self._combined(link, value, self._operand(link.right, depth + 1))
         return value
+
+    def _exponent_of_e(self, node: ast.BinOp) -> ast.expr | None:
+        """The exponent of a power of Euler's number, which is exp of it; None of anything else."""
+        match node:
+            case ast.BinOp(left=ast.Name(id="e"), op=ast.Pow(), right=exponent) if "e" not in self._names:
+                return exponent
+        return None
 
     def _combined(self, link: ast.BinOp, a: Tensor | float, b: Tensor | float) -> Tensor | float:
         """Two values put together; plain numbers give a plain number, 1/2 say."""
@@ -217,11 +233,11 @@ class _Reader:
         return number
 
     def _named(self, name: str) -> Tensor:
-        if name == "π" and name not in self._names:
-            return tensor(np.pi)
+        if name in CONSTANTS and name not in self._names:
+            return tensor(CONSTANTS[name])
         if name not in self._names:
             known = ", ".join(self._names) or "none"
-            raise ArgumentError(
+            raise FormulaError(
                 f"the formula uses {name!r}, which has no value", f"known names: {known}", f"Give it: {name}=0.5, say."
             )
         self.used.add(name)
@@ -285,13 +301,13 @@ class _Reader:
             raise self._error(f"{_source(node)!r}", "indices are whole numbers")
         return self._value(node.value, depth + 1)[tuple(int(i) for i in index if isinstance(i, float))]
 
-    def _unknown(self, node: ast.expr) -> ArgumentError:
+    def _unknown(self, node: ast.expr) -> FormulaError:
         return self._error(
             f"{_source(node)!r}", "it may have numbers, names, + - * / ** @, comparisons, indices, and functions by name"
         )
 
-    def _error(self, given: str, expected: str, action: str = "Change that part.") -> ArgumentError:
-        return ArgumentError(f"the formula has {given}", expected, action)
+    def _error(self, given: str, expected: str, action: str = "Change that part.") -> FormulaError:
+        return FormulaError(f"the formula has {given}", expected, action)
 
 
 def _number(node: ast.expr) -> float | list[object] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,31 @@ def _norm(x: TensorLike) -> Tensor:
 def _std(x: TensorLike, axis: int | None = None) -> Tensor:
     """√(Σ (x − mean)² / n)."""
     return functional.sqrt(functional.var(x, axis))
+
+
+def _tan(x: TensorLike) -> Tensor:
+    """sin x / cos x."""
+    return functional.divide(functional.sin(x), functional.cos(x))
+
+
+def _cosh(x: TensorLike) -> Tensor:
+    """(eˣ + e⁻ˣ) / 2."""
+    return functional.divide(functional.add(functional.exp(x), functional.exp(functional.negative(x))), 2.0)
+
+
+def _sinh(x: TensorLike) -> Tensor:
+    """(eˣ − e⁻ˣ) / 2."""
+    return functional.divide(functional.subtract(functional.exp(x), functional.exp(functional.negative(x))), 2.0)
+
+
+def _log10(x: TensorLike) -> Tensor:
+    """ln x / ln 10."""
+    return functional.divide(functional.log(x), math.log(10.0))
+
+
+def _log2(x: TensorLike) -> Tensor:
+    """ln x / ln 2."""
+    return functional.divide(functional.log(x), math.log(2.0))
 
 
 def _flatten(x: TensorLike) -> Tensor:
@@ -113,6 +139,11 @@ FUNCTIONS: dict[str, Function] = {
     "max": Function(functional.max, functional.maximum),
     "min": Function(functional.min, functional.minimum),
     "ln": Function(functional.log),
+    "log10": Function(_log10),
+    "log2": Function(_log2),
+    "tan": Function(_tan),
+    "cosh": Function(_cosh),
+    "sinh": Function(_sinh),
     "σ": Function(functional.sigmoid),
     "Σ": Function(functional.sum),
     "dot": Function(_dot),

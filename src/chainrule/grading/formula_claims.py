@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from chainrule import autodiff
-from chainrule.derivations.expressions import expression, names_in
+from chainrule.derivations.expressions import CONSTANTS, FormulaError, expression, names_in
 from chainrule.derivations.matrix import layer_notation
 from chainrule.derivations.symbols import symbol, typed
-from chainrule.errors import ChainruleError
+from chainrule.errors import ChainruleError, GradientError
 from chainrule.grading.array_slips import SlipsOf
 from chainrule.grading.kinks import kinks
 from chainrule.grading.quantities import Quantity, World, all_arrays, all_quantities, changed, find_quantity, names_here
 from chainrule.grading.result import Finding
 from chainrule.grading.rounding import noise
-from chainrule.grading.slip import Slip, in_order, slip
+from chainrule.grading.slip import Slip, in_order, slip, without_path
 from chainrule.grading.words import phrase
 from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.language import Language
@@ -48,27 +48,41 @@ def grade_formula(world: World, claim: FormulaClaim, slips_of: SlipsOf, language
         slips_of: gives the slips that can happen to a quantity in a world.
         language: of the message.
     """
-    text, quantity = claim.text, claim.quantity
+    quantity = claim.quantity
     if quantity is None:
         return _unknown(world, claim, language)
+    words = {"symbol": quantity.symbol.text, "given": claim.text}
     try:
-        circular = next((q for q in _mentioned(text, world) if _is_through(q, quantity)), None)
-        if circular is not None:
-            words = {"symbol": quantity.symbol.text, "given": text, "other": circular.symbol.text}
-            return Finding("not-graded", None, text, None, phrase("verdict-formula-circular", language, **words))
-        worlds = _points(world, text)
-        claimed = [_value(text, w) for w in worlds]
-    except ChainruleError as error:
-        return Finding("wrong", "unexplained", text, None, str(error))
-    words = {"symbol": quantity.symbol.text, "given": text}
-    true = [w.value(w.here(quantity, world)) for w in worlds]
+        why_not = _why_not(world, claim.text, quantity, language)
+        if why_not is not None:
+            return Finding("not-graded", None, claim.text, None, why_not)
+        worlds = _points(world, claim.text)
+        true = [w.value(w.here(quantity, world)) for w in worlds]
+        claimed = [_value(claim.text, w) for w in worlds]
+    except (FormulaError, GradientError) as error:
+        said = phrase("verdict-refused", language, name=quantity.symbol.text, reason=str(error))
+        return Finding("not-graded", None, claim.text, None, said)
+    except ChainruleError as error:  # it can be read, but its values do not fit
+        said = phrase("verdict-formula-wrong", language, reason=str(error), **words)
+        return Finding("wrong", "unexplained", claim.text, None, said)
     if all(_is_equal(w, w.here(quantity, world), c, t) for w, c, t in zip(worlds, claimed, true, strict=True)):
-        return Finding("right", None, text, None, phrase("verdict-formula-right", language, **words))
-    found = _explaining(worlds, world, quantity, claimed, slips_of)
+        return Finding("right", None, claim.text, None, phrase("verdict-formula-right", language, **words))
+    found = without_path(quantity) or _explaining(worlds, world, claim, claimed, slips_of)
     if found is None:
-        return Finding("wrong", "unexplained", text, None, phrase("verdict-formula-unexplained", language, **words))
-    said = phrase("verdict-formula-wrong", language, reason=found.said(language), **words)
-    return Finding("wrong", found.kind, text, None, said)
+        said = phrase("verdict-formula-unexplained", language, **words)
+    else:
+        said = phrase("verdict-formula-wrong", language, reason=found.said(language), **words)
+    return Finding("wrong", "unexplained" if found is None else found.kind, claim.text, None, said)
+
+
+def _why_not(world: World, text: str, claimed: Quantity, language: Language) -> str | None:
+    """Why a formula is not graded: it says nothing of what it is claimed for, or a name in it stands for nothing."""
+    circular = next((q for q in _mentioned(text, world) if _is_through(q, claimed)), None)
+    if circular is not None:
+        words = {"symbol": claimed.symbol.text, "given": text, "other": circular.symbol.text}
+        return phrase("verdict-formula-circular", language, **words)
+    strange = _strange_names(text, world)
+    return f"{phrase('verdict-unknown', language, name=strange[0])} {not_graded(world, language)}" if strange else None
 
 
 def _points(world: World, formula: str) -> list[World]:
@@ -76,7 +90,7 @@ def _points(world: World, formula: str) -> list[World]:
 
     At a kink of the given point the derivative is a convention, and only the others count.
     """
-    if not names_in(_read(formula, world).text):
+    if not _read(formula, world).quantities:
         return [world]
     return [*([] if kinks(world.calc) else [world]), *(_elsewhere(world, k) for k in range(_POINTS))]
 
@@ -143,10 +157,18 @@ def _value(text: str, world: World) -> Array:
     """The formula's value in a world.
 
     Raises:
-        ArgumentError: it cannot be read, or uses a name that is not there.
+        FormulaError: it cannot be read, or uses a name that is not there.
+        ChainruleError: its values do not fit.
     """
     read = _read(text, world)
     return expression(read.text, **{key: world.value(quantity) for key, quantity in read.quantities.items()}).numpy()
+
+
+def _strange_names(text: str, world: World) -> list[str]:
+    """The names in a formula that stand for nothing; what is called as a function is left to the reader of formulas."""
+    read = _read(text, world)
+    unknown = names_in(read.text) - set(read.quantities) - set(CONSTANTS)
+    return sorted(name for name in unknown if not re.search(rf"\b{re.escape(name)}\s*\(", read.text))
 
 
 def _mentioned(text: str, world: World) -> list[Quantity]:
@@ -196,15 +218,19 @@ def _same(a: Array, b: Array) -> bool:
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-9, atol=1e-12))
 
 
-def _explaining(worlds: list[World], origin: World, quantity: Quantity, claimed: list[Array], slips_of: SlipsOf) -> Slip | None:
+def _explaining(
+    worlds: list[World], origin: World, claim: FormulaClaim, claimed: list[Array], slips_of: SlipsOf
+) -> Slip | None:
     """The likeliest slip that gives the formula's value at every point."""
+    quantity = claim.quantity
+    assert quantity is not None
     matching: dict[tuple[Any, ...], Slip] | None = None
     for w, c in zip(worlds, claimed, strict=True):
         if matching != {}:  # no slip is left to be looked for
             table = _table(w, w.here(quantity, origin), slips_of)
             fitting = {key: s for key, s in table.items() if _same(np.asarray(s.value), c)}
             matching = fitting if matching is None else {key: s for key, s in matching.items() if key in fitting}
-    other = _other(worlds, origin, claimed)
+    other = _other(worlds, origin, claimed, claim.text)
     likely = in_order((matching or {}).values(), [] if other is None else [[other]], quantity)
     return next((s for group in likely for s in group), None)
 
@@ -223,9 +249,11 @@ def _safely(slips: Iterator[Slip]) -> Iterator[Slip]:
         return
 
 
-def _other(worlds: list[World], origin: World, claimed: list[Array]) -> Slip | None:
+def _other(worlds: list[World], origin: World, claimed: list[Array], text: str) -> Slip | None:
+    """The quantity that a formula gives; a formula that is nothing but its name says that itself."""
+    itself = find_quantity(text, origin.calc, origin.optimizer)
     for q in [*all_quantities(origin), *all_arrays(origin)]:
-        if all(_same(np.asarray(w.value(w.here(q, origin))), c) for w, c in zip(worlds, claimed, strict=True)):
+        if q != itself and all(_same(np.asarray(w.value(w.here(q, origin))), c) for w, c in zip(worlds, claimed, strict=True)):
             return slip("equals-other-quantity", "slip-other-formula", 0.0, other=q.symbol.text)
     return None
 
@@ -235,7 +263,7 @@ def _unknown(world: World, claim: FormulaClaim, language: Language) -> Finding:
     kind = None
     try:
         worlds = _points(world, claim.text)
-        found = _other(worlds, world, [_value(claim.text, w) for w in worlds])
+        found = _other(worlds, world, [_value(claim.text, w) for w in worlds], claim.text)
     except ChainruleError:
         found = None
     if found is not None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from chainrule import checks
+from chainrule.derivations.arguments import check_optimizer
 from chainrule.derivations.calculations import calculation, caller_variables
 from chainrule.derivations.matrix import name_layers
+from chainrule.derivations.symbols import symbol
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.grading.explaining import Explainer, slips_of
 from chainrule.grading.formula_claims import FormulaClaim, grade_formula, not_graded
@@ -18,9 +24,9 @@ from chainrule.grading.printed import as_given, shown
 from chainrule.grading.quantities import Quantity, World, find_quantity
 from chainrule.grading.result import Finding, Grading, Verdict
 from chainrule.grading.rounding import Precision, carried, noise
-from chainrule.grading.slip import NAMED, POSSIBLE, slip
+from chainrule.grading.slip import NAMED, POSSIBLE, slip, without_path
 from chainrule.grading.words import phrase
-from chainrule.grading.written import Written, finest_unit, written
+from chainrule.grading.written import NotFinite, Written, finest_unit, written
 from chainrule.ir import Array
 from chainrule.language import Language, index_of
 from chainrule.tensors import Tensor
@@ -47,16 +53,15 @@ def check(output: Tensor, claims: Mapping[str, Any], *, optimizer: Any = None, l
         language: of the messages, "en" or "zh".
 
     Returns:
-        A `Grading`, from claim to `Finding`. A name that is not in the calculation is not graded.
+        A `Grading`, from claim to `Finding`. Not graded are a name that is not in the calculation, a claim that is neither a
+        number nor a formula, and a formula that cannot be read.
 
     Raises:
-        ArgumentError: no claims, or one that is neither a number nor a formula.
+        ArgumentError: no claims, no Tensor, no optimiser, or a name that is no text.
     """
     index_of(language)
-    if not isinstance(output, Tensor):
-        raise ArgumentError(
-            f"check got a {type(output).__name__}", "it takes a Tensor", "Pass the last Tensor of the calculation."
-        )
+    checks.kind(output, Tensor, "check got {}", "it takes a Tensor", "Pass the last Tensor of the calculation.")
+    check_optimizer(optimizer, "check")
     if not isinstance(claims, Mapping) or not claims:
         raise ArgumentError("check got no claims", "it takes a mapping from names to numbers", 'Write {"O5": 0.69}.')
     nameless = next((name for name in claims if not isinstance(name, str)), None)
@@ -108,24 +113,31 @@ class _Grader:
         self._largest = max((float(np.max(v, where=np.isfinite(v), initial=0.0)) for v in values), default=0.0)
 
     def grade(self, claims: Mapping[str, Any]) -> Grading:
-        numbers = {name: written(given) for name, given in claims.items()}
         quantities = {name: find_quantity(name, self.world.calc, self.world.optimizer) for name in claims}
+        numbers: dict[str, Written | None] = {}
         todo: dict[str, _Claim] = {}
-        for name, number_given in numbers.items():
-            quantity = quantities[name]
-            if number_given is not None and quantity is not None:
-                todo[name] = self._without_noise(_Claim(quantity, number_given, self.world.value(quantity)))
-                numbers[name] = todo[name].written
+        refused: dict[str, Finding] = {}
+        for name, quantity in quantities.items():
+            try:
+                numbers[name] = number_given = written(claims[name])
+                if number_given is not None and quantity is not None:
+                    todo[name] = self._without_noise(_Claim(quantity, number_given, self.world.value(quantity)))
+                    numbers[name] = todo[name].written
+            except ChainruleError as error:
+                numbers[name] = None
+                refused[name] = self._refused(name, quantity, claims[name], error)
         unit = finest_unit(w for w in numbers.values() if w is not None)
         todo = {name: self._with_zeros(claim, unit) for name, claim in todo.items()}
         self.sheet = list(todo.values())
         found = {}
         for name, given in claims.items():
             number_given = numbers[name]
-            if name in todo:
+            if name in refused:
+                found[name] = refused[name]
+            elif name in todo:
                 found[name] = self._number(todo[name])
             elif number_given is None:
-                claim = FormulaClaim(name, quantities[name], str(given))
+                claim = FormulaClaim(name, quantities[name], str(given).strip())
                 found[name] = grade_formula(self.world, claim, slips_of, self.language)
             else:
                 found[name] = self._unknown(name, number_given)
@@ -150,6 +162,20 @@ class _Grader:
         """Which numbers are so small beside the terms that a quantity is made of that float64 cannot tell them from 0."""
         tiny = (value != 0.0) & (np.abs(value) <= _TINY * self._largest)
         return np.asarray(tiny & (np.abs(value) <= 2.0 * noise(self.world, quantity, tiny)))
+
+    def _refused(self, name: str, quantity: Quantity | None, given: Any, error: ChainruleError) -> Finding:
+        """A claim that cannot be compared: wrong if it is no finite number while the true value is; else not graded."""
+        text = _as_text(given)
+        if isinstance(error, NotFinite) and quantity is not None:
+            with suppress(ChainruleError):
+                true = self.world.value(quantity)
+                if np.all(np.isfinite(true)):
+                    words = {"symbol": quantity.symbol.text, "given": text, "true": shown(true, 7)}
+                    reason = phrase("slip-not-finite", self.language)
+                    said = phrase("verdict-wrong", self.language, reason=reason, **words)
+                    return Finding("wrong", "unexplained", text, true, said)
+        said = phrase("verdict-refused", self.language, name=symbol(name).text, reason=str(error))
+        return Finding("not-graded", None, text, None, said)
 
     # ---------------------------------------------------------------------------------------- verdicts
     def _number(self, claim: _Claim) -> Finding:
@@ -293,7 +319,13 @@ class _Grader:
     # ---------------------------------------------------------------------------------------- diagnosis
     def _diagnosed(self, quantity: Quantity, given: Written, true: Array) -> Finding:
         kept = {c.quantity: c.written.value for c in self.earlier if not c.wrong and c.quantity != quantity}
-        found, chance = (self.explainer.slip(quantity, given, kept) if given.digits else None) or (None, 1.0)
+        pathless = without_path(quantity)
+        if pathless is not None:
+            found, chance = pathless, 0.0
+        elif _has_other_shape_alone(given, true):
+            found, chance = None, 1.0
+        else:
+            found, chance = (self.explainer.slip(quantity, given, kept) if given.digits else None) or (None, 1.0)
         if found is None and given.value.shape != true.shape:
             turned = given.value.ndim > 1 and given.value.shape == true.shape[::-1]
             shapes = {"given": _shape(given.value, self.language), "right": _shape(true, self.language)}
@@ -319,6 +351,23 @@ class _Grader:
         true = np.where(self._is_noise(quantity, true), 0.0, true)
         words |= {"symbol": quantity.symbol.text, "given": as_given(given), "true": shown(true, max(7, given.digits + 1))}
         return phrase(f"verdict-{verdict}", self.language, **words)
+
+
+def _has_other_shape_alone(given: Written, true: Array) -> bool:
+    """Whether the numbers are right, though not their shape: [0.69] for 0.69."""
+    if given.value.shape == true.shape or given.value.size != true.size:
+        return False
+    numbers = given.shaped(true.shape)
+    return numbers.agrees(true) or bool(np.all(numbers.cutting(true)))
+
+
+def _as_text(given: Any) -> str:
+    if isinstance(given, str | float | np.floating | Decimal):
+        return str(given)
+    try:
+        return reprlib.repr(given)
+    except ValueError:  # an integer of more digits than Python writes
+        return type(given).__name__
 
 
 def _shape(value: Array, language: Language) -> str:

@@ -24,7 +24,7 @@ from chainrule.derivations.symbols import Formula, symbol, typed
 from chainrule.derivations.update import moments, step_inputs, stepped
 from chainrule.errors import ChainruleError
 from chainrule.grading.inner_statistics import Held, with_held_statistics
-from chainrule.ir import LEAVES, Array, Node
+from chainrule.ir import LEAVES, Array, Node, topological
 from chainrule.ops.primitive import lookup
 
 _DERIVATIVE = re.compile(r"d([^/]+)/\s*d(.+)")
@@ -228,15 +228,17 @@ class World:
         return found
 
     def gradient(self, output: Node, node: Node) -> Array:
-        """∂output/∂node.
+        """∂output/∂node; zeros where no path leads from the node to the output.
 
         Raises:
-            GradientError: it does not exist.
+            GradientError: a primitive without a derivative is on a path.
         """
         if output is self.calc.output and self.gradients:
             return _backward_with(self.calc, node, self.gradients)
         if output is self.calc.output and node in self._of_output:
             return self._of_output[node]
+        if not leads_to(node, output):
+            return np.zeros(node.shape, node.dtype)
         return whole_gradient(output, node)
 
     @cached_property
@@ -310,6 +312,11 @@ class World:
         place = Place(copies.get(quantity.place.node, quantity.place.node), quantity.place.index)
         output = quantity.output
         return replace(quantity, place=place, output=None if output is None else copies.get(output, output))
+
+
+def leads_to(node: Node, output: Node) -> bool:
+    """Whether a node is the output or what it is calculated from."""
+    return node in topological([output])
 
 
 def _put(found: dict[Node, Array], place: Place, value: Array, whole: Array | None) -> None:

@@ -18,6 +18,7 @@ KINDS = (
     "sign",
     "constant-factor",
     "missing-path",
+    "no-path",
     "stale-weight",
     "derivative-at-output",
     "other-function",
@@ -38,7 +39,8 @@ class Finding:
 
     Attributes:
         verdict: "right"; "rounded" (right but for rounding carried forward); "follow-on" (right, given an earlier wrong value);
-            "wrong"; or "not-graded" (its name is not in the calculation, or its formula mentions itself).
+            "wrong"; or "not-graded" (its name is not in the calculation, it is neither a number nor a formula that can be read,
+            its formula is circular, or the gradient does not exist).
         kind: of a wrong claim, the slip that explains it, one of `KINDS`; of one that was not graded, "equals-other-quantity"
             if it is that; else None.
         given: as it was written.

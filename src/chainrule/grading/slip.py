@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import filterfalse, groupby
 from typing import Any
 
-from chainrule.grading.quantities import Quantity
+from chainrule.derivations.symbols import symbol
+from chainrule.grading.quantities import Quantity, leads_to
 from chainrule.grading.words import phrase
 from chainrule.grading.written import Written
 from chainrule.language import Language
@@ -79,6 +80,14 @@ def in_order(slips: Iterable[Slip], others: Iterable[Sequence[Slip]], quantity: 
     yield from filter(comes_first, later)
     yield from others
     yield from filterfalse(comes_first, later)
+
+
+def without_path(quantity: Quantity) -> Slip | None:
+    """Why a gradient is 0 whose output was not calculated from what it is taken by; else None."""
+    if quantity.output is None or leads_to(quantity.place.node, quantity.output):
+        return None
+    words = {"target": symbol(quantity.place.name).text, "output": symbol(quantity.output.name or "").text}
+    return slip("no-path", "slip-no-path", 0.0, **words)
 
 
 def alike(slips: Iterable[Slip]) -> Iterator[Sequence[Slip]]:

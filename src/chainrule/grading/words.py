@@ -33,6 +33,7 @@ PHRASES: dict[str, Phrase] = {
         "It was not graded. The names here are {names}, and gradients such as {gradient}.",
         "因此没有评分。可用的名称有 {names}，以及 {gradient} 这样的梯度。",
     ),
+    "verdict-refused": ("{name} was not graded: {reason}", "{name} 没有评分：{reason}"),
     "verdict-formula-right": (
         "{symbol} = {given} is right: equal at every point tried.",
         "{symbol} = {given} 正确：在所有试验点上相等。",
@@ -67,6 +68,10 @@ PHRASES: dict[str, Phrase] = {
     "slip-constant": ("It is off by the constant factor {factor}.", "差了常数因子 {factor}。"),
     "slip-constant-left": ("The constant factor {factor} is missing.", "漏掉了常数因子 {factor}。"),
     "slip-path": ("The path over {path} is forgotten.", "漏掉了经过 {path} 的路径。"),
+    "slip-no-path": (
+        "No path leads from {target} to {output}, so the derivative is 0.",
+        "没有从 {target} 到 {output} 的路径，所以导数为 0。",
+    ),
     "slip-only-path": (
         "Only the path over {path} is counted; the others are forgotten.",
         "只算了经过 {path} 的路径，漏掉了其他路径。",
@@ -155,6 +160,10 @@ PHRASES: dict[str, Phrase] = {
     "slip-array-transposed": ("It is the transpose of the right matrix.", "它是正确矩阵的转置。"),
     "slip-shape": ("Its shape is {given}, and must be {right}.", "它的形状是 {given}，应为 {right}。"),
     "shape-of-number": ("that of a single number", "单个数"),
+    "slip-not-finite": (
+        "The number given is infinite, undefined or too large for float64.",
+        "给出的数是无穷大、未定义，或超出 float64 的范围。",
+    ),
     "slip-other": ("That is {other} = {value}.", "那是 {other} = {value}。"),
     "slip-other-extra": ("That is {other} = {value}: a factor {factor} too many.", "那是 {other} = {value}：多乘了 {factor}。"),
     "slip-other-missing": (

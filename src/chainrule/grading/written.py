@@ -36,6 +36,10 @@ _ALL_DIGITS = 17  # of an exact number
 _FLOAT_DIGITS = 15  # that float64 can tell
 
 
+class NotFinite(ArgumentError):
+    """A number that is infinite, undefined, or beyond what float64 holds."""
+
+
 @dataclass(frozen=True)
 class Written:
     """A number, or an array of numbers, as it was written.
@@ -84,9 +88,13 @@ class Written:
         """The same with 0, without decimals that were written, in place of the numbers that are noise."""
         return replace(self, value=np.where(noise, 0.0, self.value), unit=np.where(noise, np.inf, self.unit))
 
+    def shaped(self, shape: tuple[int, ...]) -> Written:
+        """The same numbers in another shape."""
+        return replace(self, value=self.value.reshape(shape), unit=self.unit.reshape(shape))
+
     def as_number(self) -> Written:
         """The only number of an array of one."""
-        return replace(self, value=self.value.reshape(()), unit=self.unit.reshape(()))
+        return self.shaped(())
 
     @property
     def digits(self) -> int:
@@ -132,6 +140,7 @@ def written(given: Any, outer: tuple[Any, ...] = ()) -> Written | None:
         outer: the lists around it.
 
     Raises:
+        NotFinite: it is, or holds, a number that is not finite in float64.
         ArgumentError: neither.
     """
     if isinstance(given, str):
@@ -168,7 +177,7 @@ def _parsed(text: str) -> Written | None:
         value = np.inf
     if not np.isfinite(value):
         given = f"the claim {text[:60]!r} was made"
-        raise ArgumentError(given, "a claim is a finite number", "Check the calculation.")
+        raise NotFinite(given, "a claim is a finite number in float64", "Check the calculation.")
     return Written(text.strip(), np.asarray(value), np.asarray(0.0 if exponent is None else float(f"1e{exponent}")))
 
 
@@ -187,9 +196,9 @@ def _listed(text: str) -> Written | None:
     try:
         found = json.loads(_ENTRY.sub(r'"\g<0>"', text))
         parts = np.asarray(found, dtype=object)
-        is_numbers = all(isinstance(p, str) and p[0] != "[" and _parsed(p) is not None for p in parts.flat)
     except ValueError:
         return None
+    is_numbers = all(isinstance(p, str) and p[0] != "[" and _parsed(p) is not None for p in parts.flat)
     return _array(found) if parts.size and is_numbers else None
 
 
