@@ -25,7 +25,7 @@ def train(*arguments):
 def untrained(path, target, **settings):
     """A run folder with a network that has learnt nothing, for what is read and written around it."""
     problem = PreparedData.load(path, Config(target=target, **settings))
-    network = nn.Linear(problem.X.shape[1], problem.outputs)
+    network = nn.Linear(problem.X.shape[1], problem.target.outputs)
     Path("run").mkdir()
     Predictor(network, problem.features, problem.target, {}).save("run/model.safetensors")
     return problem
@@ -231,3 +231,30 @@ def test_the_hours_of_a_date_are_learnt(here):
     (here / "bikes.csv").write_text("when,count\n" + "".join(f"{t}:00,{v:.4f}\n" for t, v in zip(hours, y, strict=True)))
     out = train("bikes.csv", "-t", "count", "--epochs", "30")
     assert float(line(out, "r2").split()[1]) > 0.9
+
+
+def test_answers_never_share_a_name_with_columns_that_are_kept(here):
+    """Nor with each other: the target may be called like a probability."""
+    names = ["p(a)", "predicted p(a)", "p(b)", "x"]
+    rows = [["ab"[k % 2], "1", "2", str(k)] for k in range(20)]
+    Path("t.csv").write_text("\n".join(map(",".join, [names, *rows])) + "\n")
+    untrained("t.csv", "p(a)", include=("predicted p(a)", "p(b)"))
+    keep = [word for name in names for word in ("--keep", name)]
+    header, first, *_ = csv.reader(io.StringIO(chainrule("predict", "run", "t.csv", *keep).stdout))
+    assert header == [*names, *("predicted predicted p(a)", "predicted predicted predicted p(a)", "predicted p(b)")]
+    assert first[:4] == rows[0]
+    header, *_ = csv.reader(io.StringIO(chainrule("predict", "run", "t.csv").stdout))
+    assert header == ["p(a)", "predicted p(a)", "p(b)"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("1234567890123456789", "1234567890123456789"),
+        ("-1,234,567,890,123,456,789", "-1,234,567,890,123,456,789"),
+        ("1234567890123.50", "1234567890123.5"),
+    ],
+)
+def test_the_first_value_is_shown_in_all_its_digits(here, cell, shown):
+    Path("t.csv").write_text(f'v,w\n,1\n"{cell}",2\n5,3\n7,4\n')
+    assert shown in line(chainrule("info", "t.csv").stdout, "v").split()

@@ -1,5 +1,6 @@
 """Built-in data sets, and `load`, which finds the right reader."""
 
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import chainrule.data
 from chainrule.data import BUILTIN, Dataset, FeatureEncoder, ImageSet, Table, TargetEncoder, builtin, load
 from chainrule.data.shipped import SHIPPED
 from chainrule.errors import DataError, MissingDependency
+from chainrule.job import Config
+from chainrule.job.inputs import encoder_for
 
 RANDOM = ["quadrants", "circles", "moons", "spirals", "gaussians"]
 
@@ -137,3 +140,14 @@ def test_importing_imports_nothing_optional():
 
 def test_every_export_is_there_and_documented():
     assert all(getattr(chainrule.data, name).__doc__ for name in chainrule.data.__all__)
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.csv", "pipe.npz", os.devnull])
+def test_pipes_and_devices_are_not_read(tmp_path, name):
+    path = tmp_path / name  # that of the device, whose name is absolute
+    if name != os.devnull:
+        os.mkfifo(path)
+    encoder = encoder_for(path)  # does not wait for a writer
+    for read in (load, lambda path: encoder.read(path, Config())):
+        with pytest.raises(DataError, match=f"{name} is a pipe or a device; a regular file was expected.*into a file"):
+            read(path)

@@ -122,6 +122,23 @@ def test_empty_rows_within_a_table_are_rows(write):
     assert read_table(write("a\n1\n3\n\x1a"))["a"].values.tolist() == [1, 3]
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["v\n1\n\n\n3\n\n\n", "\n\nv\n1\n\n\n3", "sep=;\r\n\r\nv\r\n1\r\n\r\n\r\n3\r\n\x1a", '"v"\n"1"\n\n""\n"3"\n\n'],
+)
+def test_a_blank_line_of_a_table_of_one_column_is_an_empty_cell(write, content):
+    path = write(content)
+    np.testing.assert_array_equal(read_table(path)["v"].values, [1, np.nan, np.nan, 3])
+    line = 1 + content[: content.index("3")].count("\n")
+    path.write_text(content.replace("3", "x"), newline="")
+    with pytest.raises(DataError, match=f"line {line}, column 'v': 'x' is not a number"):
+        read_table(path, kinds={"v": "numeric"})
+
+
+def test_blank_lines_of_a_wider_table_are_no_rows(write):
+    assert read_table(write("\n\na,b\n1,2\n\n3,4\n"))["a"].values.tolist() == [1, 3]
+
+
 def test_decimal_commas_in_semicolon_files(write):
     table = read_table(write("a;b\n1,5;3\n-2,25;4\n"))
     assert table["a"].values.tolist() == [1.5, -2.25]

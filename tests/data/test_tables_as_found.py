@@ -617,6 +617,25 @@ def test_durations_are_hours(path, cells, hours):
     assert column.remark == "in 'h'"
 
 
+def test_zero_is_a_duration_among_others(path):
+    cells = ["0", "0:45:00", "1h30m", "120:00:30", "0.0"] * 12
+    column = table_of(path, v=cells)["v"]
+    assert (column.reading, column.unit, column.values[:3].tolist()) == ("numeric:duration", "h", [0, 0.75, 1.5])
+    assert column.values[4] == 0
+    write(path, v=["0", "0"])
+    assert read_table(path, kinds={"v": "numeric:duration"})["v"].values.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("cell", "unit", "value"), [("1h30m", "h", 1.5), ("5 kg", "kg", 5)])
+@pytest.mark.parametrize("kind", [None, "numeric"])
+def test_a_block_of_zeros_is_in_every_unit(path, monkeypatch, cell, unit, value, kind):
+    monkeypatch.setattr("chainrule.data.blocks._BLOCK_BYTES", 64)
+    monkeypatch.setattr("chainrule.data.blocks._ROWS", 16)
+    write(path, v=["0"] * 40 + [cell] * 40)
+    column = read_table(path, kinds={} if kind is None else {"v": kind})["v"]
+    assert (column.unit, column.values[0], column.values[-1]) == (unit, 0, value)
+
+
 def test_times_of_day_are_durations_only_where_one_is_longer_than_a_day_or_they_are_said_to_be(path):
     cells = [f"{k % 24}:15:00" for k in range(60)]
     assert table_of(path, v=cells)["v"].date_order == "hour:minute"

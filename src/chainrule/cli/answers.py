@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,7 @@ def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool,
     show_notes(predictor.features.notes(read))
     names = predictor.row_names(read, keep)
     found = predictor.predict(read)
-    answer = predictor.target.name
-    header = [*names, f"predicted {answer}" if answer in names else answer, *(f"p({label})" for label in found.classes)]
+    header = _header(names, [predictor.target.name, *(f"p({label})" for label in found.classes)])
     columns = [*names.values(), *_answers(found)]
     if escape_formulas:
         header, columns = _escaped(header), [_escaped(column) for column in columns]
@@ -68,6 +67,17 @@ def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool,
         echo(text, nl=False)
     else:
         sys.stdout.write(text)
+
+
+def _header(names: Iterable[str], answers: Iterable[str]) -> list[str]:
+    """Names of the columns: an answer gets another name where a column that is copied has its own."""
+    header = dict.fromkeys(names)
+    for answer in answers:
+        name = answer
+        while name in header:
+            name = f"predicted {name}"
+        header[name] = None
+    return list(header)
 
 
 def _answers(found: Predictions) -> list[list[str]]:

@@ -101,7 +101,10 @@ class DelimitedSource:
                         encoding="utf8" if self._layout.encoding == delimited.UTF8 else self._layout.encoding,
                     ),
                     pyarrow.csv.ParseOptions(
-                        delimiter=self._layout.delimiter, newlines_in_values=True, invalid_row_handler=_unless_end_of_file
+                        delimiter=self._layout.delimiter,
+                        newlines_in_values=True,
+                        ignore_empty_lines=not self._layout.blank_rows,
+                        invalid_row_handler=_unless_end_of_file,
                     ),
                     pyarrow.csv.ConvertOptions(
                         column_types=dict.fromkeys(raw_names, pa.string()),

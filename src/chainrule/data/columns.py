@@ -75,6 +75,7 @@ class Column:
         unit: the currency or unit that stands beside every number, such as "%" or "kg"; empty where none does.
         gaps: words that stand for missing values, and in how many cells; without the empty one.
         note: a remark on how the column was read; usually empty.
+        first: the first number as it is in the file, where it has more digits than float64; else empty.
         written: the cells as they are in the file, where `read_table` was asked to keep them.
     """
 
@@ -87,6 +88,7 @@ class Column:
     unit: str = ""
     gaps: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    first: str = ""
     written: Words | None = None
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ Only `reading` imports this module: pyarrow is optional.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -166,9 +167,13 @@ def _single_word(survey: Survey) -> Seen | None:
     for name, trial in survey.trials.items():
         if name not in BOOLEANS and len(trial.failed) == 1:
             seen = next(iter(trial.failed.values()))
-            if seen.count > 1 and trial.fails_only(seen.word) and not any(c.isdigit() for c in seen.word):
+            if seen.count > 1 and trial.fails_only(seen.word) and not any(map(_is_numeral, seen.word)):
                 return seen
     return None
+
+
+def _is_numeral(character: str) -> bool:
+    return unicodedata.category(character).startswith("N")  # also ¹ and ½
 
 
 def _half_numbers(survey: Survey) -> str:

@@ -55,7 +55,12 @@ class Layout:
     delimiter: str
     names: tuple[str, ...]
     longest: int
-    skipped: int = 0
+    skipped: int
+
+    @property
+    def blank_rows(self) -> bool:
+        """Whether a blank line is a row: in a table of one column it is an empty cell."""
+        return len(self.names) == 1
 
 
 def inspect(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Layout:
@@ -70,15 +75,15 @@ def inspect(path: Path, delimiter: str | None = None, encoding: str | None = Non
         raise ArgumentError(f"the delimiter is {delimiter!r}", "it must be one character", "Pass ',' or '\\t'.")
     encoding = _encoding(path, encoding)
     odd_quotes, longest = _check_lines(path, encoding)
-    said = _said_delimiter(path, encoding)
-    delimiter = delimiter or said or _sniff(path, encoding)
-    layout = Layout(path, encoding, delimiter, _header(path, delimiter, encoding), longest, int(said is not None))
+    delimiter = delimiter or _said_delimiter(path, encoding) or _sniff(path, encoding)
+    line, names = _header(path, delimiter, encoding)
+    layout = Layout(path, encoding, delimiter, names, longest, line - 1)
     return replace(layout, longest=check_records(layout)) if odd_quotes else layout
 
 
 def line_of_row(layout: Layout, row: int) -> int:
     """The line of the file on which data row `row`, counted from 0, starts."""
-    with _records(layout.path, layout.delimiter, layout.encoding, strict=False) as records:
+    with _records(layout.path, layout.delimiter, layout.encoding, strict=False, blank_rows=layout.blank_rows) as records:
         return next(islice(records, row + 1, None), (0, []))[0]
 
 
@@ -243,21 +248,24 @@ def _other_encoding(path: Path, place: str) -> DataError:
 
 
 @contextmanager
-def _records(path: Path, delimiter: str, encoding: str, *, strict: bool = True) -> Iterator[Iterator[tuple[int, list[str]]]]:
-    """(line, cells) of every record that is not blank, the header included."""
+def _records(
+    path: Path, delimiter: str, encoding: str, *, strict: bool = True, blank_rows: bool = False
+) -> Iterator[Iterator[tuple[int, list[str]]]]:
+    """(line, cells) of the header and of every record after it that is not blank, or of all with `blank_rows`."""
     csv.field_size_limit(_MAX_CELL)
     with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
         first = text.readline()
         skipped = int(_EXCEL_DELIMITER.fullmatch(first) is not None)
         lines = text if skipped else chain([first], text)
-        yield _numbered(csv.reader(lines, delimiter=delimiter, strict=strict), skipped)
+        yield _numbered(csv.reader(lines, delimiter=delimiter, strict=strict), skipped, blank_rows)
 
 
-def _numbered(reader: Iterator[list[str]], skipped: int) -> Iterator[tuple[int, list[str]]]:
-    start = skipped + 1
+def _numbered(reader: Iterator[list[str]], skipped: int, blank_rows: bool) -> Iterator[tuple[int, list[str]]]:
+    start, has_header = skipped + 1, False
     for record in reader:
-        if record and record != [END_OF_FILE]:
+        if (record or (blank_rows and has_header)) and record != [END_OF_FILE]:
             yield start, record
+            has_header = True
         start = skipped + reader.line_num + 1  # type: ignore[attr-defined]
 
 
@@ -286,10 +294,11 @@ def _fit(path: Path, delimiter: str, encoding: str) -> tuple[float, int]:
     return (widths.count(widths[0]) / len(widths), widths[0])
 
 
-def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
+def _header(path: Path, delimiter: str, encoding: str) -> tuple[int, tuple[str, ...]]:
+    """The line of the header, and its names."""
     with _records(path, delimiter, encoding) as records:
         try:
-            _, cells = next(records, (1, []))
+            line, cells = next(records, (1, []))
         except csv.Error as error:
             raise DataError(
                 f"{path}, line 1: the header cannot be read ({error})", "names were expected", "Correct its quotes."
@@ -302,7 +311,7 @@ def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
             "the first line names the columns",
             "Add a first line with names.",
         )
-    return names
+    return line, names
 
 
 def check_names(path: Path | str, names: tuple[str, ...]) -> None:

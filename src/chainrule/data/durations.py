@@ -5,6 +5,7 @@
     P1DT2H, PT90M, P2W             ISO 8601; years and months have no fixed length, and are not read
     1d 2h, 1h30m, 2 hours 5 min    numbers with their units, the larger one first; also 1天2小时, 3分钟20秒. (2d and 3D alone
                                    are no durations: films are, too.)
+    0                              is the same in every unit
 
 Only `reading` imports this module: pyarrow is optional.
 """
@@ -37,6 +38,7 @@ _LETTERS = "".join(
     )
 )
 _ALONE = r"^[+-]?\d+\s*[dD]$"
+_ZERO = r"^[+-]?0+(?:[.,]0+)?$"
 _PATTERNS = (
     # The sign of the days is theirs alone; without days it is that of the whole.
     r"^(?:(?P<days>[+-]?\d+)(?:\s*(?i:days?|d|天|日),?\s*|\s+))?(?P<sign>[+-])?"
@@ -51,7 +53,7 @@ def parse_durations(words: Array) -> Numbers:
     """Hours, NaN where a word is no duration."""
     words = pc.replace_substring_regex(normalised(words), "^[−‒–]", "-")
     words = pc.replace_substring_regex(words, _ALONE, "")
-    hours = np.full(len(words), np.nan)
+    hours = np.where(np.asarray(pc.fill_null(pc.match_substring_regex(words, _ZERO), False)), 0.0, np.nan)
     for pattern in _PATTERNS:
         if matches_any(words, pattern):
             found = _parse(words, pattern)

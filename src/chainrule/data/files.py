@@ -29,6 +29,12 @@ def existing_file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder", "a file was expected", "Name one file inside it.")
+    if path.exists() and not path.is_file():
+        raise DataError(
+            f"{path} is a pipe or a device",
+            "a regular file was expected, as data is read more than once",
+            "Write the data into a file, and name that.",
+        )
     if not path.is_file():
         siblings = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else []
         fix = did_you_mean(path.name, siblings) if siblings else "Check the spelling of the path."

@@ -113,6 +113,8 @@ def holds_pictures(path: Path) -> bool:
 
 def _is_idx(path: Path) -> bool:
     """Whether the file starts like an IDX file of bytes, plain or gzip."""
+    if not path.is_file():  # what is read from a pipe is gone
+        return False
     try:
         with open_bytes(path) as stream:
             return stream.read(3) == bytes((0, 0, _IDX_BYTES))

@@ -6,8 +6,9 @@ A *format* says which sign is the decimal mark. It is named by an example:
     1.234,5    the other way round
 
 In both, blanks, apostrophes and underscores may stand between thousands, digits may be of any script, a number may have an
-exponent (1e3), a sign before or behind it (a dash is a minus), or the brackets of an accountant, (12) for -12; and a currency
-or unit may stand beside it: $1,200, 45%, 10 kg. The number is the one that is written: 45% is 45 in the unit %.
+exponent (1e3), a sign before or right behind it (a dash is a minus), or the brackets of an accountant, (12) for -12; and a
+currency or unit may stand beside it: $1,200, 45%, 10 kg. The number is the one that is written: 45% is 45 in the unit %. A dash
+in place of the decimals is none, as in prices: 5,- and 5.-- are 5.
 
 Only `reading` imports this module: pyarrow is optional.
 """
@@ -40,20 +41,23 @@ _UNITS = (
 _BEFORE = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|(?:{_CURRENCIES})\.?)"
 _GLUED = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|[%‰+]|°[CFK]?|(?i:{_CURRENCIES}|{_UNITS})\.?|\p{{Han}}+)"
 _APART = r"(?:.+?)"  # checked by itself: classes such as \pL take long to compile
-_NO_UNIT = r"[0-9,()].|^[!-/:-@\[-`{-~].*\w"
+_NO_UNIT = r"[0-9,()].|^[!-/:-@\[-`{-~].*\w|^[\-−‒–—]+$"
 _LONGEST_UNIT = 16
 _MINUS = r"\-−‒–"  # hyphen, minus, figure dash, en dash
 # What Excel takes for text, ="12" and '12; a zero in front says that it is a code.
 _EXCEL_TEXT = r"""^(?:="(.*)"|'(.*))$"""
 _EXCEL_CODE = r"""^(?:="|')[+-]?0\d"""
+# Characters that NFKC turns into usual digits although they are none: of footnotes, lists and fractions, and words such as ㏩.
+_NO_DIGIT = r"[\p{No}㋀-㋋㍘-㍰㏠-㏾]"
+_NO_DIGIT_OF_A_UNIT = rf"(?:^|[^\pL\p{{No}}⁺⁻])[⁺⁻]?{_NO_DIGIT}"  # m² and s⁻¹ are units
 
 
 def _pattern(thousands: str, decimal: str) -> str:
     grouped = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{2,3}})*{thousands}\d{{3}}|[1-9]\d{{0,2}}(?:[ '’_]\d{{3}})+"
-    core = rf"(?:{grouped}|\d+)(?:{decimal}\d*)?|{decimal}\d+"
+    core = rf"(?:{grouped}|\d+)(?:{decimal}(?:\d+|--|[\-–—])?)?|{decimal}\d+"
     return (
         rf"^(?P<open>\()?\s*(?P<sign>[+{_MINUS}]?)\s*(?P<before>{_BEFORE})?\s*(?P<inner>[+{_MINUS}]?)(?P<opened>\()?\s*"
-        rf"(?P<core>{core})(?P<exponent>[eE][+-]?\d+)?\s*(?P<close>\))?(?P<trailing>-)?"
+        rf"(?P<core>{core})(?P<exponent>[eE][+-]?\d+)?(?P<trailing>-)?\s*(?P<close>\))?"
         rf"(?P<after>\s*{_GLUED}|\s+{_APART})?\s*(?P<closed>\))?$"
     )
 
@@ -81,7 +85,7 @@ def parse_plain(words: Array) -> NDArray[np.float64]:
 
 def parse_format(words: Array, form: str) -> Numbers:
     """Numbers in one of NUMBER_FORMATS, with their units."""
-    words = normalised(words)
+    words = normalised(words, _NO_DIGIT_OF_A_UNIT)
     if not matches_any(words, _PATTERNS[form]):
         return Numbers(np.full(len(words), np.nan), None)
     parts = pc.extract_regex(words, _PATTERNS[form])
@@ -89,7 +93,7 @@ def parse_format(words: Array, form: str) -> Numbers:
     def part(name: str) -> Array:
         return pc.struct_field(parts, name)
 
-    digits = pc.replace_substring_regex(part("core"), r"[ '’_,]" if form == POINT else r"[ '’_.]", "")
+    digits = pc.replace_substring_regex(part("core"), r"[ '’_,\-–—]" if form == POINT else r"[ '’_.\-–—]", "")
     digits = pc.binary_join_element_wise(
         digits if form == POINT else pc.replace_substring(digits, ",", "."), part("exponent"), ""
     )
@@ -97,6 +101,7 @@ def parse_format(words: Array, form: str) -> Numbers:
     opened, closed = _marks(part("open")) + _marks(part("opened")), _marks(part("close")) + _marks(part("closed"))
     minus = sum((_marks(part(name), "-", *_MINUS[2:]) for name in ("sign", "inner", "trailing")), opened)
     wrong = (opened != closed) | (minus > 1) | (_marks(part("sign"), "+") & (minus > 0))
+    wrong |= _marks(part("trailing")) & ~np.asarray(pc.fill_null(pc.match_substring_regex(part("core"), r"\d$"), True))
     units = pc.fill_null(pc.utf8_trim_whitespace(pc.binary_join_element_wise(part("before"), part("after"), "")), "")
     wrong |= np.asarray(pc.greater(pc.utf8_length(units), _LONGEST_UNIT)) | np.asarray(
         pc.match_substring_regex(units, _NO_UNIT)
@@ -116,15 +121,16 @@ def matches_any(words: Array, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(words, pattern)).as_py())
 
 
-def normalised(words: Array) -> Array:
+def normalised(words: Array, unreadable: str = _NO_DIGIT) -> Array:
     """Words with digits of every script and full-width signs as usual ones, every kind of blank as a blank, and without what
-    makes Excel take a cell for text.
+    makes Excel take a cell for text; empty where `unreadable` is found, since 5¹ is not 51.
     """
     if matches_any(words, _EXCEL_TEXT):
         code = pc.match_substring_regex(words, _EXCEL_CODE)
         words = pc.if_else(code, words, pc.replace_substring_regex(words, _EXCEL_TEXT, r"\1\2"))
     if pc.all(pc.string_is_ascii(words)).as_py() is not False:
         return words
+    words = pc.if_else(pc.match_substring_regex(words, unreadable), "", words)
     words = pc.utf8_trim_whitespace(pc.utf8_normalize(words, "NFKC"))
     if not matches_any(words, r"[^\x00-\x7f\PN]"):
         return words

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chainrule.data.blocks import Array, Source, opened
-from chainrule.data.columns import Column, Words, boolean_column, number_column, with_kind, word_column
+from chainrule.data.columns import LARGEST_EXACT, Column, Words, boolean_column, number_column, with_kind, word_column
 from chainrule.data.deciding import Rule, decide
 from chainrule.data.gaps import EVERYWHERE
 from chainrule.data.parsing import (
@@ -104,6 +104,7 @@ class _Numbers:
         self.rule = rule
         self._parser = parser
         self._values = np.empty(n_rows)
+        self._first: str | None = None  # see `Column.first`
 
     def put(self, first_row: int, cells: Array, source: Source) -> None:
         numbers = as_plain_numbers(cells) if self._parser == PLAIN and not self.rule.missing else None
@@ -124,6 +125,8 @@ class _Numbers:
                 "Correct the cell, or empty it to make it missing.",
             )
         self._values[first_row : first_row + len(numbers)] = numbers
+        if self._first is None and len(present := np.flatnonzero(~np.isnan(numbers))):
+            self._first = str(cells[int(present[0])]) if abs(numbers[present[0]]) >= LARGEST_EXACT else ""
 
     def column(self, kind: str | None) -> Column:
         rule = self.rule
@@ -139,6 +142,7 @@ class _Numbers:
             number_format=self._parser.partition(":")[2] if self._parser.startswith("numeric:") else "",
             unit=rule.unit,
             gaps=rule.gaps,
+            first=self._first or "",
             note="; ".join(filter(None, [rule.note, column.note])),
         )
         return with_kind(found, kind) if kind else found

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from chainrule.data import parsing
 from chainrule.data.blocks import Array
 from chainrule.data.gaps import BESIDE_FLAGS
-from chainrule.data.parsing import BOOLEANS, COMMA, FORMATS, PARSERS, PLAIN, POINT
+from chainrule.data.parsing import BOOLEANS, COMMA, DURATIONS, FORMATS, PARSERS, PLAIN, POINT
 
 # A column of which at least this share, but not all, reads as numbers or dates is taken for a column with wrong cells.
 MOSTLY = 0.9
@@ -126,10 +126,11 @@ class Survey:
         return len(trial.failed) <= _MOST_STRANGE or trial.read >= MOSTLY * self.present
 
     def _observe_numbers(self, cells: Array, numbers: NDArray[np.float64]) -> None:
-        """A block of plain numbers: every parser of numbers but that with decimal commas reads them."""
+        """A block of plain numbers: every parser of numbers but that with decimal commas reads them; that of durations, 0."""
         count = len(cells) - cells.null_count
         if not count:
             return
+        zero = not np.nan_to_num(numbers).any()  # the same in every unit
         self.present += count
         if len(self.numbers) <= FEW_NUMBERS:
             self.numbers.update(numbers[~np.isnan(numbers)][:1000].tolist())
@@ -138,15 +139,16 @@ class Survey:
             zero = pc.index(pc.match_substring_regex(words, r"^\s*0\d"), True).as_py()
             self.leading_zero = "" if zero < 0 else words[zero].as_py().strip()
         for name, trial in self.trials.items():
-            if name == PLAIN or (name in FORMATS and words is not None):
+            if name == PLAIN or (words is not None and (name in FORMATS or (name == DURATIONS and zero))):
                 trial.read += count
-                trial.units.setdefault("", Seen(0, 0, ""))
+                if not zero:
+                    trial.units.setdefault("", Seen(0, 0, ""))
             else:
                 self._fail(trial, cells, cells.is_valid(), count)
         if COMMA in self.trials and words is not None:
             self._observe_points(words)
         if self.kind is None:
-            numeric = {PLAIN, *FORMATS}
+            numeric = {PLAIN, *FORMATS, *([DURATIONS] if zero else [])}
             self.trials = {name: trial for name, trial in self.trials.items() if name in numeric}
 
     def _observe_points(self, words: Array) -> None:

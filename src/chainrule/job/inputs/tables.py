@@ -158,4 +158,4 @@ class TableEncoder(FeatureEncoder, Encoder[Table]):
 
 def _example(column: Column) -> str:
     """The first value that is there."""
-    return next((text for text in column.texts() if text), "")
+    return column.first or next((text for text in column.texts() if text), "")
