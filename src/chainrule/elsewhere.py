@@ -20,110 +20,54 @@ _ASSIGN = "Make a new Tensor, or write x.assign(value)"
 
 TENSOR: Mapping[str, str] = {
     "add_": _ASSIGN,
-    "all": "Write np.all(x)",
-    "any": "Write np.any(x)",
     "argsort": "Write np.argsort(x)",
     "bool": "Write x.astype(bool)",
     "cast": "Write x.astype(dtype)",
-    "chunk": "Write cr.split(x, sections, axis)",
-    "clamp": "Write x.clip(low, high)",
-    "clone": "Nothing changes a value in place; use the Tensor itself, or x.detach()",
     "contiguous": "Values always are; leave it out",
-    "copy": "Nothing changes a value in place; use the Tensor itself",
     "copy_": "Write x.assign(value)",
     "cpu": _ON_HOST,
     "cuda": _ON_HOST,
     "cumsum": "Write np.tri(n) @ x",
     "data": "Read x.numpy(), or write x.assign(value)",
     "device": _ON_HOST,
-    "dim": "Write x.ndim",
-    "dot": "Write x @ y",
-    "double": "Write x.astype('float64')",
-    "expand": "Write cr.broadcast_to(x, shape)",
-    "expand_as": "Write cr.broadcast_to(x, y.shape)",
     "fill_": _ASSIGN,
-    "float": "Write x.astype('float32')",
     "grad_fn": "Read x.formula(), or x.node",
     "half": "Numbers are float32 or float64; write x.astype('float32')",
     "int": "Write x.astype('int32')",
     "is_leaf": "Write not x.node.inputs",
-    "long": "Write x.astype('int64')",
-    "masked_fill": "Write cr.where(mask, value, x)",
-    "matmul": "Write x @ y",
-    "mm": "Write x @ y",
     "mul_": _ASSIGN,
-    "norm": "Write np.linalg.norm(x)",
-    "numel": "Write x.size",
-    "permute": "Write x.transpose(axes)",
-    "pow": "Write x ** y",
-    "repeat": "Write cr.broadcast_to(x, shape) and reshape",
-    "requires_grad_": "Set x.requires_grad = True, or make it with cr.parameter",
+    "repeat": "Write x.tile(repeats) for PyTorch's repeat, x.repeat_interleave(n, axis) for NumPy's",
     "retain_grad": "Write cr.grad(E, [x])",
-    "reshape_as": "Write x.reshape(y.shape)",
     "round": "Write np.round(x.numpy()); its derivative is 0 everywhere",
     "sub_": _ASSIGN,
-    "t": "Write x.T",
     "take": "Write cr.gather(x, indices)",
-    "to": "Write x.astype(dtype); " + _ON_HOST.lower(),
     "topk": "Write np.argsort(x), and cr.gather",
-    "type": "Write x.astype(dtype)",
-    "type_as": "Write x.astype(y.dtype)",
-    "unbind": "Write tuple(x)",
-    "unsqueeze": "Write cr.expand_dims(x, axis)",
-    "view": "Write x.reshape(shape)",
-    "view_as": "Write x.reshape(y.shape)",
     "zero_": _ASSIGN,
 }
 FUNCTIONS: Mapping[str, str] = {
     "DataLoader": _FIT,
-    "Parameter": "Write cr.parameter(data)",
     "adaptive_avg_pool2d": "Write cr.global_avg_pool(x)",
-    "all": "Write np.all(x)",
-    "any": "Write np.any(x)",
-    "array": "Write cr.tensor(data)",
-    "as_tensor": "Write cr.tensor(data)",
-    "asarray": "Write cr.tensor(data)",
     "autograd": "Write cr.grad(E, [w])",
-    "avg_pool2d": "Write cr.avg_pool(x, window)",
-    "bmm": "Write a @ b",
     "bool": "Write bool, or np.bool_",
-    "cat": "Write cr.concatenate(tensors, axis)",
-    "chunk": "Write cr.split(x, sections, axis)",
-    "clamp": "Write cr.clip(x, low, high)",
     "cross_entropy": "Write nn.CrossEntropyLoss()(outputs, targets)",
     "cuda": _ON_HOST,
     "cumsum": "Write np.tri(n) @ x",
     "device": _ON_HOST,
-    "div": "Write a / b",
-    "dot": "Write a @ b",
     "dropout": "Write nn.Dropout(p)(x)",
     "float": "Write 'float32', or np.float32",
     "float32": "Write np.float32",
     "float64": "Write np.float64",
-    "from_numpy": "Write cr.tensor(array)",
     "inference_mode": "Write with cr.no_grad(): …",
     "int32": "Write np.int32",
     "int64": "Write np.int64",
     "linear": "Write x @ w.T + b, or nn.Linear",
     "load": "Write cr.load_model(path)",
     "long": "Write np.int64",
-    "max_pool2d": "Write cr.max_pool(x, window)",
-    "mm": "Write a @ b",
     "mse_loss": "Write nn.MSELoss()(outputs, targets)",
-    "mul": "Write a * b",
     "ndarray": "Write cr.Tensor",
     "nll_loss": "Write nn.NLLLoss()(outputs, targets)",
-    "norm": "Write np.linalg.norm(x)",
-    "pow": "Write a ** b",
-    "rand": "Write cr.random.uniform(shape)",
-    "randint": "Write np.random.default_rng(seed).integers(low, high, shape)",
-    "randn": "Write cr.random.normal(shape)",
-    "ravel": "Write cr.reshape(x, -1)",
-    "flatten": "Write cr.reshape(x, -1), or nn.Flatten",
     "round": "Write np.round(x.numpy()); its derivative is 0 everywhere",
     "save": "Write cr.save_model(model, path)",
-    "swapaxes": "Write x.swapaxes(a, b)",
-    "unsqueeze": "Write cr.expand_dims(x, axis)",
     "utils": _FIT,
     "value_and_gradient": "Write cr.value_and_grad(f)",
 }
@@ -219,20 +163,33 @@ ESTIMATOR: Mapping[str, str] = {
     "solver": "optimizer",
     "validation_fraction": "validation",
 }
-_KEYWORDS: Mapping[str, str] = {
+# Keywords that mean what one of ours means, the first that a function has, and are taken for it.
+SAME: Mapping[str, str] = {
+    "A": "x",
     "a": "x",
-    "axes": "axis",
+    "a_max": "high",
+    "a_min": "low",
+    "arr": "x",
+    "arrays": "tensors",
     "ddof": "correction",
     "dim": "axis",
     "dims": "axes",
-    "dim0": "axes",
-    "input": "x",
+    "end": "stop",
+    "fill_value": "value",
+    "input": "x a",
     "keepdim": "keepdims",
+    "kernel_size": "window",
+    "m": "x",
     "max": "high",
     "min": "low",
-    "learning_rate": "lr",
-    "unbiased": "correction",
+    "num": "count",
+    "other": "b",
+    "reps": "repeats",
+    "size": "shape",
+    "steps": "count",
 }
+# Those that mean something else, or need another value.
+_KEYWORDS: Mapping[str, str] = {"axes": "axis", "dim0": "axes", "learning_rate": "lr", "unbiased": "correction"}
 _ARGUMENTS: Mapping[str, str] = {
     "create_graph": "Leave it out: gradients of cr.grad are graphs, and can be differentiated again",
     "device": _ON_HOST,
@@ -270,13 +227,13 @@ def missing(owner: str, name: str, known: Iterable[str], instead: Mapping[str, s
         near = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.7)
         fix = f"Did you mean {by_small[near[0]]}?" if near else "Look at the README for what there is"
     end = "" if fix.endswith("?") else "."
-    error = MissingName(f"{owner} has no {name!r}", "names follow NumPy and PyTorch, each thing under one", fix + end)
+    error = MissingName(f"{owner} has no {name!r}", "names follow NumPy and PyTorch", fix + end)
     error.name = name
     return error
 
 
 def explaining_calls(function: C, keywords: Mapping[str, str] = _KEYWORDS) -> C:
-    """The function, whose wrong arguments are a CallError that says what it takes.
+    """The function, whose wrong arguments are a CallError that says what it takes; keywords of `SAME` are no wrong ones.
 
     Args:
         function: with the arguments that it takes.
@@ -288,7 +245,11 @@ def explaining_calls(function: C, keywords: Mapping[str, str] = _KEYWORDS) -> C:
         try:
             return function(*args, **kwargs)
         except TypeError as error:
-            raise _wrong_arguments(function, args, kwargs, keywords) or error from None
+            wrong = _wrong_arguments(function, args, kwargs, keywords)
+            translated = None if wrong is None else _translated(function, args, kwargs)
+            if translated is None:
+                raise wrong or error from None
+        return function(*args, **translated)  # nothing has run yet, as the arguments were refused
 
     return explained  # type: ignore[return-value]
 
@@ -299,6 +260,23 @@ def called(function: Callable[..., R], *args: Any) -> R:
         return function(*args)
     except TypeError as error:
         raise _wrong_arguments(function, args, {}) or error from None
+
+
+def _translated(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The keywords with ours in place of those of the same meaning, if the function takes them."""
+    signature = inspect.signature(function)
+    takes = signature.parameters
+
+    def ours(keyword: str) -> str:
+        meant = () if keyword in takes else SAME.get(keyword, "").split()
+        return next((name for name in meant if name in takes), keyword)
+
+    translated = {ours(keyword): value for keyword, value in kwargs.items()}
+    try:
+        signature.bind(*args, **translated)
+    except TypeError:
+        return None
+    return translated if len(translated) == len(kwargs) else None
 
 
 def _wrong_arguments(
