@@ -94,14 +94,14 @@ FUNCTIONS = _table(
 # -------------------------------------------------------------------------------------------- methods of Tensors
 _SAME_NAME = [
     "abs", "absolute", "add", "all", "allclose", "amax", "amin", "any", "bmm", "broadcast_to", "ceil", "chunk", "clamp",
-    "clone", "cos", "cosh", "deg2rad", "diagonal", "diff", "div", "divide", "dot", "elu", "eq", "equal", "erf", "exp",
+    "clone", "cos", "cosh", "deg2rad", "diagonal", "diff", "div", "divide", "dot", "elu", "eq", "erf", "exp",
     "exp2", "expand_dims", "expm1", "flip", "floor", "ge", "gelu", "greater", "greater_equal", "gt", "hypot",
     "index_select", "inner", "isfinite", "isinf", "isnan", "le", "leaky_relu", "less", "less_equal", "log", "log10",
     "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logsumexp", "lt",
     "masked_fill", "matmul", "maximum", "minimum", "mm", "moveaxis", "mul", "multiply", "mv", "nan_to_num", "ne", "neg",
     "negative", "norm", "not_equal", "numel", "outer", "pow", "power", "rad2deg", "ravel", "reciprocal", "relu",
-    "repeat_interleave", "roll", "sigmoid", "sign", "silu", "sin", "sinh", "softmax", "softplus", "split", "sqrt", "square",
-    "sub", "subtract", "swapaxes", "t", "take_along_axis", "tan", "tanh", "tile", "trace", "tril", "triu", "unbind",
+    "repeat_interleave", "roll", "sigmoid", "sign", "silu", "sin", "sinh", "softmax", "softplus", "sqrt", "square",
+    "sub", "subtract", "t", "take_along_axis", "tan", "tanh", "tile", "trace", "tril", "triu", "unbind",
     "unsqueeze", "vdot",
 ]  # fmt: skip
 
@@ -127,5 +127,4 @@ METHODS = _table(
     }
 )
 for _name, _method in METHODS.items():
-    if _name not in vars(Tensor):  # a method that Tensor writes out stays
-        setattr(Tensor, _name, _method)
+    setattr(Tensor, _name, _method)

@@ -188,7 +188,15 @@ SAME: Mapping[str, str] = {
     "size": "shape",
     "steps": "count",
 }
-# Those that mean something else, or need another value.
+# Functions of which PyTorch's gives something else with a keyword of `SAME`.
+_UNLIKE: Mapping[tuple[str, str], str] = {
+    (
+        name,
+        "dim",
+    ): f"PyTorch's {name} along dim= gives values and positions; write axis= for the values, and arg{name} for where"
+    for name in ("max", "min")
+}
+# Keywords that mean something else, or need another value.
 _KEYWORDS: Mapping[str, str] = {"axes": "axis", "dim0": "axes", "learning_rate": "lr", "unbiased": "correction"}
 _ARGUMENTS: Mapping[str, str] = {
     "create_graph": "Leave it out: gradients of cr.grad are graphs, and can be differentiated again",
@@ -266,6 +274,8 @@ def _translated(function: Callable[..., Any], args: Any, kwargs: Mapping[str, An
     """The keywords with ours in place of those of the same meaning, if the function takes them."""
     signature = inspect.signature(function)
     takes = signature.parameters
+    if any((function.__name__, keyword) in _UNLIKE for keyword in kwargs):
+        return None
 
     def ours(keyword: str) -> str:
         meant = () if keyword in takes else SAME.get(keyword, "").split()
@@ -290,7 +300,10 @@ def _wrong_arguments(
         signature.bind(*args, **kwargs)
     except TypeError as error:
         takes = [name for name in signature.parameters if name != "self"]
-        translated = [f"Write {keywords[k]}= in place of {k}=." for k in kwargs if keywords.get(k) in takes]
+        translated = [
+            f"{_UNLIKE[name, k]}." for name in [getattr(function, "__name__", "")] for k in kwargs if (name, k) in _UNLIKE
+        ]
+        translated += [f"Write {keywords[k]}= in place of {k}=." for k in kwargs if keywords.get(k) in takes]
         translated += [f"{_ARGUMENTS[k]}." for k in kwargs if k in _ARGUMENTS and k not in takes]
         expected = f"it takes {', '.join(takes) or 'no arguments'}"
         return CallError(
