@@ -49,23 +49,23 @@ FUNCTIONS: Mapping[str, str] = {
     "adaptive_avg_pool2d": "Write cr.global_avg_pool(x)",
     "autograd": "Write cr.grad(E, [w])",
     "bool": "Write bool, or np.bool_",
-    "cross_entropy": "Write nn.CrossEntropyLoss()(outputs, targets)",
+    "cross_entropy": "Write nn.functional.cross_entropy(output, target)",
     "cuda": _ON_HOST,
     "cumsum": "Write np.tri(n) @ x",
     "device": _ON_HOST,
-    "dropout": "Write nn.Dropout(p)(x)",
+    "dropout": "Write nn.functional.dropout(x, p)",
     "float": "Write 'float32', or np.float32",
     "float32": "Write np.float32",
     "float64": "Write np.float64",
     "inference_mode": "Write with cr.no_grad(): …",
     "int32": "Write np.int32",
     "int64": "Write np.int64",
-    "linear": "Write x @ w.T + b, or nn.Linear",
+    "linear": "Write nn.functional.linear(x, weight, bias)",
     "load": "Write cr.load_model(path)",
     "long": "Write np.int64",
-    "mse_loss": "Write nn.MSELoss()(outputs, targets)",
+    "mse_loss": "Write nn.functional.mse_loss(output, target)",
     "ndarray": "Write cr.Tensor",
-    "nll_loss": "Write nn.NLLLoss()(outputs, targets)",
+    "nll_loss": "Write nn.functional.nll_loss(output, target)",
     "round": "Write np.round(x.numpy()); its derivative is 0 everywhere",
     "save": "Write cr.save_model(model, path)",
     "utils": _FIT,
@@ -76,34 +76,13 @@ LAYERS: Mapping[str, str] = {
     "AdaptiveAvgPool2d": "Write nn.GlobalAvgPool()",
     "AdaptiveMaxPool2d": "Write nn.GlobalMaxPool()",
     "DataParallel": "Trainer(threads=…) uses the processors of this machine",
-    "ModuleDict": "Assign the layers to attributes of a Module, self.name = layer",
-    "ModuleList": "Write nn.Sequential(*layers), and go through it with for",
-    "Parameter": "Write cr.parameter(data)",
     "ParameterList": "Assign the parameters to attributes of a Module",
     "SmoothL1Loss": "Write nn.HuberLoss()",
     "Upsample": "Write nn.ConvTranspose2d",
-    "functional": "Write cr.functional",
-    "parameter": "Write cr.parameter(data)",
     "utils": "Write optim.clip_grad_norm_, or Trainer(clip_norm=…)",
 }
-INITIALISERS: Mapping[str, str] = {
-    name: f"Give the layer init={own!r}, or write w.assign(nn.init.{own.partition('(')[0]}({arguments}))"
-    for name, own, arguments in (
-        ("constant_", "constant", "value)(w.shape"),
-        ("kaiming_normal_", "he_normal", "w.shape"),
-        ("kaiming_uniform_", "he_uniform", "w.shape"),
-        ("normal_", "normal", "w.shape, std=0.02"),
-        ("ones_", "ones", "w.shape"),
-        ("uniform_", "uniform", "bound)(w.shape"),
-        ("xavier_normal_", "xavier_normal", "w.shape"),
-        ("xavier_uniform_", "xavier_uniform", "w.shape"),
-        ("zeros_", "zeros", "w.shape"),
-    )
-}
 MODULE: Mapping[str, str] = {
-    "add_module": "Assign it to an attribute, model.name = layer",
     "append": "Write nn.Sequential(*model, layer)",
-    "apply": "Go through model.named_modules()",
     "bfloat16": "Make the layers with dtype='float32' or dtype='float64'",
     "compile": "Write cr.compile(model)",
     "cpu": _ON_HOST,
@@ -112,17 +91,10 @@ MODULE: Mapping[str, str] = {
     "fit": "Write cr.Trainer(model, loss, optimizer).fit(X, y)",
     "float": "Make the layers with dtype='float32'",
     "half": "Make the layers with dtype='float32'",
-    "modules": "Write model.named_modules()",
-    "named_children": "Write model.children().items()",
-    "register_buffer": "Assign a Tensor to an attribute, model.name = cr.tensor(data)",
     "register_forward_hook": "Write with nn.observing(function): …",
-    "register_module": "Assign it to an attribute, model.name = layer",
-    "register_parameter": "Assign it to an attribute, model.name = cr.parameter(data)",
-    "requires_grad_": "Set p.requires_grad for each p of model.parameters()",
     "save": "Write cr.save_model(model, path)",
     "summary": "Write cr.summary(model, shape)",
     "to": "Give layers dtype= where they are made; " + _ON_HOST.lower(),
-    "zero_grad": "Write optimizer.zero_grad()",
 }
 OPTIMIZER: Mapping[str, str] = {
     "add_param_group": "Give all groups when it is made: [{'params': …, 'lr': …}, …]",
@@ -134,7 +106,6 @@ OPTIMIZERS: Mapping[str, str] = {
     "LBFGS": "Use optim.Adam",
     "NAdam": "Use optim.Adam, or optim.SGD(nesterov=True)",
     "RAdam": "Use optim.Adam with optim.LinearLR",
-    "lr_scheduler": "The schedules are in optim itself: optim.Scheduler(optimizer, optim.StepLR(step_size=10))",
 }
 LOSS: Mapping[str, str] = {
     "backward": "Write loss(outputs, targets).backward()",
@@ -182,6 +153,7 @@ SAME: Mapping[str, str] = {
     "m": "x",
     "max": "high",
     "min": "low",
+    "negative_slope": "slope",
     "num": "count",
     "other": "b",
     "reps": "repeats",
@@ -190,10 +162,7 @@ SAME: Mapping[str, str] = {
 }
 # Functions of which PyTorch's gives something else with a keyword of `SAME`.
 _UNLIKE: Mapping[tuple[str, str], str] = {
-    (
-        name,
-        "dim",
-    ): f"PyTorch's {name} along dim= gives values and positions; write axis= for the values, and arg{name} for where"
+    (name, "dim"): f"PyTorch's {name} gives values and positions; write axis= for the values, and arg{name} for the positions"
     for name in ("max", "min")
 }
 # Keywords that mean something else, or need another value.
@@ -300,9 +269,8 @@ def _wrong_arguments(
         signature.bind(*args, **kwargs)
     except TypeError as error:
         takes = [name for name in signature.parameters if name != "self"]
-        translated = [
-            f"{_UNLIKE[name, k]}." for name in [getattr(function, "__name__", "")] for k in kwargs if (name, k) in _UNLIKE
-        ]
+        name = getattr(function, "__name__", "")
+        translated = [f"{_UNLIKE[name, k]}." for k in kwargs if (name, k) in _UNLIKE]
         translated += [f"Write {keywords[k]}= in place of {k}=." for k in kwargs if keywords.get(k) in takes]
         translated += [f"{_ARGUMENTS[k]}." for k in kwargs if k in _ARGUMENTS and k not in takes]
         expected = f"it takes {', '.join(takes) or 'no arguments'}"

@@ -322,7 +322,7 @@ REFUSED = {
     "axes of indices": (lambda: cr.take_along_axis(A, PLACES, 1), ShapeError, "both have as many axes"),
     "t of a stack": (lambda: cr.t(STACK), ShapeError, "it takes at most two axes"),
     "pool of one image": (lambda: cr.max_pool2d(IMAGES[0], 2), ShapeError, "it takes 4 axes"),
-    "max along dim": (lambda: cr.tensor(A).max(dim=1), CallError, "PyTorch's max along dim= gives values and positions"),
+    "max along dim": (lambda: cr.tensor(A).max(dim=1), CallError, "PyTorch's max gives values and positions"),
     "transpose of a matrix": (lambda: cr.tensor(A).transpose(-2, -1), ArgumentError, "PyTorch transposes it. Write x.T"),
     "device": (lambda: cr.tensor(A).to("cuda"), DTypeError, "the dtype cuda was given"),
 }

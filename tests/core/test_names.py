@@ -33,7 +33,6 @@ OWNERS = {
     "package": (lambda: cr, elsewhere.FUNCTIONS),
     "functional": (lambda: cr.functional, elsewhere.FUNCTIONS),
     "nn": (lambda: nn, elsewhere.LAYERS),
-    "init": (lambda: nn.init, elsewhere.INITIALISERS),
     "optim": (lambda: optim, elsewhere.OPTIMIZERS),
 }
 
