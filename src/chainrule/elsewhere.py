@@ -144,7 +144,7 @@ SAME: Mapping[str, str] = {
     "arrays": "tensors",
     "ddof": "correction",
     "dim": "axis",
-    "dims": "axes",
+    "dims": "axes axis",
     "end": "stop",
     "fill_value": "value",
     "input": "x a",

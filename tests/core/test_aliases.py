@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,6 +266,13 @@ def test_every_name_has_a_docstring_and_explains_wrong_calls(name):
     assert inspect.getdoc(getattr(cr, name))
     with pytest.raises(CallError, match="was called wrongly"):
         getattr(cr, name)(no_such_argument=1)
+
+
+def test_the_page_of_names_is_up_to_date():
+    pytest.importorskip("torch")
+    script = Path(__file__).parents[2] / "docs" / "make_names.py"
+    made = runpy.run_path(str(script))
+    assert script.with_name("names.md").read_text("utf-8") == made["page"](), "run python docs/make_names.py"
 
 
 # ------------------------------------------------------------------------------------------------ apart

@@ -93,7 +93,7 @@ def test_missing_names(call, text):
         (lambda: cr.tensor([[1.0]]).var(1, unbiased=True), CallError, "Write correction= in place of unbiased=."),
         (lambda: cr.tensor([[1.0]]).mean(1, dim=1), CallError, "it takes axis, keepdims"),
         (lambda: cr.tensor([[1.0]]).mean(axis=1, dim=1), CallError, "it takes axis, keepdims"),
-        (lambda: cr.softmax([1.0], dims=-1), CallError, "softmax was called wrongly"),
+        (lambda: cr.softmax([1.0], dimension=-1), CallError, "softmax was called wrongly"),
         (lambda: cr.max([1.0], 0, 1, 2), CallError, "it takes x, axis, keepdims"),
         (cr.relu, CallError, "it takes x"),
         (lambda: cr.tensor([1.0]).size(), CallError, "Write x.shape for the lengths of all axes"),
