@@ -6,7 +6,7 @@ The same graph is run, differentiated and explained. Arrays follow NumPy, networ
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from chainrule import data, elsewhere, errors, extend, functional, nn, numpy_functions, ops, optim, testing, train
+from chainrule import aliases, data, elsewhere, errors, extend, functional, nn, numpy_functions, ops, optim, testing, train
 from chainrule.capture import compile
 from chainrule.creation import arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from chainrule.errors import ChainruleError
@@ -118,6 +118,8 @@ from chainrule.train import (
 )
 from chainrule.version import __version__
 
+globals().update(aliases.FUNCTIONS)
+
 if TYPE_CHECKING:
     from chainrule.derivations import explain, expression
     from chainrule.diagnosis import diagnose
@@ -139,8 +141,13 @@ def __getattr__(name: str) -> Any:
     if name == "estimators":  # not in __all__, since scikit-learn is optional
         return import_module("chainrule.estimators")
     if name not in _LATER:
-        raise elsewhere.missing("chainrule", name, __all__, elsewhere.FUNCTIONS)
+        raise elsewhere.missing("chainrule", name, __dir__(), elsewhere.FUNCTIONS)
     return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted([*__all__, *aliases.FUNCTIONS])
 
 
 __all__ = [
@@ -159,6 +166,7 @@ __all__ = [
     "abs",
     "add",
     "affine",
+    "aliases",
     "arange",
     "argmax",
     "argmin",

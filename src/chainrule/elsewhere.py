@@ -20,110 +20,54 @@ _ASSIGN = "Make a new Tensor, or write x.assign(value)"
 
 TENSOR: Mapping[str, str] = {
     "add_": _ASSIGN,
-    "all": "Write np.all(x)",
-    "any": "Write np.any(x)",
     "argsort": "Write np.argsort(x)",
     "bool": "Write x.astype(bool)",
     "cast": "Write x.astype(dtype)",
-    "chunk": "Write cr.split(x, sections, axis)",
-    "clamp": "Write x.clip(low, high)",
-    "clone": "Nothing changes a value in place; use the Tensor itself, or x.detach()",
     "contiguous": "Values always are; leave it out",
-    "copy": "Nothing changes a value in place; use the Tensor itself",
     "copy_": "Write x.assign(value)",
     "cpu": _ON_HOST,
     "cuda": _ON_HOST,
     "cumsum": "Write np.tri(n) @ x",
     "data": "Read x.numpy(), or write x.assign(value)",
     "device": _ON_HOST,
-    "dim": "Write x.ndim",
-    "dot": "Write x @ y",
-    "double": "Write x.astype('float64')",
-    "expand": "Write cr.broadcast_to(x, shape)",
-    "expand_as": "Write cr.broadcast_to(x, y.shape)",
     "fill_": _ASSIGN,
-    "float": "Write x.astype('float32')",
     "grad_fn": "Read x.formula(), or x.node",
     "half": "Numbers are float32 or float64; write x.astype('float32')",
     "int": "Write x.astype('int32')",
     "is_leaf": "Write not x.node.inputs",
-    "long": "Write x.astype('int64')",
-    "masked_fill": "Write cr.where(mask, value, x)",
-    "matmul": "Write x @ y",
-    "mm": "Write x @ y",
     "mul_": _ASSIGN,
-    "norm": "Write np.linalg.norm(x)",
-    "numel": "Write x.size",
-    "permute": "Write x.transpose(axes)",
-    "pow": "Write x ** y",
-    "repeat": "Write cr.broadcast_to(x, shape) and reshape",
-    "requires_grad_": "Set x.requires_grad = True, or make it with cr.parameter",
+    "repeat": "Write x.tile(repeats) for PyTorch's repeat, x.repeat_interleave(n, axis) for NumPy's",
     "retain_grad": "Write cr.grad(E, [x])",
-    "reshape_as": "Write x.reshape(y.shape)",
     "round": "Write np.round(x.numpy()); its derivative is 0 everywhere",
     "sub_": _ASSIGN,
-    "t": "Write x.T",
     "take": "Write cr.gather(x, indices)",
-    "to": "Write x.astype(dtype); " + _ON_HOST.lower(),
     "topk": "Write np.argsort(x), and cr.gather",
-    "type": "Write x.astype(dtype)",
-    "type_as": "Write x.astype(y.dtype)",
-    "unbind": "Write tuple(x)",
-    "unsqueeze": "Write cr.expand_dims(x, axis)",
-    "view": "Write x.reshape(shape)",
-    "view_as": "Write x.reshape(y.shape)",
     "zero_": _ASSIGN,
 }
 FUNCTIONS: Mapping[str, str] = {
     "DataLoader": _FIT,
-    "Parameter": "Write cr.parameter(data)",
     "adaptive_avg_pool2d": "Write cr.global_avg_pool(x)",
-    "all": "Write np.all(x)",
-    "any": "Write np.any(x)",
-    "array": "Write cr.tensor(data)",
-    "as_tensor": "Write cr.tensor(data)",
-    "asarray": "Write cr.tensor(data)",
     "autograd": "Write cr.grad(E, [w])",
-    "avg_pool2d": "Write cr.avg_pool(x, window)",
-    "bmm": "Write a @ b",
     "bool": "Write bool, or np.bool_",
-    "cat": "Write cr.concatenate(tensors, axis)",
-    "chunk": "Write cr.split(x, sections, axis)",
-    "clamp": "Write cr.clip(x, low, high)",
-    "cross_entropy": "Write nn.CrossEntropyLoss()(outputs, targets)",
+    "cross_entropy": "Write nn.functional.cross_entropy(output, target)",
     "cuda": _ON_HOST,
     "cumsum": "Write np.tri(n) @ x",
     "device": _ON_HOST,
-    "div": "Write a / b",
-    "dot": "Write a @ b",
-    "dropout": "Write nn.Dropout(p)(x)",
+    "dropout": "Write nn.functional.dropout(x, p)",
     "float": "Write 'float32', or np.float32",
     "float32": "Write np.float32",
     "float64": "Write np.float64",
-    "from_numpy": "Write cr.tensor(array)",
     "inference_mode": "Write with cr.no_grad(): …",
     "int32": "Write np.int32",
     "int64": "Write np.int64",
-    "linear": "Write x @ w.T + b, or nn.Linear",
+    "linear": "Write nn.functional.linear(x, weight, bias)",
     "load": "Write cr.load_model(path)",
     "long": "Write np.int64",
-    "max_pool2d": "Write cr.max_pool(x, window)",
-    "mm": "Write a @ b",
-    "mse_loss": "Write nn.MSELoss()(outputs, targets)",
-    "mul": "Write a * b",
+    "mse_loss": "Write nn.functional.mse_loss(output, target)",
     "ndarray": "Write cr.Tensor",
-    "nll_loss": "Write nn.NLLLoss()(outputs, targets)",
-    "norm": "Write np.linalg.norm(x)",
-    "pow": "Write a ** b",
-    "rand": "Write cr.random.uniform(shape)",
-    "randint": "Write np.random.default_rng(seed).integers(low, high, shape)",
-    "randn": "Write cr.random.normal(shape)",
-    "ravel": "Write cr.reshape(x, -1)",
-    "flatten": "Write cr.reshape(x, -1), or nn.Flatten",
+    "nll_loss": "Write nn.functional.nll_loss(output, target)",
     "round": "Write np.round(x.numpy()); its derivative is 0 everywhere",
     "save": "Write cr.save_model(model, path)",
-    "swapaxes": "Write x.swapaxes(a, b)",
-    "unsqueeze": "Write cr.expand_dims(x, axis)",
     "utils": _FIT,
     "value_and_gradient": "Write cr.value_and_grad(f)",
 }
@@ -132,34 +76,13 @@ LAYERS: Mapping[str, str] = {
     "AdaptiveAvgPool2d": "Write nn.GlobalAvgPool()",
     "AdaptiveMaxPool2d": "Write nn.GlobalMaxPool()",
     "DataParallel": "Trainer(threads=…) uses the processors of this machine",
-    "ModuleDict": "Assign the layers to attributes of a Module, self.name = layer",
-    "ModuleList": "Write nn.Sequential(*layers), and go through it with for",
-    "Parameter": "Write cr.parameter(data)",
     "ParameterList": "Assign the parameters to attributes of a Module",
     "SmoothL1Loss": "Write nn.HuberLoss()",
     "Upsample": "Write nn.ConvTranspose2d",
-    "functional": "Write cr.functional",
-    "parameter": "Write cr.parameter(data)",
     "utils": "Write optim.clip_grad_norm_, or Trainer(clip_norm=…)",
 }
-INITIALISERS: Mapping[str, str] = {
-    name: f"Give the layer init={own!r}, or write w.assign(nn.init.{own.partition('(')[0]}({arguments}))"
-    for name, own, arguments in (
-        ("constant_", "constant", "value)(w.shape"),
-        ("kaiming_normal_", "he_normal", "w.shape"),
-        ("kaiming_uniform_", "he_uniform", "w.shape"),
-        ("normal_", "normal", "w.shape, std=0.02"),
-        ("ones_", "ones", "w.shape"),
-        ("uniform_", "uniform", "bound)(w.shape"),
-        ("xavier_normal_", "xavier_normal", "w.shape"),
-        ("xavier_uniform_", "xavier_uniform", "w.shape"),
-        ("zeros_", "zeros", "w.shape"),
-    )
-}
 MODULE: Mapping[str, str] = {
-    "add_module": "Assign it to an attribute, model.name = layer",
     "append": "Write nn.Sequential(*model, layer)",
-    "apply": "Go through model.named_modules()",
     "bfloat16": "Make the layers with dtype='float32' or dtype='float64'",
     "compile": "Write cr.compile(model)",
     "cpu": _ON_HOST,
@@ -168,17 +91,10 @@ MODULE: Mapping[str, str] = {
     "fit": "Write cr.Trainer(model, loss, optimizer).fit(X, y)",
     "float": "Make the layers with dtype='float32'",
     "half": "Make the layers with dtype='float32'",
-    "modules": "Write model.named_modules()",
-    "named_children": "Write model.children().items()",
-    "register_buffer": "Assign a Tensor to an attribute, model.name = cr.tensor(data)",
     "register_forward_hook": "Write with nn.observing(function): …",
-    "register_module": "Assign it to an attribute, model.name = layer",
-    "register_parameter": "Assign it to an attribute, model.name = cr.parameter(data)",
-    "requires_grad_": "Set p.requires_grad for each p of model.parameters()",
     "save": "Write cr.save_model(model, path)",
     "summary": "Write cr.summary(model, shape)",
     "to": "Give layers dtype= where they are made; " + _ON_HOST.lower(),
-    "zero_grad": "Write optimizer.zero_grad()",
 }
 OPTIMIZER: Mapping[str, str] = {
     "add_param_group": "Give all groups when it is made: [{'params': …, 'lr': …}, …]",
@@ -190,7 +106,6 @@ OPTIMIZERS: Mapping[str, str] = {
     "LBFGS": "Use optim.Adam",
     "NAdam": "Use optim.Adam, or optim.SGD(nesterov=True)",
     "RAdam": "Use optim.Adam with optim.LinearLR",
-    "lr_scheduler": "The schedules are in optim itself: optim.Scheduler(optimizer, optim.StepLR(step_size=10))",
 }
 LOSS: Mapping[str, str] = {
     "backward": "Write loss(outputs, targets).backward()",
@@ -219,20 +134,39 @@ ESTIMATOR: Mapping[str, str] = {
     "solver": "optimizer",
     "validation_fraction": "validation",
 }
-_KEYWORDS: Mapping[str, str] = {
+# Keywords that mean what one of ours means, the first that a function has, and are taken for it.
+SAME: Mapping[str, str] = {
+    "A": "x",
     "a": "x",
-    "axes": "axis",
+    "a_max": "high",
+    "a_min": "low",
+    "arr": "x",
+    "arrays": "tensors",
     "ddof": "correction",
     "dim": "axis",
-    "dims": "axes",
-    "dim0": "axes",
-    "input": "x",
+    "dims": "axes axis",
+    "end": "stop",
+    "fill_value": "value",
+    "input": "x a",
     "keepdim": "keepdims",
+    "kernel_size": "window",
+    "m": "x",
     "max": "high",
     "min": "low",
-    "learning_rate": "lr",
-    "unbiased": "correction",
+    "negative_slope": "slope",
+    "num": "count",
+    "other": "b",
+    "reps": "repeats",
+    "size": "shape",
+    "steps": "count",
 }
+# Functions of which PyTorch's gives something else with a keyword of `SAME`.
+_UNLIKE: Mapping[tuple[str, str], str] = {
+    (name, "dim"): f"PyTorch's {name} gives values and positions; write axis= for the values, and arg{name} for the positions"
+    for name in ("max", "min")
+}
+# Keywords that mean something else, or need another value.
+_KEYWORDS: Mapping[str, str] = {"axes": "axis", "dim0": "axes", "learning_rate": "lr", "unbiased": "correction"}
 _ARGUMENTS: Mapping[str, str] = {
     "create_graph": "Leave it out: gradients of cr.grad are graphs, and can be differentiated again",
     "device": _ON_HOST,
@@ -272,13 +206,13 @@ def missing(owner: str, name: str, known: Iterable[str], instead: Mapping[str, s
         near = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.7)
         fix = f"Did you mean {by_small[near[0]]}?" if near else "Look at the README for what there is"
     end = "" if fix.endswith("?") else "."
-    error = MissingName(f"{owner} has no {name!r}", "names follow NumPy and PyTorch, each thing under one", fix + end)
+    error = MissingName(f"{owner} has no {name!r}", "names follow NumPy and PyTorch", fix + end)
     error.name = name
     return error
 
 
 def explaining_calls(function: C, keywords: Mapping[str, str] = _KEYWORDS) -> C:
-    """The function, whose wrong arguments are a CallError that says what it takes.
+    """The function, whose wrong arguments are a CallError that says what it takes; keywords of `SAME` are no wrong ones.
 
     Args:
         function: with the arguments that it takes.
@@ -290,7 +224,11 @@ def explaining_calls(function: C, keywords: Mapping[str, str] = _KEYWORDS) -> C:
         try:
             return function(*args, **kwargs)
         except TypeError as error:
-            raise _wrong_arguments(function, args, kwargs, keywords) or error from None
+            wrong = _wrong_arguments(function, args, kwargs, keywords)
+            translated = None if wrong is None else _translated(function, args, kwargs)
+            if translated is None:
+                raise wrong or error from None
+        return function(*args, **translated)  # nothing has run yet, as the arguments were refused
 
     return explained  # type: ignore[return-value]
 
@@ -301,6 +239,25 @@ def called(function: Callable[..., R], *args: Any) -> R:
         return function(*args)
     except TypeError as error:
         raise _wrong_arguments(function, args, {}) or error from None
+
+
+def _translated(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The keywords with ours in place of those of the same meaning, if the function takes them."""
+    signature = inspect.signature(function)
+    takes = signature.parameters
+    if any((function.__name__, keyword) in _UNLIKE for keyword in kwargs):
+        return None
+
+    def ours(keyword: str) -> str:
+        meant = () if keyword in takes else SAME.get(keyword, "").split()
+        return next((name for name in meant if name in takes), keyword)
+
+    translated = {ours(keyword): value for keyword, value in kwargs.items()}
+    try:
+        signature.bind(*args, **translated)
+    except TypeError:
+        return None
+    return translated if len(translated) == len(kwargs) else None
 
 
 def _wrong_arguments(
@@ -314,7 +271,9 @@ def _wrong_arguments(
         signature.bind(*args, **kwargs)
     except TypeError as error:
         takes = [name for name in signature.parameters if name != "self"]
-        translated = [f"Write {keywords[k]}= in place of {k}=." for k in kwargs if keywords.get(k) in takes]
+        name = getattr(function, "__name__", "")
+        translated = [f"{_UNLIKE[name, k]}." for k in kwargs if (name, k) in _UNLIKE]
+        translated += [f"Write {keywords[k]}= in place of {k}=." for k in kwargs if keywords.get(k) in takes]
         translated += [f"{_ARGUMENTS[k]}." for k in kwargs if k in _ARGUMENTS and k not in takes]
         expected = f"it takes {', '.join(takes) or 'no arguments'}"
         return CallError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import ArgumentError
 from chainrule.recording import no_grad
 from chainrule.tensors import Tensor, apply, tensor
@@ -52,6 +53,27 @@ class Generator:
     def normal(self, shape: int | Sequence[int] = (), dtype: Any = np.float64) -> Tensor:
         """Numbers from the standard normal distribution (Box and Muller 1958)."""
         return apply("normal", self._next(), shape=shape, dtype=dtype)
+
+    def integers(self, low: int, high: int | None = None, shape: int | Sequence[int] = ()) -> Tensor:
+        """Integers from low to high − 1 (from 0 to low − 1 if high is None), int64, all equally likely up to 2⁻⁵³ each.
+
+        Raises:
+            ArgumentError: limits that are not integers, that leave none, or are 2⁵³ or more apart.
+        """
+        first, end = (0, low) if high is None else (low, high)
+        whole = all(isinstance(limit, int | np.integer) for limit in (first, end))
+        if not whole or not 0 < int(end) - int(first) < 2**53:
+            raise ArgumentError(
+                f"integers from {first!r} to below {end!r} were asked for",
+                "the limits are integers, the second larger by less than 2⁵³",
+                "Check the limits: the second one is left out.",
+            )
+        drawn = self.uniform(shape) * float(int(end) - int(first))
+        return apply("floor", drawn).astype(np.int64) + int(first)
+
+    def permutation(self, count: int) -> Tensor:
+        """The integers from 0 to count − 1 in random order, int64. Drawn at once, so not in a compiled function."""
+        return tensor(np.argsort(self.uniform(checks.whole("permutation", "count", count, 0)).numpy(), kind="stable"))
 
     def dropout_mask(self, shape: int | Sequence[int], rate: float, dtype: Any = np.float64) -> Tensor:
         """1 / (1 − rate) with probability 1 − rate, else 0, for 0 ≤ rate < 1 (Srivastava et al. 2014)."""

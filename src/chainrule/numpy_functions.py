@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule import checks, creation
+from chainrule import checks, composites, creation
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ops.primitive import integer, integers, normalise_axes, normalise_axis
@@ -33,21 +33,27 @@ OURS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.argmax: F.argmax,
     np.argmin: F.argmin,
     np.broadcast_to: F.broadcast_to,
+    np.copy: composites.clone,
     np.expand_dims: F.expand_dims,
     np.flip: F.flip,
     np.linalg.matmul: F.matmul,
     np.linalg.outer: F.outer,
     np.max: F.max,
     np.mean: F.mean,
+    np.meshgrid: composites.meshgrid,
     np.min: F.min,
     np.ones_like: creation.ones_like,
     np.outer: F.outer,
     np.permute_dims: F.transpose,
     np.prod: F.prod,
+    np.repeat: composites.repeat,
     np.reshape: F.reshape,
     np.squeeze: F.squeeze,
     np.stack: F.stack,
     np.sum: F.sum,
+    np.swapaxes: composites.swapaxes,
+    np.take_along_axis: composites.take_along_axis,
+    np.tile: composites.tile,
     np.transpose: F.transpose,
     np.zeros_like: creation.zeros_like,
 }
@@ -72,11 +78,7 @@ _INSTEAD = {
     "putmask": "cr.where, or a new Tensor",
     "select": "cr.where",
     "piecewise": "cr.where",
-    "nan_to_num": "cr.where(cr.isfinite(x), x, 0.0)",
     "nansum": "cr.where(cr.isfinite(x), x, 0.0).sum()",
-    "repeat": "cr.gather, or cr.broadcast_to and reshape",
-    "tile": "cr.broadcast_to and reshape",
-    "take_along_axis": "cr.gather",
     "compress": "x[mask]",
     "extract": "x[mask]",
     "cumsum": "a product with a triangle of ones, np.tri(n) @ x",
@@ -226,6 +228,14 @@ def _clip(
 @_ours(np.full_like)
 def _full_like(a: TensorLike, fill_value: TensorLike, dtype: Any = None) -> Tensor:
     return F.broadcast_to(tensor_of(fill_value).astype(dtype or tensor_of(a).dtype), tensor_of(a).shape)
+
+
+@_ours(np.nan_to_num)
+def _nan_to_num(
+    x: TensorLike, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """With NumPy's `copy`, which makes no difference here."""
+    return composites.nan_to_num(x, nan, posinf, neginf)
 
 
 @_ours(np.tril)
@@ -502,7 +512,6 @@ def _multi_dot(arrays: Sequence[TensorLike]) -> Tensor:
 
 
 OURS |= {
-    np.copy: lambda a: a,  # as nobody writes into its value
     np.fliplr: lambda m: F.flip(m, 1),
     np.flipud: lambda m: F.flip(m, 0),
     np.linalg.diagonal: lambda x, *, offset=0: _diagonal(x, offset, -2, -1),
@@ -515,7 +524,6 @@ OURS |= {
     np.ptp: lambda a, axis=None, *, keepdims=False: F.max(a, axis, keepdims=keepdims) - F.min(a, axis, keepdims=keepdims),
     np.ravel: lambda a: F.reshape(a, -1),
     np.split: lambda ary, indices_or_sections, axis=0: list(F.split(ary, indices_or_sections, axis)),
-    np.swapaxes: lambda a, axis1, axis2: tensor_of(a).swapaxes(axis1, axis2),
     np.trace: lambda a, offset=0, axis1=0, axis2=1: F.sum(_diagonal(a, offset, axis1, axis2), -1),
     np.vdot: lambda a, b: F.sum(F.multiply(F.reshape(a, -1), F.reshape(b, -1))),
     np.vstack: lambda tup: F.concatenate([_atleast_2d(a) for a in tup]),
@@ -541,7 +549,8 @@ UNIVERSAL: Mapping[str, Callable[..., Tensor]] = {
     "logaddexp": _logaddexp,
     "logaddexp2": lambda a, b: _logaddexp(a, b, 1.0 / math.log(2.0)),
     "ceil": lambda x: -F.floor(-tensor_of(x)),
-    "isnan": lambda x: F.not_equal(x, x),
+    "isinf": composites.isinf,
+    "isnan": composites.isnan,
     "deg2rad": lambda x: F.multiply(x, math.pi / 180.0),
     "radians": lambda x: F.multiply(x, math.pi / 180.0),
     "rad2deg": lambda x: F.multiply(x, 180.0 / math.pi),

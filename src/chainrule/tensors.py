@@ -458,14 +458,30 @@ class Tensor(Learnable):
         return apply("reshape", self, shape=shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: int | Sequence[int]) -> Tensor:
-        """The axes in another order; reversed if none is given."""
+        """The axes in another order; reversed if none is given.
+
+        Two numbers exchange these two axes of more than two, as in PyTorch: transpose(-2, -1).
+
+        Raises:
+            ArgumentError: transpose(0, 1) of a matrix, which NumPy leaves as it is and PyTorch transposes.
+        """
         if not axes:
             return apply("transpose", self)
+        match axes:
+            case (int(first), int(second)):
+                return self._with_axes_exchanged(first, second)
         return apply("transpose", self, axes=axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
 
-    def flatten(self) -> Tensor:
-        """The elements in order along one axis."""
-        return self.reshape(-1)
+    def _with_axes_exchanged(self, axis1: int, axis2: int) -> Tensor:
+        """What transpose(axis1, axis2) means in NumPy and PyTorch."""
+        first, second = (ops.primitive.normalise_axis(a, self.ndim, "transpose") for a in (axis1, axis2))
+        if self.ndim == 2 and first < second:
+            raise ArgumentError(
+                f"transpose({axis1}, {axis2}) was written for a matrix",
+                "NumPy leaves it as it is, PyTorch transposes it",
+                "Write x.T for the transpose.",
+            )
+        return self.swapaxes(first, second)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes exchanged."""

@@ -16,7 +16,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the top down: a part imports from the parts below it, and from nothing above or beside it.
 PARTS = ["cli", "estimators", "job", "drawing", "grading", "extend", "train", "derivations", "diagnosis", "fitting", "data"]
-PARTS += ["nn", "optim", "numpy_functions", "functional", "creation", "testing", "conformance", "capture", "reads"]
+PARTS += ["nn", "optim", "aliases", "numpy_functions", "composites", "functional", "creation", "testing", "conformance"]
+PARTS += ["capture", "reads"]
 PARTS += ["contents", "weak", "generators", "gradients", "tensors", "learnable", "operands", "conversions", "recording"]
 PARTS += ["states", "turns", "backends", "passes", "autodiff", "layers", "ops", "ir"]
 PARTS += ["frames", "fileio", "language", "checks", "elsewhere", "registry", "version", "errors"]

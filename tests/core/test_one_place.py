@@ -26,6 +26,8 @@ FACES = {
     "generators.py",
     "numpy_functions.py",
     "ir.py",
+    "aliases.py",
+    "nn/functional.py",
     "derivations/functions.py",
     "elsewhere.py",
 }

@@ -234,7 +234,9 @@ def test_a_list_of_layers_is_refused():
         def __init__(self) -> None:
             self.layers = [nn.ReLU()]
 
-    with pytest.raises(cr.errors.ArgumentError, match=re.escape("Write self.layers = nn.Sequential(*layers).")):
+    with pytest.raises(
+        cr.errors.ArgumentError, match=re.escape("Write self.layers = nn.ModuleList(layers), or nn.Sequential(*layers).")
+    ):
         Stack()
 
 

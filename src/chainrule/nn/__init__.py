@@ -3,7 +3,7 @@
 from typing import Any
 
 from chainrule import elsewhere
-from chainrule.nn import init
+from chainrule.nn import functional, init
 from chainrule.nn.activations import (
     ELU,
     GELU,
@@ -20,7 +20,7 @@ from chainrule.nn.activations import (
     Tanh,
     activation_layers,
 )
-from chainrule.nn.containers import Residual, Sequential
+from chainrule.nn.containers import ModuleDict, ModuleList, Residual, Sequential
 from chainrule.nn.convolution import (
     AvgPool1d,
     AvgPool2d,
@@ -55,6 +55,7 @@ from chainrule.nn.module import Module, observing
 from chainrule.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from chainrule.nn.summaries import Summary, summary
 from chainrule.nn.table import LAYERS, from_config, to_config
+from chainrule.tensors import parameter as Parameter
 
 
 def __getattr__(name: str) -> Any:
@@ -98,7 +99,10 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "NLLLoss",
+    "Parameter",
     "ReLU",
     "Residual",
     "Sequential",
@@ -111,6 +115,7 @@ __all__ = [
     "Tanh",
     "activation_layers",
     "from_config",
+    "functional",
     "init",
     "loss_from_config",
     "losses_for",

@@ -250,5 +250,84 @@ def kept_name(init: Init) -> str | None:
     return init if isinstance(init, str) else None
 
 
+# -------------------------------------------------------------------------------------------- in place, as in PyTorch
+_GAINS: dict[str, Callable[[float], float]] = {
+    "leaky_relu": lambda slope: math.sqrt(2.0 / (1.0 + slope**2)),
+    "linear": lambda slope: 1.0,
+    "relu": lambda slope: math.sqrt(2.0),
+}
+
+
+def _assigned(w: Tensor, value: Array) -> Tensor:
+    w.assign(value)
+    return w
+
+
+def zeros_(w: Tensor) -> Tensor:
+    """Give a parameter the value 0 everywhere, and return it."""
+    return _assigned(w, zeros(w.shape, None, w.dtype))
+
+
+def ones_(w: Tensor) -> Tensor:
+    """Give a parameter the value 1 everywhere, and return it."""
+    return _assigned(w, ones(w.shape, None, w.dtype))
+
+
+def constant_(w: Tensor, val: float) -> Tensor:
+    """Give a parameter the value `val` everywhere, and return it."""
+    return _assigned(w, constant(val)(w.shape, None, w.dtype))
+
+
+def uniform_(w: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Draw the elements of a parameter from U(a, b), and return it."""
+    return _assigned(w, _uniform(w.shape, (b - a) / 2.0, None, w.dtype) + (a + b) / 2.0)
+
+
+def normal_(w: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Draw the elements of a parameter from N(mean, std²), and return it."""
+    return _assigned(w, _normal(w.shape, std, None, w.dtype) + mean)
+
+
+def xavier_uniform_(w: Tensor, gain: float = 1.0) -> Tensor:
+    """Draw the elements of a weight as `xavier_uniform` does, and return it."""
+    return _assigned(w, xavier_uniform(w.shape, None, w.dtype, gain=gain))
+
+
+def xavier_normal_(w: Tensor, gain: float = 1.0) -> Tensor:
+    """Draw the elements of a weight as `xavier_normal` does, and return it."""
+    return _assigned(w, xavier_normal(w.shape, None, w.dtype, gain=gain))
+
+
+def kaiming_uniform_(w: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Draw the elements of a weight from U(±gain √(3 / fan)), and return it; `he_uniform` unless arguments say otherwise.
+
+    Args:
+        a: negative slope of the leaky ReLU that follows, of which the gain is √(2 / (1 + a²)).
+        mode: "fan_in" or "fan_out".
+        nonlinearity: "leaky_relu", "relu" (gain √2) or "linear" (gain 1).
+    """
+    return _assigned(w, _uniform(w.shape, math.sqrt(3.0) * _kaiming_deviation(w.shape, a, mode, nonlinearity), None, w.dtype))
+
+
+def kaiming_normal_(w: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Draw the elements of a weight from N(0, gain² / fan), and return it; see `kaiming_uniform_`."""
+    return _assigned(w, _normal(w.shape, _kaiming_deviation(w.shape, a, mode, nonlinearity), None, w.dtype))
+
+
+def _kaiming_deviation(shape: Shape, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out") or nonlinearity not in _GAINS:
+        raise ArgumentError(
+            f"an initialiser got mode={mode!r} and nonlinearity={nonlinearity!r}",
+            f"the modes are fan_in and fan_out, the nonlinearities {', '.join(_GAINS)}",
+            "Choose among them.",
+        )
+    return _GAINS[nonlinearity](a) / math.sqrt(max(fans(shape)[mode == "fan_out"], 1))
+
+
+def orthogonal_(w: Tensor, gain: float = 1.0) -> Tensor:
+    """Draw a weight as `orthogonal` does, and return it."""
+    return _assigned(w, orthogonal(w.shape, None, w.dtype, gain=gain))
+
+
 def __getattr__(name: str) -> Any:
-    raise elsewhere.missing("chainrule.nn.init", name, globals(), elsewhere.INITIALISERS)
+    raise elsewhere.missing("chainrule.nn.init", name, globals(), {})

@@ -129,7 +129,7 @@ class Module(Noted, elsewhere.Explaining):
             raise ArgumentError(
                 f"{type(self).__name__}.{name} was set to a {type(value).__name__} of layers",
                 "parameters() and state_dict() do not see layers in lists",
-                f"Write self.{name} = nn.Sequential(*layers).",
+                f"Write self.{name} = nn.ModuleList(layers), or nn.Sequential(*layers).",
             )
         held = attributes(self).get(name)
         learnt = isinstance(held, Tensor) and held.is_parameter
@@ -153,6 +153,32 @@ class Module(Noted, elsewhere.Explaining):
         """The Modules directly below, by attribute name."""
         return {name: value for name, value in vars(self).copy().items() if isinstance(value, Module)}
 
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Attribute name and Module of everything directly below."""
+        return iter(self.children().items())
+
+    def add_module(self, name: str, module: Module) -> None:
+        """`self.name = module`, for a name that is computed."""
+        setattr(self, name, checks.kind(module, Module, "add_module got {}", "it takes a Module", "Write nn.Linear(…), say."))
+
+    def register_parameter(self, name: str, parameter: Tensor) -> None:
+        """`self.name = parameter`, for a name that is computed."""
+        self._register(name, parameter, learnt=True)
+
+    def register_buffer(self, name: str, tensor: Tensor) -> None:
+        """`self.name = tensor`: a Tensor that is saved with the model and not learnt."""
+        self._register(name, tensor, learnt=False)
+
+    def _register(self, name: str, tensor: Tensor, *, learnt: bool) -> None:
+        if not isinstance(tensor, Tensor) or tensor.is_parameter != learnt:
+            given = "a parameter" if isinstance(tensor, Tensor) and tensor.is_parameter else checks.described(tensor)
+            raise ArgumentError(
+                f"{type(self).__name__} was given {given} as {name!r}",
+                "register_parameter takes a parameter, register_buffer another Tensor",
+                "Write cr.parameter(data) for what is learnt, cr.tensor(data) for what is not.",
+            )
+        setattr(self, name, tensor)
+
     def own_tensors(self) -> dict[str, Tensor]:
         """The Tensors directly in it, by attribute name."""
         return {name: value for name, value in vars(self).copy().items() if isinstance(value, Tensor)}
@@ -160,6 +186,20 @@ class Module(Noted, elsewhere.Explaining):
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This Module (named "") and all below it, each once, with qualified names such as "0.inner"."""
         yield from _once(self._walk(prefix))
+
+    def modules(self) -> Iterator[Module]:
+        """This Module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def apply(self, function: Callable[[Module], object]) -> Self:
+        """Call the function with every Module below and then with this one; returns itself.
+
+        What the function returns is not looked at: it changes the Module, as by `nn.init.zeros_(module.bias)`.
+        """
+        for child in self.children().values():
+            child.apply(function)
+        function(self)
+        return self
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
         yield prefix, self
@@ -189,6 +229,17 @@ class Module(Noted, elsewhere.Explaining):
     def buffers(self) -> list[Tensor]:
         """Every Tensor that is kept but not learnt, each once."""
         return [t for _, t in self.named_buffers()]
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let every parameter be learnt, or freeze it if `requires_grad` is False; returns itself."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to None."""
+        for parameter in self.parameters():
+            parameter.grad = None
 
     def name_parameters(self, prefix: str = "") -> None:
         """Name the nodes of parameters and buffers by their path from here ("0.weight"), for graphs and explanations.

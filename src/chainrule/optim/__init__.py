@@ -3,6 +3,7 @@
 from typing import Any
 
 from chainrule import elsewhere
+from chainrule.optim import lr_scheduler
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adagrad import Adagrad
 from chainrule.optim.adam import Adam, AdamW
@@ -58,4 +59,5 @@ __all__ = [
     "clip_grad_value_",
     "commands",
     "from_config",
+    "lr_scheduler",
 ]
