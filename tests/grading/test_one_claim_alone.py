@@ -101,6 +101,14 @@ def test_what_is_no_number_is_not_graded(given: Any) -> None:
         assert among_others(name, given, "zh").message.startswith(f"{printed} 没有评分：")
 
 
+def test_a_list_that_contains_itself_is_not_graded() -> None:
+    itself: list[Any] = [1.0]
+    itself.append(itself)
+    found = among_others("O4", itself)
+    assert found.verdict == "not-graded"
+    assert "a claim holds a list that contains itself" in found.message
+
+
 # -------------------------------------------------------------------------------------------- formulas
 @pytest.mark.parametrize(
     ("formula", "words"),
