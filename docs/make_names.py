@@ -43,6 +43,7 @@ DIFFERS: Mapping[tuple[str, str], str] = {
     ("torch", "meshgrid"): 'has indexing="xy" unless told otherwise, as in NumPy; PyTorch "ij"',
     ("torch", "scatter_add"): "starts from zeros of a given shape",
     ("torch", "split"): "takes the number of parts, as in NumPy; PyTorch the size of one. `chunk` is as in PyTorch",
+    ("torch", "squeeze"): "refuses an axis whose size is not 1, as in NumPy",
     ("torch", "std"): "divides by n, as in NumPy; PyTorch by n − 1, which `correction=1` does",
     ("torch", "transpose"): "takes an order of all axes, as in NumPy; the method also exchanges two of more than two axes",
     ("torch", "var"): "divides by n, as in NumPy; PyTorch by n − 1, which `correction=1` does",

@@ -118,7 +118,7 @@ from chainrule.train import (
 )
 from chainrule.version import __version__
 
-globals().update(aliases.FUNCTIONS)
+globals().update(aliases.FUNCTIONS, **aliases.CONSTANTS)
 
 if TYPE_CHECKING:
     from chainrule.derivations import explain, expression
@@ -147,7 +147,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """The public names."""
-    return sorted([*__all__, *aliases.FUNCTIONS])
+    return sorted([*__all__, *aliases.FUNCTIONS, *aliases.CONSTANTS])
 
 
 __all__ = [

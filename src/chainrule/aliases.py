@@ -27,10 +27,12 @@ def _from_numpy() -> dict[str, Function]:
 
 
 def _entered(name: str, function: Function) -> Function:
-    """The function, which explains wrong arguments; one without a public name gets this one."""
-    if function.__name__.startswith(("_", "<")):
-        function.__name__ = function.__qualname__ = name
-        function.__doc__ = function.__doc__ or f"np.{name}, through which gradients pass."
+    """The function; one without a public name gets this one, and explains wrong arguments."""
+    if not function.__name__.startswith(("_", "<")):
+        return function
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = "chainrule"  # where it is found, so that it can be pickled
+    function.__doc__ = function.__doc__ or f"np.{name}, through which gradients pass."
     return elsewhere.explaining_calls(function)
 
 
@@ -90,6 +92,11 @@ FUNCTIONS = _table(
         "unsqueeze": functional.expand_dims,
     }
 )
+
+# -------------------------------------------------------------------------------------------- dtypes and constants
+CONSTANTS: Mapping[str, Any] = {
+    name: getattr(np, name) for name in ("e", "float32", "float64", "inf", "int32", "int64", "nan", "newaxis", "pi", "uint8")
+}
 
 # -------------------------------------------------------------------------------------------- methods of Tensors
 _SAME_NAME = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import checks
+from chainrule import checks, elsewhere
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.generators import random
@@ -319,3 +319,8 @@ def avg_pool2d(x: TensorLike, kernel_size: Any, stride: Any = None, padding: Any
     """`avg_pool` of x (batch, channels, height, width)."""
     (found,) = F._with_rank("avg_pool2d", 2, x)
     return F.avg_pool(found, kernel_size, stride, padding)
+
+
+for _name, _function in list(globals().items()):
+    if getattr(_function, "__module__", "") == __name__ and not _name.startswith("_"):
+        globals()[_name] = elsewhere.explaining_calls(_function)

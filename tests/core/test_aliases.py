@@ -1,6 +1,7 @@
 """Names of PyTorch and NumPy that are names here give what they give there, and gradients pass."""
 
 import inspect
+import pickle
 import re
 import runpy
 from pathlib import Path
@@ -256,9 +257,20 @@ def test_a_method_is_the_function(name):
 
 
 def test_the_package_lists_its_public_names_and_no_others():
-    assert dir(cr) == sorted({*cr.__all__, *aliases.FUNCTIONS})
+    assert dir(cr) == sorted({*cr.__all__, *aliases.FUNCTIONS, *aliases.CONSTANTS})
     assert all(not name.startswith("_") for name in dir(cr) if name != "__version__")
     assert all(hasattr(cr, name) for name in dir(cr))
+
+
+@pytest.mark.parametrize("name", aliases.FUNCTIONS)
+def test_functions_can_be_pickled(name):
+    function = getattr(cr, name)
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+@pytest.mark.parametrize("name", aliases.CONSTANTS)
+def test_constants_are_numpys(name):
+    assert getattr(cr, name) is getattr(np, name)
 
 
 @pytest.mark.parametrize("name", aliases.FUNCTIONS)
