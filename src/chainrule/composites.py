@@ -15,7 +15,7 @@ from chainrule import checks, elsewhere
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.generators import random
-from chainrule.ops.primitive import normalise_axis
+from chainrule.ops.primitive import integers, normalise_axis
 from chainrule.tensors import Tensor, TensorLike, tensor_of
 
 Axis = int | Sequence[int] | None
@@ -91,7 +91,7 @@ def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
     """x laid side by side along every axis, as often as `repeats` says; new axes come first, as in NumPy."""
     found = tensor_of(x)
-    counts = (repeats,) if isinstance(repeats, int) else tuple(repeats)
+    counts = integers(repeats, "tile", "repeats")
     ndim = max(len(counts), found.ndim)
     counts = (1,) * (ndim - len(counts)) + counts
     shape = (1,) * (ndim - found.ndim) + found.shape
@@ -107,8 +107,9 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
     """
     found = F.reshape(x, -1) if axis is None else tensor_of(x)
     along = 0 if axis is None else normalise_axis(axis, found.ndim, "repeat")
+    counts = repeats.numpy() if isinstance(repeats, Tensor) else repeats
     try:
-        places = np.repeat(np.arange(found.shape[along]), repeats)
+        places = np.repeat(np.arange(found.shape[along]), counts)
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"repeat got repeats={repeats!r} for {found.shape[along]} elements ({error})",
@@ -136,10 +137,18 @@ def meshgrid(*tensors: TensorLike, indexing: str = "xy") -> tuple[Tensor, ...]:
 
 # -------------------------------------------------------------------------------------------- indexing
 def index_select(x: TensorLike, axis: int, index: TensorLike) -> Tensor:
-    """The slices of x along `axis` that a vector of positions names, in its order."""
-    found = tensor_of(x)
+    """The slices of x along `axis` that a vector of positions names, in its order.
+
+    Raises:
+        ShapeError: the positions are no vector.
+    """
+    found, places = tensor_of(x), tensor_of(index)
     along = normalise_axis(axis, found.ndim, "index_select")
-    picked = F.gather(found, index, axes=(along,))
+    if places.ndim != 1:
+        raise ShapeError(
+            f"index_select got an index of shape {places.shape}", "it is a vector of positions", "Write cr.take for others."
+        )
+    picked = F.gather(found, places, axes=(along,))
     return F.transpose(picked, [*range(1, along + 1), 0, *range(along + 1, picked.ndim)])
 
 

@@ -73,7 +73,6 @@ FUNCTIONS: Mapping[str, str] = {
     "trunc": "Write cr.sign(x) * cr.floor(cr.abs(x))",
     "utils": _FIT,
     "value_and_gradient": "Write cr.value_and_grad(f)",
-    "zero_grad": "Write optimizer.zero_grad()",
 }
 LAYERS: Mapping[str, str] = {
     "AdaptiveAvgPool1d": "Write nn.GlobalAvgPool()",

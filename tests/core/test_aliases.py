@@ -76,6 +76,7 @@ CALLS = {
     "log10": (lambda m, x: m.log10(x), ABOVE),
     "log2": (lambda m, x: m.log2(x), ABOVE),
     "logaddexp": (lambda m, x, y: m.logaddexp(x, y), A, ABOVE),
+    "logaddexp2": (lambda m, x, y: m.logaddexp2(x, y), A, ABOVE),
     "lt": (lambda m, x: m.lt(x, 1.0), HOLES),
     "masked_fill": (lambda m, x, mask: m.masked_fill(x, mask, -2.0), A, MASK),
     "matrix_transpose": (lambda m, x: m.matrix_transpose(x), STACK),
@@ -307,6 +308,19 @@ def test_tensors_of_data():
     assert cr.tensor(A).to("cpu").dtype == np.float64
 
 
+def test_counts_may_be_of_numpy_or_tensors():
+    np.testing.assert_array_equal(cr.tile(A, np.int64(2)).numpy(), np.tile(A, 2))
+    np.testing.assert_array_equal(cr.repeat(A, cr.tensor([1, 0, 2]), 0).numpy(), np.repeat(A, [1, 0, 2], 0))
+    assert cr.rand(np.int64(2), 3).shape == (2, 3)
+
+
+def test_float32_stays_float32():
+    x = cr.tensor(ODD.astype(np.float32))
+    np.testing.assert_array_equal(cr.nan_to_num(x).numpy(), np.nan_to_num(ODD.astype(np.float32)))
+    for y in (cr.nan_to_num(x), cr.masked_fill(x, ODD == 0.0, 1.0), cr.tile(x, 2), cr.log2(x), cr.rand(2, dtype=cr.float32)):
+        assert y.dtype == np.float32
+
+
 def test_random_numbers_come_from_the_librarys_stream():
     def drawn():
         cr.manual_seed(3)
@@ -341,6 +355,9 @@ REFUSED = {
     "chunks": (lambda: cr.chunk(A, 0), ArgumentError, "chunks=0; it must be an integer ≥ 1"),
     "flattened backwards": (lambda: cr.flatten(STACK, 2, 1), ArgumentError, "must not come after the last"),
     "axes of indices": (lambda: cr.take_along_axis(A, PLACES, 1), ShapeError, "both have as many axes"),
+    "index of one": (lambda: cr.index_select(A, 0, 1), ShapeError, "it is a vector of positions"),
+    "half a tile": (lambda: cr.tile(A, 2.5), ArgumentError, "tile got repeats=2.5"),
+    "negative tile": (lambda: cr.tile(A, -1), ShapeError, "no size may be negative"),
     "t of a stack": (lambda: cr.t(STACK), ShapeError, "it takes at most two axes"),
     "pool of one image": (lambda: cr.max_pool2d(IMAGES[0], 2), ShapeError, "it takes 4 axes"),
     "max along dim": (lambda: cr.tensor(A).max(dim=1), CallError, "PyTorch's max gives values and positions"),
