@@ -275,7 +275,7 @@ def _logaddexp(a: TensorLike, b: TensorLike, unit: float = 1.0) -> Tensor:
 
 def _hypot(a: TensorLike, b: TensorLike) -> Tensor:
     """√(a² + b²), scaled by the larger one so that no square overflows or vanishes; at 0 the gradient is taken to be 0."""
-    first = np.array([True, False]).reshape(2, *(1,) * max(np.ndim(_values(a)), np.ndim(_values(b))))
+    first = np.array([True, False]).reshape(2, *(1,) * max(tensor_of(a).ndim, tensor_of(b).ndim))
     pair = F.where(first, a, b) / 1.0  # of one floating dtype
     limits = np.finfo(pair.dtype)
     scale = F.stop_gradient(F.clip(F.max(F.abs(pair), 0), float(limits.tiny), float(limits.max)))

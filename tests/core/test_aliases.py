@@ -371,3 +371,14 @@ def test_what_cannot_be_is_refused(case):
     call, error, text = REFUSED[case]
     with pytest.raises(error, match=re.escape(text)):
         call()
+
+
+# They give no Tensor, do not look at the argument, or (take) need positions that are known.
+NOT_COMPILED = {"allclose", "array", "as_tensor", "asarray", "numel", "take"}
+
+
+@pytest.mark.parametrize("name", sorted({*CALLS} - NOT_COMPILED))
+def test_compiled_is_eager(name):
+    call, *arrays = CALLS[name]
+    compiled = cr.compile(lambda *tensors: call(cr, *tensors), backend="reference")
+    _compared(_values(compiled(*arrays)), _values(call(cr, *_tensors(arrays))))

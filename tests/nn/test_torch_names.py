@@ -8,6 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError, CallError, MissingName
+from kept_tables import kept_tables
 
 rng = np.random.default_rng(2)
 X, W, BIAS = rng.normal(size=(5, 4)), rng.normal(size=(3, 4)), rng.normal(size=3)
@@ -144,6 +145,17 @@ def test_lists_and_dicts_of_layers_are_parts():
     np.testing.assert_allclose(model.predict(X[:, :3], backend="reference"), model(X[:, :3]).numpy(), rtol=1e-12)
     model.eval()
     assert not any(module.training for module in model.modules())
+
+
+def test_a_model_with_lists_of_layers_is_saved_and_loaded(tmp_path):
+    with kept_tables():
+        cr.extend.layer(_Blocks)
+        model = _Blocks(3)
+        cr.save_model(model, tmp_path / "model")
+        loaded, _ = cr.load_model(tmp_path / "model")
+    assert len(loaded.layers) == 3
+    np.testing.assert_array_equal(loaded(X[:, :3]).numpy(), model(X[:, :3]).numpy())
+    assert "layers.2" in str(cr.summary(model, (3,)))
 
 
 def test_a_list_of_layers_is_a_list():
