@@ -15,7 +15,7 @@ from chainrule import checks
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.generators import random
-from chainrule.ops.primitive import normalise_axis
+from chainrule.ops.primitive import integers, normalise_axis
 from chainrule.tensors import Tensor, TensorLike, tensor_of
 
 Axis = int | Sequence[int] | None
@@ -91,7 +91,7 @@ def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
     """x laid side by side along every axis, as often as `repeats` says; new axes come first, as in NumPy."""
     found = tensor_of(x)
-    counts = (repeats,) if isinstance(repeats, int) else tuple(repeats)
+    counts = integers(repeats, "tile", "repeats")
     ndim = max(len(counts), found.ndim)
     counts = (1,) * (ndim - len(counts)) + counts
     shape = (1,) * (ndim - found.ndim) + found.shape
@@ -123,7 +123,7 @@ def meshgrid(*tensors: TensorLike, indexing: str = "xy") -> tuple[Tensor, ...]:
 
     PyTorch's meshgrid is that with indexing="ij".
     """
-    if indexing not in ("xy", "ij"):
+    if not isinstance(indexing, str) or indexing not in ("xy", "ij"):
         raise ArgumentError(f"meshgrid got indexing={indexing!r}", "it is 'xy' or 'ij'", "Write indexing='ij'.")
     vectors = [F.reshape(t, -1) for t in tensors]
     shape = [v.size for v in vectors]

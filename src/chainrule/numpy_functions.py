@@ -37,7 +37,6 @@ OURS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.expand_dims: F.expand_dims,
     np.flip: F.flip,
     np.linalg.matmul: F.matmul,
-    np.linalg.outer: F.outer,
     np.max: F.max,
     np.mean: F.mean,
     np.meshgrid: composites.meshgrid,
@@ -206,7 +205,12 @@ def _correction(name: str, ddof: int | None, correction: int | None) -> int:
 @_ours(np.where)
 def _where(condition: TensorLike, *values: TensorLike) -> Any:
     """With the condition alone, the positions where it holds."""
-    return F.where(condition, *values) if values else np.nonzero(_values(condition))
+    if values:
+        return F.where(condition, *values)
+    known = tensor_of(condition)
+    if known.ndim == 0:
+        raise ShapeError("np.where got a condition without axes, alone", "it gives positions", "Give two values as well.")
+    return np.nonzero(known.numpy())
 
 
 @_ours(np.clip)
@@ -218,6 +222,8 @@ def _clip(
     min: TensorLike = None,
     max: TensorLike = None,
 ) -> Tensor:
+    if not (min is None and max is None) and not (a_min is None and a_max is None):
+        raise ArgumentError("np.clip got a_min or a_max, and min or max", "they are the same bounds", "Give min and max.")
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     if all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
         return F.clip(a, low, high)
@@ -227,7 +233,7 @@ def _clip(
 
 @_ours(np.full_like)
 def _full_like(a: TensorLike, fill_value: TensorLike, dtype: Any = None) -> Tensor:
-    return F.broadcast_to(tensor_of(fill_value).astype(dtype or tensor_of(a).dtype), tensor_of(a).shape)
+    return F.broadcast_to(tensor_of(fill_value).astype(tensor_of(a).dtype if dtype is None else dtype), tensor_of(a).shape)
 
 
 @_ours(np.nan_to_num)
@@ -321,7 +327,7 @@ def _concatenate(arrays: Sequence[TensorLike], /, axis: int | None = 0) -> Tenso
 @_ours(np.hstack)
 def _hstack(tup: Sequence[TensorLike]) -> Tensor:
     parts = [_atleast_1d(a) for a in tup]
-    return F.concatenate(parts, 0 if parts[0].ndim == 1 else 1)
+    return F.concatenate(parts, 0 if not parts or parts[0].ndim == 1 else 1)
 
 
 @_ours(np.column_stack)
@@ -343,7 +349,7 @@ def _atleast_2d(a: TensorLike, /) -> Tensor:
 
 @_ours(np.pad)
 def _pad(array: TensorLike, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Tensor:
-    if mode != "constant" or not isinstance(constant_values, int | float):
+    if not (isinstance(mode, str) and mode == "constant" and isinstance(constant_values, int | float)):
         raise ArgumentError(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
     x = tensor_of(array)
     try:
@@ -468,7 +474,9 @@ def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool =
     """Norms of vectors, and the Frobenius norm of matrices."""
     a = tensor_of(x)
     axes = normalise_axes(axis, a.ndim, "np.linalg.norm")
-    if (ord is None and (axis is None or len(axes) in (1, 2))) or (len(axes) == 2 and ord in ("fro", "f")):
+    if (ord is None and (axis is None or len(axes) in (1, 2))) or (
+        len(axes) == 2 and isinstance(ord, str) and ord in ("fro", "f")
+    ):
         return root(F.sum(F.square(a), axes, keepdims=keepdims))
     if len(axes) != 1:
         raise ArgumentError(
@@ -503,8 +511,31 @@ def _power(x: Tensor, p: float) -> Tensor:
     return F.where(nothing, 0.0 if p > 0 else math.inf, F.power(F.where(nothing, 1.0, x), p))
 
 
+@_ours(np.linalg.vecdot)
+def _vecdot(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
+    x, y = tensor_of(x1), tensor_of(x2)
+    if x.shape[normalise_axis(axis, x.ndim, "np.linalg.vecdot")] != y.shape[normalise_axis(axis, y.ndim, "np.linalg.vecdot")]:
+        raise ShapeError(f"a dot product got the shapes {x.shape} and {y.shape}", "both vectors are of one size", "Check them.")
+    products = F.multiply(x, y)
+    return F.sum(products, axis).astype(products.dtype)
+
+
+@_ours(np.linalg.outer)
+def _outer(x1: TensorLike, x2: TensorLike, /) -> Tensor:
+    x, y = tensor_of(x1), tensor_of(x2)
+    if (x.ndim, y.ndim) != (1, 1):
+        raise ShapeError(
+            f"np.linalg.outer got the shapes {x.shape} and {y.shape}",
+            "it takes two vectors",
+            "np.outer flattens its arguments.",
+        )
+    return F.outer(x, y)
+
+
 @_ours(np.linalg.multi_dot)
 def _multi_dot(arrays: Sequence[TensorLike]) -> Tensor:
+    if len(arrays) < 2:
+        raise ArgumentError(f"np.linalg.multi_dot got {len(arrays)} arrays", "it takes two or more", "Add the others.")
     product = tensor_of(arrays[0])
     for factor in arrays[1:]:
         product = F.matmul(product, factor)
@@ -519,17 +550,16 @@ OURS |= {
     np.linalg.matrix_transpose: lambda x: tensor_of(x).mT,
     np.linalg.tensordot: lambda x1, x2, *, axes=2: _tensordot(x1, x2, axes),
     np.linalg.trace: lambda x, *, offset=0: F.sum(_diagonal(x, offset, -2, -1), -1),
-    np.linalg.vecdot: lambda x1, x2, *, axis=-1: F.sum(F.multiply(x1, x2), axis),
     np.matrix_transpose: lambda x: tensor_of(x).mT,
     np.ptp: lambda a, axis=None, *, keepdims=False: F.max(a, axis, keepdims=keepdims) - F.min(a, axis, keepdims=keepdims),
     np.ravel: lambda a: F.reshape(a, -1),
     np.split: lambda ary, indices_or_sections, axis=0: list(F.split(ary, indices_or_sections, axis)),
     np.trace: lambda a, offset=0, axis1=0, axis2=1: F.sum(_diagonal(a, offset, axis1, axis2), -1),
-    np.vdot: lambda a, b: F.sum(F.multiply(F.reshape(a, -1), F.reshape(b, -1))),
+    np.vdot: lambda a, b: _vecdot(F.reshape(a, -1), F.reshape(b, -1)),
     np.vstack: lambda tup: F.concatenate([_atleast_2d(a) for a in tup]),
 }
 if hasattr(np, "astype"):  # from NumPy 2.1 on
-    OURS |= {np.astype: lambda x, dtype: x.astype(dtype), np.unstack: _unstack}
+    OURS |= {np.astype: lambda x, dtype: tensor_of(x).astype(dtype), np.unstack: _unstack}
 
 
 # -------------------------------------------------------------------------------------------- universal functions

@@ -75,6 +75,7 @@ CALLS = {
     "log10": (lambda m, x: m.log10(x), ABOVE),
     "log2": (lambda m, x: m.log2(x), ABOVE),
     "logaddexp": (lambda m, x, y: m.logaddexp(x, y), A, ABOVE),
+    "logaddexp2": (lambda m, x, y: m.logaddexp2(x, y), A, ABOVE),
     "lt": (lambda m, x: m.lt(x, 1.0), HOLES),
     "masked_fill": (lambda m, x, mask: m.masked_fill(x, mask, -2.0), A, MASK),
     "matrix_transpose": (lambda m, x: m.matrix_transpose(x), STACK),
