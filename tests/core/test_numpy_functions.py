@@ -325,6 +325,10 @@ def test_dtypes_are_those_of_numpy(name, dtype):
     assert ours.dtype == theirs.dtype
 
 
+def test_sums_of_bytes_are_int64_as_there_is_no_uint64():
+    assert [f(cr.tensor([200, 100], "uint8")).dtype for f in (np.sum, np.prod, cr.sum)] == [np.int64] * 3
+
+
 INF = np.inf
 PAIRS = [(INF, INF), (-INF, -INF), (INF, -INF), (-INF, INF), (INF, 1.0), (1.0, -INF), (-INF, 1.0), (np.nan, 1.0), (INF, np.nan),
          (1.0, 1.0), (0.0, -40.0), (3.0, 1e300), (-1e300, 3.0), (0.0, 0.0)]  # fmt: skip
