@@ -389,6 +389,7 @@ def test_hypot_at_every_scale(scale):
 
 
 def test_hypot_of_infinities_and_float32():
+    assert cr.compile(np.hypot)(np.array([3.0]), np.array([4.0])).item() == pytest.approx(5.0, rel=1e-15)
     assert np.hypot(cr.tensor([INF, 1.0, -INF]), [1.0, INF, INF]).tolist() == [INF] * 3
     found = np.hypot(cr.tensor([3e30], "float32"), 4e30)
     assert (found.dtype, found.item()) == (np.float32, pytest.approx(5e30, rel=1e-6))
