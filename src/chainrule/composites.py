@@ -124,7 +124,7 @@ def meshgrid(*tensors: TensorLike, indexing: str = "xy") -> tuple[Tensor, ...]:
 
     PyTorch's meshgrid is that with indexing="ij".
     """
-    if indexing not in ("xy", "ij"):
+    if not isinstance(indexing, str) or indexing not in ("xy", "ij"):
         raise ArgumentError(f"meshgrid got indexing={indexing!r}", "it is 'xy' or 'ij'", "Write indexing='ij'.")
     vectors = [F.reshape(t, -1) for t in tensors]
     shape = [v.size for v in vectors]

@@ -108,7 +108,7 @@ def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
 
 # -------------------------------------------------------------------------------------------- reductions
 def sum(x: TensorLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Σ x over `axis` (all axes if None)."""
+    """Σ x over `axis` (all axes if None); int64 for booleans and all integers, uint8 too, where NumPy gives uint64."""
     return apply("sum", x, axis=axis, keepdims=keepdims)
 
 
@@ -123,7 +123,7 @@ def var(x: TensorLike, axis: Axis = None, *, keepdims: bool = False, correction:
 
 
 def prod(x: TensorLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Π x over `axis` (all axes if None)."""
+    """Π x over `axis` (all axes if None); int64 for booleans and all integers, uint8 too, where NumPy gives uint64."""
     return apply("prod", x, axis=axis, keepdims=keepdims)
 
 

@@ -46,7 +46,7 @@ def as_dtype(dtype: Any) -> DType:
         return dtype
     try:
         found: DType = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         found = np.dtype(object)
     if found not in DTYPES:
         names = ", ".join(d.name for d in DTYPES)

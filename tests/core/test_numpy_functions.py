@@ -1,14 +1,17 @@
 """Every public function of NumPy that takes an array: with a Tensor it passes gradients, or refuses by name."""
 
+import contextlib
+import inspect
 import math
 import operator
+import random
 
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, CallError, CaptureError, ChainruleError
-from chainrule.numpy_functions import OURS, READS, UNIVERSAL
+from chainrule.numpy_functions import OURS, READS, UNIVERSAL, called
 
 PLACES = {"np": np, "np.linalg": np.linalg, "np.fft": np.fft}
 # They turn their arguments into arrays or numbers without asking them, as np.asarray(tensor) does: see the docstring of Tensor.
@@ -259,6 +262,16 @@ REFUSED = {
     "average, weights of another shape": (lambda p: np.average(p, weights=[1.0, 2.0]), "average", r"shape \(2,\)"),
     "var, ddof and correction": (lambda p: np.var(p, ddof=1, correction=0), "var", "two names of one setting"),
     "std, ddof and correction": (lambda p: np.std(p, ddof=1, correction=1), "std", "two names of one setting"),
+    "clip, bounds twice": (lambda p: np.clip(p, 0.0, 1.0, max=0.5), "clip", "the same bounds"),
+    "copy of two": (lambda p: np.copy([p, p]), "cannot become an array", "cr.stack"),
+    "multi_dot of one": (lambda p: np.linalg.multi_dot([p]), "multi_dot", "it takes two or more"),
+    "outer of matrices": (lambda p: np.linalg.outer(p, p), "outer", "it takes two vectors"),
+    "vdot with a number": (lambda p: np.vdot(p, 1.0), "dot product", r"shapes \(12,\) and \(1,\)"),
+    "vecdot with a number": (lambda p: np.linalg.vecdot(p, 1.0), "vecdot", "axis -1; its input has 0 axes. Leave it out"),
+    "where without axes": (lambda p: np.where(p[0, 0]), "where", "without axes"),
+    "sum, True": (lambda p: np.sum(p, True), "sum", "axis=True; it takes integers"),
+    "sum, keepdims": (lambda p: np.sum(p, 0, keepdims="a"), "sum", "keepdims='a'; it is True or False"),
+    "full_like, dtype": (lambda p: np.full_like(p, 0.0, dtype="ij,jk->ik"), "dtype ij", "chainrule computes with"),
     "var, ddof": (lambda p: np.var(p, ddof="a"), "var", "correction='a'; it takes a number"),
 }  # fmt: skip
 
@@ -270,6 +283,25 @@ def test_what_has_no_meaning_is_refused_in_a_sentence(case):
         call(cr.parameter(P * (np.arange(4) > 0)))
 
 
+ANYTHING = (0, 1, -1, 2, 9, -9, 0.5, "a", b"x", None, True, (0, 1), (1, 0), [0], (0, 0), [0, 1, 2], [[0], [0, 1]], (), {},
+            np.nan, np.inf, np.arange(3), np.ones((2, 2)), np.int64(1), np.float32, "ij,jk->ik")  # fmt: skip
+SHAPES = [(), (3,), (2, 2), (2, 3), (1, 2, 3), (0,), (2, 0)]
+
+
+@pytest.mark.filterwarnings("ignore")  # of NumPy, about texts that name types
+@pytest.mark.parametrize("path", [path for path, function in FUNCTIONS.items() if function in OURS])
+def test_anything_gives_a_result_or_a_chainrule_error(path):
+    function, rng = FUNCTIONS[path], random.Random(path)
+    names = list(inspect.signature(OURS[function]).parameters)[1:]
+    for _ in range(40):
+        shape, dtype = rng.choice(SHAPES), rng.choice(["float64", "int64", "bool", "uint8"])
+        x = cr.tensor(np.ones(shape, dtype))
+        args = [rng.choice([x, x, x, [x, x], [x], (x, 1)]), *rng.choices([*ANYTHING, x], k=rng.randint(0, 3))]
+        kwargs = {name: rng.choice([*ANYTHING, x]) for name in rng.sample(names, min(len(names), rng.randint(0, 2)))}
+        with contextlib.suppress(ChainruleError), np.errstate(all="ignore"):
+            called(function, args, kwargs)
+
+
 def test_weights_that_sum_to_nothing_are_refused_when_compiled_code_runs():
     average = cr.compile(lambda x, w: np.average(x, weights=w))
     assert average(X[0], Y[0]).item() == pytest.approx(np.average(X[0], weights=Y[0]))
@@ -278,12 +310,12 @@ def test_weights_that_sum_to_nothing_are_refused_when_compiled_code_runs():
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32"])
-@pytest.mark.parametrize("name", ["tril", "triu", "diff", "roll", "pad", "diagonal", "hypot", "logaddexp", "average"])
+@pytest.mark.parametrize("name", ["vdot", "tril", "triu", "diff", "roll", "pad", "diagonal", "hypot", "logaddexp", "average"])
 def test_dtypes_are_those_of_numpy(name, dtype):
     if (name, dtype) == ("logaddexp", "bool"):
         pytest.skip("chainrule subtracts no booleans, and says so")
     function, array = getattr(np, name), np.array([[1, 0, 1], [0, 1, 1], [0, 1, 0]], dtype)
-    second = {"roll": (1,), "pad": (1,), "hypot": (array,), "logaddexp": (array,)}.get(name, ())
+    second = {"roll": (1,), "pad": (1,), "hypot": (array,), "logaddexp": (array,), "vdot": (array,)}.get(name, ())
     ours, theirs = function(cr.tensor(array), *second), function(array, *second)
     if name in ("hypot", "logaddexp") and dtype in ("bool", "uint8"):
         theirs = theirs.astype(np.float64)  # float16 in NumPy
@@ -291,6 +323,10 @@ def test_dtypes_are_those_of_numpy(name, dtype):
     else:
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-6)
     assert ours.dtype == theirs.dtype
+
+
+def test_sums_of_bytes_are_int64_as_there_is_no_uint64():
+    assert [f(cr.tensor([200, 100], "uint8")).dtype for f in (np.sum, np.prod, cr.sum)] == [np.int64] * 3
 
 
 INF = np.inf
@@ -353,6 +389,7 @@ def test_hypot_at_every_scale(scale):
 
 
 def test_hypot_of_infinities_and_float32():
+    assert cr.compile(np.hypot)(np.array([3.0]), np.array([4.0])).item() == pytest.approx(5.0, rel=1e-15)
     assert np.hypot(cr.tensor([INF, 1.0, -INF]), [1.0, INF, INF]).tolist() == [INF] * 3
     found = np.hypot(cr.tensor([3e30], "float32"), 4e30)
     assert (found.dtype, found.item()) == (np.float32, pytest.approx(5e30, rel=1e-6))

@@ -258,14 +258,16 @@ def integer(value: Any, op: str, setting: str) -> int:
     """A setting that must be an integer, as a Python int.
 
     Raises:
-        ArgumentError: it is something else, a float such as 2.0 included.
+        ArgumentError: it is something else, a float such as 2.0 or a truth value included.
     """
     try:
-        return operator.index(value)
+        if not isinstance(value, bool):  # as in sum(x, True), where keepdims was meant
+            return operator.index(value)
     except TypeError:
-        raise ArgumentError(
-            f"{op} got {setting}={value!r}", "it takes integers here", "Check the setting, or convert it with int()."
-        ) from None
+        pass
+    raise ArgumentError(
+        f"{op} got {setting}={value!r}", "it takes integers here", "Check the setting, or convert it with int()."
+    )
 
 
 def check_number(op: str, setting: str, value: Any) -> None:
@@ -280,7 +282,9 @@ def integers(value: Any, op: str, setting: str) -> tuple[int, ...]:
     Raises:
         ArgumentError: it is something else.
     """
-    many = value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence) and not isinstance(value, str)
+    many = (
+        value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    )
     return tuple(integer(v, op, setting) for v in (value if many else (value,)))
 
 
@@ -304,7 +308,8 @@ def normalise_axis(axis: int, ndim: int, op: str) -> int:
     """
     axis = integer(axis, op, "axis")
     if not -ndim <= axis < ndim:
-        raise ArgumentError(f"{op} got axis {axis}", f"its input has {ndim} axes", f"Give an axis from {-ndim} to {ndim - 1}.")
+        fix = f"Give an axis from {-ndim} to {ndim - 1}." if ndim else "Leave it out."
+        raise ArgumentError(f"{op} got axis {axis}", f"its input has {ndim} axes", fix)
     return axis % ndim
 
 

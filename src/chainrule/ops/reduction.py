@@ -111,6 +111,9 @@ def reduction(
         attributes = defaults | attributes
         for key in settings or ():
             check_number(name, key, attributes[key])
+        if not isinstance(attributes["keepdims"], int | np.integer | np.bool_):
+            given = f"{name} got keepdims={attributes['keepdims']!r}"
+            raise ArgumentError(given, "it is True or False", "Check the order of the arguments.")
         x = as_node(operands[0])
         if result == "float":
             (x,) = promote((x,), "float", name)

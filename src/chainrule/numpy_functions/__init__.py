@@ -13,21 +13,23 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from chainrule import checks, composites, creation
 from chainrule import functional as F
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.ops.primitive import integer, integers, normalise_axes, normalise_axis
+from chainrule.numpy_functions.entries import OURS, Axis, arrays_in, ours
+from chainrule.numpy_functions.products import norm, tensordot, vecdot
+from chainrule.numpy_functions.shapes import atleast_2d, diagonal, unstack
+from chainrule.ops.primitive import integer, normalise_axes
 from chainrule.ops.requirement import Limits, required
 from chainrule.tensors import Tensor, TensorLike, result, root, set_numpy_functions, tensor_of
 
-C = TypeVar("C", bound=Callable[..., Any])
-Axis = int | Sequence[int] | None
+__all__ = ["OURS", "READS", "UNIVERSAL", "called"]
 
-OURS: dict[Callable[..., Any], Callable[..., Any]] = {
+OURS |= {
     np.amax: F.max,
     np.amin: F.min,
     np.argmax: F.argmax,
@@ -37,7 +39,6 @@ OURS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.expand_dims: F.expand_dims,
     np.flip: F.flip,
     np.linalg.matmul: F.matmul,
-    np.linalg.outer: F.outer,
     np.max: F.max,
     np.mean: F.mean,
     np.meshgrid: composites.meshgrid,
@@ -94,7 +95,7 @@ def called(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
     """
     ours = OURS.get(function)
     if function in READS or (ours is None and not any(map(_has_gradients, [*args, *kwargs.values()]))):
-        return function(*map(_values, args), **{key: _values(value) for key, value in kwargs.items()})
+        return function(*map(arrays_in, args), **{key: arrays_in(value) for key, value in kwargs.items()})
     if ours is None:
         raise _refusal(function)
     try:
@@ -134,27 +135,8 @@ def _has_gradients(argument: Any, outer: tuple[Any, ...] = ()) -> bool:
     return isinstance(argument, Tensor) and argument.dtype.kind == "f"
 
 
-def _values(argument: Any) -> Any:
-    """Arguments with arrays in place of Tensors."""
-    if isinstance(argument, Tensor):
-        return argument.numpy()
-    if isinstance(argument, list | tuple):
-        return type(argument)(_values(a) for a in argument)
-    return argument
-
-
-def _ours(*functions: Callable[..., Any]) -> Callable[[C], C]:
-    """Enter the counterpart of one function of NumPy, or of several names of it."""
-
-    def enter(counterpart: C) -> C:
-        OURS.update(dict.fromkeys(functions, counterpart))
-        return counterpart
-
-    return enter
-
-
 # -------------------------------------------------------------------------------------------- reductions
-@_ours(np.average)
+@ours(np.average)
 def _average(a: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Tensor:
     """Σ w x / Σ w; the weights are one per element, or one per position along the axis."""
     if weights is None:
@@ -180,14 +162,14 @@ def _along(weights: Tensor, axis: Axis, x: Tensor) -> Tensor:
     )
 
 
-@_ours(np.var)
+@ours(np.var)
 def _var(
     a: TensorLike, axis: Axis = None, *, ddof: int | None = None, correction: int | None = None, keepdims: bool = False
 ) -> Tensor:
     return F.var(a, axis, keepdims=keepdims, correction=_correction("np.var", ddof, correction))
 
 
-@_ours(np.std)
+@ours(np.std)
 def _std(
     a: TensorLike, axis: Axis = None, *, ddof: int | None = None, correction: int | None = None, keepdims: bool = False
 ) -> Tensor:
@@ -203,13 +185,18 @@ def _correction(name: str, ddof: int | None, correction: int | None) -> int:
 
 
 # -------------------------------------------------------------------------------------------- elementwise
-@_ours(np.where)
+@ours(np.where)
 def _where(condition: TensorLike, *values: TensorLike) -> Any:
     """With the condition alone, the positions where it holds."""
-    return F.where(condition, *values) if values else np.nonzero(_values(condition))
+    if values:
+        return F.where(condition, *values)
+    known = tensor_of(condition)
+    if known.ndim == 0:
+        raise ShapeError("np.where got a condition without axes, alone", "it gives positions", "Give two values as well.")
+    return np.nonzero(known.numpy())
 
 
-@_ours(np.clip)
+@ours(np.clip)
 def _clip(
     a: TensorLike,
     a_min: TensorLike = None,
@@ -218,6 +205,8 @@ def _clip(
     min: TensorLike = None,
     max: TensorLike = None,
 ) -> Tensor:
+    if not (min is None and max is None) and not (a_min is None and a_max is None):
+        raise ArgumentError("np.clip got a_min or a_max, and min or max", "they are the same bounds", "Give min and max.")
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     if all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
         return F.clip(a, low, high)
@@ -225,12 +214,12 @@ def _clip(
     return y if high is None else F.minimum(y, high)
 
 
-@_ours(np.full_like)
+@ours(np.full_like)
 def _full_like(a: TensorLike, fill_value: TensorLike, dtype: Any = None) -> Tensor:
-    return F.broadcast_to(tensor_of(fill_value).astype(dtype or tensor_of(a).dtype), tensor_of(a).shape)
+    return F.broadcast_to(tensor_of(fill_value).astype(tensor_of(a).dtype if dtype is None else dtype), tensor_of(a).shape)
 
 
-@_ours(np.nan_to_num)
+@ours(np.nan_to_num)
 def _nan_to_num(
     x: TensorLike, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
@@ -238,14 +227,14 @@ def _nan_to_num(
     return composites.nan_to_num(x, nan, posinf, neginf)
 
 
-@_ours(np.tril)
+@ours(np.tril)
 def _tril(m: TensorLike, k: int = 0) -> Tensor:
     """A vector is repeated as the rows of a square."""
     x = tensor_of(m)
     return F.where(_triangle("np.tril", x, k), x, x.dtype.type(0))
 
 
-@_ours(np.triu)
+@ours(np.triu)
 def _triu(m: TensorLike, k: int = 0) -> Tensor:
     """See `_tril`."""
     x = tensor_of(m)
@@ -282,254 +271,25 @@ def _hypot(a: TensorLike, b: TensorLike) -> Tensor:
     return scale * root(F.sum(F.square(pair / scale), 0))
 
 
-# -------------------------------------------------------------------------------------------- shapes
-@_ours(np.moveaxis)
-def _moveaxis(a: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    x = tensor_of(a)
-    places = [_axes(axes, x.ndim, "np.moveaxis") for axes in (source, destination)]
-    if len(places[0]) != len(places[1]):
-        given = f"np.moveaxis got source={source} and destination={destination}"
-        raise ArgumentError(given, "there is one place for each axis", "Give as many of the one as of the other.")
-    return _moved(x, *places)
-
-
-def _axes(axes: int | Sequence[int], ndim: int, name: str) -> tuple[int, ...]:
-    """Non-negative axes in the order given, each once."""
-    normalise_axes(axes, ndim, name)
-    return tuple(normalise_axis(axis, ndim, name) for axis in integers(axes, name, "axis"))
-
-
-def _moved(x: Tensor, source: tuple[int, ...], destination: tuple[int, ...]) -> Tensor:
-    """The axes at new places, the others in order around them."""
-    order = [axis for axis in range(x.ndim) if axis not in source]
-    for place, axis in sorted(zip(destination, source, strict=True)):
-        order.insert(place, axis)
-    return F.transpose(x, order)
-
-
-def _unstack(x: TensorLike, /, *, axis: int = 0) -> tuple[Tensor, ...]:
-    return tuple(_moved(tensor_of(x), (normalise_axis(axis, tensor_of(x).ndim, "np.unstack"),), (0,)))
-
-
-@_ours(np.concatenate, np.concat)
-def _concatenate(arrays: Sequence[TensorLike], /, axis: int | None = 0) -> Tensor:
-    if axis is None:
-        return F.concatenate([F.reshape(a, -1) for a in arrays])
-    return F.concatenate(arrays, axis)
-
-
-@_ours(np.hstack)
-def _hstack(tup: Sequence[TensorLike]) -> Tensor:
-    parts = [_atleast_1d(a) for a in tup]
-    return F.concatenate(parts, 0 if parts[0].ndim == 1 else 1)
-
-
-@_ours(np.column_stack)
-def _column_stack(tup: Sequence[TensorLike]) -> Tensor:
-    return F.concatenate([F.transpose(_atleast_2d(a)) if tensor_of(a).ndim < 2 else a for a in tup], 1)
-
-
-@_ours(np.atleast_1d)
-def _atleast_1d(a: TensorLike, /) -> Tensor:
-    x = tensor_of(a)
-    return x.reshape(1) if x.ndim == 0 else x
-
-
-@_ours(np.atleast_2d)
-def _atleast_2d(a: TensorLike, /) -> Tensor:
-    x = tensor_of(a)
-    return x.reshape(1, -1) if x.ndim < 2 else x
-
-
-@_ours(np.pad)
-def _pad(array: TensorLike, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Tensor:
-    if mode != "constant" or not isinstance(constant_values, int | float):
-        raise ArgumentError(f"np.pad got mode={mode!r}", "Tensors are padded with one number", "Use cr.concatenate or cr.flip.")
-    x = tensor_of(array)
-    try:
-        widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
-    except ValueError:
-        given = f"np.pad got pad_width={pad_width!r} for the shape {x.shape}"
-        raise ArgumentError(
-            given, "it takes a count, a pair (before, after), or one pair per axis", "Give ((before, after), …)."
-        ) from None
-    return F.pad(x, widths.tolist(), constant_values)
-
-
-@_ours(np.take)
-def _take(a: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
-    if axis is None:
-        return _taken(F.reshape(a, -1), _values(indices), 0)
-    return _taken(tensor_of(a), _values(indices), normalise_axis(axis, tensor_of(a).ndim, "np.take"))
-
-
-def _taken(x: Tensor, indices: Any, axis: int) -> Tensor:
-    """The elements at the indices along an axis; the axes of the indices take its place."""
-    found = F.gather(x, indices, axes=(axis,))
-    count = np.ndim(indices)
-    return _moved(found, tuple(range(count)), tuple(range(axis, axis + count)))
-
-
-@_ours(np.roll)
-def _roll(a: TensorLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Tensor:
-    x = tensor_of(a)
-    if axis is None:
-        return F.reshape(_roll(F.reshape(x, -1), shift, 0), x.shape)
-    shifts, axes = integers(shift, "np.roll", "shift"), integers(axis, "np.roll", "axis")
-    if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
-        given = f"np.roll got shift={shift} and axis={axis}"
-        raise ArgumentError(given, "there is one shift for each axis", "Give as many shifts as axes, or a single one.")
-    for places, k in np.broadcast(shifts, axes):
-        along = normalise_axis(k, x.ndim, "np.roll")
-        x = _taken(x, np.roll(np.arange(x.shape[along]), places), along)
-    return x
-
-
-@_ours(np.diff)
-def _diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
-    x, count = tensor_of(a), integer(n, "np.diff", "n")
-    along = normalise_axis(axis, x.ndim, "np.diff")
-    if count < 0:
-        raise ArgumentError(f"np.diff got n={n}", "it is how many times differences are taken, ≥ 0", "Give 1 or more.")
-    difference = F.not_equal if x.dtype == np.bool_ else F.subtract
-    for _ in range(count):
-        places = np.arange(x.shape[along])
-        x = difference(_taken(x, places[1:], along), _taken(x, places[:-1], along))
-    return x
-
-
-@_ours(np.diagonal)
-def _diagonal(a: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    x, k = tensor_of(a), integer(offset, "np.diagonal", "offset")
-    x = _moved(x, _axes((axis1, axis2), x.ndim, "np.diagonal"), (0, 1))
-    rows, columns = x.shape[:2]
-    count = max(min(rows, columns - k) if k >= 0 else min(rows + k, columns), 0)
-    places = np.arange(count)
-    found = F.gather(x, places + max(-k, 0), places + max(k, 0))
-    return _moved(found, (0,), (found.ndim - 1,))
-
-
-# -------------------------------------------------------------------------------------------- products
-@_ours(np.dot)
-def _dot(a: TensorLike, b: TensorLike) -> Tensor:
-    """Σ over the last axis of a and the second last of b, for every pair of the other axes."""
-    x, y = tensor_of(a), tensor_of(b)
-    if x.ndim == 0 or y.ndim == 0:
-        return x * y
-    return F.matmul(x, y) if max(x.ndim, y.ndim) <= 2 else _tensordot(x, y, ([x.ndim - 1], [max(y.ndim - 2, 0)]))
-
-
-@_ours(np.inner)
-def _inner(a: TensorLike, b: TensorLike, /) -> Tensor:
-    x, y = tensor_of(a), tensor_of(b)
-    return x * y if x.ndim == 0 or y.ndim == 0 else _tensordot(x, y, ([x.ndim - 1], [y.ndim - 1]))
-
-
-@_ours(np.tensordot)
-def _tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
-    x, y = tensor_of(a), tensor_of(b)
-    left, right = _summed_axes(x, y, axes)
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    first, second = list(letters[: x.ndim]), list(letters[x.ndim : x.ndim + y.ndim])
-    for p, q in zip(left, right, strict=True):
-        second[q] = first[p]
-    kept = [c for k, c in enumerate(first) if k not in left] + [c for k, c in enumerate(second) if k not in right]
-    return F.einsum(f"{''.join(first)},{''.join(second)}->{''.join(kept)}", x, y)
-
-
-def _summed_axes(x: Tensor, y: Tensor, axes: Any) -> list[tuple[int, ...]]:
-    """The axes of both that `np.tensordot` sums over, in pairs."""
-    if isinstance(axes, str) or not isinstance(axes, Sequence | np.ndarray):
-        count = integer(axes, "np.tensordot", "axes")
-        pairs = [range(x.ndim - count, x.ndim), range(count)] if 0 <= count <= min(x.ndim, y.ndim) else []
-    else:
-        pairs = list(axes)
-    if len(pairs) == 2:
-        found = [_axes(part, t.ndim, "np.tensordot") for part, t in zip(pairs, (x, y), strict=True)]
-        sizes = [[t.shape[k] for k in part] for part, t in zip(found, (x, y), strict=True)]
-        if sizes[0] == sizes[1]:
-            return found
-    raise ShapeError(
-        f"np.tensordot got the shapes {x.shape} and {y.shape} and axes={axes}",
-        "it sums over the last axes of the first and the first axes of the second, or over pairs of axes, of equal sizes",
-        "Give their number, or ([axes of the first], [axes of the second]).",
-    )
-
-
-@_ours(np.einsum)
-def _einsum(subscripts: str, *operands: TensorLike) -> Tensor:
-    if not isinstance(subscripts, str):
-        raise ArgumentError("np.einsum got index lists", "it takes a text such as 'ij,jk->ik'", "Write the text.")
-    return F.einsum(subscripts, *operands)
-
-
-@_ours(np.linalg.norm)
-def _norm(x: TensorLike, ord: Any = None, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Norms of vectors, and the Frobenius norm of matrices."""
-    a = tensor_of(x)
-    axes = normalise_axes(axis, a.ndim, "np.linalg.norm")
-    if (ord is None and (axis is None or len(axes) in (1, 2))) or (len(axes) == 2 and ord in ("fro", "f")):
-        return root(F.sum(F.square(a), axes, keepdims=keepdims))
-    if len(axes) != 1:
-        raise ArgumentError(
-            f"np.linalg.norm got ord={ord!r} for {len(axes)} axes of a Tensor",
-            "there it takes the Frobenius norm of matrices and the p-norms of vectors",
-            "Give axis= one axis, or ord='fro'.",
-        )
-    return _vector_norm(a, axis=axes, ord=ord, keepdims=keepdims)
-
-
-@_ours(np.linalg.vector_norm)
-def _vector_norm(x: TensorLike, /, *, axis: Axis = None, ord: float = 2, keepdims: bool = False) -> Tensor:
-    """(Σ |x|ᵖ)^(1/p); the largest |x| for p = ∞, the smallest for −∞.
-
-    The gradient is taken to be 0 where the norm is 0, and at elements that are 0.
-    """
-    p = checks.real("a vector norm of NumPy", "ord", ord)
-    if p == 2:
-        return root(F.sum(F.square(x), axis, keepdims=keepdims))
-    if math.isinf(p):
-        return (F.max if p > 0 else F.min)(F.abs(x), axis, keepdims=keepdims)
-    if p == 0:
-        raise ArgumentError(
-            "a norm of a Tensor with ord=0 was asked for", "it counts elements, so it has no useful derivative", "Use ord=1."
-        )
-    return _power(F.sum(_power(F.abs(x), p), axis, keepdims=keepdims), 1.0 / p)
-
-
-def _power(x: Tensor, p: float) -> Tensor:
-    """xᵖ for x ≥ 0; at 0, where the derivative is infinite for p < 1, the gradient is taken to be 0. See `tensors.root`."""
-    nothing = x == 0.0
-    return F.where(nothing, 0.0 if p > 0 else math.inf, F.power(F.where(nothing, 1.0, x), p))
-
-
-@_ours(np.linalg.multi_dot)
-def _multi_dot(arrays: Sequence[TensorLike]) -> Tensor:
-    product = tensor_of(arrays[0])
-    for factor in arrays[1:]:
-        product = F.matmul(product, factor)
-    return product
-
-
+# -------------------------------------------------------------------------------------------- the others
 OURS |= {
     np.fliplr: lambda m: F.flip(m, 1),
     np.flipud: lambda m: F.flip(m, 0),
-    np.linalg.diagonal: lambda x, *, offset=0: _diagonal(x, offset, -2, -1),
-    np.linalg.matrix_norm: lambda x, *, keepdims=False, ord="fro": _norm(x, ord, (-2, -1), keepdims=keepdims),
+    np.linalg.diagonal: lambda x, *, offset=0: diagonal(x, offset, -2, -1),
+    np.linalg.matrix_norm: lambda x, *, keepdims=False, ord="fro": norm(x, ord, (-2, -1), keepdims=keepdims),
     np.linalg.matrix_transpose: lambda x: tensor_of(x).mT,
-    np.linalg.tensordot: lambda x1, x2, *, axes=2: _tensordot(x1, x2, axes),
-    np.linalg.trace: lambda x, *, offset=0: F.sum(_diagonal(x, offset, -2, -1), -1),
-    np.linalg.vecdot: lambda x1, x2, *, axis=-1: F.sum(F.multiply(x1, x2), axis),
+    np.linalg.tensordot: lambda x1, x2, *, axes=2: tensordot(x1, x2, axes),
+    np.linalg.trace: lambda x, *, offset=0: F.sum(diagonal(x, offset, -2, -1), -1),
     np.matrix_transpose: lambda x: tensor_of(x).mT,
     np.ptp: lambda a, axis=None, *, keepdims=False: F.max(a, axis, keepdims=keepdims) - F.min(a, axis, keepdims=keepdims),
     np.ravel: lambda a: F.reshape(a, -1),
     np.split: lambda ary, indices_or_sections, axis=0: list(F.split(ary, indices_or_sections, axis)),
-    np.trace: lambda a, offset=0, axis1=0, axis2=1: F.sum(_diagonal(a, offset, axis1, axis2), -1),
-    np.vdot: lambda a, b: F.sum(F.multiply(F.reshape(a, -1), F.reshape(b, -1))),
-    np.vstack: lambda tup: F.concatenate([_atleast_2d(a) for a in tup]),
+    np.trace: lambda a, offset=0, axis1=0, axis2=1: F.sum(diagonal(a, offset, axis1, axis2), -1),
+    np.vdot: lambda a, b: vecdot(F.reshape(a, -1), F.reshape(b, -1)),
+    np.vstack: lambda tup: F.concatenate([atleast_2d(a) for a in tup]),
 }
 if hasattr(np, "astype"):  # from NumPy 2.1 on
-    OURS |= {np.astype: lambda x, dtype: x.astype(dtype), np.unstack: _unstack}
+    OURS |= {np.astype: lambda x, dtype: tensor_of(x).astype(dtype), np.unstack: unstack}
 
 
 # -------------------------------------------------------------------------------------------- universal functions
