@@ -123,6 +123,7 @@ def test_a_list_that_contains_itself_is_not_graded() -> None:
         ("", "O₄ was not graded: the formula has nothing in it"),
         ("2**9**9*x", "O₄ was not graded: the formula has '2 ** 9 ** 9', which is inf"),
         ("x if w else v", "O₄ was not graded: the formula has"),
+        ("[[1, 2], [3]]", "O₄ was not graded: the formula has '[[1, 2], [3]]'; rows must be equally long lists of numbers."),
     ],
 )
 def test_a_formula_that_cannot_be_read_is_not_graded(formula: str, words: str) -> None:
