@@ -109,6 +109,19 @@ def test_a_list_that_contains_itself_is_not_graded() -> None:
     assert "a claim holds a list that contains itself" in found.message
 
 
+def test_deep_lists_are_not_graded() -> None:
+    deep: Any = 1.0
+    for _ in range(3000):
+        deep = [deep]
+    for given, words in (
+        (deep, "more than 32 nested lists"),
+        ("[" * 5000, "could not be read"),
+    ):
+        found = among_others("O4", given)
+        assert (found.verdict, words in found.message) == ("not-graded", True), found.message
+    assert among_others("O4", "[" * 5000 + "1" + "]" * 5000).verdict == "not-graded"
+
+
 # -------------------------------------------------------------------------------------------- formulas
 @pytest.mark.parametrize(
     ("formula", "words"),
