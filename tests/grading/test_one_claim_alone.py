@@ -109,6 +109,19 @@ def test_a_list_that_contains_itself_is_not_graded() -> None:
     assert "a claim holds a list that contains itself" in found.message
 
 
+def test_deep_lists_are_not_graded() -> None:
+    deep: Any = 1.0
+    for _ in range(3000):
+        deep = [deep]
+    for given, words in (
+        (deep, "more than 32 nested lists"),
+        ("[" * 5000, "could not be read"),
+    ):
+        found = among_others("O4", given)
+        assert (found.verdict, words in found.message) == ("not-graded", True), found.message
+    assert among_others("O4", "[" * 5000 + "1" + "]" * 5000).verdict == "not-graded"
+
+
 # -------------------------------------------------------------------------------------------- formulas
 @pytest.mark.parametrize(
     ("formula", "words"),
@@ -123,6 +136,7 @@ def test_a_list_that_contains_itself_is_not_graded() -> None:
         ("", "O₄ was not graded: the formula has nothing in it"),
         ("2**9**9*x", "O₄ was not graded: the formula has '2 ** 9 ** 9', which is inf"),
         ("x if w else v", "O₄ was not graded: the formula has"),
+        ("[[1, 2], [3]]", "O₄ was not graded: the formula has '[[1, 2], [3]]'; rows must be equally long lists of numbers."),
     ],
 )
 def test_a_formula_that_cannot_be_read_is_not_graded(formula: str, words: str) -> None:

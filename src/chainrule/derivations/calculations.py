@@ -136,6 +136,8 @@ def calculation(
     for node in order:
         name = names.given(node)
         plain = _without_factor_of_one(node, copies)
+        if not name and node is not output and node not in keep and _takes_everything(node):
+            plain = copies[node.inputs[0]]
         if plain is not None and (name or node is output) and (plain.name or plain.op in LEAVES):
             plain = _handed_on(plain)  # a node of its own, which can be named
         copies[node] = _copy(node, copies, values, blocks) if plain is None else plain
@@ -231,6 +233,17 @@ def _without_factor_of_one(node: Node, copies: Mapping[Node, Node]) -> Node | No
     return None
 
 
+def _takes_everything(node: Node) -> bool:
+    """Whether a node is its only input as it is, such as y[:, :]."""
+    if facts(node).moves is None or len(node.inputs) != 1:
+        return False
+    (source,) = node.inputs
+    if (source.shape, source.dtype) != (node.shape, node.dtype):
+        return False
+    positions = np.arange(node.size).reshape(node.shape)
+    return np.array_equal(lookup(node.op).run((ir.constant(positions),), node.attributes), positions)
+
+
 def _handed_on(node: Node) -> Node:
     return lookup("cast")(node, dtype=node.dtype)
 
@@ -285,7 +298,7 @@ def caller_variables(depth: int) -> dict[Node, str]:
     found: dict[Node, str] = {}
     for scope in (frame.f_locals, frame.f_globals):
         for name, value in list(scope.items()):
-            if isinstance(value, Tensor) and not name.startswith("_"):
+            if isinstance(value, Tensor) and name.isidentifier() and not name.startswith("_"):
                 found.setdefault(value.node, name)
     return found
 

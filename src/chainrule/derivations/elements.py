@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule import autodiff, ir
 from chainrule.derivations.calculations import element_name, is_plain_constant
-from chainrule.derivations.formulas import Product, product, uniform
+from chainrule.derivations.formulas import Product, product, uniform, unshifted
 from chainrule.ir import LEAVES, Array, Node
 from chainrule.ops.primitive import Primitive, facts, lookup
 
@@ -78,6 +78,9 @@ class Elements:
     def _taken_apart(self, node: Node, position: int) -> Node:
         primitive = lookup(node.op)
         if primitive.elementwise:
+            simpler = unshifted(node)
+            if simpler is not None:
+                node = simpler
             return self._at_one_place(node, position)
         if facts(node).moves is not None and node.dtype.kind == "f":
             return self._moved(primitive, node, position)

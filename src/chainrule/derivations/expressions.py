@@ -163,7 +163,7 @@ class _Reader:
             )
         number = _number(node)
         if number is not None:
-            return number if isinstance(number, float) else tensor(np.asarray(number, np.float64))
+            return number if isinstance(number, float) else self._array(node, number)
         if isinstance(node, ast.BinOp):
             exponent = self._exponent_of_e(node)
             return self._chain(node, depth) if exponent is None else functional.exp(self._operand(exponent, depth + 1))
@@ -188,6 +188,12 @@ class _Reader:
         if found is None:
             raise self._unknown(node)
         return found
+
+    def _array(self, node: ast.expr, numbers: list[object]) -> Tensor:
+        try:
+            return tensor(np.asarray(numbers, np.float64))
+        except ValueError:
+            raise self._error(f"{_source(node)!r}", "rows must be equally long lists of numbers") from None
 
     def _condition(self, node: ast.expr, depth: int) -> Tensor | None:
         match node:

@@ -162,7 +162,32 @@ def _inverted(p: Product) -> Node | None:
     return below if uniform(above) == 1.0 else None
 
 
+def unshifted(node: Node) -> Node | None:
+    """exp(x) / Σ exp(x), of such a quotient in which a constant is taken off x so that nothing overflows: it cancels.
+
+    None of anything else, and where exp(x) does overflow, or all of it is 0.
+    """
+    if node.op != "divide" or node.name is not None:
+        return None
+    above, below = node.inputs
+    (shifted,) = above.inputs if above.op == "exp" and above.name is None else (node,)
+    if below.op != "sum" or below.name is not None or below.inputs != (above,) or shifted.op != "subtract":
+        return None
+    x, shift = shifted.inputs
+    if shifted.name is not None or shift.name is not None or shift.op != "stop_gradient":
+        return None
+    with np.errstate(over="ignore"):
+        powers = _apply("exp", x)
+        sums = _apply("sum", powers, **below.attributes)
+    if powers.shape != above.shape or not np.all(np.isfinite(np.asarray(sums.value)) & (np.asarray(sums.value) > 0.0)):
+        return None
+    return _rebuilt(node, (powers, sums))
+
+
 def _quotient(node: Node, a: Product, b: Product) -> Product | None:
+    simpler = unshifted(node)
+    if simpler is not None:
+        return product(simpler)
     if b.coefficient == 0.0:
         return None
     scale = Product(a.coefficient / b.coefficient)

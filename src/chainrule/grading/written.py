@@ -33,6 +33,7 @@ _ENTRY = re.compile(r"[^\[\],]+")
 _FRACTION = re.compile(r"[+-]?\d+/0*[1-9]\d*")
 _ROUNDING = 1e-12  # of calculations in float64, relative
 _ALL_DIGITS = 17  # of an exact number
+_DEEPEST = 32  # nested lists
 _FLOAT_DIGITS = 15  # that float64 can tell
 
 
@@ -149,6 +150,8 @@ def written(given: Any, outer: tuple[Any, ...] = ()) -> Written | None:
         given = given.numpy()
     if isinstance(given, np.ndarray):
         given = list(given) if given.ndim else given[()]
+    if isinstance(given, list | tuple) and len(outer) >= _DEEPEST:
+        raise ArgumentError(f"a claim has more than {_DEEPEST} nested lists", "no array has as many axes", "Take some away.")
     if isinstance(given, list | tuple):
         return _array(given, checks.within(given, outer, "a claim"))
     if isinstance(given, bool) or not isinstance(given, int | float | Decimal | Fraction | np.integer | np.floating | str):
@@ -196,7 +199,7 @@ def _listed(text: str) -> Written | None:
     try:
         found = json.loads(_ENTRY.sub(r'"\g<0>"', text))
         parts = np.asarray(found, dtype=object)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_numbers = all(isinstance(p, str) and p[0] != "[" and _parsed(p) is not None for p in parts.flat)
     return _array(found) if parts.size and is_numbers else None
