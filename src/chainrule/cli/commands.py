@@ -16,8 +16,9 @@ from chainrule.cli.describe import evaluate, info
 from chainrule.cli.diagnose import diagnose
 from chainrule.cli.explain import check, draw, explain
 from chainrule.cli.output import discard, echo, messages_shown, open_standard_streams, read_or_not, use_utf8
-from chainrule.cli.train import INTERRUPTED, resume, train
+from chainrule.cli.train import resume, train
 from chainrule.errors import ChainruleError
+from chainrule_command import INTERRUPTED
 
 BAD_INPUT = 2
 

@@ -26,8 +26,7 @@ from chainrule.job.measures import worse_than_constant
 from chainrule.job.resuming import load_run
 from chainrule.job.training import train_on
 from chainrule.optim.schedules import AVERAGE
-
-INTERRUPTED = 130  # exit code
+from chainrule_command import INTERRUPTED
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
