@@ -84,6 +84,15 @@ def test_ctrl_c_before_training_saves_nothing_and_exits_with_130():
     assert not list(Path().iterdir())
 
 
+def test_ctrl_c_while_options_are_read(monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.Group.parse_args", interrupted)
+    out = chainrule("info", "iris")
+    assert (out.exit_code, out.stderr) == (130, "Interrupted.\n")
+
+
 SLOW_IMPORT = """
 import os, signal, sys
 class Slow:
