@@ -193,8 +193,9 @@ def _show_plan(prepared: PreparedData, config: Config) -> None:
 def _finish(result: Result, prepared: PreparedData, folder: Path) -> None:
     with read_or_not(sys.stdout):
         _show_result(result, prepared, folder)
-        if result.interrupted and (folder / CHECKPOINT_FILE).exists():
-            echo(f"  chainrule resume {folder}")
+        if result.interrupted:
+            can_go_on = (folder / CHECKPOINT_FILE).exists()
+            echo(f"  chainrule resume {folder}" if can_go_on else "The run cannot be resumed: it has no checkpoint yet.")
     if result.interrupted:
         sys.exit(INTERRUPTED)
 
@@ -202,7 +203,7 @@ def _finish(result: Result, prepared: PreparedData, folder: Path) -> None:
 def _show_result(result: Result, prepared: PreparedData, folder: Path) -> None:
     history = result.history
     if history.stopped:
-        echo(f"\nStopped after epoch {len(history)}: {history.stopped}.")
+        echo(f"\nStopped {_progress(result, len(prepared.X))}: {history.stopped}.")
     rows = f"{len(prepared.X_held):,} {'held-out' if prepared.held_out else 'training'} rows"
     how = " (which also chose the epoch, so a little optimistic)" if result.config.patience and prepared.held_out else ""
     if result.averaged:
@@ -221,6 +222,14 @@ def _show_result(result: Result, prepared: PreparedData, folder: Path) -> None:
     if not (folder / CURVES_FILE).exists():
         echo(f'{CURVES_FILE} was not written: it needs a font, and resvg-py, which comes with pip install "chainrule[app]".')
     echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
+
+
+def _progress(result: Result, rows: int) -> str:
+    """How far training came; Ctrl-C may end it within an epoch."""
+    epoch = len(result.history)
+    steps = -(-rows // (result.config.batch_size or rows))
+    done = len(result.history.step_loss) - (epoch - 1) * steps
+    return f"after epoch {epoch}" if done == steps else f"in epoch {epoch}, after {done} of {count(steps, 'step')}"
 
 
 def _show_what_is_wrong(result: Result) -> None:
