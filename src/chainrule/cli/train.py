@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from chainrule import optim
-from chainrule.cli.choices import OneOf
+from chainrule.cli.choices import OneOf, Place
 from chainrule.cli.output import echo, read_or_not
 from chainrule.cli.reading import how_to_read
 from chainrule.cli.showing import count, show_inputs, show_measures
@@ -62,7 +62,7 @@ def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[s
 
 
 @click.command(short_help="Train a network on a table, pictures, or a built-in data set.")
-@click.argument("data")
+@click.argument("data", type=Place())
 @click.option("--target", "-t", multiple=True, callback=_only_one, metavar="COLUMN", help="Column to predict.")
 @_choice("--task", lambda: TASKS, "Whether the target is a number or a class; by default decided from the column.")
 @click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
@@ -86,8 +86,8 @@ def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[s
 @click.option("--patience", type=int, help="Stop early after this many epochs without improvement on the held-out rows.")
 @click.option("--seed", type=int, help="Seed of all random numbers. [default: 0]")
 @click.option("--backend", help="Backend that runs the graph. [default: auto]")
-@click.option("--config", "config_file", type=click.Path(), help="TOML file with these settings; options override it.")
-@click.option("--out", "-o", type=click.Path(), help="Folder for the run. [default: runs/NAME-NUMBER]")
+@click.option("--config", "config_file", type=Place(), help="TOML file with these settings; options override it.")
+@click.option("--out", "-o", type=Place(), help="Folder for the run. [default: runs/NAME-NUMBER]")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar (lines where there is no terminal).")
 def train(data: str, config_file: str | None, out: str | None, progress: bool, **options: Any) -> None:
     """Learn to predict a column of DATA, and write a run folder.
@@ -130,9 +130,9 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
 
 
 @click.command(short_help="Continue a run that was interrupted, or train it for longer.")
-@click.argument("folder", metavar="RUN", type=click.Path())
+@click.argument("folder", metavar="RUN", type=Place())
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes through the data in total, including those already done.")
-@click.option("--data", help="Where the data is now, if it has moved.")
+@click.option("--data", type=Place(), help="Where the data is now, if it has moved.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar (lines where there is no terminal).")
 def resume(folder: str, epochs: int | None, data: str | None, progress: bool) -> None:
     """Continue the run in the folder RUN after its last complete epoch, and write the results there.

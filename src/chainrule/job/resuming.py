@@ -25,11 +25,17 @@ def load_run(
         data: where the data is now; None for where it was.
 
     Raises:
-        ModelFileError: no checkpoint in the folder, or a broken one.
+        ModelFileError: a file in place of the folder, no checkpoint in it, or a broken one.
         ArgumentError: nothing is left to train.
         DataError: the data cannot be read, or is not what the run was trained on. Of a file that only the checkpoint names no
             more than that is said: a checkpoint may come from anybody and name any file.
     """
+    if Path(folder).is_file():
+        raise ModelFileError(
+            f"{folder} is a file",
+            "a run is resumed from its folder",
+            f"Name the folder: chainrule resume {Path(folder).parent}",
+        )
     path = Path(folder) / CHECKPOINT_FILE
     if not path.exists():
         raise ModelFileError(
