@@ -1,5 +1,5 @@
 """`python -m chainrule`: the command line."""
 
-from chainrule.cli import main
+from chainrule_command import main
 
-main(prog_name="chainrule")
+main()

@@ -281,3 +281,43 @@ def test_a_defect_of_the_system_is_told_in_one_line(monkeypatch):
 
         monkeypatch.setattr("chainrule.job.PreparedData.load", fail)
         assert text in failure("train", "t.csv", "-t", "answer")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "iris", "--out", ""),
+        ("train", "iris", "--config", ""),
+        ("train", ""),
+        ("info", ""),
+        ("predict", "run", "iris", "-o", ""),
+        ("predict", "run", ""),
+        ("evaluate", "", "iris"),
+        ("diagnose", "run", "iris", "--json", ""),
+        ("resume", ""),
+        ("resume", "run", "--data", ""),
+        ("explain", "x*x", "x=2", "-o", ""),
+        ("draw", "x*x", "x=2", "-o", ""),
+        ("draw", "run", "--data", ""),
+        ("check", ""),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_name_is_no_place(arguments):
+    assert failure(*arguments).endswith(": the name is empty; give the name of a file or folder.")
+
+
+def test_what_would_be_passed_over_is_refused():
+    assert failure("explain", "x*y", "x=1", "y=2", "y=3") == (
+        "Error: y was given twice, as 2 and 3; a name has one value. Leave one out."
+    )
+    assert failure("draw", "x*y", "x=1", "y=2", "x=1").startswith("Error: x was given twice")
+    write("hw.toml", "")
+    assert failure("check", "--new", "hw.toml") == (
+        "Error: check got --new and the file hw.toml; --new prints a file to start from, and grades none. "
+        "Write: chainrule check --new > hw.toml, or leave --new out."
+    )
+    write("model.safetensors", "")
+    assert failure("resume", "model.safetensors") == (
+        "Error: model.safetensors is a file; a run is resumed from its folder. Name the folder: chainrule resume ."
+    )

@@ -172,7 +172,9 @@ def test_draw_says_what_it_needs(moons, tmp_path):
     assert "Add --data DATA" in said(str(moons), "--kind", "regions")
     assert "the kinds for a run are network, curves, regions, gradient-flow" in said(str(moons), "--kind", "graph")
     assert "a run has its values" in said(str(moons), "x=1")
-    assert "history.csv does not exist" in said(str(moons / "model.safetensors"), "--kind", "curves")
+    for kind in ("curves", "gradient-flow"):
+        wrong = said(str(moons / "model.safetensors"), "--kind", kind, "--data", "moons")
+        assert wrong.endswith(f"it also needs the settings and the history of the run. Name the folder of the run: {moons}\n")
     assert "the model file runs/none-1 could not be read" in said("runs/none-1")
     assert "the kinds for a Tensor are graph, network" in said("x*x", "x=2", "--kind", "curves")
     assert "pictures are written as .svg, .png or .html" in run("draw", "x*x", "x=2", "--out", "x.gif", code=2).stderr

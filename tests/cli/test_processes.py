@@ -84,6 +84,42 @@ def test_ctrl_c_before_training_saves_nothing_and_exits_with_130():
     assert not list(Path().iterdir())
 
 
+def test_ctrl_c_while_options_are_read(monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.Group.parse_args", interrupted)
+    out = chainrule("info", "iris")
+    assert (out.exit_code, out.stderr) == (130, "Interrupted.\n")
+
+
+SLOW_IMPORT = """
+import os, signal, sys
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            print("importing", flush=True)
+            sys.stdin.read()
+            os._exit(7)
+sys.meta_path.insert(0, Slow())
+signal.signal(signal.SIGINT, signal.HANDLER)
+from chainrule_command import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("handler", "code", "said"), [("default_int_handler", 130, "Interrupted.\n"), ("SIG_IGN", 7, "")])
+def test_ctrl_c_while_the_program_starts(handler, code, said):
+    """It is heeded unless it is ignored, as with nohup."""
+    command = [sys.executable, "-c", SLOW_IMPORT.replace("HANDLER", handler)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, **pipes) as child:
+        assert child.stdout.readline() == "importing\n"
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=300)  # ends its standard input
+    assert (child.returncode, err) == (code, said)
+
+
 def test_a_reader_that_has_seen_enough():
     write_table(Path("t.csv"), rows=20_000)
     assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--epochs", "1", "--out", "run").exit_code == 0

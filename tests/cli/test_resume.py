@@ -131,13 +131,38 @@ def test_ctrl_c_keeps_what_was_learnt_and_resume_trains_the_epoch_again():
     assert_same_runs("whole", "half")
 
 
-@pytest.mark.usefixtures("run")
-def test_data_that_was_moved_is_named():
-    Path("t.csv").rename("u.csv")
-    out = chainrule("resume", "run", "--epochs", "4")
-    assert (out.exit_code, out.stderr) == (2, "Error: t.csv does not exist; a file was expected. Did you mean 'u.csv'?\n")
-    assert chainrule("resume", "run", "--epochs", "4", "--data", "u.csv").exit_code == 0
-    assert chainrule("resume", "run", "--epochs", "5").exit_code == 0  # it knows by now
+def test_a_run_is_resumed_from_another_folder_and_with_data_that_was_moved(tmp_path, monkeypatch):
+    write_table(Path("t.csv"))
+    assert chainrule("train", "t.csv", "-t", "answer", *FAST, "--out", "run").exit_code == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for epochs in (4, 5):  # the second time from the checkpoint of a resumed run
+        assert chainrule("resume", "../run", "--epochs", epochs).exit_code == 0
+        assert Predictor.load("../run").facts["source"] == "t.csv"
+    Path("../t.csv").rename("../u.csv")
+    out = chainrule("resume", "../run", "--epochs", "6")
+    assert (out.exit_code, out.stderr) == (
+        2,
+        f"Error: {tmp_path}/t.csv, which ../run was trained on, does not exist; a run is resumed with the same rows and "
+        "columns. Name the data where it is now with --data.\n",
+    )
+    assert chainrule("resume", "../run", "--epochs", "6", "--data", "../u.csv").exit_code == 0
+    assert chainrule("resume", "../run", "--epochs", "7").exit_code == 0  # it knows by now
+
+
+def test_an_interruption_within_the_first_epoch_is_called_so(monkeypatch):
+    write_table(Path("t.csv"))
+
+    def stop(self, loss, done, *, counts):
+        if done == 8:  # steps, which are the first slice
+            self._trainer.stop("interrupted")
+
+    monkeypatch.setattr("chainrule.train.loop.Loop._judge", stop)
+    out = chainrule("train", "t.csv", "-t", "answer", "--backend", "reference", "--batch-size", "2", "--out", "run")
+    assert out.exit_code == 130
+    assert "\nStopped in epoch 1, after 8 of 24 steps: interrupted.\n" in out.stdout
+    assert out.stdout.endswith("\nThe run cannot be resumed: it has no checkpoint yet.\n")
+    assert "holds no checkpoint.safetensors" in chainrule("resume", "run").stderr
 
 
 @pytest.mark.parametrize(
@@ -148,7 +173,7 @@ def test_data_that_was_moved_is_named():
 def test_nothing_is_told_of_a_file_that_only_a_checkpoint_names(content):
     Path("private.csv").write_text(content)
     arrays, description = files.read(Path("run/checkpoint.safetensors"))
-    description["extras"]["source"] = "private.csv"
+    description["extras"]["path"] = "private.csv"
     files.write(Path("run/checkpoint.safetensors"), arrays, {k: v for k, v in description.items() if k != "format"})
     out = chainrule("resume", "run", "--epochs", "4")
     assert (out.exit_code, out.stdout) == (2, "")

@@ -210,7 +210,9 @@ def checkpoint(folder):
     trainer.fit(X, np.arange(12) % 3, epochs=1)
     config = {"epochs": 5, "learning_rate": 0.1}
     cr.save_trainer(
-        trainer, folder / "c.safetensors", {"source": "xor", "config": config, "digest": hashlib.sha256().hexdigest()}
+        trainer,
+        folder / "c.safetensors",
+        {"source": "xor", "path": "xor", "config": config, "digest": hashlib.sha256().hexdigest()},
     )
     return (folder / "c.safetensors").read_bytes()
 

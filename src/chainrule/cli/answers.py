@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from chainrule.cli.choices import Place
 from chainrule.cli.output import echo, show_notes
 from chainrule.cli.reading import delimiter, encoding
 from chainrule.data.delimited import is_number
@@ -22,15 +23,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # the f
 
 
 @click.command(short_help="Predict with a trained network on new data.")
-@click.argument("model", type=click.Path())
-@click.argument("data")
+@click.argument("model", type=Place())
+@click.argument("data", type=Place())
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Copy a column of DATA into the answers. May be repeated.")
 @delimiter
 @encoding
 @click.option(
     "--escape-formulas", is_flag=True, help="Put an apostrophe before text that a spreadsheet would run as a formula."
 )
-@click.option("--out", "-o", type=click.Path(), help="CSV file to write; standard output by default.")
+@click.option("--out", "-o", type=Place(), help="CSV file to write; standard output by default.")
 def predict(model: str, data: str, keep: tuple[str, ...], escape_formulas: bool, out: str | None, **how: Any) -> None:
     """Write one line per row of DATA, in its order: the answer of MODEL, and for classes the probability of each.
 

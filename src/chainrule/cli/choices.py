@@ -1,9 +1,9 @@
-"""Choices among names that extensions may add to."""
+"""Types of options and arguments: choices among names that extensions may add to, and names of files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,3 +29,13 @@ class OneOf(Base):
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """The names, for the help."""
         return f"[{'|'.join(self._allowed())}]"
+
+
+class Place(click.Path):
+    """The name of a file, folder or data set. An empty one, as of an unset variable of a script, would be this folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name; refused where it is empty."""
+        if value == "":
+            self.fail("the name is empty; give the name of a file or folder.", param, ctx)
+        return super().convert(value, param, ctx)

@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 something is wrong with what was checked or diagnosed, 2 w
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -16,8 +18,9 @@ from chainrule.cli.describe import evaluate, info
 from chainrule.cli.diagnose import diagnose
 from chainrule.cli.explain import check, draw, explain
 from chainrule.cli.output import discard, echo, messages_shown, open_standard_streams, read_or_not, use_utf8
-from chainrule.cli.train import INTERRUPTED, resume, train
+from chainrule.cli.train import resume, train
 from chainrule.errors import ChainruleError
+from chainrule_command import INTERRUPTED
 
 BAD_INPUT = 2
 
@@ -32,17 +35,18 @@ class _Commands(click.Group):
         open_standard_streams()
         return super().main(*arguments, **settings)
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """As `click.Group.make_context`; click by itself calls Ctrl-C "Aborted!"."""
+        with _interruptible():
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with messages_shown():
+            with messages_shown(), _interruptible():
                 found = super().invoke(ctx)
             sys.stdout.flush()
         except ChainruleError as error:
             _fail(str(error))
-        except KeyboardInterrupt:
-            with read_or_not(sys.stderr):
-                echo("Interrupted.", err=True)
-            sys.exit(INTERRUPTED)
         except BrokenPipeError:
             discard(sys.stdout)
             sys.exit(0)
@@ -53,6 +57,16 @@ class _Commands(click.Group):
         except MemoryError:
             _fail("there is not enough memory for this data and network. Use a smaller table, batch or network.")
         return found
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        with read_or_not(sys.stderr):
+            echo("Interrupted.", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def _fail(message: str) -> NoReturn:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from chainrule import nn
+from chainrule.cli.choices import Place
 from chainrule.cli.output import echo, show_notes
 from chainrule.cli.reading import delimiter, encoding, how_to_read
 from chainrule.cli.showing import count, show_listing, show_measures, show_table
@@ -19,8 +20,8 @@ from chainrule.job.measures import measure_text
 
 
 @click.command(short_help="Measure a trained network on data with known answers.")
-@click.argument("model", type=click.Path())
-@click.argument("data")
+@click.argument("model", type=Place())
+@click.argument("data", type=Place())
 @delimiter
 @encoding
 @click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
@@ -43,7 +44,7 @@ def evaluate(model: str, data: str, as_json: bool, **text: Any) -> None:
 
 
 @click.command(short_help="Describe a model, a table, or a data set.")
-@click.argument("source", metavar="MODEL|DATA")
+@click.argument("source", metavar="MODEL|DATA", type=Place())
 @how_to_read
 def info(source: str, kinds: tuple[str, ...], missing: tuple[str, ...], **text: Any) -> None:
     """Describe a trained network (run folder or model file) or data (table, pictures, or the name of a built-in set).

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from chainrule.cli.choices import Place
 from chainrule.cli.output import echo
 from chainrule.language import LANGUAGES
 
@@ -15,12 +16,10 @@ FOUND = 1
 
 
 @click.command(short_help="Find what is wrong with a trained network, in numbers.")
-@click.argument("model", type=click.Path())
-@click.argument("data")
+@click.argument("model", type=Place())
+@click.argument("data", type=Place())
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
-@click.option(
-    "--json", "json_file", type=click.Path(), metavar="FILE", help="Write findings and numbers as JSON; - to print it."
-)
+@click.option("--json", "json_file", type=Place(), metavar="FILE", help="Write findings and numbers as JSON; - to print it.")
 @click.pass_context
 def diagnose(context: click.Context, model: str, data: str, language: Any, json_file: str | None) -> None:
     """Look for what keeps MODEL from learning, on DATA with known answers: what is wrong, the numbers that show it, the

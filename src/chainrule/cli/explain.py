@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from chainrule.cli.choices import OneOf
+from chainrule.cli.choices import OneOf, Place
 from chainrule.cli.output import echo
 from chainrule.derivations.forms import Form
 from chainrule.errors import ArgumentError
@@ -39,12 +39,20 @@ def _calculation(formula: str, givens: Sequence[str]) -> Homework:
         givens: NAME=NUMBER; they come before the numbers of a file.
 
     Raises:
-        ArgumentError: a value that is not NAME=NUMBER, or a file that cannot be read.
+        ArgumentError: a value that is not NAME=NUMBER, a name that is given twice, or a file that cannot be read.
     """
     from chainrule.grading import Homework, read_homework
 
     homework = read_homework(formula) if formula.endswith(".toml") else Homework(formula, {})
-    return replace(homework, given={**homework.given, **dict(map(_given, givens))})
+    values: dict[str, Any] = {}
+    for text in givens:
+        name, number = _given(text)
+        if name in values:
+            raise ArgumentError(
+                f"{name} was given twice, as {values[name]} and {number}", "a name has one value", "Leave one out."
+            )
+        values[name] = number
+    return replace(homework, given={**homework.given, **values})
 
 
 def _with_optimizer(homework: Homework, name: str | None, lr: float | None, l2: float | None, wrt: Sequence[str]) -> Homework:
@@ -111,7 +119,7 @@ class _OfFormula(click.Command):
 )
 @click.option("--lr", type=float, help="Its learning rate. [default: 1]")
 @click.option("--l2", type=float, help="Its L2 penalty on the parameters (decoupled weight decay for AdamW).")
-@click.option("--out", "-o", type=click.Path(), help="Write to this .html, .md, .tex, .txt or .json file instead of printing.")
+@click.option("--out", "-o", type=Place(), help="Write to this .html, .md, .tex, .txt or .json file instead of printing.")
 def explain(formula: str, given: tuple[str, ...], out: str | None, **options: Any) -> None:
     """Derive the gradient of FORMULA step by step, with symbols and numbers.
 
@@ -153,7 +161,7 @@ def explain(formula: str, given: tuple[str, ...], out: str | None, **options: An
 
 
 @click.command(short_help="Grade a calculation made by hand, and name the slip.")
-@click.argument("homework", type=click.Path(), required=False)
+@click.argument("homework", type=Place(), required=False)
 @click.option("--new", is_flag=True, help="Print a file to start from.")
 @click.option("--language", type=click.Choice(LANGUAGES), help="Language of the answers; the file's by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the grading as JSON.")
@@ -173,6 +181,12 @@ def check(context: click.Context, homework: str | None, new: bool, language: Any
     from chainrule.grading import read_homework
     from chainrule.grading.homework import TEMPLATE
 
+    if new and homework is not None:
+        raise ArgumentError(
+            f"check got --new and the file {homework}",
+            "--new prints a file to start from, and grades none",
+            f"Write: chainrule check --new > {homework}, or leave --new out.",
+        )
     if new:
         echo(TEMPLATE, nl=False)
         return
@@ -188,9 +202,11 @@ def check(context: click.Context, homework: str | None, new: bool, language: Any
 @click.command(cls=_OfFormula, short_help="Draw a formula, or the network and training of a run, as SVG or PNG.")
 @click.argument("source", metavar="FORMULA|RUN")
 @click.argument("given", nargs=-1, metavar="[NAME=NUMBER]…")
-@click.option("--out", "-o", type=click.Path(), help="File to write: .svg, .png or .html. [default: KIND.svg]")
+@click.option("--out", "-o", type=Place(), help="File to write: .svg, .png or .html. [default: KIND.svg]")
 @click.option("--kind", type=click.Choice(PICTURES), help="What is drawn. [default: graph of a formula, network of a run]")
-@click.option("--data", help="For regions and gradient-flow: a table, pictures or a built-in set, with the target.")
+@click.option(
+    "--data", type=Place(), help="For regions and gradient-flow: a table, pictures or a built-in set, with the target."
+)
 @click.option("--theme", type=click.Choice(("auto", "light", "dark")), default="auto", show_default=True)
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
 @click.option(

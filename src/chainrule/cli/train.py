@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from chainrule import optim
-from chainrule.cli.choices import OneOf
+from chainrule.cli.choices import OneOf, Place
 from chainrule.cli.output import echo, read_or_not
 from chainrule.cli.reading import how_to_read
 from chainrule.cli.showing import count, show_inputs, show_measures
@@ -26,8 +26,7 @@ from chainrule.job.measures import worse_than_constant
 from chainrule.job.resuming import load_run
 from chainrule.job.training import train_on
 from chainrule.optim.schedules import AVERAGE
-
-INTERRUPTED = 130  # exit code
+from chainrule_command import INTERRUPTED
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -63,7 +62,7 @@ def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[s
 
 
 @click.command(short_help="Train a network on a table, pictures, or a built-in data set.")
-@click.argument("data")
+@click.argument("data", type=Place())
 @click.option("--target", "-t", multiple=True, callback=_only_one, metavar="COLUMN", help="Column to predict.")
 @_choice("--task", lambda: TASKS, "Whether the target is a number or a class; by default decided from the column.")
 @click.option("--include", multiple=True, metavar="COLUMN", help="Use a column that would be left out. May be repeated.")
@@ -87,8 +86,8 @@ def _only_one(context: click.Context, parameter: click.Parameter, value: tuple[s
 @click.option("--patience", type=int, help="Stop early after this many epochs without improvement on the held-out rows.")
 @click.option("--seed", type=int, help="Seed of all random numbers. [default: 0]")
 @click.option("--backend", help="Backend that runs the graph. [default: auto]")
-@click.option("--config", "config_file", type=click.Path(), help="TOML file with these settings; options override it.")
-@click.option("--out", "-o", type=click.Path(), help="Folder for the run. [default: runs/NAME-NUMBER]")
+@click.option("--config", "config_file", type=Place(), help="TOML file with these settings; options override it.")
+@click.option("--out", "-o", type=Place(), help="Folder for the run. [default: runs/NAME-NUMBER]")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar (lines where there is no terminal).")
 def train(data: str, config_file: str | None, out: str | None, progress: bool, **options: Any) -> None:
     """Learn to predict a column of DATA, and write a run folder.
@@ -131,9 +130,9 @@ def train(data: str, config_file: str | None, out: str | None, progress: bool, *
 
 
 @click.command(short_help="Continue a run that was interrupted, or train it for longer.")
-@click.argument("folder", metavar="RUN", type=click.Path())
+@click.argument("folder", metavar="RUN", type=Place())
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes through the data in total, including those already done.")
-@click.option("--data", help="Where the data is now, if it has moved.")
+@click.option("--data", type=Place(), help="Where the data is now, if it has moved.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar (lines where there is no terminal).")
 def resume(folder: str, epochs: int | None, data: str | None, progress: bool) -> None:
     """Continue the run in the folder RUN after its last complete epoch, and write the results there.
@@ -194,8 +193,9 @@ def _show_plan(prepared: PreparedData, config: Config) -> None:
 def _finish(result: Result, prepared: PreparedData, folder: Path) -> None:
     with read_or_not(sys.stdout):
         _show_result(result, prepared, folder)
-        if result.interrupted and (folder / CHECKPOINT_FILE).exists():
-            echo(f"  chainrule resume {folder}")
+        if result.interrupted:
+            can_go_on = (folder / CHECKPOINT_FILE).exists()
+            echo(f"  chainrule resume {folder}" if can_go_on else "The run cannot be resumed: it has no checkpoint yet.")
     if result.interrupted:
         sys.exit(INTERRUPTED)
 
@@ -203,7 +203,7 @@ def _finish(result: Result, prepared: PreparedData, folder: Path) -> None:
 def _show_result(result: Result, prepared: PreparedData, folder: Path) -> None:
     history = result.history
     if history.stopped:
-        echo(f"\nStopped after epoch {len(history)}: {history.stopped}.")
+        echo(f"\nStopped {_progress(result, len(prepared.X))}: {history.stopped}.")
     rows = f"{len(prepared.X_held):,} {'held-out' if prepared.held_out else 'training'} rows"
     how = " (which also chose the epoch, so a little optimistic)" if result.config.patience and prepared.held_out else ""
     if result.averaged:
@@ -222,6 +222,14 @@ def _show_result(result: Result, prepared: PreparedData, folder: Path) -> None:
     if not (folder / CURVES_FILE).exists():
         echo(f'{CURVES_FILE} was not written: it needs a font, and resvg-py, which comes with pip install "chainrule[app]".')
     echo(f"Saved to {folder}. Next:\n  chainrule predict {folder} NEW_DATA\n  chainrule info {folder}")
+
+
+def _progress(result: Result, rows: int) -> str:
+    """How far training came; Ctrl-C may end it within an epoch."""
+    epoch = len(result.history)
+    steps = -(-rows // (result.config.batch_size or rows))
+    done = len(result.history.step_loss) - (epoch - 1) * steps
+    return f"after epoch {epoch}" if done == steps else f"in epoch {epoch}, after {done} of {count(steps, 'step')}"
 
 
 def _show_what_is_wrong(result: Result) -> None:

@@ -35,7 +35,12 @@ class RunCheckpoint(Callback):
 
     def __init__(self, folder: Path, prepared: PreparedData, config: Config) -> None:
         self.path = folder / CHECKPOINT_FILE
-        self._extras = {"source": prepared.source, "config": _settings(config), "digest": digest(prepared)}
+        self._extras = {
+            "source": prepared.source,
+            "path": str(prepared.path or prepared.source),  # the run may be resumed from another folder
+            "config": _settings(config),
+            "digest": digest(prepared),
+        }
         self._due = 0.0
 
     def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:

@@ -55,7 +55,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 def _made_folder(chosen: str | Path | None, name: str) -> tuple[Path, list[Path]]:
     """The folder, and what was made for it, the innermost first."""
-    parent = Path(chosen or "runs")
+    parent = Path("runs" if chosen is None else chosen)
     made = [path for path in (parent, *parent.parents) if not path.exists()]
     try:
         parent.mkdir(parents=True, exist_ok=True)

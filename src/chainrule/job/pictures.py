@@ -21,6 +21,7 @@ from chainrule.language import Language
 from chainrule.train import History
 
 KINDS: tuple[Kind, ...] = ("network", "curves", "regions", "gradient-flow")
+_OF_A_FOLDER = ("curves", "gradient-flow")
 
 
 def draw_run(
@@ -41,6 +42,12 @@ def draw_run(
     """
     if kind not in KINDS:
         raise ArgumentError(f"the kind {kind!r} was asked for", f"the kinds for a run are {', '.join(KINDS)}", "Choose one.")
+    if kind in _OF_A_FOLDER and Path(run).is_file():
+        raise ArgumentError(
+            f"the picture {kind!r} was asked for of the file {run}",
+            "it also needs the settings and the history of the run",
+            f"Name the folder of the run: {Path(run).parent}",
+        )
     predictor = Predictor.load(run)
     if kind == "network":
         return draw(predictor.model, _nothing(predictor), theme=theme, language=language)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from chainrule.data import TargetEncoder, split_rows
 from chainrule.data.targets import Target
 from chainrule.errors import ArgumentError
-from chainrule.frames import DataSource, source_name
+from chainrule.frames import DataSource, Frame, source_name
 from chainrule.ir import Array
 from chainrule.job.config import Config
 from chainrule.job.inputs import ENCODERS, Encoder, encoder_for, encoder_of
@@ -47,7 +48,8 @@ class PreparedData(Samples):
     """Arrays for training and for judging, and the encoders that made them.
 
     Attributes:
-        source: where the data came from.
+        source: what the data was called where it was named.
+        path: where it is; None for a built-in data set and for tables in memory.
         features, target: encoders, fitted on the training rows (the names of classes on all rows).
         y, y_held: int64 classes or float32 standardised numbers (n,).
         dropped: rows without a target, which are left out.
@@ -55,6 +57,7 @@ class PreparedData(Samples):
     """
 
     source: str
+    path: Path | None = None
     target: TargetEncoder
     dropped: int = 0
     notes: tuple[str, ...] = ()
@@ -68,7 +71,8 @@ class PreparedData(Samples):
         """
         data = encoder_for(source).read(source, config)
         _refuse_idle_settings(source, data, config)
-        return PreparedData.of(data, config, source_name(source))
+        path = None if isinstance(source, Frame) or not Path(source).exists() else Path(source).absolute()
+        return replace(PreparedData.of(data, config, source_name(source)), path=path)
 
     @staticmethod
     def of(data: Any, config: Config, source: str = "the data", split: tuple[Array, Array] | None = None) -> PreparedData:

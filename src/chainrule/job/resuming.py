@@ -25,11 +25,17 @@ def load_run(
         data: where the data is now; None for where it was.
 
     Raises:
-        ModelFileError: no checkpoint in the folder, or a broken one.
+        ModelFileError: a file in place of the folder, no checkpoint in it, or a broken one.
         ArgumentError: nothing is left to train.
         DataError: the data cannot be read, or is not what the run was trained on. Of a file that only the checkpoint names no
             more than that is said: a checkpoint may come from anybody and name any file.
     """
+    if Path(folder).is_file():
+        raise ModelFileError(
+            f"{folder} is a file",
+            "a run is resumed from its folder",
+            f"Name the folder: chainrule resume {Path(folder).parent}",
+        )
     path = Path(folder) / CHECKPOINT_FILE
     if not path.exists():
         raise ModelFileError(
@@ -39,23 +45,32 @@ def load_run(
         )
     trainer = load_trainer(path)
     extras = load_model(path)[1]
-    if not {"source", "config", "digest"} <= set(extras):
+    if not {"source", "path", "config", "digest"} <= set(extras):
         raise ModelFileError(
             f"{path} was not written by `chainrule train`", "only its runs can be resumed", "Use load_trainer in Python."
         )
     with parsing(f"the settings in {path}", "they must be those of a run", "Use the original file.", ModelFileError):
         config = Config().updated(extras["config"])
-        source = Path(extras["source"])
+        source, place = str(extras["source"]), Path(extras["path"])
     _check_unfinished(folder, trainer, config, epochs)
     try:
-        prepared = PreparedData.load(data or str(source), config)
+        prepared = PreparedData.load(data or str(place), config)
     except (DataError, ArgumentError):
-        if data is None and source.exists():
-            raise _other_data(source, folder) from None
+        if data is None:
+            raise _other_data(place, folder) if place.exists() else _moved(place, folder) from None
         raise
     if digest(prepared) != extras["digest"]:
         raise _other_data(prepared.source, folder)
+    prepared = prepared if data else replace(prepared, source=source)
     return trainer, prepared, replace(config, epochs=epochs or config.epochs)
+
+
+def _moved(place: Path, folder: str | Path) -> DataError:
+    return DataError(
+        f"{place}, which {folder} was trained on, does not exist",
+        "a run is resumed with the same rows and columns",
+        "Name the data where it is now with --data.",
+    )
 
 
 def _other_data(source: str | Path, folder: str | Path) -> DataError:
