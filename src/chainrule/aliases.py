@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import composites, creation, elsewhere, functional
+from chainrule import composites, creation, elsewhere, functional, numpy_functions
 from chainrule.numpy_functions import OURS, UNIVERSAL
 from chainrule.tensors import Tensor, parameter, tensor, tensor_of
 
@@ -27,8 +27,8 @@ def _from_numpy() -> dict[str, Function]:
 
 
 def _entered(name: str, function: Function) -> Function:
-    """The function; one without a public name gets this one, and explains wrong arguments."""
-    if not function.__name__.startswith(("_", "<")):
+    """The function; a counterpart of NumPy's, which has no public name yet, gets this one, and explains wrong arguments."""
+    if not function.__module__.startswith(numpy_functions.__name__):
         return function
     function.__name__ = function.__qualname__ = name
     function.__module__ = "chainrule"  # where it is found, so that it can be pickled
