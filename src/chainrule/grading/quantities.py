@@ -29,7 +29,7 @@ from chainrule.ops.primitive import lookup
 
 _DERIVATIVE = re.compile(r"d([^/]+)/\s*d(.+)")
 _ERROR_TERM = re.compile(r"(?:delta|δ)[_^#]?(\w+(?:\[[^\]]*\])?)")
-_PRIMED_ARRAY = re.compile(r"([^/]+)'(\[[^\]]*\])")  # W'[0, 1], an element of the new W, is W[0, 1]'
+_PRIMED_ARRAY = re.compile(r"(?<![^/])([^/]+)'(\[[^\]]*\])")  # W'[0, 1], an element of the new W, is W[0, 1]'
 _MOMENT = re.compile(r"(?P<state>\w+?)(?:_(?P<of>[\w.^#]+))?(?P<index>\[[^\]]*\])?")
 
 
