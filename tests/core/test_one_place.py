@@ -57,7 +57,7 @@ EXCEPTIONS: dict[str, tuple[str, set[str]]] = {
         "how formulas are simplified",
         {
             "add", "subtract", "multiply", "divide", "negative", "power", "where", "masked", "equal", "logical_and", "cast",
-            "sum", "matmul", "transpose", "reshape", "broadcast_to", "flip",
+            "sum", "matmul", "transpose", "reshape", "broadcast_to", "flip", "exp", "stop_gradient",
         },
     ),
     "derivations/elements.py": (
