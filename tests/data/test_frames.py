@@ -10,6 +10,7 @@ from chainrule import nn, optim
 from chainrule.data import read_table
 from chainrule.errors import ArgumentError, DataError
 from chainrule.job import Config, Predictor, PreparedData, train
+from streaming_frames import Streaming
 
 COLUMNS = {
     "size": [1.5, None, 2.5, 4.0, 1.0, 7.5],
@@ -29,16 +30,6 @@ def pandas_frame(columns):
 def polars_frame(columns):
     polars = pytest.importorskip("polars")
     return polars.from_arrow(pa.table(columns))
-
-
-class Streaming:
-    """Nothing but Arrow's interface."""
-
-    def __init__(self, table):
-        self._table = table
-
-    def __arrow_c_stream__(self, requested_schema=None):
-        return self._table.__arrow_c_stream__(requested_schema)
 
 
 FRAMES = {

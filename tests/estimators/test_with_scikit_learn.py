@@ -24,6 +24,7 @@ from tables_for_estimators import SMALL, columns, inputs
 import chainrule as cr
 from chainrule.errors import ArgumentError, CallError, DataError, DTypeError, MissingName, ModelFileError
 from chainrule.estimators import NetworkClassifier, NetworkRegressor
+from streaming_frames import Streaming
 
 
 def classifier(**settings):
@@ -284,16 +285,6 @@ def test_a_pickle_is_a_model_file_and_an_altered_one_is_refused():
 
 
 # ---------------------------------------------------------------------------------------- frames
-class Streaming:
-    """Nothing but Arrow's interface."""
-
-    def __init__(self, table):
-        self._table = table
-
-    def __arrow_c_stream__(self, requested_schema=None):
-        return self._table.__arrow_c_stream__(requested_schema)
-
-
 FRAMES = {
     "pyarrow": pa.table,
     "stream": lambda table: Streaming(pa.table(table)),
